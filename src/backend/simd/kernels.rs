@@ -1,0 +1,83 @@
+//! The element-wise formulas the vector code is made from, and the loop that drives one over slices.
+
+use std::mem::MaybeUninit;
+
+use super::lanes::Lanes;
+use super::ln::ln;
+
+/// The largest [`Lanes::COUNT`] there is.
+const WIDEST: usize = 16;
+
+/// An element-wise formula of `N` arguments.
+pub trait Kernel<const N: usize> {
+    /// The formula on one register of each argument.
+    fn apply<L: Lanes>(arguments: [L; N]) -> L;
+}
+
+/// `ln(x)`
+pub struct Ln;
+
+/// `ln(x) * ln(y) * ln(z)`
+pub struct Log3;
+
+/// `x * y * z`: next to no arithmetic, so its time is that of the memory.
+pub struct Product;
+
+impl Kernel<1> for Ln {
+    #[inline(always)]
+    fn apply<L: Lanes>([x]: [L; 1]) -> L {
+        ln(x)
+    }
+}
+
+impl Kernel<3> for Log3 {
+    #[inline(always)]
+    fn apply<L: Lanes>([x, y, z]: [L; 3]) -> L {
+        ln(x).mul(ln(y)).mul(ln(z))
+    }
+}
+
+impl Kernel<3> for Product {
+    #[inline(always)]
+    fn apply<L: Lanes>([x, y, z]: [L; 3]) -> L {
+        x.mul(y).mul(z)
+    }
+}
+
+/// Evaluates the kernel on all rows. The last rows, too few for a register, go through the same code in
+/// a padded one, so a row's result does not depend on where it stands.
+///
+/// # Safety
+/// All `inputs` must be as long as `output`, and the CPU must have the instruction set of `L`.
+#[inline(always)]
+pub unsafe fn map<L: Lanes, K: Kernel<N>, const N: usize>(
+    inputs: [&[L::Element]; N],
+    output: &mut [MaybeUninit<L::Element>],
+) {
+    let rows = output.len();
+    let whole = rows - rows % L::COUNT;
+    let mut row = 0;
+    while row < whole {
+        // SAFETY: `row + COUNT <= rows`, the length of every slice.
+        unsafe {
+            let arguments = inputs.map(|input| L::load(input.as_ptr().add(row)));
+            K::apply(arguments).store(output.as_mut_ptr().add(row).cast());
+        }
+        row += L::COUNT;
+    }
+    if row < rows {
+        // SAFETY: fewer than COUNT rows are left, a padded array is as long as the widest register,
+        // and every lane of it is written before it is read.
+        unsafe {
+            let rest = rows - row;
+            let arguments = inputs.map(|input| {
+                let mut padded = [input[row]; WIDEST];
+                padded[..rest].copy_from_slice(&input[row..]);
+                L::load(padded.as_ptr())
+            });
+            let mut padded = [const { MaybeUninit::uninit() }; WIDEST];
+            K::apply(arguments).store(padded.as_mut_ptr().cast());
+            output[row..].copy_from_slice(&padded[..rest]);
+        }
+    }
+}

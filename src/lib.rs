@@ -1,0 +1,18 @@
+//! warpframe evaluates numeric row expressions over Arrow columns, in SQL and in Rust, on every engine a
+//! machine offers, and compares them honestly.
+//!
+//! - [`Session`] is the way in: a DataFusion context with [`log3`], `generate_rows` and the `warpframe.*`
+//!   options.
+//! - [`kernel`] holds the bare kernels on slices.
+//! - [`backend`] says what can evaluate a function; [`planner`] settles which one does.
+
+pub mod backend;
+pub mod config;
+pub mod functions;
+pub mod kernel;
+pub mod planner;
+pub mod rows;
+mod session;
+
+pub use functions::log3;
+pub use session::{DEFAULT_ROWS, Session, SessionBuilder};

@@ -1,0 +1,172 @@
+//! Generated rows as a DataFusion table and as the table function `generate_rows`.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::memory::{LazyBatchGenerator, LazyMemoryExec};
+use parking_lot::RwLock;
+
+use super::distribution::{MAX_ROWS, RowGenerator};
+
+/// A table of generated rows. They are made while a query reads them, by one generator a partition, and
+/// only the columns it reads.
+#[derive(Debug, Clone)]
+pub struct GeneratedRows {
+    generator: RowGenerator,
+    rows: u64,
+}
+
+impl GeneratedRows {
+    /// A table of the first `rows` rows, at most [`MAX_ROWS`].
+    pub fn new(generator: RowGenerator, rows: u64) -> Self {
+        Self { generator, rows: rows.min(MAX_ROWS) }
+    }
+}
+
+#[async_trait]
+impl TableProvider for GeneratedRows {
+    fn schema(&self) -> SchemaRef {
+        RowGenerator::schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.schema();
+        let columns: Arc<[usize]> = match projection {
+            Some(columns) => columns.as_slice().into(),
+            None => (0..schema.fields().len()).collect(),
+        };
+        let rows = limit.map_or(self.rows, |limit| self.rows.min(limit as u64));
+        let batch_size = state.config().batch_size() as u64;
+        let partitions = state.config().target_partitions();
+        let generators = split(rows, batch_size, partitions as u64)
+            .map(|rows| {
+                let batches = Batches {
+                    generator: self.generator,
+                    columns: Arc::clone(&columns),
+                    rows: rows.clone(),
+                    next: rows.start,
+                    batch_size,
+                };
+                Arc::new(RwLock::new(batches)) as Arc<RwLock<dyn LazyBatchGenerator>>
+            })
+            .collect();
+        let schema = Arc::new(schema.project(&columns)?);
+        Ok(Arc::new(LazyMemoryExec::try_new(schema, generators)?))
+    }
+}
+
+/// Cuts rows into at most `partitions` ranges of whole batches, in order; one empty range for no rows.
+fn split(rows: u64, batch_size: u64, partitions: u64) -> impl Iterator<Item = Range<u64>> {
+    let batches = rows.div_ceil(batch_size.max(1));
+    let share = batches.div_ceil(partitions.max(1)).max(1) * batch_size.max(1);
+    let ranges = rows.div_ceil(share).max(1);
+    (0..ranges).map(move |range| (range * share)..((range + 1) * share).min(rows))
+}
+
+/// The batches of one partition.
+#[derive(Debug)]
+struct Batches {
+    generator: RowGenerator,
+    columns: Arc<[usize]>,
+    rows: Range<u64>,
+    next: u64,
+    batch_size: u64,
+}
+
+impl fmt::Display for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}..{}", self.generator.distribution, self.rows.start, self.rows.end)
+    }
+}
+
+impl LazyBatchGenerator for Batches {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn generate_next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        if self.next >= self.rows.end {
+            return Ok(None);
+        }
+        let end = (self.next + self.batch_size).min(self.rows.end);
+        let batch = self.generator.batch(self.next..end, &self.columns)?;
+        self.next = end;
+        Ok(Some(batch))
+    }
+
+    fn reset_state(&self) -> Arc<RwLock<dyn LazyBatchGenerator>> {
+        Arc::new(RwLock::new(Self {
+            generator: self.generator,
+            columns: Arc::clone(&self.columns),
+            rows: self.rows.clone(),
+            next: self.rows.start,
+            batch_size: self.batch_size,
+        }))
+    }
+}
+
+/// The table function `generate_rows(n [, distribution [, seed]])`.
+#[derive(Debug, Default)]
+pub struct GenerateRows;
+
+impl TableFunctionImpl for GenerateRows {
+    fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
+        const USAGE: &str = "use generate_rows(n [, 'sequence' | 'uniform' [, seed]])";
+        let (rows, rest) = match arguments.exprs() {
+            [rows, rest @ ..] if rest.len() <= 2 => (rows, rest),
+            other => return plan_err!("generate_rows takes 1 to 3 arguments, not {}: {USAGE}", other.len()),
+        };
+        let Some(rows) = whole_number(rows).filter(|rows| *rows <= MAX_ROWS) else {
+            return plan_err!(
+                "generate_rows takes a whole number of rows from 0 to {MAX_ROWS}, not {rows}: {USAGE}"
+            );
+        };
+        let distribution = match rest.first() {
+            None => Default::default(),
+            Some(Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _)) => {
+                name.parse()?
+            }
+            Some(other) => {
+                return plan_err!("generate_rows takes the name of a distribution, not {other}: {USAGE}");
+            }
+        };
+        let seed = match rest.get(1) {
+            None => 0,
+            Some(seed) => match whole_number(seed) {
+                Some(seed) => seed,
+                None => {
+                    return plan_err!("generate_rows takes a whole number as its seed, not {seed}: {USAGE}");
+                }
+            },
+        };
+        Ok(Arc::new(GeneratedRows::new(RowGenerator { distribution, seed }, rows)))
+    }
+}
+
+/// The value of an integer literal that is not negative.
+fn whole_number(expression: &Expr) -> Option<u64> {
+    match expression {
+        Expr::Literal(ScalarValue::Int64(Some(number)), _) => u64::try_from(*number).ok(),
+        Expr::Literal(ScalarValue::UInt64(number), _) => *number,
+        _ => None,
+    }
+}
