@@ -4,12 +4,17 @@
 //! - [`Session`] is the way in: a DataFusion context with [`log3`], `generate_rows` and the `warpframe.*`
 //!   options.
 //! - [`kernel`] holds the bare kernels on slices.
+//! - [`parquet`] is the batch run: Parquet in, expressions, Parquet out.
+//! - [`compare`] runs the same rows through every execution mode.
 //! - [`backend`] says what can evaluate a function; [`planner`] settles which one does.
 
 pub mod backend;
+pub mod compare;
 pub mod config;
+mod files;
 pub mod functions;
 pub mod kernel;
+pub mod parquet;
 pub mod planner;
 pub mod rows;
 mod session;

@@ -1,1 +1,14 @@
-fn main() {}
+//! The `warpframe` command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+// Query results are made of many buffers of the same sizes. This allocator hands them out again instead of
+// giving them back to the operating system, whose fresh pages cost more than the kernels' arithmetic.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -11,6 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::backend::BackendChoice;
 use crate::config::WarpframeOptions;
+use crate::files;
 use crate::functions::log3_udf;
 use crate::planner::BindBackend;
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
@@ -64,6 +65,18 @@ impl Session {
     /// The query is not valid.
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
         self.context.sql(query).await
+    }
+
+    /// Registers local files as a table: Parquet, CSV (with a header line) or Arrow IPC, by their
+    /// extension; one file, a folder or a glob. A table of that name is replaced.
+    ///
+    /// # Errors
+    /// Nothing matches, or the files cannot be read or do not fit together.
+    pub async fn register_files(&self, name: &str, pattern: &str) -> Result<()> {
+        let table = files::open_table(&self.context, pattern).await?;
+        self.context.deregister_table(name)?;
+        self.context.register_table(name, table)?;
+        Ok(())
     }
 }
 

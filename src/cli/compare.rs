@@ -1,0 +1,155 @@
+//! `warpframe compare`: every mode on the same rows.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use warpframe::compare::report::terminal;
+use warpframe::compare::{Comparison, Event, Mode, Outcome, Report, Source, Status};
+use warpframe::rows::{Distribution, RowGenerator};
+
+use super::error::CliError;
+use super::generate::all_cores;
+use super::progress::spinner;
+use super::{interrupt, values};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How many rows
+    #[arg(long, value_name = "N", default_value = "10000000", value_parser = values::rows)]
+    rows: u64,
+    /// What x, y and z hold: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
+    #[arg(long, default_value_t, value_parser = values::named::<Distribution>)]
+    distribution: Distribution,
+    /// Which of the uniform tables
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where the rows lie before the clock starts: memory or parquet
+    #[arg(long, default_value_t, value_parser = values::named::<Source>)]
+    source: Source,
+    /// What is made of them: collect (arrays in memory), sum or parquet
+    #[arg(long, default_value_t, value_parser = values::named::<Outcome>)]
+    result: Outcome,
+    /// The modes to run, in this order: interpreted, columnar, vectorized, parallel, rayon; all by default
+    #[arg(long, value_delimiter = ',', value_parser = values::named::<Mode>)]
+    modes: Vec<Mode>,
+    /// How often each mode is timed; slow ones less
+    #[arg(long, value_name = "N", default_value = "7", value_parser = values::count)]
+    repeat: NonZeroUsize,
+    /// Threads of the parallel modes; all cores by default
+    #[arg(long, value_parser = values::threads)]
+    threads: Option<NonZeroUsize>,
+    /// A folder for report.html, report.svg, report.png and report.json; a fresh one by default
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Write the JSON report to this file too; '-' is stdout
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+    // Folders first: a comparison takes too long to find out at its end that it cannot be written.
+    let folder = match &arguments.report {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
+            folder.clone()
+        }
+        None => fresh_folder()?,
+    };
+    let work_folder = tempfile::Builder::new()
+        .prefix(".warpframe-compare-")
+        .tempdir_in(&folder)
+        .map_err(|error| cannot_write(&folder, error))?;
+    let comparison = Comparison {
+        rows: arguments.rows,
+        generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
+        source: arguments.source,
+        result: arguments.result,
+        modes: if arguments.modes.is_empty() { Mode::ALL.to_vec() } else { arguments.modes },
+        repeat: arguments.repeat,
+        threads: arguments.threads.unwrap_or_else(all_cores),
+        work_folder: work_folder.path().to_owned(),
+    };
+    let running = tokio::task::spawn_blocking(move || {
+        let spinner = spinner();
+        let report = comparison.run(command_line(), &|event| match event {
+            Event::MakingRows => spinner.set_message("making rows"),
+            Event::Mode(mode) => spinner.set_message(format!("{mode}: first run")),
+            Event::Repeat(run, of) => {
+                let mode = spinner.message();
+                let mode = mode.split(':').next().unwrap_or_default();
+                spinner.set_message(format!("{mode}: {run} of {of}"));
+            }
+            Event::Done(mode) => spinner.suspend(|| say(mode)),
+        });
+        spinner.finish_and_clear();
+        report
+    });
+    let report = tokio::select! {
+        report = running => report.map_err(CliError::failure)??,
+        () = interrupt() => {
+            // The modes don't listen; end the process, with nothing left behind.
+            drop(work_folder);
+            if arguments.report.is_none() {
+                let _ = std::fs::remove_dir(&folder);
+            }
+            CliError::Interrupted.print();
+            std::process::exit(130);
+        }
+    };
+    drop(work_folder);
+    report.write_to(&folder).map_err(|error| cannot_write(&folder, error))?;
+    print(&report, arguments.json.as_deref())?;
+    eprintln!("report: {}", folder.join("report.html").display());
+    match report.has_failures() {
+        true => Err(CliError::failure("a mode failed, see above")),
+        false => Ok(()),
+    }
+}
+
+fn print(report: &Report, json: Option<&std::path::Path>) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match json {
+        Some(path) if path.as_os_str() == "-" => writeln!(out, "{}", report.to_json()?)?,
+        Some(path) => {
+            std::fs::write(path, report.to_json()? + "\n").map_err(|error| cannot_write(path, error))?;
+            write!(out, "{}", terminal::table(report))?;
+        }
+        None => write!(out, "{}", terminal::table(report))?,
+    }
+    Ok(())
+}
+
+fn say(mode: &warpframe::compare::ModeReport) {
+    match (mode.status, mode.median_ms) {
+        (Status::Ok, Some(median)) => {
+            let times = if mode.repeats == 1 { "once" } else { "times" };
+            let repeats = if mode.repeats == 1 { String::new() } else { format!("{} ", mode.repeats) };
+            eprintln!("{:<12} {median:>10.1} ms  (timed {repeats}{times})", mode.mode);
+        }
+        _ => eprintln!("{:<12} {}", mode.mode, mode.reason.as_deref().unwrap_or_default()),
+    }
+}
+
+fn fresh_folder() -> Result<PathBuf, CliError> {
+    let folder = tempfile::Builder::new().prefix("warpframe-report-").tempdir().map_err(CliError::failure)?;
+    Ok(folder.keep())
+}
+
+fn cannot_write(path: &std::path::Path, error: impl std::fmt::Display) -> CliError {
+    CliError::failure(format!("cannot write '{}': {error}", path.display()))
+}
+
+/// The command as it was typed, as far as that can be known.
+fn command_line() -> String {
+    let arguments = std::env::args().skip(1).map(|argument| {
+        let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./,:".contains(c));
+        if plain && !argument.is_empty() {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', "'\\''"))
+        }
+    });
+    ["warpframe".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
+}

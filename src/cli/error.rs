@@ -1,0 +1,140 @@
+//! Errors as one sentence for people, with the position in the query where there is one.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub enum CliError {
+    /// The command was not understood.
+    Usage(String),
+    /// It failed.
+    Failure(String),
+    /// The user stopped it.
+    Interrupted,
+    /// Whoever reads our output has had enough; nothing to complain about.
+    ClosedOutput,
+}
+
+impl CliError {
+    pub fn usage(message: impl Display) -> Self {
+        Self::Usage(message.to_string())
+    }
+
+    pub fn failure(message: impl Display) -> Self {
+        Self::Failure(message.to_string())
+    }
+
+    /// The failure of a query, with the place in its text where the error names one.
+    pub fn query(error: DataFusionError, query: &str) -> Self {
+        let message = sentence(&error);
+        match position(&error) {
+            Some((line, column)) => {
+                let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+                let caret = " ".repeat(column.saturating_sub(1));
+                Self::Failure(format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^"))
+            }
+            None => Self::Failure(message),
+        }
+    }
+
+    /// Says what went wrong, on stderr.
+    pub fn print(&self) {
+        match self {
+            Self::Usage(message) | Self::Failure(message) => eprintln!("error: {message}"),
+            Self::Interrupted => eprintln!("interrupted"),
+            Self::ClosedOutput => {}
+        }
+    }
+
+    /// Says what went wrong and gives the exit code for it.
+    pub fn report(&self) -> ExitCode {
+        self.print();
+        match self {
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Failure(_) => ExitCode::FAILURE,
+            Self::Interrupted => ExitCode::from(130),
+            Self::ClosedOutput => ExitCode::SUCCESS,
+        }
+    }
+}
+
+impl From<DataFusionError> for CliError {
+    fn from(error: DataFusionError) -> Self {
+        Self::Failure(sentence(&error))
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::ClosedOutput,
+            _ => Self::Failure(error.to_string()),
+        }
+    }
+}
+
+/// The innermost message without the names of the layers it came through.
+fn sentence(error: &DataFusionError) -> String {
+    let message = match error.find_root() {
+        DataFusionError::Plan(message)
+        | DataFusionError::Execution(message)
+        | DataFusionError::Configuration(message)
+        | DataFusionError::NotImplemented(message) => message.clone(),
+        DataFusionError::SQL(error, _) => match error.as_ref() {
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
+                without_position(message).to_owned()
+            }
+            ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
+        },
+        DataFusionError::SchemaError(error, _) => schema_sentence(error),
+        DataFusionError::ResourcesExhausted(message) => {
+            format!("the memory limit is too small for this: {message}")
+        }
+        DataFusionError::ExecutionJoin(error) if error.is_panic() => {
+            "a worker stopped in the middle of its task; if it was reading a file, that file is damaged"
+                .to_owned()
+        }
+        other => other.strip_backtrace(),
+    };
+    // Some messages carry a backtrace or a list of hints on further lines.
+    let message = message.split("\n\nbacktrace:").next().unwrap_or(&message);
+    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn schema_sentence(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
+            valid.dedup();
+            let valid = match valid.is_empty() {
+                true => "there are no columns here".to_owned(),
+                false => format!("use one of {}", valid.join(", ")),
+            };
+            format!("there is no column '{}': {valid}", field.name)
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The line and the column in the query, both from 1.
+fn position(error: &DataFusionError) -> Option<(usize, usize)> {
+    if let DataFusionError::SQL(error, _) = error.find_root() {
+        let (ParserError::ParserError(message) | ParserError::TokenizerError(message)) = error.as_ref()
+        else {
+            return None;
+        };
+        let (_, place) = message.rsplit_once(" at Line: ")?;
+        let (line, column) = place.split_once(", Column: ")?;
+        return Some((line.trim().parse().ok()?, column.trim().parse().ok()?));
+    }
+    let span = error.diagnostic()?.span?;
+    Some((span.start.line as usize, span.start.column as usize))
+}
+
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at Line: ").map_or(message, |(message, _)| message)
+}

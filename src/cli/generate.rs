@@ -1,0 +1,93 @@
+//! `warpframe generate`: rows as Parquet.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::HumanCount;
+use warpframe::parquet::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
+use warpframe::rows::{Distribution, RowGenerator};
+
+use super::error::CliError;
+use super::progress::RowsBar;
+use super::{interruptible, values};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// How many rows
+    #[arg(long, value_name = "N", value_parser = values::rows)]
+    rows: u64,
+    /// What x, y and z hold: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
+    #[arg(long, default_value_t, value_parser = values::named::<Distribution>)]
+    distribution: Distribution,
+    /// Which of the uniform tables
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// A file whose name ends in .parquet, or a folder
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// How many files, in a folder
+    #[arg(long, default_value = "1", value_parser = values::count)]
+    files: NonZeroUsize,
+    #[command(flatten)]
+    writer: WriterArguments,
+    /// Threads; all cores by default
+    #[arg(long, value_parser = values::threads)]
+    threads: Option<NonZeroUsize>,
+    /// Replace an existing output once the new one is whole
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// How Parquet is written, for all commands that do.
+#[derive(Debug, Args)]
+pub struct WriterArguments {
+    /// Compression of the output: none, snappy, lz4 or zstd
+    #[arg(long, default_value_t, value_parser = values::named::<ParquetCompression>)]
+    compression: ParquetCompression,
+    /// The most rows in a row group of the output
+    #[arg(long, value_name = "N", default_value = "1048576", value_parser = values::count)]
+    row_group_rows: NonZeroUsize,
+}
+
+impl WriterArguments {
+    pub fn settings(&self) -> WriterSettings {
+        WriterSettings { compression: self.compression, row_group_rows: self.row_group_rows.get() }
+    }
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let generate = GenerateFiles {
+        generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
+        rows: arguments.rows,
+        files: arguments.files,
+        output: arguments.out.clone(),
+        overwrite: arguments.overwrite,
+        settings: arguments.writer.settings(),
+        threads: arguments.threads.unwrap_or_else(all_cores),
+    };
+    let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
+    let written = interruptible(async { Ok(generate.run(Arc::clone(&bar) as _).await?) }).await;
+    bar.clear();
+    say_written(&written?, &arguments.out, start);
+    Ok(())
+}
+
+/// The last line of a command that has written Parquet.
+pub fn say_written(written: &WriteSummary, output: &std::path::Path, start: Instant) {
+    let files = if written.files == 1 { "1 file".to_owned() } else { format!("{} files", written.files) };
+    eprintln!(
+        "{} rows, {} bytes, {:.3} s: {files} in {}",
+        HumanCount(written.rows),
+        HumanCount(written.bytes),
+        start.elapsed().as_secs_f64(),
+        output.display()
+    );
+}
+
+/// As many threads as the machine has for us.
+pub fn all_cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}

@@ -1,0 +1,93 @@
+//! The command line: one file per subcommand. Data goes to stdout, everything else to stderr; exit code 2
+//! means the command was not understood, 1 that it failed, 130 that it was interrupted.
+
+mod compare;
+mod devices;
+mod error;
+mod generate;
+mod output;
+mod progress;
+mod repl;
+mod run;
+mod sql;
+mod table;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
+use warpframe::kernel::SimdPath;
+
+use error::CliError;
+
+/// Numeric row expressions over Arrow columns, on every engine this machine has.
+#[derive(Debug, Parser)]
+#[command(name = "warpframe", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the same rows and the same formula through every execution mode: verified, timed and drawn
+    Compare(compare::Arguments),
+    /// Run SQL: a query, a file, or an interactive shell
+    Sql(sql::Arguments),
+    /// Evaluate expressions over Parquet files into Parquet files
+    Run(run::Arguments),
+    /// Write generated rows as Parquet
+    Generate(generate::Arguments),
+    /// Show what this machine can compute with
+    Devices,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+fn run(command: Command) -> Result<(), CliError> {
+    // What the environment asks for is checked before anything else is done.
+    SimdPath::active().map_err(CliError::usage)?;
+    match command {
+        Command::Compare(arguments) => runtime()?.block_on(compare::run(arguments)),
+        Command::Sql(arguments) => sql::run(arguments),
+        Command::Run(arguments) => runtime()?.block_on(run::run(arguments)),
+        Command::Generate(arguments) => runtime()?.block_on(generate::run(arguments)),
+        Command::Devices => devices::run(),
+    }
+}
+
+fn runtime() -> Result<Runtime, CliError> {
+    Runtime::new().map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
+}
+
+/// Runs something until it ends or the user interrupts it, which drops it.
+async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    tokio::select! {
+        result = run => result,
+        () = interrupt() => Err(CliError::Interrupted),
+    }
+}
+
+/// Ends when the user presses Ctrl-C or the process is asked to end.
+async fn interrupt() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,125 @@
+//! Where the results of queries go: a format, and stdout or a file that appears only when whole.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::csv;
+use arrow::json::LineDelimitedWriter;
+use clap::ValueEnum;
+use datafusion::dataframe::DataFrame;
+use futures::{Stream, StreamExt};
+use warpframe::parquet::{Staging, WriterSettings, write_query};
+
+use super::error::CliError;
+use super::table::TableWriter;
+
+/// A format of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table to read
+    Table,
+    /// Comma-separated values with a header line
+    Csv,
+    /// One JSON object a line
+    Ndjson,
+    /// Parquet; needs --out
+    Parquet,
+}
+
+/// Runs a query and writes its rows to stdout.
+pub async fn print(query: DataFrame, format: Format) -> Result<u64, CliError> {
+    write(query, format, std::io::stdout().lock()).await
+}
+
+/// Runs a query and writes its rows to a file.
+pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool) -> Result<u64, CliError> {
+    if format == Format::Parquet {
+        let staging = Staging::new(path, overwrite)?;
+        let settings = WriterSettings::default();
+        let written = write_query(query, Default::default(), staging, settings, Arc::new(())).await?;
+        return Ok(written.rows);
+    }
+    let refused =
+        |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
+    if path.exists() && !overwrite {
+        let name = path.display();
+        return Err(CliError::failure(format!(
+            "'{name}' exists already: choose another name, or add --overwrite to replace it"
+        )));
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Left beside the output until it is whole; removed when dropped before that.
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".warpframe-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(refused)?;
+    let rows = match write(query, format, file.as_file()).await {
+        Err(CliError::Failure(message)) if message.contains("os error") => {
+            return Err(CliError::failure(format!("cannot write '{}': {message}", path.display())));
+        }
+        other => other?,
+    };
+    file.as_file().sync_all().map_err(refused)?;
+    file.persist(path).map_err(|error| refused(error.error))?;
+    Ok(rows)
+}
+
+async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64, CliError> {
+    let mut stream = query.execute_stream().await?;
+    let schema = stream.schema();
+    let out = BufWriter::new(out);
+    // Formats with a header need a batch to write it, even where there are no rows.
+    let empty = RecordBatch::new_empty(Arc::clone(&schema));
+    match format {
+        Format::Table => {
+            let first = stream.next().await.transpose()?;
+            let mut table = TableWriter::begin(out, &schema, first.as_ref())?;
+            let first = futures::stream::iter(first.map(Ok));
+            let rows = each(first.chain(stream), |batch| table.write(batch)).await?;
+            table.finish()?;
+            Ok(rows)
+        }
+        Format::Csv => {
+            let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
+            writer.write(&empty).map_err(output_error)?;
+            let rows = each(stream, |batch| writer.write(batch).map_err(output_error)).await?;
+            writer.into_inner().flush()?;
+            Ok(rows)
+        }
+        Format::Ndjson => {
+            let mut writer = LineDelimitedWriter::new(out);
+            let rows = each(stream, |batch| writer.write(batch).map_err(output_error)).await?;
+            writer.finish().map_err(output_error)?;
+            writer.into_inner().flush()?;
+            Ok(rows)
+        }
+        Format::Parquet => Err(CliError::usage("Parquet is not for a terminal: add --out FILE.parquet")),
+    }
+}
+
+/// Hands on every batch and counts the rows.
+async fn each(
+    batches: impl Stream<Item = datafusion::error::Result<RecordBatch>>,
+    mut write: impl FnMut(&RecordBatch) -> Result<(), CliError>,
+) -> Result<u64, CliError> {
+    let mut batches = std::pin::pin!(batches);
+    let mut rows = 0;
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        write(&batch)?;
+        rows += batch.num_rows() as u64;
+    }
+    Ok(rows)
+}
+
+fn output_error(error: arrow::error::ArrowError) -> CliError {
+    match error {
+        arrow::error::ArrowError::IoError(_, error) => error.into(),
+        // The CSV writer passes I/O errors on as text only.
+        other if other.to_string().contains("Broken pipe") => CliError::ClosedOutput,
+        other => CliError::failure(other),
+    }
+}

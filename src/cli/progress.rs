@@ -1,0 +1,45 @@
+//! Progress on stderr: a bar where someone is looking, nothing where stderr is a file.
+
+use std::sync::OnceLock;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use warpframe::parquet::Progress;
+
+/// A bar that shows rows, rows per second and the time left.
+#[derive(Default)]
+pub struct RowsBar {
+    bar: OnceLock<ProgressBar>,
+}
+
+impl RowsBar {
+    /// Takes the bar off the screen.
+    pub fn clear(&self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for RowsBar {
+    fn start(&self, rows: u64) {
+        let style = "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows  {per_sec}  ETA {eta}";
+        let bar = ProgressBar::new(rows);
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        let _ = self.bar.set(bar);
+    }
+
+    fn position(&self, rows: u64) {
+        if let Some(bar) = self.bar.get() {
+            bar.set_position(rows);
+        }
+    }
+}
+
+/// A line that says what is being done, with a moving sign.
+pub fn spinner() -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    spinner
+}

@@ -1,0 +1,114 @@
+//! The interactive shell: line editing, history, and statements over several lines.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Editor, Helper};
+use tokio::runtime::Runtime;
+use warpframe::Session;
+
+use super::error::CliError;
+use super::interruptible;
+use super::output::Format;
+use super::sql::execute;
+
+const HELP: &str = "\
+  \\d         list the tables        \\d NAME   describe a table
+  \\timing    show times, or not     \\q        leave
+  A statement ends with ';'. Ctrl-C gives up the statement or the query, not the shell.";
+
+/// Reads and runs statements until the user leaves.
+pub fn run(session: &Session, runtime: &Runtime, format: Format) -> Result<(), CliError> {
+    let mut editor: Editor<Statements, DefaultHistory> = Editor::new().map_err(CliError::failure)?;
+    editor.set_helper(Some(Statements));
+    let history = history_file();
+    if let Some(history) = &history {
+        // There is none before the first session.
+        let _ = editor.load_history(history);
+    }
+    eprintln!("warpframe {}: \\? shows the commands", env!("CARGO_PKG_VERSION"));
+    let mut timing = false;
+    loop {
+        let line = match editor.readline("warpframe> ") {
+            Ok(line) => line,
+            Err(ReadlineError::Interrupted) => continue,
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(CliError::failure(error)),
+        };
+        let text = line.trim();
+        if text.is_empty() {
+            continue;
+        }
+        let _ = editor.add_history_entry(text);
+        let (command, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let statement = match command.trim_end_matches(';') {
+            "\\q" => break,
+            "\\?" => {
+                eprintln!("{HELP}");
+                continue;
+            }
+            "\\timing" => {
+                timing = !timing;
+                eprintln!("timing is {}", if timing { "on" } else { "off" });
+                continue;
+            }
+            "\\d" if argument.is_empty() => "SELECT table_name, table_type FROM information_schema.tables \
+                 WHERE table_schema <> 'information_schema' ORDER BY table_name"
+                .to_owned(),
+            "\\d" => format!("DESCRIBE {argument}"),
+            unknown if unknown.starts_with('\\') => {
+                eprintln!("error: there is no command {unknown}: \\? shows the commands");
+                continue;
+            }
+            _ => text.to_owned(),
+        };
+        let start = Instant::now();
+        match runtime.block_on(interruptible(execute(session, &statement, format, None))) {
+            Ok(rows) if timing => eprintln!("{rows} rows, {:.3} s", start.elapsed().as_secs_f64()),
+            Ok(_) => {}
+            Err(error) => error.print(),
+        }
+    }
+    if let Some(history) = &history
+        && let Err(error) = editor.save_history(history)
+    {
+        eprintln!("cannot save the history to '{}': {error}", history.display());
+    }
+    Ok(())
+}
+
+/// `history.txt` in the user's data folder.
+fn history_file() -> Option<PathBuf> {
+    let folder = dirs::data_dir()?.join("warpframe");
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder.join("history.txt"))
+}
+
+/// Tells the editor when a statement is whole.
+struct Statements;
+
+impl Validator for Statements {
+    fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
+        let input = context.input().trim();
+        let whole = input.is_empty() || input.starts_with('\\') || input.ends_with(';');
+        Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+    }
+}
+
+impl Completer for Statements {
+    type Candidate = String;
+}
+
+impl Hinter for Statements {
+    type Hint = String;
+}
+
+impl Highlighter for Statements {}
+
+impl Helper for Statements {}

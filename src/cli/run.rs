@@ -1,0 +1,63 @@
+//! `warpframe run`: Parquet in, expressions, Parquet out.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use warpframe::parquet::BatchRun;
+
+use super::error::CliError;
+use super::generate::{WriterArguments, say_written};
+use super::progress::RowsBar;
+use super::{interruptible, values};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Parquet to read: a file, a folder or a glob
+    #[arg(long = "in", value_name = "PATH")]
+    input: String,
+    /// SQL expressions for the columns of the output, such as 'id, log3(x,y,z) AS r'
+    #[arg(long, value_name = "EXPRESSIONS")]
+    select: String,
+    /// A SQL condition for the rows to keep
+    #[arg(long = "where", value_name = "CONDITION")]
+    filter: Option<String>,
+    /// A file whose name ends in .parquet, or a folder for one file per thread
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    #[command(flatten)]
+    writer: WriterArguments,
+    /// Threads; all cores by default
+    #[arg(long, value_parser = values::threads)]
+    threads: Option<NonZeroUsize>,
+    /// The memory that writers and operators may hold, such as 512MiB; no limit by default
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    memory_limit: Option<usize>,
+    /// Replace an existing output once the new one is whole
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let batch = BatchRun {
+        input: arguments.input,
+        select: arguments.select,
+        filter: arguments.filter,
+        output: arguments.out,
+        overwrite: arguments.overwrite,
+        settings: arguments.writer.settings(),
+        threads: arguments.threads,
+        memory_limit: arguments.memory_limit,
+    };
+    let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
+    let query = batch.query();
+    let written = interruptible(async {
+        batch.run(Arc::clone(&bar) as _).await.map_err(|error| CliError::query(error, &query))
+    })
+    .await;
+    bar.clear();
+    say_written(&written?, &batch.output, start);
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `warpframe sql`: a query, a file of statements, or the shell.
+
+use std::io::{IsTerminal, Read};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use datafusion::sql::parser::DFParser;
+use warpframe::Session;
+
+use super::error::CliError;
+use super::output::{Format, print, save};
+use super::{interruptible, repl, runtime, values};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Run this and exit; statements are separated by ';'
+    #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file")]
+    query: Option<String>,
+    /// Run the statements in this file and exit
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Files to query: Parquet, CSV or Arrow IPC; a file, a folder or a glob
+    #[arg(long = "table", value_name = "NAME=PATH")]
+    tables: Vec<String>,
+    /// The format of results
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Write the last statement's result to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace an existing output once the new one is whole
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+    /// Threads; all cores by default
+    #[arg(long, value_parser = values::threads)]
+    threads: Option<NonZeroUsize>,
+    /// The memory that a query's operators may hold, such as 512MiB; no limit by default
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    memory_limit: Option<usize>,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
+    if arguments.format == Format::Parquet && arguments.out.is_none() {
+        return Err(CliError::usage("Parquet is not for a terminal: add --out FILE.parquet"));
+    }
+    let mut session = Session::builder();
+    if let Some(threads) = arguments.threads {
+        session = session.threads(threads);
+    }
+    if let Some(bytes) = arguments.memory_limit {
+        session = session.memory_limit(bytes);
+    }
+    let session = session.build()?;
+    let runtime = runtime()?;
+    for table in &arguments.tables {
+        let Some((name, path)) =
+            table.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(CliError::usage(format!("--table takes NAME=PATH, not '{table}'")));
+        };
+        runtime.block_on(session.register_files(name, path))?;
+    }
+
+    let text = match (&arguments.query, &arguments.file) {
+        (Some(query), _) => query.clone(),
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))?,
+        (None, None) if std::io::stdin().is_terminal() => {
+            if arguments.out.is_some() {
+                return Err(CliError::usage("--out goes with -q or -f"));
+            }
+            return repl::run(&session, &runtime, arguments.format);
+        }
+        (None, None) => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            text
+        }
+    };
+    let output = arguments.out.as_deref().map(|path| (path, arguments.overwrite));
+    let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
+    // A query that was given up may still be computing a batch; the process does not wait for it.
+    runtime.shutdown_background();
+    ended.map(|_| ())
+}
+
+/// Runs statements one after the other and gives the number of rows they returned.
+pub async fn execute(
+    session: &Session,
+    text: &str,
+    format: Format,
+    output: Option<(&std::path::Path, bool)>,
+) -> Result<u64, CliError> {
+    let failed = |error| CliError::query(error, text);
+    let mut statements = DFParser::parse_sql(text).map_err(failed)?;
+    if output.is_some() && statements.is_empty() {
+        return Err(CliError::usage("there is no statement whose result could be written"));
+    }
+    let context = session.context();
+    let mut rows = 0;
+    while let Some(statement) = statements.pop_front() {
+        let plan = context.state().statement_to_plan(statement).await.map_err(failed)?;
+        let query = context.execute_logical_plan(plan).await.map_err(failed)?;
+        let returns_rows = !query.schema().fields().is_empty();
+        rows += match output {
+            Some((path, overwrite)) if statements.is_empty() => save(query, format, path, overwrite).await?,
+            Some(_) if returns_rows => {
+                return Err(CliError::failure(
+                    "only the last statement may return rows when they go to a file",
+                ));
+            }
+            _ if returns_rows => print(query, format).await?,
+            _ => {
+                query.collect().await.map_err(failed)?;
+                0
+            }
+        };
+    }
+    Ok(rows)
+}

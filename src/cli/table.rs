@@ -1,0 +1,90 @@
+//! Query results as a table of text, written while they come: the first rows settle the widths.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::error::CliError;
+
+/// Writes batches of one schema as a table.
+pub struct TableWriter<W: Write> {
+    out: W,
+    widths: Vec<usize>,
+}
+
+impl<W: Write> TableWriter<W> {
+    /// Begins a table. The columns become as wide as the first batch needs.
+    pub fn begin(mut out: W, schema: &Schema, first: Option<&RecordBatch>) -> Result<Self, CliError> {
+        let names: Vec<_> = schema.fields().iter().map(|field| vec![field.name().clone()]).collect();
+        let mut widths: Vec<_> = names.iter().map(|name| width(name)).collect();
+        if let Some(batch) = first {
+            for row in cells(batch)? {
+                for (known, cell) in widths.iter_mut().zip(row.map_err(CliError::failure)?) {
+                    *known = width(&cell).max(*known);
+                }
+            }
+        }
+        let rule = rule(&widths);
+        writeln!(out, "{rule}")?;
+        write_row(&mut out, &widths, &names)?;
+        writeln!(out, "{rule}")?;
+        Ok(Self { out, widths })
+    }
+
+    /// Writes the rows of a batch.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), CliError> {
+        for row in cells(batch)? {
+            write_row(&mut self.out, &self.widths, &row.map_err(CliError::failure)?)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the table.
+    pub fn finish(mut self) -> Result<(), CliError> {
+        writeln!(self.out, "{}", rule(&self.widths))?;
+        Ok(self.out.flush()?)
+    }
+}
+
+/// The lines of a cell.
+type Cell = Vec<String>;
+
+/// The cells of a batch, row by row.
+fn cells(batch: &RecordBatch) -> Result<impl Iterator<Item = Result<Vec<Cell>, ArrowError>>, CliError> {
+    let options = FormatOptions::default().with_null("NULL");
+    let formatters = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(CliError::failure)?;
+    Ok((0..batch.num_rows()).map(move |row| {
+        formatters
+            .iter()
+            .map(|column| Ok(column.value(row).try_to_string()?.lines().map(str::to_owned).collect()))
+            .collect()
+    }))
+}
+
+fn width(cell: &[String]) -> usize {
+    cell.iter().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+fn rule(widths: &[usize]) -> String {
+    let dashes: Vec<_> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+    format!("+{}+", dashes.join("+"))
+}
+
+fn write_row(out: &mut impl Write, widths: &[usize], row: &[Cell]) -> std::io::Result<()> {
+    let height = row.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    for line in 0..height {
+        for (cell, width) in row.iter().zip(widths) {
+            write!(out, "| {:<width$} ", cell.get(line).map_or("", String::as_str))?;
+        }
+        writeln!(out, "|")?;
+    }
+    Ok(())
+}

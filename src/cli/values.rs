@@ -1,0 +1,79 @@
+//! Option values: numbers as people write them, and values of the library's own kinds.
+
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use warpframe::rows::MAX_ROWS;
+
+/// A number of rows: `10000000`, `10_000_000`, `1e7` or `10M`.
+pub fn rows(text: &str) -> Result<u64, String> {
+    let plain = text.replace('_', "");
+    let number = match plain.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']) {
+        Some(number) => {
+            let factor = match plain.as_bytes().last() {
+                Some(b'k' | b'K') => 1e3,
+                Some(b'm' | b'M') => 1e6,
+                _ => 1e9,
+            };
+            number.parse::<f64>().map(|number| number * factor)
+        }
+        None => plain.parse::<f64>(),
+    };
+    match number {
+        // Up to 2^53 every whole number has its exact f64.
+        Ok(number) if number >= 1.0 && number <= MAX_ROWS as f64 && number.fract() == 0.0 => {
+            Ok(number as u64)
+        }
+        _ => Err(format!(
+            "a whole number of rows from 1 to {MAX_ROWS} is needed, such as 10000000, 1e7 or 10M"
+        )),
+    }
+}
+
+/// A number of things of which there is at least one.
+pub fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "a whole number from 1 is needed".to_owned())
+}
+
+/// A number of threads.
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    const MAX: usize = 4096;
+    match text.parse::<NonZeroUsize>() {
+        Ok(threads) if threads.get() <= MAX => Ok(threads),
+        _ => Err(format!("a whole number from 1 to {MAX} is needed")),
+    }
+}
+
+/// A number of bytes: `500000000`, `512MiB`, `2G`.
+pub fn bytes(text: &str) -> Result<usize, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" | "kib" => Some(1 << 10),
+        "m" | "mb" | "mib" => Some(1 << 20),
+        "g" | "gb" | "gib" => Some(1usize << 30),
+        _ => None,
+    };
+    match (number.parse::<usize>(), factor) {
+        (Ok(number), Some(factor)) if number > 0 => {
+            number.checked_mul(factor).ok_or_else(|| "that is more bytes than there can be".to_owned())
+        }
+        _ => Err("a number of bytes is needed, such as 512MiB or 2GiB".to_owned()),
+    }
+}
+
+/// A value that the library knows by its name.
+pub fn named<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| {
+        let message = error.to_string();
+        // The library's error starts with the name of its kind.
+        message.split_once(": ").map_or(message.clone(), |(kind, rest)| {
+            match kind.ends_with("error") || kind.starts_with("Error") {
+                true => rest.to_owned(),
+                false => message.clone(),
+            }
+        })
+    })
+}

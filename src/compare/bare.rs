@@ -1,0 +1,98 @@
+//! The rows of a comparison as plain arrays, and the bare kernel on them.
+
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, Float64Array};
+use arrow::buffer::ScalarBuffer;
+use arrow::compute::concat;
+use arrow::datatypes::Float64Type;
+use datafusion::common::{DataFusionError, Result, internal_err};
+use rayon::prelude::*;
+
+use super::verify::Answer;
+use super::{Outcome, timed};
+use crate::kernel;
+use crate::rows::RowGenerator;
+
+/// Rows per task, as in the kernels' own parallel form.
+const ROWS_PER_TASK: usize = 16 * 1024;
+
+/// The columns `x`, `y` and `z`, each in one piece, and a buffer for results, all of it touched before
+/// any clock starts.
+pub struct Columns {
+    pub inputs: [Float64Array; 3],
+    output: Vec<f64>,
+}
+
+impl Columns {
+    pub fn generate(generator: &RowGenerator, rows: u64, pool: &rayon::ThreadPool) -> Result<Self> {
+        let batches: Vec<_> = pool.install(|| {
+            let starts = (0..rows.div_ceil(ROWS_PER_TASK as u64)).into_par_iter();
+            starts
+                .map(|task| {
+                    let start = task * ROWS_PER_TASK as u64;
+                    generator.batch(start..(start + ROWS_PER_TASK as u64).min(rows), &[1, 2, 3])
+                })
+                .collect::<Result<_, _>>()
+        })?;
+        let column = |index: usize| -> Result<Float64Array> {
+            let pieces: Vec<_> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
+            let whole: ArrayRef = concat(&pieces)?;
+            Ok(whole.as_primitive::<Float64Type>().clone())
+        };
+        let inputs = [column(0)?, column(1)?, column(2)?];
+        // Not zeros: those the operating system would hand out as untouched pages.
+        let output = vec![1.0; inputs[0].len()];
+        Ok(Self { inputs, output })
+    }
+
+    /// The best time of reading the three columns and writing one, on the threads of the current pool.
+    pub fn stream_limit(&mut self, repeat: usize) -> Result<Duration> {
+        let Self { inputs, output } = self;
+        let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
+        let mut best = Duration::MAX;
+        for _ in 0..repeat.max(5) {
+            let (time, ()) = timed(|| kernel::par_product(x, y, z, output).map_err(kernel_error))?;
+            best = best.min(time);
+        }
+        Ok(best)
+    }
+
+    /// `log3` of all rows on the threads of the current pool.
+    pub fn log3(&mut self, result: Outcome) -> Result<(Duration, Answer)> {
+        let Self { inputs, output } = self;
+        let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
+        match result {
+            Outcome::Collect => {
+                let (time, ()) = timed(|| kernel::par_log3(x, y, z, output).map_err(kernel_error))?;
+                // A copy for the check, made off the clock, so that the buffer can be used again.
+                let copy = Float64Array::new(ScalarBuffer::from(output.clone()), None);
+                Ok((time, Answer::Rows(vec![copy])))
+            }
+            Outcome::Sum => {
+                let (time, sum) = timed(|| sum_of_log3(x, y, z))?;
+                Ok((time, Answer::Sum(sum)))
+            }
+            Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+        }
+    }
+}
+
+/// The sum without keeping the results: each task's share stays in its cache.
+fn sum_of_log3(x: &[f64], y: &[f64], z: &[f64]) -> Result<f64> {
+    (x.par_chunks(ROWS_PER_TASK), y.par_chunks(ROWS_PER_TASK), z.par_chunks(ROWS_PER_TASK))
+        .into_par_iter()
+        .map_init(
+            || vec![0.0; ROWS_PER_TASK],
+            |results, (x, y, z)| {
+                let results = &mut results[..x.len()];
+                kernel::log3(x, y, z, results).map_err(kernel_error)?;
+                Ok(results.iter().sum::<f64>())
+            },
+        )
+        .try_reduce(|| 0.0, |one, other| Ok(one + other))
+}
+
+fn kernel_error(error: kernel::KernelError) -> DataFusionError {
+    DataFusionError::External(error.into())
+}

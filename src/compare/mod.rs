@@ -1,0 +1,247 @@
+//! The comparison: the same rows and the same formula through every execution mode, verified and timed.
+//! What the modes are is in `mode`, how one is run in `engine` and `bare`, how answers are checked in
+//! `verify`, what is known of the machine in `machine`, and how it is shown in `report`.
+
+mod bare;
+mod engine;
+mod machine;
+mod mode;
+pub mod report;
+mod verify;
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use datafusion::common::{DataFusionError, Result, exec_err};
+
+pub use machine::Machine;
+pub use mode::Mode;
+pub use report::{Limit, ModeReport, Report, Status};
+
+use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
+use bare::Columns;
+use engine::Engine;
+use verify::{Reference, Verified};
+
+/// Where the rows lie when the clock starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Arrow arrays in memory.
+    #[default]
+    Memory,
+    /// A Parquet file in the page cache.
+    Parquet,
+}
+
+/// What each mode has to produce.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// All results as Arrow arrays in memory.
+    #[default]
+    Collect,
+    /// Their sum.
+    Sum,
+    /// All results in Parquet files.
+    Parquet,
+}
+
+macro_rules! named {
+    ($type:ident, $what:literal, $($variant:ident => $name:literal),+) => {
+        impl $type {
+            /// All values.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name used on the command line and in JSON.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = DataFusionError;
+
+            fn from_str(name: &str) -> Result<Self> {
+                Self::ALL.iter().copied().find(|value| value.name() == name).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
+                    DataFusionError::Configuration(format!(
+                        concat!("there is no ", $what, " '{}': use one of {}"), name, names.join(", ")
+                    ))
+                })
+            }
+        }
+    };
+}
+use named;
+
+named!(Source, "source", Memory => "memory", Parquet => "parquet");
+named!(Outcome, "result", Collect => "collect", Sum => "sum", Parquet => "parquet");
+
+/// A mode that took long at first is repeated only as often as fits into this.
+const TIME_PER_MODE: Duration = Duration::from_secs(10);
+
+/// A comparison to be run.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// How many rows, at least one.
+    pub rows: u64,
+    /// What they hold.
+    pub generator: RowGenerator,
+    /// Where they lie.
+    pub source: Source,
+    /// What is made of them.
+    pub result: Outcome,
+    /// The modes, in the order in which they run.
+    pub modes: Vec<Mode>,
+    /// How often each is timed, after a first run that does not count.
+    pub repeat: NonZeroUsize,
+    /// Threads for the parallel modes.
+    pub threads: NonZeroUsize,
+    /// A folder for Parquet files; whoever made it removes it.
+    pub work_folder: PathBuf,
+}
+
+/// What a comparison is doing, for those who wait.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The rows are being made.
+    MakingRows,
+    /// A mode begins.
+    Mode(Mode),
+    /// A repeat of the mode has ended: which one, of how many.
+    Repeat(usize, usize),
+    /// The mode has ended.
+    Done(&'a ModeReport),
+}
+
+impl Comparison {
+    /// Runs all modes, one after the other. A mode that fails or gives a wrong answer is reported as
+    /// failed and does not stop the others.
+    ///
+    /// # Errors
+    /// The rows cannot be made: there are none, too many for the memory, or the work folder is not
+    /// writable.
+    pub fn run(&self, command: String, observe: &dyn Fn(Event)) -> Result<Report> {
+        self.check_size()?;
+        observe(Event::MakingRows);
+        let machine = Machine::detect()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads.get())
+            .build()
+            .map_err(|error| DataFusionError::External(error.into()))?;
+        let mut columns = Columns::generate(&self.generator, self.rows, &pool)?;
+        let reference = Reference::new(&columns, &pool);
+        let stream = pool.install(|| columns.stream_limit(self.repeat.get()))?;
+        let engine = Engine::prepare(self, &columns)?;
+
+        let mut modes = Vec::with_capacity(self.modes.len());
+        for &mode in &self.modes {
+            observe(Event::Mode(mode));
+            let threads = if mode.is_parallel() { self.threads } else { NonZeroUsize::MIN };
+            let report = match self.reason_to_skip(mode) {
+                Some(reason) => ModeReport::skipped(mode, reason),
+                None => {
+                    let repeated = |run: usize, of: usize| observe(Event::Repeat(run, of));
+                    let measured = match mode {
+                        Mode::Rayon => {
+                            self.measure(&reference, repeated, || pool.install(|| columns.log3(self.result)))
+                        }
+                        _ => engine.with_mode(mode, threads, |run| self.measure(&reference, repeated, run)),
+                    };
+                    match measured {
+                        Ok(measured) => ModeReport::ok(mode, threads.get(), self.rows, &measured),
+                        Err(error) => ModeReport::failed(mode, threads.get(), error.strip_backtrace()),
+                    }
+                }
+            };
+            observe(Event::Done(&report));
+            modes.push(report);
+        }
+        Ok(Report::new(self, command, machine, stream, modes))
+    }
+
+    fn check_size(&self) -> Result<()> {
+        if self.rows == 0 || self.rows > MAX_ROWS {
+            return exec_err!("cannot compare over {} rows: the number is from 1 to {MAX_ROWS}", self.rows);
+        }
+        // Three columns, the reference, the bare kernel's output and an engine's, 8 bytes a row each.
+        let needed = self.rows.saturating_mul(6 * 8);
+        let available = machine::available_memory();
+        if available > 0 && needed > available {
+            return exec_err!(
+                "{} rows need about {:.1} GiB of memory and {:.1} GiB are free: use fewer rows",
+                self.rows,
+                needed as f64 / f64::from(1 << 30),
+                available as f64 / f64::from(1 << 30)
+            );
+        }
+        Ok(())
+    }
+
+    fn reason_to_skip(&self, mode: Mode) -> Option<&'static str> {
+        match mode {
+            Mode::Rayon if self.source != Source::Memory => {
+                Some("the bare kernel reads arrays in memory only: use --source memory")
+            }
+            Mode::Rayon if self.result == Outcome::Parquet => {
+                Some("the bare kernel has no Parquet writer: use --result collect or sum")
+            }
+            _ => None,
+        }
+    }
+
+    /// Times a mode: a first run, then the repeats, and every answer checked off the clock.
+    fn measure<A: Into<verify::Answer>>(
+        &self,
+        reference: &Reference,
+        repeated: impl Fn(usize, usize),
+        mut run: impl FnMut() -> Result<(Duration, A)>,
+    ) -> Result<Measured> {
+        let (first, answer) = run()?;
+        let mut verified = reference.verify(answer.into())?;
+        let affordable = TIME_PER_MODE.as_secs_f64() / first.as_secs_f64().max(1e-9);
+        let repeats = self.repeat.get().min((affordable as usize).max(1));
+        let mut times = Vec::with_capacity(repeats);
+        for repeat in 1..=repeats {
+            let (time, answer) = run()?;
+            let again = reference.verify(answer.into())?;
+            verified = verified.worse(again);
+            times.push(time);
+            repeated(repeat, repeats);
+        }
+        times.sort();
+        Ok(Measured { first, times, verified })
+    }
+}
+
+/// What was measured of a mode.
+#[derive(Debug)]
+pub struct Measured {
+    first: Duration,
+    /// In ascending order, at least one.
+    times: Vec<Duration>,
+    verified: Verified,
+}
+
+/// Runs something by the clock.
+fn timed<T>(run: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
+    let start = Instant::now();
+    let value = run()?;
+    Ok((start.elapsed(), value))
+}
+
+/// The distribution's name and seed as they are shown: a sequence has no seed.
+fn describe_rows(generator: &RowGenerator) -> String {
+    match generator.distribution {
+        Distribution::Sequence => "sequence".to_owned(),
+        Distribution::Uniform => format!("uniform, seed {}", generator.seed),
+    }
+}

@@ -1,0 +1,52 @@
+//! The execution modes: their names and what each stands for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use datafusion::common::{DataFusionError, Result};
+
+use super::named;
+
+/// A way to evaluate the formula. The names are stable: command line, JSON, drawing and documentation
+/// use the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// One thread, row at a time: what a language without compilation does.
+    Interpreted,
+    /// One thread, DataFusion's own `ln(x) * ln(y) * ln(z)`, one operator at a time over columns.
+    Columnar,
+    /// One thread, `log3` on vector instructions.
+    Vectorized,
+    /// All threads, `log3` on vector instructions.
+    Parallel,
+    /// All threads, the bare kernel on the arrays, without the engine: what the engine costs.
+    Rayon,
+}
+
+named!(
+    Mode,
+    "mode",
+    Interpreted => "interpreted",
+    Columnar => "columnar",
+    Vectorized => "vectorized",
+    Parallel => "parallel",
+    Rayon => "rayon"
+);
+
+impl Mode {
+    /// What the mode does, in a few words.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Interpreted => "row at a time",
+            Self::Columnar => "DataFusion's ln(x)*ln(y)*ln(z)",
+            Self::Vectorized => "log3, fused SIMD",
+            Self::Parallel => "log3, fused SIMD",
+            Self::Rayon => "bare kernel, no engine",
+        }
+    }
+
+    /// Whether the mode uses all threads.
+    pub fn is_parallel(self) -> bool {
+        matches!(self, Self::Parallel | Self::Rayon)
+    }
+}

@@ -1,0 +1,101 @@
+//! The report as a page of its own: the drawing, the table, what was run and how to read it.
+
+use std::fmt::Write;
+
+use super::{Report, Status, format_ms, format_ratio, group_digits};
+
+const STYLE: &str = "\
+body { font: 16px/1.5 'DejaVu Sans', Verdana, sans-serif; color: #16191d; max-width: 1000px; margin: 2em auto; padding: 0 1em }
+svg { max-width: 100%; height: auto }
+.table { overflow-x: auto }
+table { border-collapse: collapse; width: 100% }
+th, td { padding: .3em .6em; border-bottom: 1px solid #d9dce0; text-align: right; white-space: nowrap }
+th:first-child, td:first-child, td[colspan] { text-align: left }
+td[colspan] { white-space: normal }
+.failed { color: #b3261e }
+dt { font-weight: bold }
+code { background: #f1f2f4; padding: .1em .3em }
+";
+
+/// The page. It needs no other file.
+pub fn page(report: &Report, drawing: &str) -> String {
+    let title = escape(&report.expression);
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}: warpframe comparison</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <h1>{title}</h1>\n<figure style=\"margin: 0\">\n{drawing}</figure>\n<div class=\"table\">\n<table>\n\
+         <tr><th>mode</th><th>threads</th><th>median</th><th>min</th><th>max</th><th>first run</th>\
+         <th>repeats</th><th>M rows/s</th><th>speed-up</th><th>× limit</th><th>sum</th><th>max ULP</th></tr>\n"
+    );
+    let slowest = report.slowest().map_or(f64::NAN, |(_, time)| time);
+    for mode in &report.modes {
+        let _ = match (mode.median_ms, mode.min_ms, mode.max_ms, mode.first_ms, mode.rows_per_s) {
+            (Some(median), Some(min), Some(max), Some(first), Some(rate)) => writeln!(
+                html,
+                "<tr><td title=\"{}\">{}</td><td>{}</td><td><b>{}</b></td><td>{}</td><td>{}</td><td>{}</td>\
+                 <td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                escape(&mode.description),
+                escape(&mode.mode),
+                mode.threads,
+                format_ms(median),
+                format_ms(min),
+                format_ms(max),
+                format_ms(first),
+                mode.repeats,
+                rate / 1e6,
+                format_ratio(slowest / median),
+                format_ratio(median / report.limit.stream_ms),
+                mode.sum.map_or(String::new(), |sum| sum.to_string()),
+                mode.max_ulp.map_or("-".to_owned(), |ulp| ulp.to_string()),
+            ),
+            _ => writeln!(
+                html,
+                "<tr><td>{}</td><td colspan=\"11\" class=\"{}\">{}: {}</td></tr>",
+                escape(&mode.mode),
+                if mode.status == Status::Failed { "failed" } else { "skipped" },
+                if mode.status == Status::Failed { "FAILED" } else { "skipped" },
+                escape(mode.reason.as_deref().unwrap_or_default()),
+            ),
+        };
+    }
+    html.push_str("</table>\n</div>\n<dl>\n");
+    let facts = [
+        ("Rows", format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source)),
+        ("Result", report.result.clone()),
+        ("Machine", format!("{}; {}", report.setting(), report.machine.os)),
+        (
+            "Memory limit",
+            format!(
+                "{}: the best time of reading three columns and writing one with all threads in the same run. \
+                 Nothing that reads and writes the columns in memory can be faster.",
+                format_ms(report.limit.stream_ms)
+            ),
+        ),
+        (
+            "How it was measured",
+            "The rows are made before the clock starts. The first run of each mode does not count. Every run's \
+             row count, sum and, where it has rows, every row are checked against the standard library's \
+             logarithm; a mode with a wrong answer fails. Slow modes repeat less."
+                .to_owned(),
+        ),
+        (
+            "Versions",
+            format!(
+                "warpframe {} ({}), DataFusion {}, Arrow {}",
+                report.version, report.git_revision, report.libraries.datafusion, report.libraries.arrow
+            ),
+        ),
+    ];
+    for (term, fact) in facts {
+        let _ = writeln!(html, "<dt>{term}</dt><dd>{}</dd>", escape(&fact));
+    }
+    let _ = writeln!(html, "<dt>Command</dt><dd><code>{}</code></dd>", escape(&report.command));
+    html.push_str("</dl>\n</body>\n</html>\n");
+    html
+}
+
+/// Text for XML and HTML.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

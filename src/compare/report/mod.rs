@@ -1,0 +1,277 @@
+//! What a comparison has found, as data with a stable JSON form. How it is shown is in the modules below.
+
+pub mod html;
+pub mod svg;
+pub mod terminal;
+
+use std::path::Path;
+use std::time::Duration;
+
+use datafusion::common::{DataFusionError, Result};
+use serde::Serialize;
+
+use super::{Comparison, Machine, Measured, Mode, Outcome, Source, describe_rows};
+
+/// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
+/// without it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A comparison's findings. Times are in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`]
+    pub schema_version: u32,
+    /// The formula.
+    pub expression: String,
+    /// How many rows.
+    pub rows: u64,
+    /// What the rows hold.
+    pub distribution: String,
+    /// Where they lay: `memory` or `parquet`.
+    pub source: String,
+    /// What was made of them: `collect`, `sum` or `parquet`.
+    pub result: String,
+    /// The command line.
+    pub command: String,
+    /// warpframe's version.
+    pub version: String,
+    /// The revision of warpframe's sources, with `-dirty` where they had changes.
+    pub git_revision: String,
+    /// The versions of the main libraries.
+    pub libraries: Libraries,
+    /// The machine.
+    pub machine: Machine,
+    /// What no mode can beat.
+    pub limit: Limit,
+    /// The modes, in the order in which they ran.
+    pub modes: Vec<ModeReport>,
+}
+
+/// Versions of the main libraries.
+#[derive(Debug, Clone, Serialize)]
+pub struct Libraries {
+    /// DataFusion's.
+    pub datafusion: String,
+    /// Arrow's.
+    pub arrow: String,
+}
+
+/// The physical floor.
+#[derive(Debug, Clone, Serialize)]
+pub struct Limit {
+    /// The best time of reading three columns in memory and writing one with all threads, in the same
+    /// buffers.
+    pub stream_ms: f64,
+}
+
+/// Whether a mode has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It has, and every answer was right.
+    Ok,
+    /// It cannot run here or with these settings.
+    Skipped,
+    /// It gave an error or a wrong answer.
+    Failed,
+}
+
+/// A mode's findings. What was not measured is null in JSON.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModeReport {
+    /// The mode's name.
+    pub mode: String,
+    /// What it does, in a few words.
+    pub description: String,
+    /// Whether it has run.
+    pub status: Status,
+    /// Why it has not.
+    pub reason: Option<String>,
+    /// The first run, which does not count.
+    pub first_ms: Option<f64>,
+    /// The median of the repeats.
+    pub median_ms: Option<f64>,
+    /// The fastest repeat.
+    pub min_ms: Option<f64>,
+    /// The slowest repeat.
+    pub max_ms: Option<f64>,
+    /// How many repeats there were.
+    pub repeats: usize,
+    /// How many threads it had.
+    pub threads: usize,
+    /// How many rows it evaluated.
+    pub rows: u64,
+    /// The sum of the results.
+    pub sum: Option<f64>,
+    /// The largest distance of a row from the reference, in units in the last place.
+    pub max_ulp: Option<u64>,
+    /// Rows per second, by the median.
+    pub rows_per_s: Option<f64>,
+}
+
+impl ModeReport {
+    pub(super) fn ok(mode: Mode, threads: usize, rows: u64, measured: &Measured) -> Self {
+        let times = &measured.times;
+        let median = match times.len() {
+            0 => measured.first,
+            odd if odd % 2 == 1 => times[odd / 2],
+            even => (times[even / 2 - 1] + times[even / 2]) / 2,
+        };
+        Self {
+            first_ms: Some(milliseconds(measured.first)),
+            median_ms: Some(milliseconds(median)),
+            min_ms: times.first().copied().map(milliseconds),
+            max_ms: times.last().copied().map(milliseconds),
+            repeats: times.len(),
+            threads,
+            rows,
+            sum: Some(measured.verified.sum),
+            max_ulp: measured.verified.max_ulp,
+            rows_per_s: Some(rows as f64 / median.as_secs_f64()),
+            ..Self::empty(mode, Status::Ok, None)
+        }
+    }
+
+    pub(super) fn skipped(mode: Mode, reason: &str) -> Self {
+        Self::empty(mode, Status::Skipped, Some(reason.to_owned()))
+    }
+
+    pub(super) fn failed(mode: Mode, threads: usize, reason: String) -> Self {
+        Self { threads, ..Self::empty(mode, Status::Failed, Some(reason)) }
+    }
+
+    fn empty(mode: Mode, status: Status, reason: Option<String>) -> Self {
+        Self {
+            mode: mode.name().to_owned(),
+            description: mode.description().to_owned(),
+            status,
+            reason,
+            first_ms: None,
+            median_ms: None,
+            min_ms: None,
+            max_ms: None,
+            repeats: 0,
+            threads: 0,
+            rows: 0,
+            sum: None,
+            max_ulp: None,
+            rows_per_s: None,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(
+        comparison: &Comparison,
+        command: String,
+        machine: Machine,
+        stream: Duration,
+        modes: Vec<ModeReport>,
+    ) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            expression: "ln(x) * ln(y) * ln(z)".to_owned(),
+            rows: comparison.rows,
+            distribution: describe_rows(&comparison.generator),
+            source: comparison.source.to_string(),
+            result: comparison.result.to_string(),
+            command,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            git_revision: env!("WARPFRAME_GIT_REVISION").to_owned(),
+            libraries: Libraries {
+                datafusion: datafusion::DATAFUSION_VERSION.to_owned(),
+                arrow: arrow::ARROW_VERSION.to_owned(),
+            },
+            machine,
+            limit: Limit { stream_ms: milliseconds(stream) },
+            modes,
+        }
+    }
+
+    /// Whether a mode has failed.
+    pub fn has_failures(&self) -> bool {
+        self.modes.iter().any(|mode| mode.status == Status::Failed)
+    }
+
+    /// The report as JSON.
+    ///
+    /// # Errors
+    /// None is expected.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(|error| DataFusionError::External(error.into()))
+    }
+
+    /// Writes `report.json`, `report.svg`, `report.png` and `report.html` into a folder.
+    ///
+    /// # Errors
+    /// The folder is not writable.
+    pub fn write_to(&self, folder: &Path) -> Result<()> {
+        let drawing = svg::draw(self);
+        std::fs::write(folder.join("report.json"), self.to_json()? + "\n")?;
+        std::fs::write(folder.join("report.svg"), &drawing)?;
+        std::fs::write(folder.join("report.png"), svg::rasterize(&drawing, 2.0)?)?;
+        std::fs::write(folder.join("report.html"), html::page(self, &drawing))?;
+        Ok(())
+    }
+
+    /// The rows, with what they hold and where they lay, in words.
+    fn subject(&self) -> String {
+        let source = match self.source.as_str() {
+            name if name == Source::Parquet.name() => "Parquet",
+            _ => "memory",
+        };
+        let result = match self.result.as_str() {
+            name if name == Outcome::Sum.name() => "to their sum",
+            name if name == Outcome::Parquet.name() => "to Parquet",
+            _ => "to Arrow arrays",
+        };
+        format!("{} rows ({}), from {source} {result}", group_digits(self.rows), self.distribution)
+    }
+
+    /// The machine, in words.
+    fn setting(&self) -> String {
+        let Machine { cpu, cores, simd, memory_bytes, .. } = &self.machine;
+        let gib = *memory_bytes as f64 / f64::from(1 << 30);
+        format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB")
+    }
+
+    /// The slowest median, which speed-ups refer to, with its mode.
+    fn slowest(&self) -> Option<(&ModeReport, f64)> {
+        let timed = self.modes.iter().filter_map(|mode| Some((mode, mode.median_ms?)));
+        timed.max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// `10000000` as `10,000,000`.
+fn group_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A time with three significant digits and a unit fit to its size.
+fn format_ms(ms: f64) -> String {
+    match ms {
+        ms if ms >= 9995.0 => format!("{:.1} s", ms / 1e3),
+        ms if ms >= 999.5 => format!("{:.2} s", ms / 1e3),
+        ms if ms >= 99.95 => format!("{ms:.0} ms"),
+        ms if ms >= 9.995 => format!("{ms:.1} ms"),
+        ms if ms >= 0.9995 => format!("{ms:.2} ms"),
+        ms => format!("{:.0} µs", ms * 1e3),
+    }
+}
+
+/// A ratio with about two significant digits.
+fn format_ratio(ratio: f64) -> String {
+    if ratio >= 9.95 { format!("{ratio:.0}×") } else { format!("{ratio:.1}×") }
+}

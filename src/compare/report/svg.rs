@@ -1,0 +1,182 @@
+//! The report as a drawing: one horizontal bar a mode on a logarithmic time axis, with the memory limit as
+//! a reference line; and the drawing as a PNG.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, Result};
+use resvg::{tiny_skia, usvg};
+
+use super::{ModeReport, Report, Status, format_ms, format_ratio};
+
+const WIDTH: f64 = 960.0;
+/// Where the axis begins: left of it stand the modes' names.
+const AXIS_LEFT: f64 = 232.0;
+/// Where the axis ends: room is left for the label of the longest bar.
+const AXIS_RIGHT: f64 = 810.0;
+const TOP: f64 = 108.0;
+const ROW: f64 = 54.0;
+const BAR: f64 = 30.0;
+
+/// Blue for one thread, orange for all threads, grey for the interpreter: told apart without colour by
+/// their lightness too.
+const SLOW: &str = "#8a8f98";
+const SINGLE: &str = "#3b76b5";
+const ALL: &str = "#e07b24";
+const LIMIT: &str = "#1c7a4a";
+
+/// The report as SVG.
+pub fn draw(report: &Report) -> String {
+    let rows = report.modes.len() as f64;
+    let bottom = TOP + rows * ROW;
+    let height = bottom + 96.0;
+    let scale = Scale::over(report);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
+         height=\"{height}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"16\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
+    );
+    text(&mut svg, 24.0, 36.0, "font-size=\"23\" font-weight=\"bold\" fill=\"#16191d\"", &report.expression);
+    text(&mut svg, 24.0, 62.0, "fill=\"#40464d\"", &format!("{}; shorter is faster", report.subject()));
+
+    for (time, label) in scale.ticks() {
+        let x = scale.x(time);
+        line(&mut svg, x, TOP - 10.0, x, bottom, "stroke=\"#d9dce0\" stroke-width=\"1\"");
+        text(&mut svg, x, bottom + 22.0, "text-anchor=\"middle\" fill=\"#40464d\"", &label);
+    }
+    let slowest = report.slowest().map(|(_, time)| time);
+    for (position, mode) in report.modes.iter().enumerate() {
+        draw_mode(&mut svg, mode, TOP + position as f64 * ROW, &scale, slowest);
+    }
+
+    let limit = scale.x(report.limit.stream_ms);
+    let dashes = format!("stroke=\"{LIMIT}\" stroke-width=\"2.5\" stroke-dasharray=\"7 5\"");
+    line(&mut svg, limit, TOP - 14.0, limit, bottom + 2.0, &dashes);
+    let label = format!("memory limit {}", format_ms(report.limit.stream_ms));
+    let style = format!("fill=\"{LIMIT}\" font-weight=\"bold\" text-anchor=\"middle\"");
+    text(&mut svg, limit.max(AXIS_LEFT + 40.0), TOP - 20.0, &style, &label);
+
+    text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &report.setting());
+    let note = format!(
+        "median, with the range of all repeats; logarithmic time axis; × is against the slowest; \
+         warpframe {} ({})",
+        report.version, report.git_revision
+    );
+    text(&mut svg, 24.0, bottom + 76.0, "font-size=\"14\" fill=\"#5c636b\"", &note);
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn draw_mode(svg: &mut String, mode: &ModeReport, top: f64, scale: &Scale, slowest: Option<f64>) {
+    let middle = top + ROW / 2.0;
+    let threads = match mode.threads {
+        0 => String::new(),
+        1 => ", 1 thread".to_owned(),
+        threads => format!(", {threads} threads"),
+    };
+    let name = "text-anchor=\"end\" font-weight=\"bold\" fill=\"#16191d\"";
+    text(svg, AXIS_LEFT - 12.0, middle - 3.0, name, &mode.mode);
+    let about = "text-anchor=\"end\" font-size=\"12.5\" fill=\"#5c636b\"";
+    let short = mode.description.replace("DataFusion's ln(x)*ln(y)*ln(z)", "DataFusion's own ln");
+    text(svg, AXIS_LEFT - 12.0, middle + 14.0, about, &format!("{short}{threads}"));
+
+    let (Some(median), Some(min), Some(max)) = (mode.median_ms, mode.min_ms, mode.max_ms) else {
+        let (word, colour) = match mode.status {
+            Status::Failed => ("FAILED", "#b3261e"),
+            _ => ("skipped", "#5c636b"),
+        };
+        let reason = mode.reason.as_deref().unwrap_or_default();
+        let style = format!("fill=\"{colour}\" font-size=\"14\"");
+        text(svg, AXIS_LEFT + 8.0, middle + 5.0, &style, &format!("{word}: {reason}"));
+        return;
+    };
+    let colour = match (mode.mode.as_str(), mode.threads) {
+        ("interpreted", _) => SLOW,
+        (_, 1) => SINGLE,
+        _ => ALL,
+    };
+    let width = scale.x(median) - AXIS_LEFT;
+    let _ = writeln!(
+        svg,
+        "<rect x=\"{AXIS_LEFT}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{colour}\"/>",
+        middle - BAR / 2.0
+    );
+    let whisker = "stroke=\"#16191d\" stroke-width=\"1.6\"";
+    let (left, right) = (scale.x(min), scale.x(max));
+    line(svg, left, middle, right, middle, whisker);
+    line(svg, left, middle - 5.0, left, middle + 5.0, whisker);
+    line(svg, right, middle - 5.0, right, middle + 5.0, whisker);
+    let ratio = match slowest {
+        Some(slowest) if slowest > median => format!("   {}", format_ratio(slowest / median)),
+        _ => String::new(),
+    };
+    // White below the text keeps it legible on the grid and the limit's line.
+    let style = "fill=\"#16191d\" stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\" xml:space=\"preserve\"";
+    text(svg, right + 10.0, middle + 6.0, style, &format!("{}{ratio}", format_ms(median)));
+}
+
+/// The logarithmic time axis.
+struct Scale {
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    /// From below the shortest time to the longest.
+    fn over(report: &Report) -> Self {
+        let limit = report.limit.stream_ms;
+        let times = || report.modes.iter().flat_map(|mode| [mode.min_ms, mode.max_ms]).flatten();
+        let shortest = times().fold(limit, f64::min);
+        let longest = times().fold(limit, f64::max);
+        let low = shortest / 2.0;
+        Self { low, high: longest.max(low * 10.0) }
+    }
+
+    fn x(&self, time: f64) -> f64 {
+        AXIS_LEFT + (time / self.low).ln() / (self.high / self.low).ln() * (AXIS_RIGHT - AXIS_LEFT)
+    }
+
+    /// Powers of ten, and where they are few their double and fivefold.
+    fn ticks(&self) -> impl Iterator<Item = (f64, String)> + '_ {
+        let decades = (self.high / self.low).log10();
+        let steps: &[f64] = if decades > 2.2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let first = self.low.log10().floor() as i32;
+        (first..=self.high.log10().ceil() as i32)
+            .flat_map(move |power| steps.iter().map(move |step| step * 10f64.powi(power)))
+            .filter(|time| (self.low..=self.high).contains(time))
+            .map(|time| {
+                let label = match time {
+                    time if time >= 999.5 => format!("{:.0} s", time / 1e3),
+                    time if time >= 0.9995 => format!("{time:.0} ms"),
+                    time => format!("{:.0} µs", time * 1e3),
+                };
+                (time, label)
+            })
+    }
+}
+
+fn line(svg: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, style: &str) {
+    let _ = writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {style}/>");
+}
+
+fn text(svg: &mut String, x: f64, y: f64, style: &str, content: &str) {
+    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{}</text>", super::html::escape(content));
+}
+
+/// The drawing as a PNG, `zoom` times its nominal size, with the font that is part of the program.
+///
+/// # Errors
+/// The drawing is not valid SVG.
+pub fn rasterize(svg: &str, zoom: f32) -> Result<Vec<u8>> {
+    let failed = |what: String| DataFusionError::Execution(format!("cannot draw the report: {what}"));
+    let mut options = usvg::Options { font_family: "DejaVu Sans".to_owned(), ..Default::default() };
+    let fonts = Arc::make_mut(&mut options.fontdb);
+    fonts.load_font_data(include_bytes!("fonts/DejaVuSans-subset.ttf").to_vec());
+    fonts.load_font_data(include_bytes!("fonts/DejaVuSans-Bold-subset.ttf").to_vec());
+    let tree = usvg::Tree::from_str(svg, &options).map_err(|error| failed(error.to_string()))?;
+    let size = tree.size();
+    let (width, height) = ((size.width() * zoom).ceil() as u32, (size.height() * zoom).ceil() as u32);
+    let mut pixels = tiny_skia::Pixmap::new(width, height).ok_or_else(|| failed("it is empty".to_owned()))?;
+    resvg::render(&tree, tiny_skia::Transform::from_scale(zoom, zoom), &mut pixels.as_mut());
+    pixels.encode_png().map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,69 @@
+//! The report as text with bars, for a terminal.
+
+use super::{ModeReport, Report, Status, format_ms, format_ratio, group_digits};
+
+/// The longest bar, in characters.
+const BAR: usize = 28;
+
+/// The report as a table of fixed columns; bars have a logarithmic scale.
+pub fn table(report: &Report) -> String {
+    let limit = report.limit.stream_ms;
+    let slowest = report.slowest().map_or(limit, |(_, time)| time);
+    let mut lines = vec![
+        format!("{} over {}", report.expression, report.subject()),
+        report.setting(),
+        String::new(),
+        format!(
+            "{:<12} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8}  (logarithmic)",
+            "mode", "threads", "median", "min - max", "first", "repeats", "M rows/s", "speed-up"
+        ),
+    ];
+    lines.extend(report.modes.iter().map(|mode| line(mode, limit, slowest)));
+    lines.push(format!(
+        "{:<12} {:>7} {:>9} {:>64}  {}",
+        "(memory)",
+        "",
+        format_ms(limit),
+        "read x, y, z and write one column: nothing can be faster",
+        bar(limit, limit, slowest),
+    ));
+    lines.push(String::new());
+    if let Some((slowest, _)) = report.slowest() {
+        lines.push(format!("speed-up: against {}; first: the run before the clock counts", slowest.mode));
+    }
+    for mode in report.modes.iter().filter(|mode| mode.status == Status::Ok) {
+        let ulp = mode.max_ulp.map_or(String::new(), |ulp| format!(", every row within {ulp} ULP"));
+        if let Some(sum) = mode.sum {
+            lines.push(format!("{:<12} {} rows, sum {sum}{ulp}", mode.mode, group_digits(mode.rows)));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn line(mode: &ModeReport, limit: f64, slowest: f64) -> String {
+    let (Some(median), Some(first), Some(min), Some(max), Some(rate)) =
+        (mode.median_ms, mode.first_ms, mode.min_ms, mode.max_ms, mode.rows_per_s)
+    else {
+        let status = if mode.status == Status::Failed { "FAILED" } else { "skipped" };
+        return format!("{:<12} {status}: {}", mode.mode, mode.reason.as_deref().unwrap_or_default());
+    };
+    format!(
+        "{:<12} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8}  {}",
+        mode.mode,
+        mode.threads,
+        format_ms(median),
+        format!("{} - {}", format_ms(min), format_ms(max)),
+        format_ms(first),
+        mode.repeats,
+        rate / 1e6,
+        format_ratio(slowest / median),
+        bar(median, limit, slowest),
+    )
+}
+
+/// A bar from half the limit to the slowest time.
+fn bar(time: f64, limit: f64, slowest: f64) -> String {
+    let (low, high) = (limit.min(time) / 2.0, slowest.max(limit * 1.01));
+    let share = (time / low).ln() / (high / low).ln();
+    "█".repeat(((share * BAR as f64).round() as usize).clamp(1, BAR))
+}

@@ -1,0 +1,110 @@
+//! Local files that queries read: found by path, folder or glob, and opened as tables by their extension.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::arrow::ArrowFormat;
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::prelude::SessionContext;
+use url::Url;
+
+use crate::parquet::ParquetInput;
+
+/// The extensions of files that can be tables.
+const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
+
+/// An error that says what could not be done to which file.
+pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("cannot {action} '{}': {cause}", path.display()))
+}
+
+/// The files that a path, a folder or a glob names, sorted by name. Of a folder, those with the extension.
+pub fn find_files(pattern: &str, extension: &str) -> Result<Vec<PathBuf>> {
+    if pattern.contains("://") {
+        return exec_err!("'{pattern}' is a URL, but only local files can be read");
+    }
+    let path = Path::new(pattern);
+    let glob_pattern = if path.is_dir() {
+        format!("{}/*.{extension}", glob::Pattern::escape(pattern.trim_end_matches('/')))
+    } else if path.exists() {
+        return Ok(vec![path.to_owned()]);
+    } else if pattern.contains(['*', '?', '[']) {
+        pattern.to_owned()
+    } else {
+        return exec_err!("there is no file or folder '{pattern}'");
+    };
+    let matches = glob::glob(&glob_pattern)
+        .map_err(|error| DataFusionError::Execution(format!("'{pattern}' is not a valid glob: {error}")))?;
+    let mut files = Vec::new();
+    for found in matches {
+        let found = found.map_err(|error| file_error("read", error.path(), error.error()))?;
+        if found.is_file() {
+            files.push(found);
+        }
+    }
+    if files.is_empty() {
+        return match path.is_dir() {
+            true => exec_err!("there is no *.{extension} file in the folder '{pattern}'"),
+            false => exec_err!("no file matches '{pattern}'"),
+        };
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The URL of one local file, whatever characters its name has.
+pub fn file_url(file: &Path) -> Result<ListingTableUrl> {
+    let absolute = std::path::absolute(file).map_err(|error| file_error("read", file, error))?;
+    let url =
+        Url::from_file_path(&absolute).map_err(|()| file_error("read", file, "its path is no valid URL"))?;
+    ListingTableUrl::try_new(url, None)
+}
+
+/// Opens files as a table. All of them have the extension of the first.
+pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
+    let (files, extension) = find_table_files(pattern)?;
+    let format: Arc<dyn FileFormat> = match extension {
+        "parquet" => return ParquetInput::open(pattern)?.table(),
+        "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
+        _ => Arc::new(ArrowFormat),
+    };
+    let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
+    let options = ListingOptions::new(format).with_file_extension("");
+    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);
+    let config = config.infer_schema(&context.state()).await.map_err(|error| {
+        let name = format!("cannot read '{pattern}' as {extension}");
+        DataFusionError::Execution(format!("{name}: {}", error.find_root().strip_backtrace()))
+    })?;
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+fn find_table_files(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
+    let known = EXTENSIONS.join(", .");
+    if Path::new(pattern).is_dir() {
+        let found = EXTENSIONS
+            .into_iter()
+            .find_map(|extension| find_files(pattern, extension).ok().map(|files| (files, extension)));
+        return match found {
+            Some(found) => Ok(found),
+            None => exec_err!("there is no file with the extension .{known} in the folder '{pattern}'"),
+        };
+    }
+    let files = find_files(pattern, "*")?;
+    let of_file = |file: &Path| {
+        let extension = file.extension()?.to_str()?;
+        EXTENSIONS.into_iter().find(|known| extension.eq_ignore_ascii_case(known))
+    };
+    let Some(extension) = files.first().and_then(|file| of_file(file)) else {
+        return exec_err!("'{pattern}' has none of the extensions .{known}");
+    };
+    match files.iter().find(|file| of_file(file) != Some(extension)) {
+        None => Ok((files, extension)),
+        Some(other) => {
+            exec_err!("'{pattern}' matches files of several kinds, among them '{}'", other.display())
+        }
+    }
+}

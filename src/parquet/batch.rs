@@ -1,0 +1,179 @@
+//! The batch run: Parquet in, a select list, Parquet out. Every partition of the query streams into a
+//! shard of its own.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use super::shard::{Shard, ShardWriter, join};
+use super::staging::Staging;
+use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
+use crate::session::Session;
+
+/// Evaluates expressions over Parquet files into Parquet files.
+///
+/// The rows keep the order of the input files. Other columns, nulls and key-value metadata survive.
+#[derive(Debug, Clone)]
+pub struct BatchRun {
+    /// A file, a folder or a glob.
+    pub input: String,
+    /// The SQL select list, such as `id, log3(x, y, z) AS r`.
+    pub select: String,
+    /// The SQL condition for rows to be kept.
+    pub filter: Option<String>,
+    /// One file where the name ends in `.parquet`, else a folder of shards.
+    pub output: PathBuf,
+    /// Whether an existing output is replaced.
+    pub overwrite: bool,
+    /// How the output is written.
+    pub settings: WriterSettings,
+    /// Partitions, and so shards; all cores by default.
+    pub threads: Option<NonZeroUsize>,
+    /// Bytes that the writers and the query's operators may hold.
+    pub memory_limit: Option<usize>,
+}
+
+impl BatchRun {
+    /// The SQL query it runs; its input is the table `input`.
+    pub fn query(&self) -> String {
+        let filter = self.filter.as_ref().map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
+        format!("SELECT {} FROM input{filter}", self.select)
+    }
+
+    /// Runs it. Dropped before it is ready, it leaves nothing behind.
+    ///
+    /// # Errors
+    /// The input cannot be read, the select list is not valid for its columns, or the output cannot be
+    /// written; nothing is left behind then.
+    pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
+        let input = ParquetInput::open(&self.input)?;
+        if input.rows() == 0 {
+            return exec_err!("there are no rows in '{}'", self.input);
+        }
+        let mut session = Session::builder();
+        if let Some(threads) = self.threads {
+            session = session.threads(threads);
+        }
+        if let Some(bytes) = self.memory_limit {
+            session = session.memory_limit(bytes);
+        }
+        let session = session.build()?;
+        session.context().register_table("input", input.table()?)?;
+        let query = session.sql(&self.query()).await?;
+
+        progress.start(input.rows());
+        let staging = Staging::new(&self.output, self.overwrite)?;
+        let metadata = input.schema().metadata().clone();
+        write_query(query, metadata, staging, self.settings, progress).await
+    }
+}
+
+/// Writes the rows of a query as Parquet, keeping the order that its files have, and gives the output its
+/// name. `metadata` becomes the key-value metadata of every file.
+///
+/// # Errors
+/// The query fails or the output cannot be written; nothing is left behind then.
+pub async fn write_query(
+    query: DataFrame,
+    metadata: HashMap<String, String>,
+    staging: Staging,
+    settings: WriterSettings,
+    progress: Arc<dyn Progress>,
+) -> Result<WriteSummary> {
+    let context = Arc::new(query.task_ctx());
+    let plan = query.create_physical_plan().await?;
+    // Without this, idle partitions take over files of others, and rows change places.
+    let plan = plan.with_preserve_order(true).unwrap_or(plan);
+    let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
+
+    let mut shards =
+        drop_empty(write_partitions(&plan, &schema, &context, &staging, settings, progress).await?)?;
+    if staging.is_file() {
+        shards = vec![join(shards, &staging.shard(0)).await?];
+    }
+    staging.publish()?;
+    Ok(WriteSummary::of(&shards))
+}
+
+/// Writes every partition into its shard, all at the same time.
+async fn write_partitions(
+    plan: &Arc<dyn ExecutionPlan>,
+    schema: &SchemaRef,
+    context: &Arc<TaskContext>,
+    staging: &Staging,
+    settings: WriterSettings,
+    progress: Arc<dyn Progress>,
+) -> Result<Vec<Shard>> {
+    let mut tasks = JoinSet::new();
+    for partition in 0..plan.output_partitioning().partition_count() {
+        // All files are created here, so that a run given up later can remove them without racing.
+        let properties = settings.properties(schema)?;
+        let path = staging.shard(partition);
+        let writer = ShardWriter::create(path, Arc::clone(schema), properties, context.memory_pool())?;
+        let stream = plan.execute(partition, Arc::clone(context))?;
+        let (plan, progress) = (Arc::clone(plan), Arc::clone(&progress));
+        tasks.spawn(async move {
+            let shard = write_stream(stream, writer, || progress.position(rows_read(&plan))).await;
+            shard.map(|shard| (partition, shard))
+        });
+    }
+    let mut shards = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        match ended.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error))).flatten() {
+            Ok(shard) => shards.push(shard),
+            Err(error) => {
+                tasks.shutdown().await;
+                return Err(error);
+            }
+        }
+    }
+    shards.sort_by_key(|(partition, _)| *partition);
+    Ok(shards.into_iter().map(|(_, shard)| shard).collect())
+}
+
+async fn write_stream(
+    mut stream: SendableRecordBatchStream,
+    mut writer: ShardWriter,
+    after_batch: impl Fn(),
+) -> Result<Shard> {
+    // Encoding and writing block this task's thread, as DataFusion's own operators do: the threads are
+    // there to compute, and writes go to the page cache.
+    while let Some(batch) = stream.next().await {
+        writer.write(&batch?)?;
+        after_batch();
+    }
+    writer.finish()
+}
+
+/// The rows that the plan's sources have given so far.
+fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let children = plan.children();
+    if children.is_empty() {
+        plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64
+    } else {
+        children.into_iter().map(rows_read).sum()
+    }
+}
+
+/// Removes shards without rows, which say nothing; the first stays where all are empty, for its columns.
+fn drop_empty(shards: Vec<Shard>) -> Result<Vec<Shard>> {
+    let all_empty = shards.iter().all(|shard| shard.rows() == 0);
+    let mut kept = Vec::with_capacity(shards.len());
+    for shard in shards {
+        if shard.rows() > 0 || (all_empty && kept.is_empty()) {
+            kept.push(shard);
+        } else {
+            std::fs::remove_file(&shard.path)?;
+        }
+    }
+    Ok(kept)
+}

@@ -1,0 +1,127 @@
+//! The Parquet files that a run reads: found, opened and compared before any query is planned, so that
+//! what is wrong with them is said in one sentence that names the file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Result, exec_err};
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+
+use crate::files::{file_error, file_url, find_files};
+
+/// Parquet files that share one schema.
+#[derive(Debug, Clone)]
+pub struct ParquetInput {
+    files: Vec<PathBuf>,
+    schema: SchemaRef,
+    rows: u64,
+    dropped_metadata: Vec<String>,
+}
+
+impl ParquetInput {
+    /// Finds and checks the files that `pattern` names: a file, a folder (the `*.parquet` in it) or a
+    /// glob. They come in the order of their names.
+    ///
+    /// # Errors
+    /// Nothing matches, a file is not readable as Parquet, or two files differ in their columns.
+    pub fn open(pattern: &str) -> Result<Self> {
+        let files = find_files(pattern, "parquet")?;
+        let mut footers = Vec::with_capacity(files.len());
+        for file in &files {
+            footers.push(read_footer(file)?);
+        }
+        let Some((first, others)) = footers.split_first() else {
+            return exec_err!("no file matches '{pattern}'");
+        };
+        for (path, footer) in files.iter().skip(1).zip(others) {
+            check_same_columns(&files[0], first.schema(), path, footer.schema())?;
+        }
+
+        // Metadata on which the files disagree belongs to none of the rows in particular.
+        let (mut metadata, mut dropped_metadata) = (first.schema().metadata().clone(), Vec::new());
+        for footer in others {
+            let theirs = footer.schema().metadata();
+            let keys: Vec<_> = metadata.keys().chain(theirs.keys()).cloned().collect();
+            for key in keys {
+                if metadata.get(&key) != theirs.get(&key) && !dropped_metadata.contains(&key) {
+                    metadata.remove(&key);
+                    dropped_metadata.push(key);
+                }
+            }
+        }
+        dropped_metadata.sort();
+        Ok(Self {
+            schema: Arc::new(Schema::new_with_metadata(first.schema().fields().clone(), metadata)),
+            rows: footers.iter().map(|footer| footer.metadata().file_metadata().num_rows() as u64).sum(),
+            files,
+            dropped_metadata,
+        })
+    }
+
+    /// The files, in the order in which they are read.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The columns, with the key-value metadata that all files have in common.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows in all files together, by their footers.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The keys of the metadata that the files do not all agree on and that the schema therefore lacks.
+    pub fn dropped_metadata(&self) -> &[String] {
+        &self.dropped_metadata
+    }
+
+    /// The files as a table.
+    ///
+    /// # Errors
+    /// A path cannot be turned into a URL.
+    pub fn table(&self) -> Result<Arc<dyn TableProvider>> {
+        let urls = self.files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
+        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .with_schema(Arc::clone(&self.schema));
+        Ok(Arc::new(ListingTable::try_new(config)?))
+    }
+}
+
+fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
+    let file = File::open(path).map_err(|error| file_error("open", path, error))?;
+    ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .map_err(|error| file_error("read as Parquet", path, error))
+}
+
+fn check_same_columns(first: &Path, expected: &Schema, other: &Path, found: &Schema) -> Result<()> {
+    let describe = |schema: &Schema, column: usize| match schema.fields().get(column) {
+        None => "nothing".to_owned(),
+        Some(field) => {
+            let null = if field.is_nullable() { "" } else { " NOT NULL" };
+            format!("{} {}{null}", field.name(), field.data_type())
+        }
+    };
+    let columns = expected.fields().len().max(found.fields().len());
+    for column in 0..columns {
+        let (expected, found) = (describe(expected, column), describe(found, column));
+        if expected != found {
+            return exec_err!(
+                "the files have different columns: column {} is {expected} in '{}' and {found} in '{}'",
+                column + 1,
+                first.display(),
+                other.display()
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! One Parquet file being written, and whole files being joined without decoding them.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use parquet::arrow::ArrowWriter;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+
+use crate::files::file_error;
+
+const FILE_BUFFER_BYTES: usize = 1 << 20;
+
+/// A Parquet file being written. Its memory is reserved in the query's pool.
+pub struct ShardWriter {
+    writer: ArrowWriter<BufWriter<File>>,
+    path: PathBuf,
+    reservation: MemoryReservation,
+}
+
+/// A Parquet file that is whole and durable.
+#[derive(Debug)]
+pub struct Shard {
+    pub path: PathBuf,
+    pub metadata: ParquetMetaData,
+    pub bytes: u64,
+}
+
+impl Shard {
+    pub fn rows(&self) -> u64 {
+        self.metadata.file_metadata().num_rows() as u64
+    }
+}
+
+impl ShardWriter {
+    /// Creates the file.
+    pub fn create(
+        path: PathBuf,
+        schema: SchemaRef,
+        properties: WriterProperties,
+        pool: &Arc<dyn MemoryPool>,
+    ) -> Result<Self> {
+        let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
+        let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
+        let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
+        let reservation = MemoryConsumer::new("Parquet writer").register(pool);
+        Ok(Self { writer, path, reservation })
+    }
+
+    /// Encodes a batch. Where the pool has no room for a whole row group, the group ends early.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(write_error)?;
+        if self.reservation.try_resize(self.writer.memory_size()).is_err() {
+            self.writer.flush().map_err(write_error)?;
+            self.reservation.try_resize(self.writer.memory_size())?;
+        }
+        Ok(())
+    }
+
+    /// Writes the footer and waits until the file is on the disk.
+    pub fn finish(mut self) -> Result<Shard> {
+        let metadata = self.writer.finish().map_err(write_error)?;
+        let file = self.writer.into_inner().map_err(write_error)?;
+        let bytes = close(file).map_err(write_failed)?;
+        Ok(Shard { path: self.path, metadata, bytes })
+    }
+}
+
+/// Joins shards of one schema, in order, into one file at `path`: their row groups are copied as they
+/// are. The shards are removed.
+pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
+    if shards.len() == 1
+        && let Some(only) = shards.pop()
+    {
+        std::fs::rename(&only.path, path).map_err(|error| file_error("create", path, error))?;
+        return Ok(Shard { path: path.to_owned(), ..only });
+    }
+    let Some(first) = shards.first() else {
+        return Err(file_error("write", path, "there is nothing to write"));
+    };
+    let file_metadata = first.metadata.file_metadata();
+    let properties = WriterProperties::builder()
+        .set_created_by(file_metadata.created_by().unwrap_or_default().to_owned())
+        .set_key_value_metadata(file_metadata.key_value_metadata().cloned())
+        .build();
+    let schema = file_metadata.schema_descr().root_schema_ptr();
+
+    let joined = path.with_extension("joining");
+    let file = File::create(&joined).map_err(|error| file_error("create", &joined, error))?;
+    let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(write_error)?;
+    for shard in shards {
+        let source = File::open(&shard.path).map_err(|error| file_error("read", &shard.path, error))?;
+        for row_group in 0..shard.metadata.num_row_groups() {
+            copy_row_group(&source, &shard.metadata, row_group, &mut writer).map_err(write_error)?;
+            // Copying blocks; a run that was given up gets its chance here.
+            tokio::task::yield_now().await;
+        }
+        std::fs::remove_file(&shard.path).map_err(|error| file_error("remove", &shard.path, error))?;
+    }
+    let metadata = writer.finish().map_err(write_error)?;
+    let bytes = close(writer.into_inner().map_err(write_error)?).map_err(write_failed)?;
+    std::fs::rename(&joined, path).map_err(|error| file_error("create", path, error))?;
+    Ok(Shard { path: path.to_owned(), metadata, bytes })
+}
+
+fn copy_row_group<W: Write + Send>(
+    source: &File,
+    metadata: &ParquetMetaData,
+    position: usize,
+    writer: &mut SerializedFileWriter<W>,
+) -> Result<(), ParquetError> {
+    let row_group = metadata.row_group(position);
+    let mut copy = writer.next_row_group()?;
+    for (column, chunk) in row_group.columns().iter().enumerate() {
+        let column_index = metadata.column_index().and_then(|index| index.get(position)?.get(column));
+        let offset_index = metadata.offset_index().and_then(|index| index.get(position)?.get(column));
+        let close = ColumnCloseResult {
+            bytes_written: chunk.compressed_size() as u64,
+            rows_written: row_group.num_rows() as u64,
+            metadata: chunk.clone(),
+            bloom_filter: None,
+            column_index: column_index.cloned(),
+            offset_index: offset_index.cloned(),
+        };
+        copy.append_column(source, close)?;
+    }
+    copy.close()?;
+    Ok(())
+}
+
+fn close(file: BufWriter<File>) -> std::io::Result<u64> {
+    let file = file.into_inner().map_err(|error| error.into_error())?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+fn write_error(error: ParquetError) -> datafusion::common::DataFusionError {
+    // The I/O error inside says what the disk refused; the rest is the library's own story.
+    match error {
+        ParquetError::External(cause) if cause.is::<std::io::Error>() => write_failed(cause),
+        other => other.into(),
+    }
+}
+
+fn write_failed(cause: impl std::fmt::Display) -> datafusion::common::DataFusionError {
+    datafusion::common::DataFusionError::Execution(format!("cannot write the output: {cause}"))
+}
