@@ -21,3 +21,8 @@ mod session;
 
 pub use functions::log3;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
+
+/// The Rust code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,393 @@
+//! The command line as a user meets it: what it prints, what it writes, and what it says of bad input.
+
+mod common;
+
+use std::path::Path;
+
+use common::{command, entries, finish, ok, refused, warpframe};
+use tempfile::tempdir;
+
+#[test]
+fn sql_prints_data_on_stdout_and_nothing_else() {
+    let folder = tempdir().unwrap();
+    let run = ok(folder.path(), &["sql", "-q", "SELECT id, log3(x,y,z) AS r FROM rows ORDER BY id LIMIT 2"]);
+    let lines: Vec<_> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 6, "{}", run.stdout);
+    assert!(lines[1].starts_with("| id | r "), "{}", run.stdout);
+    assert!(lines[3].starts_with("| 0  | 0.0 "), "{}", run.stdout);
+    assert!(lines[4].starts_with("| 1  | 0.33302465198892"), "{}", run.stdout);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn sql_formats() {
+    let folder = tempdir().unwrap();
+    let query = "SELECT id, CASE WHEN id = 1 THEN NULL ELSE x END AS x FROM generate_rows(3) ORDER BY id";
+    let csv = ok(folder.path(), &["sql", "-q", query, "--format", "csv"]);
+    assert_eq!(csv.stdout, "id,x\n0,1.0\n1,\n2,3.0\n");
+    let json = ok(folder.path(), &["sql", "-q", query, "--format", "ndjson"]);
+    assert_eq!(json.stdout, "{\"id\":0,\"x\":1.0}\n{\"id\":1}\n{\"id\":2,\"x\":3.0}\n");
+    let table = ok(folder.path(), &["sql", "-q", query]);
+    assert!(table.stdout.contains("| 1  | NULL |"), "{}", table.stdout);
+
+    // Without rows, the columns are still shown.
+    let none = "SELECT id FROM generate_rows(3) WHERE id > 5";
+    assert_eq!(ok(folder.path(), &["sql", "-q", none, "--format", "csv"]).stdout, "id\n");
+    assert_eq!(ok(folder.path(), &["sql", "-q", none]).stdout, "+----+\n| id |\n+----+\n+----+\n");
+}
+
+#[test]
+fn sql_writes_files_and_reads_them_as_tables() {
+    let folder = tempdir().unwrap();
+    let query = "SELECT id, x FROM generate_rows(1000)";
+    for (format, name) in [("parquet", "t.parquet"), ("csv", "t.csv")] {
+        let run = ok(folder.path(), &["sql", "-q", query, "--format", format, "--out", name]);
+        assert_eq!(run.stdout, "");
+        let table = format!("t={name}");
+        let count = "SELECT count(*) AS n, sum(x) AS s FROM t";
+        let run = ok(folder.path(), &["sql", "--table", &table, "-q", count, "--format", "csv"]);
+        assert_eq!(run.stdout, "n,s\n1000,500500.0\n");
+        refused(
+            folder.path(),
+            &["sql", "-q", query, "--format", format, "--out", name],
+            1,
+            &["exists already"],
+        );
+        ok(folder.path(), &["sql", "-q", query, "--format", format, "--out", name, "--overwrite"]);
+    }
+    assert_eq!(entries(folder.path()), ["t.csv", "t.parquet"]);
+}
+
+#[test]
+fn sql_reads_folders_globs_and_arrow_files() {
+    let folder = tempdir().unwrap();
+    ok(folder.path(), &["generate", "--rows", "3000", "--files", "3", "--out", "data"]);
+    for table in ["t=data", "t=data/*.parquet", "t=data/part-0000[0-2].parquet"] {
+        let run =
+            ok(folder.path(), &["sql", "--table", table, "-q", "SELECT count(*) FROM t", "--format", "csv"]);
+        assert_eq!(run.stdout, "count(*)\n3000\n");
+    }
+    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(vec![arrow::datatypes::Field::new(
+        "a",
+        arrow::datatypes::DataType::Int32,
+        false,
+    )]));
+    let column = std::sync::Arc::new(arrow::array::Int32Array::from(vec![1, 2, 3]));
+    let batch = arrow::array::RecordBatch::try_new(std::sync::Arc::clone(&schema), vec![column]).unwrap();
+    let file = std::fs::File::create(folder.path().join("t.arrow")).unwrap();
+    let mut writer = arrow::ipc::writer::FileWriter::try_new(file, &schema).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    let run = ok(
+        folder.path(),
+        &["sql", "--table", "t=t.arrow", "-q", "SELECT sum(a) AS s FROM t", "--format", "csv"],
+    );
+    assert_eq!(run.stdout, "s\n6\n");
+}
+
+#[test]
+fn sql_takes_several_statements_from_text_file_and_stdin() {
+    let folder = tempdir().unwrap();
+    let text = "CREATE VIEW v AS SELECT x FROM generate_rows(4);\nSELECT sum(x) AS s FROM v;\n";
+    std::fs::write(folder.path().join("q.sql"), text).unwrap();
+    let expected = "s\n10.0\n";
+    assert_eq!(ok(folder.path(), &["sql", "-q", text, "--format", "csv"]).stdout, expected);
+    assert_eq!(ok(folder.path(), &["sql", "-f", "q.sql", "--format", "csv"]).stdout, expected);
+    let input = std::fs::File::open(folder.path().join("q.sql")).unwrap();
+    let output = command(folder.path()).args(["sql", "--format", "csv"]).stdin(input).output().unwrap();
+    assert_eq!(finish(output).stdout, expected);
+}
+
+#[test]
+fn every_example_query_runs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let file = entry.unwrap().path();
+        let run = ok(&folder, &["sql", "-f", &file.to_string_lossy()]);
+        assert!(run.stdout.contains('+'), "{} printed nothing", file.display());
+        seen += 1;
+    }
+    assert!(seen >= 4);
+}
+
+#[test]
+fn explain_names_the_backend_and_analyze_the_cost() {
+    let folder = tempdir().unwrap();
+    let simd = command(folder.path())
+        .env("WARPFRAME_SIMD", "portable")
+        .args(["sql", "-q", "EXPLAIN SELECT log3(x,y,z) FROM rows"])
+        .output()
+        .unwrap();
+    assert!(finish(simd).stdout.contains("log3[simd portable]("));
+    let analyze = "SET warpframe.backend = 'interpreted'; EXPLAIN ANALYZE SELECT log3(x,y,z) AS r FROM generate_rows(1000)";
+    let run = ok(folder.path(), &["sql", "-q", analyze]);
+    for word in ["log3[interpreted](", "output_rows=1", "elapsed_compute="] {
+        assert!(run.stdout.contains(word), "'{word}' is not in:\n{}", run.stdout);
+    }
+}
+
+#[test]
+fn bad_sql_is_answered_with_one_sentence_and_its_place() {
+    let folder = tempdir().unwrap();
+    let sql = |query: &str, words: &[&str]| {
+        refused(folder.path(), &["sql", "-q", query], 1, words);
+    };
+    sql("SELEC 1", &["SELEC", "line 1, column 1"]);
+    sql("SELECT log3(x,y,z)\nFROM rows WHERE", &["line 2"]);
+    sql("SELECT log3(x,y,w) FROM rows", &["no column 'w'", "id, x, y, z", "line 1, column 17"]);
+    sql("SELECT log3(1, 2)", &["log3 takes 3 arguments (x, y, z), not 2"]);
+    sql("SELECT log3('a', 2, 3)", &["log3 takes numbers, but its argument x is Utf8"]);
+    sql("SELECT nonsense(1)", &["nonsense"]);
+    sql("SELECT * FROM nowhere", &["nowhere"]);
+    sql("SET warpframe.backend = 'abacus'", &["no backend 'abacus'", "auto, interpreted, simd"]);
+    sql("SELECT * FROM generate_rows(1e30)", &["whole number of rows"]);
+}
+
+#[test]
+fn bad_tables_are_named() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("junk.parquet"), "this is not Parquet, not at all").unwrap();
+    std::fs::write(at.join("notes.txt"), "text").unwrap();
+    std::fs::create_dir(at.join("empty")).unwrap();
+    let table = |table: &str, code: i32, words: &[&str]| {
+        refused(at, &["sql", "--table", table, "-q", "SELECT 1"], code, words);
+    };
+    table("t=missing.parquet", 1, &["no file or folder 'missing.parquet'"]);
+    table("t=*.csv", 1, &["no file matches '*.csv'"]);
+    table("t=empty", 1, &["no file with the extension", "'empty'"]);
+    table("t=junk.parquet", 1, &["cannot read as Parquet 'junk.parquet'"]);
+    table("t=notes.txt", 1, &["'notes.txt' has none of the extensions"]);
+    table("t=s3://bucket/key", 1, &["only local files"]);
+    table("missing.parquet", 2, &["NAME=PATH"]);
+}
+
+#[test]
+fn options_that_cannot_be_are_usage_errors() {
+    let folder = tempdir().unwrap();
+    let usage = |arguments: &[&str], words: &[&str]| {
+        refused(folder.path(), arguments, 2, words);
+    };
+    usage(&["compare", "--rows", "1e30"], &["whole number of rows from 1 to 9007199254740992"]);
+    usage(&["compare", "--rows=-5"], &["whole number of rows"]);
+    usage(&["compare", "--rows", "0"], &["whole number of rows from 1"]);
+    usage(
+        &["compare", "--modes", "parallel,warp"],
+        &["no mode 'warp'", "interpreted, columnar, vectorized, parallel, rayon"],
+    );
+    usage(&["compare", "--source", "tape"], &["no source 'tape'", "memory, parquet"]);
+    usage(&["compare", "--result", "fame"], &["no result 'fame'", "collect, sum, parquet"]);
+    usage(&["compare", "--distribution", "normal"], &["no distribution 'normal'", "sequence or uniform"]);
+    usage(&["compare", "--repeat", "0"], &["whole number from 1"]);
+    usage(&["compare", "--threads", "0"], &["whole number from 1 to"]);
+    usage(
+        &["generate", "--rows", "5", "--out", "x", "--compression", "zip"],
+        &["no compression 'zip'", "none, snappy, lz4, zstd"],
+    );
+    usage(&["run", "--in", "x", "--select", "x", "--out", "y", "--memory-limit", "lots"], &["512MiB"]);
+    usage(&["sql", "-q", "SELECT 1", "--format", "parquet"], &["--out"]);
+    usage(&["nonsense"], &["nonsense"]);
+    let forced = command(folder.path()).env("WARPFRAME_SIMD", "mmx").arg("devices").output().unwrap();
+    let forced = finish(forced);
+    assert_eq!(forced.code, Some(2));
+    assert!(forced.stderr.contains("no SIMD path 'mmx' (WARPFRAME_SIMD)"), "{}", forced.stderr);
+    refused(folder.path(), &["compare", "--rows", "9007199254740992"], 1, &["GiB of memory"]);
+}
+
+#[test]
+fn devices_shows_the_cpu_and_the_path_in_use() {
+    let folder = tempdir().unwrap();
+    let run = ok(folder.path(), &["devices"]);
+    for word in ["CPU ", "cores ", "SIMD ", "memory ", "portable"] {
+        assert!(run.stdout.contains(word), "{}", run.stdout);
+    }
+    let forced = command(folder.path()).env("WARPFRAME_SIMD", "portable").arg("devices").output().unwrap();
+    assert!(finish(forced).stdout.contains("SIMD    portable of "));
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_error() {
+    let folder = tempdir().unwrap();
+    let mut child = command(folder.path())
+        .args(["sql", "-q", "SELECT * FROM rows", "--format", "csv"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let run = finish(child.wait_with_output().unwrap());
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn compare_writes_the_whole_report() {
+    let folder = tempdir().unwrap();
+    let run = ok(
+        folder.path(),
+        &[
+            "compare",
+            "--rows",
+            "20000",
+            "--repeat",
+            "2",
+            "--threads",
+            "2",
+            "--report",
+            "r",
+            "--json",
+            "copy.json",
+        ],
+    );
+    assert!(run.stdout.contains("speed-up"), "{}", run.stdout);
+    assert_eq!(entries(&folder.path().join("r")), ["report.html", "report.json", "report.png", "report.svg"]);
+    let json = std::fs::read_to_string(folder.path().join("r/report.json")).unwrap();
+    assert_eq!(json, std::fs::read_to_string(folder.path().join("copy.json")).unwrap());
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["rows"], 20000);
+    assert_eq!(
+        report["command"],
+        "warpframe compare --rows 20000 --repeat 2 --threads 2 --report r --json copy.json"
+    );
+    assert!(report["limit"]["stream_ms"].as_f64().unwrap() > 0.0);
+    let names: Vec<_> =
+        report["modes"].as_array().unwrap().iter().map(|mode| mode["mode"].as_str().unwrap()).collect();
+    assert_eq!(names, ["interpreted", "columnar", "vectorized", "parallel", "rayon"]);
+    for mode in report["modes"].as_array().unwrap() {
+        assert_eq!(mode["status"], "ok", "{mode}");
+        assert!(mode["median_ms"].as_f64().unwrap() >= mode["min_ms"].as_f64().unwrap());
+        assert!(mode["max_ulp"].as_u64().unwrap() <= 8);
+    }
+    let png = std::fs::read(folder.path().join("r/report.png")).unwrap();
+    assert_eq!(&png[1..4], b"PNG");
+    let svg = std::fs::read_to_string(folder.path().join("r/report.svg")).unwrap();
+    for word in ["interpreted", "rayon", "memory limit", "20,000 rows"] {
+        assert!(svg.contains(word), "'{word}' is not in the drawing");
+    }
+    assert!(std::fs::read_to_string(folder.path().join("r/report.html")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn compare_runs_from_every_source_to_every_result() {
+    let folder = tempdir().unwrap();
+    for source in ["memory", "parquet"] {
+        for result in ["collect", "sum", "parquet"] {
+            let run = ok(
+                folder.path(),
+                &[
+                    "compare",
+                    "--rows",
+                    "30000",
+                    "--repeat",
+                    "1",
+                    "--distribution",
+                    "uniform",
+                    "--seed",
+                    "3",
+                    "--source",
+                    source,
+                    "--result",
+                    result,
+                    "--report",
+                    "r",
+                    "--json",
+                    "-",
+                ],
+            );
+            let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            for mode in report["modes"].as_array().unwrap() {
+                let skipped = mode["mode"] == "rayon" && (source == "parquet" || result == "parquet");
+                assert_eq!(
+                    mode["status"],
+                    if skipped { "skipped" } else { "ok" },
+                    "{source} {result} {mode}"
+                );
+                assert_eq!(mode["reason"].is_string(), skipped);
+            }
+        }
+    }
+    assert_eq!(entries(&folder.path().join("r")), ["report.html", "report.json", "report.png", "report.svg"]);
+}
+
+#[test]
+fn every_mode_reproduces_the_published_sum_over_ten_million_rows() {
+    let folder = tempdir().unwrap();
+    let run = ok(folder.path(), &["compare", "--repeat", "1", "--report", "r", "--json", "-"]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    for mode in report["modes"].as_array().unwrap() {
+        assert_eq!((&mode["status"], &mode["rows"]), (&"ok".into(), &10_000_000.into()), "{mode}");
+        let sum = mode["sum"].as_f64().unwrap();
+        assert!((sum / 34986983045.743 - 1.0).abs() < 1e-12, "{mode}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_command_leaves_nothing_behind() {
+    use std::time::Duration;
+    let folder = tempdir().unwrap();
+    ok(folder.path(), &["generate", "--rows", "100000", "--out", "in.parquet"]);
+    let before = entries(folder.path());
+    let commands: [&[&str]; 4] = [
+        &["generate", "--rows", "2000000000", "--out", "out"],
+        &["generate", "--rows", "2000000000", "--out", "out.parquet"],
+        &[
+            "run",
+            "--in",
+            "in.parquet",
+            "--out",
+            "out",
+            "--select",
+            "(SELECT sum(log3(x, y, z)) FROM generate_rows(100000000000)) AS s",
+        ],
+        &["sql", "-q", "SELECT * FROM generate_rows(100000000000)", "--format", "csv", "--out", "out.csv"],
+    ];
+    for arguments in commands {
+        for signal in ["INT", "TERM"] {
+            let child = command(folder.path())
+                .args(arguments)
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(Duration::from_millis(700));
+            let id = child.id().to_string();
+            assert!(
+                std::process::Command::new("kill")
+                    .args([&format!("-{signal}"), &id])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            let run = finish(child.wait_with_output().unwrap());
+            assert_eq!(run.code, Some(130), "{arguments:?} {signal}: {run:#?}");
+            assert!(run.stderr.ends_with("interrupted\n"), "{run:#?}");
+            assert_eq!(entries(folder.path()), before, "{arguments:?} left something behind");
+        }
+    }
+}
+
+#[test]
+fn a_mode_that_was_not_asked_for_does_not_run() {
+    let folder = tempdir().unwrap();
+    let run = warpframe(
+        folder.path(),
+        &[
+            "compare",
+            "--rows",
+            "1000",
+            "--repeat",
+            "1",
+            "--modes",
+            "rayon,vectorized",
+            "--report",
+            "r",
+            "--json",
+            "-",
+        ],
+    );
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let names: Vec<_> = report["modes"].as_array().unwrap().iter().map(|mode| mode["mode"].clone()).collect();
+    assert_eq!(names, ["rayon", "vectorized"]);
+}

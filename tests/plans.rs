@@ -1,0 +1,66 @@
+//! Snapshots of plans: where `log3` ends up, with which backend, and that DataFusion's own optimizations
+//! still happen around it.
+
+mod common;
+
+use arrow::array::AsArray;
+use insta::{Settings, assert_snapshot};
+use tempfile::tempdir;
+use warpframe::Session;
+use warpframe::backend::BackendChoice;
+
+/// The optimized logical and the physical plan, with what differs from machine to machine masked.
+async fn plan(session: &Session, query: &str) -> String {
+    let batches = session.sql(&format!("EXPLAIN {query}")).await.unwrap().collect().await.unwrap();
+    let plans = batches.iter().flat_map(|batch| batch.column(1).as_string::<i32>().iter().flatten());
+    plans.map(str::to_owned).collect::<Vec<_>>().join("\n")
+}
+
+fn session(backend: BackendChoice) -> Session {
+    let session = Session::builder().threads(2.try_into().unwrap()).backend(backend).build().unwrap();
+    session.context().state_ref().write().config_mut().options_mut().explain.format =
+        "indent".parse().unwrap();
+    session
+}
+
+fn masked(check: impl FnOnce()) {
+    let mut settings = Settings::clone_current();
+    settings.add_filter("simd (avx512|avx2|neon|portable)", "simd <path>");
+    settings.add_filter(r"\{2 groups: .*?\]\]\}", "{files}");
+    settings.add_filter(r"\{1 group: .*?\]\]\}", "{files}");
+    settings.bind(check);
+}
+
+#[tokio::test]
+async fn a_projection_shows_the_backend() {
+    let simd = plan(&session(BackendChoice::Auto), "SELECT log3(x, y, z) FROM rows").await;
+    let interpreted = plan(&session(BackendChoice::Interpreted), "SELECT log3(x, y, z) FROM rows").await;
+    masked(|| {
+        assert_snapshot!("projection_simd", simd);
+        assert_snapshot!("projection_interpreted", interpreted);
+    });
+}
+
+#[tokio::test]
+async fn filters_aggregates_and_sorts_bind_too() {
+    let query = "SELECT floor(log3(x, y, z)) AS r, sum(log3(x, y, z)) FROM rows \
+                 WHERE log3(x, y, z) > 5 GROUP BY r ORDER BY max(log3(y, x, z))";
+    let plan = plan(&session(BackendChoice::Auto), query).await;
+    masked(|| assert_snapshot!("everywhere", plan));
+}
+
+#[tokio::test]
+async fn constants_are_folded() {
+    let plan = plan(&session(BackendChoice::Auto), "SELECT log3(1, 2, 3) + x FROM rows").await;
+    masked(|| assert_snapshot!("constants", plan));
+}
+
+#[tokio::test]
+async fn parquet_scans_keep_their_projection_and_pruning() {
+    let folder = tempdir().unwrap();
+    common::ok(folder.path(), &["generate", "--rows", "1000", "--out", "t.parquet"]);
+    let session = session(BackendChoice::Auto);
+    session.register_files("t", &folder.path().join("t.parquet").to_string_lossy()).await.unwrap();
+    let plan = plan(&session, "SELECT id, log3(x, y, 2.0) AS r FROM t WHERE x > 990").await;
+    masked(|| assert_snapshot!("parquet", plan));
+}

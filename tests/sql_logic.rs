@@ -1,0 +1,80 @@
+//! Runs the SQL logic tests in `slt/`, each with every backend of this machine: one expected output.
+
+use std::path::Path;
+use std::time::Duration;
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::error::DataFusionError;
+use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+use warpframe::Session;
+use warpframe::backend::BackendChoice;
+
+struct Database {
+    session: Session,
+}
+
+impl AsyncDB for Database {
+    type Error = DataFusionError;
+    type ColumnType = DefaultColumnType;
+
+    async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, DataFusionError> {
+        let query = self.session.sql(sql).await?;
+        let columns = query.schema().fields().len();
+        let batches = query.collect().await?;
+        if columns == 0 {
+            return Ok(DBOutput::StatementComplete(0));
+        }
+        let options = FormatOptions::default().with_null("NULL");
+        let mut rows = Vec::new();
+        for batch in &batches {
+            let formatters = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+                .collect::<Result<Vec<_>, _>>()?;
+            for row in 0..batch.num_rows() {
+                let cell = |column: &ArrayFormatter| column.value(row).try_to_string();
+                rows.push(formatters.iter().map(cell).collect::<Result<Vec<_>, _>>()?);
+            }
+        }
+        Ok(DBOutput::Rows { types: vec![DefaultColumnType::Any; columns], rows })
+    }
+
+    async fn shutdown(&mut self) {}
+
+    fn engine_name(&self) -> &str {
+        "warpframe"
+    }
+
+    async fn sleep(duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_file_gives_its_expected_output_with_every_backend() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for backend in BackendChoice::ALL {
+        for file in &files {
+            let mut runner = Runner::new(|| async {
+                Ok(Database { session: Session::builder().backend(backend).build()? })
+            });
+            // Results are compared to nine digits: the backends agree within a few units of the sixteenth.
+            runner.with_normalizer(normalize);
+            if let Err(error) = runner.run_file_async(file).await {
+                panic!("{} with backend {backend}: {}", file.display(), error.display(false));
+            }
+        }
+    }
+}
+
+#[expect(clippy::ptr_arg, reason = "the runner's type of normalizers")]
+fn normalize(cell: &String) -> String {
+    match cell.parse::<f64>() {
+        Ok(number) if cell.contains(['.', 'e']) => format!("{number:.9e}"),
+        _ => cell.clone(),
+    }
+}
