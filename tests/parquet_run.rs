@@ -297,17 +297,11 @@ fn a_memory_limit_makes_smaller_row_groups_not_errors() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     ok(at, &["generate", "--rows", "400000", "--out", "in.parquet", "--distribution", "uniform"]);
-    ok(at, &["run", "--in", "in.parquet", "--select", "*", "--out", "out.parquet", "--memory-limit", "6MiB"]);
+    ok(at, &["run", "--in", "in.parquet", "--select", "*", "--out", "out.parquet", "--memory-limit", "2MiB"]);
     let file = File::open(at.join("out.parquet")).unwrap();
     let metadata = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().clone();
     assert!(metadata.num_row_groups() > 2, "{} row groups", metadata.num_row_groups());
     assert_eq!(read(&at.join("out.parquet")), read(&at.join("in.parquet")));
-    refused(
-        at,
-        &["run", "--in", "in.parquet", "--select", "*", "--out", "o", "--memory-limit", "1KiB"],
-        1,
-        &["memory limit"],
-    );
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let interrupted = interrupt();
     // Folders first: a comparison takes too long to find out at its end that it cannot be written.
     let folder = match &arguments.report {
         Some(folder) => {
@@ -88,7 +89,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     });
     let report = tokio::select! {
         report = running => report.map_err(CliError::failure)??,
-        () = interrupt() => {
+        () = interrupted => {
             // The modes don't listen; end the process, with nothing left behind.
             drop(work_folder);
             if arguments.report.is_none() {

@@ -31,7 +31,7 @@ impl CliError {
     /// The failure of a query, with the place in its text where the error names one.
     pub fn query(error: DataFusionError, query: &str) -> Self {
         let message = sentence(&error);
-        match position(&error) {
+        match position(&error, query) {
             Some((line, column)) => {
                 let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
                 let caret = " ".repeat(column.saturating_sub(1));
@@ -94,10 +94,7 @@ fn sentence(error: &DataFusionError) -> String {
         DataFusionError::ResourcesExhausted(message) => {
             format!("the memory limit is too small for this: {message}")
         }
-        DataFusionError::ExecutionJoin(error) if error.is_panic() => {
-            "a worker stopped in the middle of its task; if it was reading a file, that file is damaged"
-                .to_owned()
-        }
+        DataFusionError::ExecutionJoin(error) if error.is_panic() => super::panic::worker_stopped(),
         other => other.strip_backtrace(),
     };
     // Some messages carry a backtrace or a list of hints on further lines.
@@ -121,12 +118,17 @@ fn schema_sentence(error: &SchemaError) -> String {
 }
 
 /// The line and the column in the query, both from 1.
-fn position(error: &DataFusionError) -> Option<(usize, usize)> {
+fn position(error: &DataFusionError, query: &str) -> Option<(usize, usize)> {
     if let DataFusionError::SQL(error, _) = error.find_root() {
         let (ParserError::ParserError(message) | ParserError::TokenizerError(message)) = error.as_ref()
         else {
             return None;
         };
+        if message.ends_with("found: EOF") {
+            let query = query.trim_end();
+            let last = query.lines().last().unwrap_or_default();
+            return Some((query.lines().count().max(1), last.chars().count() + 1));
+        }
         let (_, place) = message.rsplit_once(" at Line: ")?;
         let (line, column) = place.split_once(", Column: ")?;
         return Some((line.trim().parse().ok()?, column.trim().parse().ok()?));

@@ -6,6 +6,7 @@ mod devices;
 mod error;
 mod generate;
 mod output;
+mod panic;
 mod progress;
 mod repl;
 mod run;
@@ -46,7 +47,7 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli.command) {
+    match panic::caught(|| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }
@@ -71,23 +72,30 @@ fn runtime() -> Result<Runtime, CliError> {
 /// Runs something until it ends or the user interrupts it, which drops it.
 async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     tokio::select! {
-        result = run => result,
+        biased;
         () = interrupt() => Err(CliError::Interrupted),
+        result = run => result,
     }
 }
 
 /// Ends when the user presses Ctrl-C or the process is asked to end.
-async fn interrupt() {
+fn interrupt() -> impl Future<Output = ()> {
+    // Listening begins here, not when the future is first polled: until then the signals would end the
+    // process with its files half-written.
     #[cfg(unix)]
-    {
+    let mut signals = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok())
+    };
+    async move {
+        #[cfg(unix)]
+        if let [Some(interrupt), Some(terminate)] = &mut signals {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
             return;
         }
+        let _ = tokio::signal::ctrl_c().await;
     }
-    let _ = tokio::signal::ctrl_c().await;
 }

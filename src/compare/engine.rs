@@ -20,7 +20,7 @@ use super::bare::Columns;
 use super::verify::Answer;
 use super::{Comparison, Mode, Outcome, Source, timed};
 use crate::backend::BackendChoice;
-use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, write_query};
+use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::session::Session;
 
 /// The rows as the engine reads them.
@@ -150,10 +150,7 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
 
 /// All batches of a query, in the order of the rows it reads.
 async fn collect(query: DataFrame) -> Result<Vec<RecordBatch>> {
-    let context = Arc::new(query.task_ctx());
-    let plan = query.create_physical_plan().await?;
-    // Without this, idle partitions take over row groups of others, and rows change places.
-    let plan = plan.with_preserve_order(true).unwrap_or(plan);
+    let (plan, context) = plan_in_order(query).await?;
     Ok(collect_partitioned(plan, context).await?.into_iter().flatten().collect())
 }
 

@@ -89,10 +89,7 @@ pub async fn write_query(
     settings: WriterSettings,
     progress: Arc<dyn Progress>,
 ) -> Result<WriteSummary> {
-    let context = Arc::new(query.task_ctx());
-    let plan = query.create_physical_plan().await?;
-    // Without this, idle partitions take over files of others, and rows change places.
-    let plan = plan.with_preserve_order(true).unwrap_or(plan);
+    let (plan, context) = plan_in_order(query).await?;
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
 
     let mut shards =
@@ -102,6 +99,18 @@ pub async fn write_query(
     }
     staging.publish()?;
     Ok(WriteSummary::of(&shards))
+}
+
+/// Plans a query so that its partitions, one after the other, have the rows in the order in which its
+/// tables have them, unless the query itself changes it.
+pub(crate) async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+    let (mut state, query) = query.into_parts();
+    // This would deal out the batches of a partition to all.
+    state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
+    let plan = state.create_physical_plan(&query).await?;
+    // Without this, partitions that are done take over files of others.
+    let plan = plan.with_preserve_order(true).unwrap_or(plan);
+    Ok((plan, state.task_ctx()))
 }
 
 /// Writes every partition into its shard, all at the same time.

@@ -2,6 +2,7 @@
 //! what is wrong with them is said in one sentence that names the file.
 
 use std::fs::File;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::ParquetMetaData;
 
 use crate::files::{file_error, file_url, find_files};
 
@@ -98,9 +100,41 @@ impl ParquetInput {
 }
 
 fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
+    let unreadable = |error| file_error("read as Parquet", path, error);
     let file = File::open(path).map_err(|error| file_error("open", path, error))?;
-    ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-        .map_err(|error| file_error("read as Parquet", path, error))
+    let length = file.metadata().map_err(|error| file_error("open", path, error))?.len();
+    // The decoder of the Arrow schema inside the footer panics on some damage.
+    let footer = catch_unwind(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
+        .map_err(|_| unreadable("its footer is damaged".to_owned()))?
+        .map_err(|error| unreadable(error.to_string()))?;
+    check_footer(footer.metadata(), length).map_err(|what| unreadable(what.to_owned()))?;
+    Ok(footer)
+}
+
+/// Finds what a damaged footer can say and the reader takes on trust.
+fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static str> {
+    let mut rows = 0i64;
+    for row_group in metadata.row_groups() {
+        if row_group.num_rows() < 0 {
+            return Err("its footer is damaged: a row group has less than no rows");
+        }
+        rows = rows.saturating_add(row_group.num_rows());
+        for chunk in row_group.columns() {
+            let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+            let end = start.checked_add(chunk.compressed_size());
+            let inside = start >= 0
+                && chunk.compressed_size() >= 0
+                && chunk.num_values() >= 0
+                && end.is_some_and(|end| end as u64 <= length);
+            if !inside {
+                return Err("its footer is damaged: a column lies outside of the file");
+            }
+        }
+    }
+    if metadata.file_metadata().num_rows() != rows {
+        return Err("its footer is damaged: the row groups do not add up to the file's rows");
+    }
+    Ok(())
 }
 
 fn check_same_columns(first: &Path, expected: &Schema, other: &Path, found: &Schema) -> Result<()> {

@@ -10,6 +10,7 @@ mod staging;
 
 use shard::Shard;
 
+pub(crate) use batch::plan_in_order;
 pub use batch::{BatchRun, write_query};
 pub use generate::GenerateFiles;
 pub use input::ParquetInput;

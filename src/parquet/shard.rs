@@ -1,7 +1,7 @@
 //! One Parquet file being written, and whole files being joined without decoding them.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,11 +18,9 @@ use parquet::file::writer::SerializedFileWriter;
 
 use crate::files::file_error;
 
-const FILE_BUFFER_BYTES: usize = 1 << 20;
-
 /// A Parquet file being written. Its memory is reserved in the query's pool.
 pub struct ShardWriter {
-    writer: ArrowWriter<BufWriter<File>>,
+    writer: ArrowWriter<File>,
     path: PathBuf,
     reservation: MemoryReservation,
 }
@@ -50,7 +48,6 @@ impl ShardWriter {
         pool: &Arc<dyn MemoryPool>,
     ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
         let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
         let reservation = MemoryConsumer::new("Parquet writer").register(pool);
         Ok(Self { writer, path, reservation })
@@ -69,8 +66,7 @@ impl ShardWriter {
     /// Writes the footer and waits until the file is on the disk.
     pub fn finish(mut self) -> Result<Shard> {
         let metadata = self.writer.finish().map_err(write_error)?;
-        let file = self.writer.into_inner().map_err(write_error)?;
-        let bytes = close(file).map_err(write_failed)?;
+        let bytes = settle(self.writer.inner()).map_err(write_failed)?;
         Ok(Shard { path: self.path, metadata, bytes })
     }
 }
@@ -96,7 +92,6 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
 
     let joined = path.with_extension("joining");
     let file = File::create(&joined).map_err(|error| file_error("create", &joined, error))?;
-    let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(write_error)?;
     for shard in shards {
         let source = File::open(&shard.path).map_err(|error| file_error("read", &shard.path, error))?;
@@ -108,7 +103,7 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
         std::fs::remove_file(&shard.path).map_err(|error| file_error("remove", &shard.path, error))?;
     }
     let metadata = writer.finish().map_err(write_error)?;
-    let bytes = close(writer.into_inner().map_err(write_error)?).map_err(write_failed)?;
+    let bytes = settle(writer.inner()).map_err(write_failed)?;
     std::fs::rename(&joined, path).map_err(|error| file_error("create", path, error))?;
     Ok(Shard { path: path.to_owned(), metadata, bytes })
 }
@@ -138,8 +133,8 @@ fn copy_row_group<W: Write + Send>(
     Ok(())
 }
 
-fn close(file: BufWriter<File>) -> std::io::Result<u64> {
-    let file = file.into_inner().map_err(|error| error.into_error())?;
+/// Waits until everything is on the disk, and gives the file's size.
+fn settle(file: &File) -> std::io::Result<u64> {
     file.sync_all()?;
     Ok(file.metadata()?.len())
 }

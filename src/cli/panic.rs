@@ -1,0 +1,30 @@
+//! Panics, should a library panic on a damaged file or we be wrong ourselves, as an error like any other:
+//! one sentence and exit code 1. `RUST_BACKTRACE=1` shows where it was.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Mutex;
+
+use super::error::CliError;
+
+/// What the first panic of this process has said.
+static FIRST: Mutex<Option<String>> = Mutex::new(None);
+
+/// Runs something and turns its panic into an error.
+pub fn caught(run: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
+    let standard = take_hook();
+    set_hook(Box::new(move |panic| {
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            standard(panic);
+        }
+        if let Ok(mut first) = FIRST.lock() {
+            first.get_or_insert_with(|| panic.to_string().replace('\n', " "));
+        }
+    }));
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(CliError::failure(worker_stopped())))
+}
+
+/// The sentence for work that a panic has ended.
+pub fn worker_stopped() -> String {
+    let what = FIRST.lock().ok().and_then(|first| first.clone()).unwrap_or_default();
+    format!("the work was ended by an internal error; a file it reads may be damaged ({what})")
+}
