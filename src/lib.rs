@@ -8,6 +8,10 @@
 //! - [`compare`] runs the same rows through every execution mode.
 //! - [`backend`] says what can evaluate a function; [`planner`] settles which one does.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![warn(missing_docs)]
+
 pub mod backend;
 pub mod compare;
 pub mod config;
