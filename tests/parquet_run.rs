@@ -132,6 +132,23 @@ fn a_run_filters_and_reads_globs_in_order() {
 }
 
 #[test]
+fn metadata_that_files_disagree_on_is_named() {
+    let folder = tempdir().unwrap();
+    for (name, made) in [("a.parquet", "monday"), ("b.parquet", "tuesday")] {
+        let batch = sample(100);
+        let metadata =
+            [("origin", "a test"), ("made", made)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let schema = Schema::new_with_metadata(batch.schema().fields().clone(), HashMap::from(metadata));
+        let batch = RecordBatch::try_new(Arc::new(schema), batch.columns().to_vec()).unwrap();
+        write(&folder.path().join(name), &batch);
+    }
+    let run = ok(folder.path(), &["run", "--in", "*.parquet", "--select", "id", "--out", "out"]);
+    assert!(run.stderr.contains("warning: ") && run.stderr.contains("none of it: made"), "{}", run.stderr);
+    let metadata = read(&folder.path().join("out")).schema().metadata().clone();
+    assert_eq!(metadata, HashMap::from([("origin".to_owned(), "a test".to_owned())]));
+}
+
+#[test]
 fn compression_and_row_groups_are_as_asked() {
     let folder = tempdir().unwrap();
     ok(folder.path(), &["generate", "--rows", "10000", "--out", "in.parquet"]);

@@ -35,6 +35,10 @@ impl Progress for RowsBar {
             bar.set_position(rows);
         }
     }
+
+    fn warn(&self, message: &str) {
+        eprintln!("warning: {message}");
+    }
 }
 
 /// A line that says what is being done, with a moving sign.

@@ -70,6 +70,11 @@ impl BatchRun {
         session.context().register_table("input", input.table()?)?;
         let query = session.sql(&self.query()).await?;
 
+        if !input.dropped_metadata().is_empty() {
+            let keys = input.dropped_metadata().join(", ");
+            progress
+                .warn(&format!("the files disagree on this metadata, so the output has none of it: {keys}"));
+        }
         progress.start(input.rows());
         let staging = Staging::new(&self.output, self.overwrite)?;
         let metadata = input.schema().metadata().clone();

@@ -45,10 +45,14 @@ pub trait Progress: Send + Sync {
 
     /// `rows` rows are done so far.
     fn position(&self, rows: u64);
+
+    /// Something that the user should know and that is no error.
+    fn warn(&self, message: &str);
 }
 
 /// Hears nothing.
 impl Progress for () {
     fn start(&self, _rows: u64) {}
     fn position(&self, _rows: u64) {}
+    fn warn(&self, _message: &str) {}
 }
