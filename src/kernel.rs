@@ -10,7 +10,7 @@ pub use crate::backend::simd::{Element, SIMD_VARIABLE, SimdPath, SimdPathError};
 
 /// Rows a rayon task works on: 512 KiB of `f64` in all four columns, so a task's share stays in the L2
 /// cache of current CPUs while the split costs nothing measurable.
-const ROWS_PER_TASK: usize = 16 * 1024;
+pub(crate) const ROWS_PER_TASK: usize = 16 * 1024;
 
 /// `ln(x) * ln(y) * ln(z)` row by row into `output`, on the calling thread.
 ///

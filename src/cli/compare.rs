@@ -77,11 +77,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         let report = comparison.run(command_line(), &|event| match event {
             Event::MakingRows => spinner.set_message("making rows"),
             Event::Mode(mode) => spinner.set_message(format!("{mode}: first run")),
-            Event::Repeat(run, of) => {
-                let mode = spinner.message();
-                let mode = mode.split(':').next().unwrap_or_default();
-                spinner.set_message(format!("{mode}: {run} of {of}"));
-            }
+            Event::Repeat(mode, run, of) => spinner.set_message(format!("{mode}: {run} of {of}")),
             Event::Done(mode) => spinner.suspend(|| say(mode)),
         });
         spinner.finish_and_clear();

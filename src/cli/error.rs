@@ -78,7 +78,7 @@ impl From<std::io::Error> for CliError {
 }
 
 /// The innermost message without the names of the layers it came through.
-fn sentence(error: &DataFusionError) -> String {
+pub fn sentence(error: &DataFusionError) -> String {
     let message = match error.find_root() {
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)

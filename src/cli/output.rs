@@ -43,27 +43,16 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
     }
     let refused =
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
-    if path.exists() && !overwrite {
-        let name = path.display();
-        return Err(CliError::failure(format!(
-            "'{name}' exists already: choose another name, or add --overwrite to replace it"
-        )));
-    }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Left beside the output until it is whole; removed when dropped before that.
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".warpframe-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder).map_err(refused)?;
-    let rows = match write(query, format, file.as_file()).await {
+    let staging = Staging::file(path, overwrite)?;
+    let file = std::fs::File::create(staging.shard(0)).map_err(refused)?;
+    let rows = match write(query, format, &file).await {
         Err(CliError::Failure(message)) if message.contains("os error") => {
             return Err(CliError::failure(format!("cannot write '{}': {message}", path.display())));
         }
         other => other?,
     };
-    file.as_file().sync_all().map_err(refused)?;
-    file.persist(path).map_err(|error| refused(error.error))?;
+    file.sync_all().map_err(refused)?;
+    staging.publish()?;
     Ok(rows)
 }
 

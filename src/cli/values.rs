@@ -1,10 +1,12 @@
 //! Option values: numbers as people write them, and values of the library's own kinds.
 
-use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
+use datafusion::common::DataFusionError;
 use warpframe::rows::MAX_ROWS;
+
+use super::error::sentence;
 
 /// A number of rows: `10000000`, `10_000_000`, `1e7` or `10M`.
 pub fn rows(text: &str) -> Result<u64, String> {
@@ -65,15 +67,6 @@ pub fn bytes(text: &str) -> Result<usize, String> {
 }
 
 /// A value that the library knows by its name.
-pub fn named<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| {
-        let message = error.to_string();
-        // The library's error starts with the name of its kind.
-        message.split_once(": ").map_or(message.clone(), |(kind, rest)| {
-            match kind.ends_with("error") || kind.starts_with("Error") {
-                true => rest.to_owned(),
-                false => message.clone(),
-            }
-        })
-    })
+pub fn named<T: FromStr<Err = DataFusionError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| sentence(&error))
 }

@@ -11,11 +11,8 @@ use rayon::prelude::*;
 
 use super::verify::Answer;
 use super::{Outcome, timed};
-use crate::kernel;
+use crate::kernel::{self, ROWS_PER_TASK};
 use crate::rows::RowGenerator;
-
-/// Rows per task, as in the kernels' own parallel form.
-const ROWS_PER_TASK: usize = 16 * 1024;
 
 /// The columns `x`, `y` and `z`, each in one piece, and a buffer for results, all of it touched before
 /// any clock starts.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::physical_plan::collect_partitioned;
@@ -31,7 +31,7 @@ pub struct Engine {
 }
 
 enum Rows {
-    Memory(Vec<RecordBatch>),
+    Memory(RecordBatch),
     Parquet(ParquetInput),
 }
 
@@ -39,7 +39,7 @@ impl Engine {
     /// Lays the rows where the modes will find them.
     pub fn prepare(comparison: &Comparison, columns: &Columns) -> Result<Self> {
         let rows = match comparison.source {
-            Source::Memory => Rows::Memory(vec![whole_batch(columns)?]),
+            Source::Memory => Rows::Memory(whole_batch(columns)?),
             Source::Parquet => Rows::Parquet(write_rows(comparison)?),
         };
         let output = comparison.work_folder.join("result.parquet");
@@ -71,10 +71,7 @@ impl Engine {
     fn table(&self, threads: NonZeroUsize) -> Result<Arc<dyn TableProvider>> {
         match &self.rows {
             Rows::Parquet(input) => input.table(),
-            Rows::Memory(batches) => {
-                let Some(whole) = batches.first() else {
-                    return internal_err!("there are no rows");
-                };
+            Rows::Memory(whole) => {
                 // One partition for each thread; the engine cuts them into batches without copying.
                 let share = whole.num_rows().div_ceil(threads.get()).max(1);
                 let partitions = (0..whole.num_rows())

@@ -116,8 +116,8 @@ pub enum Event<'a> {
     MakingRows,
     /// A mode begins.
     Mode(Mode),
-    /// A repeat of the mode has ended: which one, of how many.
-    Repeat(usize, usize),
+    /// A repeat of a mode has ended: which one, of how many.
+    Repeat(Mode, usize, usize),
     /// The mode has ended.
     Done(&'a ModeReport),
 }
@@ -149,7 +149,7 @@ impl Comparison {
             let report = match self.reason_to_skip(mode) {
                 Some(reason) => ModeReport::skipped(mode, reason),
                 None => {
-                    let repeated = |run: usize, of: usize| observe(Event::Repeat(run, of));
+                    let repeated = |run: usize, of: usize| observe(Event::Repeat(mode, run, of));
                     let measured = match mode {
                         Mode::Rayon => {
                             self.measure(&reference, repeated, || pool.install(|| columns.log3(self.result)))

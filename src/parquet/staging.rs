@@ -15,6 +15,7 @@ pub struct Staging {
     folder: TempDir,
     parent: PathBuf,
     output: PathBuf,
+    is_file: bool,
     overwrite: bool,
 }
 
@@ -25,7 +26,19 @@ impl Staging {
     /// The output exists and `overwrite` is false; it exists and is not something this function made (a
     /// folder with anything but Parquet files in it); or nothing can be written beside it.
     pub fn new(output: &Path, overwrite: bool) -> Result<Self> {
-        check_replaceable(output, overwrite)?;
+        Self::prepare(output, is_file_name(output), overwrite)
+    }
+
+    /// Prepares to write `output` as one file, whatever its name ends in.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn file(output: &Path, overwrite: bool) -> Result<Self> {
+        Self::prepare(output, true, overwrite)
+    }
+
+    fn prepare(output: &Path, is_file: bool, overwrite: bool) -> Result<Self> {
+        check_replaceable(output, is_file, overwrite)?;
         let parent = match output.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -43,12 +56,12 @@ impl Staging {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(&parent).map_err(|error| file_error("write", output, error))?;
-        Ok(Self { folder, parent, output: output.to_owned(), overwrite })
+        Ok(Self { folder, parent, output: output.to_owned(), is_file, overwrite })
     }
 
     /// Whether the output is one file, not a folder.
     pub fn is_file(&self) -> bool {
-        is_file_name(&self.output)
+        self.is_file
     }
 
     /// Where the `shard`-th part is to be written, with a name that sorts by its number.
@@ -63,7 +76,7 @@ impl Staging {
     /// is as it was.
     pub fn publish(self) -> Result<()> {
         let failed = |error| file_error("write", &self.output, error);
-        check_replaceable(&self.output, self.overwrite)?;
+        check_replaceable(&self.output, self.is_file, self.overwrite)?;
         sync_folder(self.folder.path()).map_err(failed)?;
         let whole = if self.is_file() { self.shard(0) } else { self.folder.path().to_owned() };
         if self.output.is_dir() {
@@ -93,7 +106,7 @@ pub fn is_file_name(output: &Path) -> bool {
 }
 
 /// Refuses to replace what the user has not agreed to lose.
-fn check_replaceable(output: &Path, overwrite: bool) -> Result<()> {
+fn check_replaceable(output: &Path, is_file: bool, overwrite: bool) -> Result<()> {
     let name = output.display();
     let Ok(metadata) = output.symlink_metadata() else {
         return Ok(());
@@ -101,7 +114,7 @@ fn check_replaceable(output: &Path, overwrite: bool) -> Result<()> {
     if !overwrite {
         return exec_err!("'{name}' exists already: choose another name, or add --overwrite to replace it");
     }
-    if is_file_name(output) {
+    if is_file {
         return match metadata.is_dir() {
             true => exec_err!("cannot replace '{name}' by a file: it is a folder"),
             false => Ok(()),
