@@ -43,16 +43,13 @@ impl Columns {
         Ok(Self { inputs, output })
     }
 
-    /// The best time of reading the three columns and writing one, on the threads of the current pool.
-    pub fn stream_limit(&mut self, repeat: usize) -> Result<Duration> {
+    /// Times of reading the three columns and writing one, on the threads of the current pool.
+    pub fn stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
-        let mut best = Duration::MAX;
-        for _ in 0..repeat.max(5) {
-            let (time, ()) = timed(|| kernel::par_product(x, y, z, output).map_err(kernel_error))?;
-            best = best.min(time);
-        }
-        Ok(best)
+        let mut once = || Ok(timed(|| kernel::par_product(x, y, z, output).map_err(kernel_error))?.0);
+        once()?;
+        (0..repeat).map(|_| once()).collect()
     }
 
     /// `log3` of all rows on the threads of the current pool.
