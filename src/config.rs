@@ -9,10 +9,18 @@ use datafusion::config::ConfigOptions;
 use crate::backend::BackendChoice;
 
 /// The options of a warpframe session.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WarpframeOptions {
     /// `warpframe.backend`: what evaluates warpframe's functions.
     pub backend: BackendChoice,
+    /// `warpframe.fuse`: whether numeric expressions are fused.
+    pub fuse: bool,
+}
+
+impl Default for WarpframeOptions {
+    fn default() -> Self {
+        Self { backend: BackendChoice::default(), fuse: true }
+    }
 }
 
 impl WarpframeOptions {
@@ -47,15 +55,30 @@ impl ExtensionOptions for WarpframeOptions {
                 self.backend = value.parse()?;
                 Ok(())
             }
-            _ => config_err!("there is no option 'warpframe.{key}': use warpframe.backend"),
+            "fuse" => {
+                self.fuse = match value {
+                    "true" => true,
+                    "false" => false,
+                    other => return config_err!("warpframe.fuse is true or false, not '{other}'"),
+                };
+                Ok(())
+            }
+            _ => config_err!("there is no option 'warpframe.{key}': use warpframe.backend or warpframe.fuse"),
         }
     }
 
     fn entries(&self) -> Vec<ConfigEntry> {
-        vec![ConfigEntry {
-            key: "warpframe.backend".to_owned(),
-            value: Some(self.backend.to_string()),
-            description: "What evaluates warpframe's functions: auto, interpreted or simd",
-        }]
+        vec![
+            ConfigEntry {
+                key: "warpframe.backend".to_owned(),
+                value: Some(self.backend.to_string()),
+                description: "What evaluates warpframe's functions: auto, interpreted or simd",
+            },
+            ConfigEntry {
+                key: "warpframe.fuse".to_owned(),
+                value: Some(self.fuse.to_string()),
+                description: "Whether numeric expressions are fused into one pass: true or false",
+            },
+        ]
     }
 }

@@ -6,6 +6,7 @@
 //! - [`kernel`] holds the bare kernels on slices.
 //! - [`parquet`] is the batch run: Parquet in, expressions, Parquet out.
 //! - [`compare`] runs the same rows through every execution mode.
+//! - [`program`] compiles any numeric expression, and [`functions`] has those that SQL defines.
 //! - [`backend`] says what can evaluate a function; [`planner`] settles which one does.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -20,6 +21,7 @@ pub mod functions;
 pub mod kernel;
 pub mod parquet;
 pub mod planner;
+pub mod program;
 pub mod rows;
 mod session;
 

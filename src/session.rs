@@ -3,17 +3,24 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{
+    Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
+};
 use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast;
 
 use crate::backend::BackendChoice;
 use crate::config::WarpframeOptions;
 use crate::files;
-use crate::functions::log3_udf;
-use crate::planner::BindBackend;
+use crate::functions::statements::{self, SqlFunctions};
+use crate::functions::{Parameter, SqlFunction, log3_udf};
+use crate::planner::{BindBackend, Fuse, not_fused};
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
 
 /// The number of rows of the table `rows` that every session has.
@@ -64,7 +71,68 @@ impl Session {
     /// # Errors
     /// The query is not valid.
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
-        self.context.sql(query).await
+        let mut statements = DFParser::parse_sql(query)?;
+        match (statements.pop_front(), statements.is_empty()) {
+            (Some(statement), true) => self.statement(statement).await,
+            (None, _) => plan_err!("there is no statement"),
+            (Some(_), false) => plan_err!("there is more than one statement: run them one by one"),
+        }
+    }
+
+    /// Plans a parsed statement; one that changes the session, such as `SET` and `CREATE FUNCTION`, takes
+    /// effect at once.
+    ///
+    /// # Errors
+    /// The statement is not valid.
+    pub async fn statement(&self, mut statement: Statement) -> Result<DataFrame> {
+        let state = self.context.state();
+        if let Statement::Statement(sql) = &mut statement {
+            match &mut **sql {
+                ast::Statement::CreateFunction(create) => statements::prepare_create(create)?,
+                ast::Statement::DropFunction(drop) => statements::prepare_drop(&state, drop)?,
+                _ => {}
+            }
+        }
+        let mut plan = state.statement_to_plan(statement).await?;
+        if let LogicalPlan::Explain(explain) = &mut plan
+            && explain.verbose
+        {
+            explain_fusion(&state, explain)?;
+        }
+        self.context.execute_logical_plan(plan).await
+    }
+
+    /// Defines the function `name` by an expression over columns with the parameters' names, all of type
+    /// Float64. A function that was defined before under this name is replaced.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> datafusion::error::Result<()> {
+    /// use datafusion::functions::expr_fn::sqrt;
+    /// use datafusion::prelude::col;
+    ///
+    /// let session = warpframe::Session::new()?;
+    /// session.create_function("dist", &["a", "b"], sqrt(col("a") * col("a") + col("b") * col("b")))?;
+    /// let five = session.sql("SELECT dist(3, 4)").await?.collect().await?;
+    /// # assert_eq!(five[0].num_rows(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The name is that of a built-in function, or the expression is not valid over these columns.
+    pub fn create_function(&self, name: &str, parameters: &[&str], body: Expr) -> Result<()> {
+        let state = self.context.state();
+        statements::check_name(&state, name, true)?;
+        let parameters = parameters.iter().map(|parameter| Parameter {
+            name: (*parameter).to_owned(),
+            data_type: DataType::Float64,
+            default: None,
+        });
+        let (name, parameters) = (name.to_owned(), parameters.collect());
+        let function = SqlFunction::new(&state, name, parameters, body, None, Volatility::Immutable)?;
+        self.context.register_udf(ScalarUDF::from(function));
+        Ok(())
     }
 
     /// Registers local files as a table: Parquet, CSV (with a header line) or Arrow IPC, by their
@@ -80,6 +148,19 @@ impl Session {
     }
 }
 
+/// Adds a line to `EXPLAIN VERBOSE` for every numeric expression that is not fused, with the reason.
+fn explain_fusion(state: &SessionState, explain: &mut Explain) -> Result<()> {
+    let reasons = match WarpframeOptions::of(state.config_options()).fuse {
+        true => not_fused(&state.optimize(&explain.plan)?)?,
+        false => vec!["warpframe.fuse is false".to_owned()],
+    };
+    if !reasons.is_empty() {
+        let label = PlanType::OptimizedLogicalPlan { optimizer_name: "fuse: not fused".to_owned() };
+        explain.stringified_plans.push(StringifiedPlan::new(label, reasons.join("\n")));
+    }
+    Ok(())
+}
+
 /// Settings for a [`Session`].
 #[derive(Debug, Clone, Default)]
 pub struct SessionBuilder {
@@ -87,6 +168,7 @@ pub struct SessionBuilder {
     batch_size: Option<NonZeroUsize>,
     memory_limit: Option<usize>,
     backend: BackendChoice,
+    unfused: bool,
 }
 
 impl SessionBuilder {
@@ -116,6 +198,12 @@ impl SessionBuilder {
         self
     }
 
+    /// Whether numeric expressions are fused; they are by default.
+    pub fn fuse(mut self, fuse: bool) -> Self {
+        self.unfused = !fuse;
+        self
+    }
+
     /// Makes the session.
     ///
     /// # Errors
@@ -124,7 +212,7 @@ impl SessionBuilder {
         self.backend.resolve()?;
         let mut config = SessionConfig::new()
             .with_information_schema(true)
-            .with_option_extension(WarpframeOptions { backend: self.backend });
+            .with_option_extension(WarpframeOptions { backend: self.backend, fuse: !self.unfused });
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
         if let Some(threads) = self.threads {
@@ -141,7 +229,9 @@ impl SessionBuilder {
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(Fuse))
             .with_optimizer_rule(Arc::new(BindBackend))
+            .with_function_factory(Some(Arc::new(SqlFunctions)))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(log3_udf().as_ref().clone());

@@ -1,4 +1,5 @@
-//! Runs the SQL logic tests in `slt/`, each with every backend of this machine: one expected output.
+//! Runs the SQL logic tests in `slt/`, each with every backend of this machine and with fusion on and off: one
+//! expected output.
 
 use std::path::Path;
 use std::time::Duration;
@@ -58,10 +59,12 @@ async fn every_file_gives_its_expected_output_with_every_backend() {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
-    for backend in BackendChoice::ALL {
+    for (backend, fuse) in
+        BackendChoice::ALL.into_iter().flat_map(|backend| [(backend, true), (backend, false)])
+    {
         for file in &files {
             let mut runner = Runner::new(|| async {
-                Ok(Database { session: Session::builder().backend(backend).build()? })
+                Ok(Database { session: Session::builder().backend(backend).fuse(fuse).build()? })
             });
             runner.with_validator(|_, actual, expected| {
                 let actual: Vec<_> = actual.iter().map(|row| digits(&row.join(" "))).collect();
@@ -69,7 +72,7 @@ async fn every_file_gives_its_expected_output_with_every_backend() {
                 actual == expected
             });
             if let Err(error) = runner.run_file_async(file).await {
-                panic!("{} with backend {backend}: {}", file.display(), error.display(false));
+                panic!("{} with backend {backend}, fuse {fuse}: {}", file.display(), error.display(false));
             }
         }
     }

@@ -1,13 +1,13 @@
-//! The backend without compilation: walks an expression tree for every row and looks at the type of
-//! every value, as the interpreter of a dynamically typed language does. The slow end of the comparison,
-//! and an implementation independent of the vector kernels to check them against.
-
-use std::sync::LazyLock;
+//! The backend without compilation: walks a program for every row and looks at the type of every value, as
+//! the interpreter of a dynamically typed language does. The slow end of the comparison, and an
+//! implementation independent of the vector code to check it against.
 
 use arrow::array::{ArrayRef, new_empty_array};
 use datafusion::common::{Result, ScalarValue, exec_err};
 
 use super::Backend;
+use crate::program::ops::{Binary, Unary};
+use crate::program::{Fault, Instruction, Kind, Precision, Program, Value};
 
 /// One row at a time, types looked up anew for every value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,57 +18,145 @@ impl Backend for Interpreted {
         "interpreted".to_owned()
     }
 
-    fn log3(&self, arguments: [&ArrayRef; 3]) -> Result<ArrayRef> {
-        static LOG3: LazyLock<Node> = LazyLock::new(|| {
-            let ln = |argument| Box::new(Node::Ln(Box::new(Node::Argument(argument))));
-            Node::Multiply(Box::new(Node::Multiply(ln(0), ln(1))), ln(2))
-        });
-        let rows = arguments[0].len();
+    fn evaluate(&self, program: &Program, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+        program.check(arguments, rows)?;
         if rows == 0 {
-            return Ok(new_empty_array(arguments[0].data_type()));
+            return Ok(new_empty_array(&program.data_type()));
         }
-        let results = (0..rows).map(|row| LOG3.evaluate(&arguments, row)).collect::<Result<Vec<_>>>()?;
-        ScalarValue::iter_to_array(results)
+        let mut walk = Walk { program, arguments, row: 0, values: Vec::new() };
+        ScalarValue::iter_to_array((0..rows).map(|row| walk.row(row)).collect::<Result<Vec<_>>>()?)
     }
 }
 
-/// An expression tree.
-enum Node {
-    /// The argument with this position.
-    Argument(usize),
-    /// The natural logarithm.
-    Ln(Box<Node>),
-    /// The product.
-    Multiply(Box<Node>, Box<Node>),
+/// A program at a row.
+struct Walk<'a> {
+    program: &'a Program,
+    arguments: &'a [ArrayRef],
+    row: usize,
+    /// The values of the row that have been needed so far.
+    values: Vec<Option<ScalarValue>>,
 }
 
-impl Node {
-    fn evaluate(&self, arguments: &[&ArrayRef], row: usize) -> Result<ScalarValue> {
-        match self {
-            Self::Argument(position) => {
-                let Some(array) = arguments.get(*position) else {
-                    return exec_err!("there is no argument {position}");
-                };
-                ScalarValue::try_from_array(array, row)
-            }
-            Self::Ln(operand) => match operand.evaluate(arguments, row)? {
-                ScalarValue::Float64(value) => Ok(ScalarValue::Float64(value.map(f64::ln))),
-                ScalarValue::Float32(value) => Ok(ScalarValue::Float32(value.map(f32::ln))),
-                other => exec_err!("ln does not work on {}", other.data_type()),
-            },
-            Self::Multiply(left, right) => {
-                match (left.evaluate(arguments, row)?, right.evaluate(arguments, row)?) {
-                    (ScalarValue::Float64(left), ScalarValue::Float64(right)) => {
-                        Ok(ScalarValue::Float64(left.zip(right).map(|(left, right)| left * right)))
-                    }
-                    (ScalarValue::Float32(left), ScalarValue::Float32(right)) => {
-                        Ok(ScalarValue::Float32(left.zip(right).map(|(left, right)| left * right)))
-                    }
-                    (left, right) => {
-                        exec_err!("cannot multiply {} by {}", left.data_type(), right.data_type())
-                    }
-                }
+impl Walk<'_> {
+    fn row(&mut self, row: usize) -> Result<ScalarValue> {
+        self.row = row;
+        self.values.clear();
+        self.values.resize(self.program.instructions().len(), None);
+        for instruction in self.program.instructions() {
+            if let Instruction::Forbid(fault, arguments, guard) = *instruction {
+                self.forbid(fault, arguments, guard)?;
             }
         }
+        self.value(self.program.output())
+    }
+
+    fn forbid(&mut self, fault: Fault, [x, y]: [Value; 2], guard: Option<Value>) -> Result<()> {
+        if let Some(guard) = guard
+            && self.truth(guard)? != Some(true)
+        {
+            return Ok(());
+        }
+        let (Some(x), Some(y)) = (self.number(x)?, self.number(y)?) else { return Ok(()) };
+        let happens = match fault {
+            Fault::SqrtOfNegative => x < 0.0,
+            Fault::ZeroToNegativePower => x == 0.0 && y < 0.0,
+        };
+        if happens { Err(fault.error()) } else { Ok(()) }
+    }
+
+    fn value(&mut self, value: Value) -> Result<ScalarValue> {
+        if let Some(known) = &self.values[value.index()] {
+            return Ok(known.clone());
+        }
+        let result = self.calculate(&self.program.instructions()[value.index()])?;
+        self.values[value.index()] = Some(result.clone());
+        Ok(result)
+    }
+
+    fn calculate(&mut self, instruction: &Instruction) -> Result<ScalarValue> {
+        let number_type = self.program.precision().data_type();
+        Ok(match *instruction {
+            Instruction::Input(position) => {
+                let value = ScalarValue::try_from_array(&self.arguments[position], self.row)?;
+                match value {
+                    ScalarValue::Boolean(_) => value,
+                    number => number.cast_to(&number_type)?,
+                }
+            }
+            Instruction::Number(bits) => match self.program.precision() {
+                Precision::Double => ScalarValue::Float64(Some(f64::from_bits(bits))),
+                Precision::Single => ScalarValue::Float32(Some(f64::from_bits(bits) as f32)),
+            },
+            Instruction::Boolean(value) => ScalarValue::Boolean(Some(value)),
+            Instruction::Null(Kind::Number) => ScalarValue::try_new_null(&number_type)?,
+            Instruction::Null(Kind::Boolean) => ScalarValue::Boolean(None),
+            Instruction::Unary(op, x) => unary(op, self.value(x)?)?,
+            Instruction::Binary(op, x, y) => binary(op, self.value(x)?, self.value(y)?)?,
+            Instruction::Less(x, y) => compare(self.value(x)?, self.value(y)?, |order| order.is_lt())?,
+            Instruction::Same(x, y) => compare(self.value(x)?, self.value(y)?, |order| order.is_eq())?,
+            Instruction::IsNan(x) => ScalarValue::Boolean(self.number(x)?.map(f64::is_nan)),
+            Instruction::IsNull(x) => ScalarValue::Boolean(Some(self.value(x)?.is_null())),
+            Instruction::Not(x) => ScalarValue::Boolean(self.truth(x)?.map(|x| !x)),
+            Instruction::And(x, y) => ScalarValue::Boolean(match (self.truth(x)?, self.truth(y)?) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (x, y) => x.and(y),
+            }),
+            Instruction::Or(x, y) => ScalarValue::Boolean(match (self.truth(x)?, self.truth(y)?) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (x, y) => x.and(y),
+            }),
+            Instruction::Select(condition, yes, no) => match self.truth(condition)? {
+                Some(true) => self.value(yes)?,
+                _ => self.value(no)?,
+            },
+            Instruction::Forbid(..) => return exec_err!("a program reads a value that is none"),
+        })
+    }
+
+    fn truth(&mut self, value: Value) -> Result<Option<bool>> {
+        match self.value(value)? {
+            ScalarValue::Boolean(value) => Ok(value),
+            other => exec_err!("{} is no truth value", other.data_type()),
+        }
+    }
+
+    fn number(&mut self, value: Value) -> Result<Option<f64>> {
+        match self.value(value)? {
+            ScalarValue::Float64(number) => Ok(number),
+            ScalarValue::Float32(number) => Ok(number.map(f64::from)),
+            other => exec_err!("{} is no number", other.data_type()),
+        }
+    }
+}
+
+fn unary(op: Unary, x: ScalarValue) -> Result<ScalarValue> {
+    match x {
+        ScalarValue::Float64(x) => Ok(ScalarValue::Float64(x.map(|x| op.f64(x)))),
+        ScalarValue::Float32(x) => Ok(ScalarValue::Float32(x.map(|x| op.f32(x)))),
+        other => exec_err!("{} does not work on {}", op.entry().name, other.data_type()),
+    }
+}
+
+fn binary(op: Binary, x: ScalarValue, y: ScalarValue) -> Result<ScalarValue> {
+    match (x, y) {
+        (ScalarValue::Float64(x), ScalarValue::Float64(y)) => {
+            Ok(ScalarValue::Float64(x.zip(y).map(|(x, y)| op.f64(x, y))))
+        }
+        (ScalarValue::Float32(x), ScalarValue::Float32(y)) => {
+            Ok(ScalarValue::Float32(x.zip(y).map(|(x, y)| op.f32(x, y))))
+        }
+        (x, y) => exec_err!("{} does not work on {} and {}", op.entry().name, x.data_type(), y.data_type()),
+    }
+}
+
+fn compare(x: ScalarValue, y: ScalarValue, holds: fn(std::cmp::Ordering) -> bool) -> Result<ScalarValue> {
+    match (x, y) {
+        (ScalarValue::Float64(x), ScalarValue::Float64(y)) => {
+            Ok(ScalarValue::Boolean(x.zip(y).map(|(x, y)| holds(x.total_cmp(&y)))))
+        }
+        (ScalarValue::Float32(x), ScalarValue::Float32(y)) => {
+            Ok(ScalarValue::Boolean(x.zip(y).map(|(x, y)| holds(x.total_cmp(&y)))))
+        }
+        (x, y) => exec_err!("cannot compare {} with {}", x.data_type(), y.data_type()),
     }
 }

@@ -1,4 +1,4 @@
-//! What evaluates warpframe's functions on Arrow arrays, and how one backend is chosen. The backends
+//! What evaluates programs on Arrow arrays, and how one backend is chosen. The backends
 //! themselves live in the modules below.
 
 mod interpreted;
@@ -12,24 +12,24 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use datafusion::common::{DataFusionError, Result};
 
+use crate::program::Program;
 pub use interpreted::Interpreted;
 pub use vectorized::Simd;
 
-/// Evaluates warpframe's functions on Arrow arrays.
+/// Evaluates programs on Arrow arrays.
 ///
-/// Every backend gives the same answers within the stated error bound, and nulls where any argument is
-/// null.
+/// Every backend gives the same answers within the error bounds of the op table, and the same nulls and
+/// errors.
 pub trait Backend: fmt::Debug + Send + Sync {
     /// What `EXPLAIN` and reports call it, with the instruction set where there are several, such as
     /// `simd avx512`.
     fn description(&self) -> String;
 
-    /// `ln(x) * ln(y) * ln(z)` of three arrays of the same length, all Float64 or all Float32, as an
-    /// array of that type.
+    /// Evaluates a program on `rows` rows, one array for each of its inputs; an array of the program's type.
     ///
     /// # Errors
-    /// The arrays have another type, or differ in type or length.
-    fn log3(&self, arguments: [&ArrayRef; 3]) -> Result<ArrayRef>;
+    /// The arrays don't fit the inputs in number, type, nulls or length, or a row is an error.
+    fn evaluate(&self, program: &Program, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 }
 
 /// The value of the `warpframe.backend` option.

@@ -1,15 +1,15 @@
-//! The backend that runs the vector kernels on Arrow arrays: types, validity and buffers. The kernels
-//! are in `simd`.
+//! The backend that runs vector code on Arrow arrays: types, validity and buffers. The code is in `simd`.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
-use arrow::buffer::NullBuffer;
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
+use arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type};
 use datafusion::common::{DataFusionError, Result, exec_err};
 
 use super::Backend;
-use super::simd::{Element, Kernel, Log3, SimdPath, evaluate};
+use super::simd::{Element, Execution, Log3, SimdPath, SimdPathError, evaluate, run_on};
+use crate::program::{Fault, Kind, Precision, Program, Special};
 
 /// The CPU's vector instructions, on the calling thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +26,17 @@ impl Simd {
         let path = SimdPath::active().map_err(|error| DataFusionError::External(error.into()))?;
         Ok(Self { path })
     }
+
+    /// The backend on a path named by the caller.
+    ///
+    /// # Errors
+    /// This CPU lacks the instructions.
+    pub fn on(path: SimdPath) -> Result<Self> {
+        match path.is_available() {
+            true => Ok(Self { path }),
+            false => Err(DataFusionError::External(SimdPathError::Unavailable(path).into())),
+        }
+    }
 }
 
 impl Backend for Simd {
@@ -33,31 +44,72 @@ impl Backend for Simd {
         format!("simd {}", self.path)
     }
 
-    fn log3(&self, arguments: [&ArrayRef; 3]) -> Result<ArrayRef> {
-        match arguments[0].data_type() {
-            DataType::Float64 => evaluate_arrays::<Float64Type, Log3, 3>(self.path, arguments),
-            DataType::Float32 => evaluate_arrays::<Float32Type, Log3, 3>(self.path, arguments),
-            other => exec_err!("log3 works on Float64 and Float32 arrays, not on {other}"),
+    fn evaluate(&self, program: &Program, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+        program.check(arguments, rows)?;
+        match (program.precision(), program.special()) {
+            (Precision::Double, Some(Special::Log3)) => self.log3::<Float64Type>(arguments),
+            (Precision::Single, Some(Special::Log3)) => self.log3::<Float32Type>(arguments),
+            (Precision::Double, None) => self.execute::<Float64Type>(program, arguments, rows),
+            (Precision::Single, None) => self.execute::<Float32Type>(program, arguments, rows),
         }
     }
 }
 
-/// Evaluates a kernel on all lanes, null ones included, and joins the validity of the arguments.
-fn evaluate_arrays<T, K, const N: usize>(path: SimdPath, arguments: [&ArrayRef; N]) -> Result<ArrayRef>
-where
-    T: ArrowPrimitiveType<Native: Element>,
-    K: Kernel<N>,
-{
-    let rows = arguments.iter().map(|array| array.len()).min().unwrap_or(0);
-    if arguments.iter().any(|array| array.len() != rows || *array.data_type() != T::DATA_TYPE) {
-        return exec_err!("the arguments differ in type or in length");
+impl Simd {
+    /// The kernel written by hand, on all lanes, null ones included.
+    fn log3<T: ArrowPrimitiveType<Native: Element>>(&self, arguments: &[ArrayRef]) -> Result<ArrayRef> {
+        let [x, y, z] = arguments else {
+            return exec_err!("log3 takes 3 arrays, not {}", arguments.len());
+        };
+        let inputs = [x, y, z].map(|array| array.as_primitive::<T>().values().as_ref());
+        let rows = x.len();
+        let mut values = Vec::with_capacity(rows);
+        evaluate::<T::Native, Log3, 3>(self.path, inputs, &mut values.spare_capacity_mut()[..rows]);
+        // SAFETY: the capacity is at least `rows`, and `evaluate` has initialized that many elements.
+        unsafe { values.set_len(rows) };
+        Ok(Arc::new(PrimitiveArray::<T>::new(values.into(), joined_nulls(arguments))))
     }
-    let inputs = arguments.map(|array| array.as_primitive::<T>().values().as_ref());
-    let mut values = Vec::with_capacity(rows);
-    evaluate::<T::Native, K, N>(path, inputs, &mut values.spare_capacity_mut()[..rows]);
-    // SAFETY: the capacity is at least `rows`, and `evaluate` has initialized that many elements.
-    unsafe { values.set_len(rows) };
 
-    let nulls = NullBuffer::union_many(arguments.map(|array| array.nulls()));
-    Ok(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
+    fn execute<T: ArrowPrimitiveType<Native: Element>>(
+        &self,
+        program: &Program,
+        arguments: &[ArrayRef],
+        rows: usize,
+    ) -> Result<ArrayRef> {
+        let is_number = program.kind(program.output()) == Kind::Number;
+        let (mut values, mut truths, mut validity) = (Vec::new(), Vec::new(), Vec::new());
+        if is_number {
+            values.reserve_exact(rows);
+        } else {
+            truths.reserve_exact(rows.div_ceil(64));
+        }
+        let numbers = &mut values.spare_capacity_mut()[..if is_number { rows } else { 0 }];
+        T::Native::scratch().with(|scratch| {
+            let scratch = &mut *scratch.borrow_mut();
+            let outputs = (numbers, &mut truths, &mut validity);
+            let execution = Execution::new(program, arguments, rows, scratch, outputs);
+            run_on(self.path, execution).map_err(Fault::error)
+        })?;
+        let nulls = if program.is_strict() {
+            joined_nulls(arguments)
+        } else if program.may_be_null(program.output()) {
+            let bits = BooleanBuffer::new(Buffer::from_vec(validity), 0, rows);
+            Some(NullBuffer::new(bits)).filter(|nulls| nulls.null_count() > 0)
+        } else {
+            None
+        };
+        if is_number {
+            // SAFETY: the capacity is at least `rows`, and the execution has written that many elements.
+            unsafe { values.set_len(rows) };
+            Ok(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
+        } else {
+            let bits = BooleanBuffer::new(Buffer::from_vec(truths), 0, rows);
+            Ok(Arc::new(BooleanArray::new(bits, nulls)))
+        }
+    }
+}
+
+/// Null where any argument is.
+fn joined_nulls(arguments: &[ArrayRef]) -> Option<NullBuffer> {
+    NullBuffer::union_many(arguments.iter().map(|array| array.nulls()))
 }

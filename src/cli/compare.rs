@@ -16,6 +16,10 @@ use super::{interrupt, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// A SQL expression over x, y and z to compare, such as 'sqrt(x*x+1)*sin(x)+cos(y/2)'; log3(x, y, z)
+    /// by default
+    #[arg(long, value_name = "SQL")]
+    expr: Option<String>,
     /// How many rows
     #[arg(long, value_name = "N", default_value = "10000000", value_parser = values::rows)]
     rows: u64,
@@ -63,6 +67,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         .tempdir_in(&folder)
         .map_err(|error| cannot_write(&folder, error))?;
     let comparison = Comparison {
+        expression: arguments.expr,
         rows: arguments.rows,
         generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
         source: arguments.source,

@@ -97,11 +97,9 @@ pub async fn execute(
     if output.is_some() && statements.is_empty() {
         return Err(CliError::usage("there is no statement whose result could be written"));
     }
-    let context = session.context();
     let mut rows = 0;
     while let Some(statement) = statements.pop_front() {
-        let plan = context.state().statement_to_plan(statement).await.map_err(failed)?;
-        let query = context.execute_logical_plan(plan).await.map_err(failed)?;
+        let query = session.statement(statement).await.map_err(failed)?;
         let returns_rows = !query.schema().fields().is_empty();
         rows += match output {
             Some((path, overwrite)) if statements.is_empty() => save(query, format, path, overwrite).await?,

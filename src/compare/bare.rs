@@ -1,16 +1,19 @@
 //! The rows of a comparison as plain arrays, and the bare kernel on them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::concat;
 use arrow::datatypes::Float64Type;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use rayon::prelude::*;
 
+use super::formula::Formula;
 use super::verify::Answer;
 use super::{Outcome, timed};
+use crate::backend::BackendChoice;
 use crate::kernel::{self, ROWS_PER_TASK};
 use crate::rows::RowGenerator;
 
@@ -52,8 +55,11 @@ impl Columns {
         (0..repeat).map(|_| once()).collect()
     }
 
-    /// `log3` of all rows on the threads of the current pool.
-    pub fn log3(&mut self, result: Outcome) -> Result<(Duration, Answer)> {
+    /// The formula of all rows on the threads of the current pool.
+    pub fn bare(&mut self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
+        if !formula.is_log3() {
+            return self.program(formula, result);
+        }
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
         match result {
@@ -65,6 +71,45 @@ impl Columns {
             }
             Outcome::Sum => {
                 let (time, sum) = timed(|| sum_of_log3(x, y, z))?;
+                Ok((time, Answer::Sum(sum)))
+            }
+            Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+        }
+    }
+}
+
+impl Columns {
+    /// A formula's columns, in the order of its program.
+    pub fn arguments(&self, formula: &Formula) -> Vec<ArrayRef> {
+        let [x, y, z] = &self.inputs;
+        let columns = formula.compiled.columns.iter().map(|name| match name.as_str() {
+            "x" => x,
+            "y" => y,
+            _ => z,
+        });
+        columns.map(|column| Arc::new(column.clone()) as ArrayRef).collect()
+    }
+
+    /// Any formula: its program on shares of the rows.
+    fn program(&self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
+        let backend = BackendChoice::Simd.resolve()?;
+        let arguments = self.arguments(formula);
+        let rows = self.inputs[0].len();
+        let starts = (0..rows.div_ceil(ROWS_PER_TASK)).into_par_iter().map(|task| task * ROWS_PER_TASK);
+        let shares = starts.map(|start| {
+            let count = ROWS_PER_TASK.min(rows - start);
+            let slices: Vec<_> = arguments.iter().map(|column| column.slice(start, count)).collect();
+            let share = backend.evaluate(&formula.compiled.program, &slices, count)?;
+            Ok(share.as_primitive::<Float64Type>().clone())
+        });
+        match result {
+            Outcome::Collect => {
+                let (time, shares) = timed(|| shares.collect::<Result<Vec<_>>>())?;
+                Ok((time, Answer::Rows(shares)))
+            }
+            Outcome::Sum => {
+                let sums = shares.map(|share| Ok(share?.values().iter().sum::<f64>()));
+                let (time, sum) = timed(|| sums.try_reduce(|| 0.0, |one, other| Ok(one + other)))?;
                 Ok((time, Answer::Sum(sum)))
             }
             Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),

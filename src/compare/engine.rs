@@ -17,14 +17,16 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
 use super::bare::Columns;
+use super::formula::Formula;
 use super::verify::Answer;
 use super::{Comparison, Mode, Outcome, Source, timed};
 use crate::backend::BackendChoice;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
-use crate::session::Session;
+use crate::session::{Session, SessionBuilder};
 
 /// The rows as the engine reads them.
-pub struct Engine {
+pub struct Engine<'a> {
+    formula: &'a Formula,
     rows: Rows,
     result: Outcome,
     output: PathBuf,
@@ -35,15 +37,15 @@ enum Rows {
     Parquet(ParquetInput),
 }
 
-impl Engine {
+impl<'a> Engine<'a> {
     /// Lays the rows where the modes will find them.
-    pub fn prepare(comparison: &Comparison, columns: &Columns) -> Result<Self> {
+    pub fn prepare(comparison: &Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
         let rows = match comparison.source {
             Source::Memory => Rows::Memory(whole_batch(columns)?),
             Source::Parquet => Rows::Parquet(write_rows(comparison)?),
         };
         let output = comparison.work_folder.join("result.parquet");
-        Ok(Self { rows, result: comparison.result, output })
+        Ok(Self { formula, rows, result: comparison.result, output })
     }
 
     /// Hands `measure` a function that runs the mode once, by the clock.
@@ -57,15 +59,30 @@ impl Engine {
             Mode::Interpreted => BackendChoice::Interpreted,
             _ => BackendChoice::Simd,
         };
-        let expression = match mode {
-            Mode::Columnar => "ln(x) * ln(y) * ln(z)",
-            _ => "log3(x, y, z)",
+        let (expression, fuse) = match mode {
+            Mode::Columnar => (&self.formula.sql, false),
+            _ => (&self.formula.fused_sql, true),
         };
-        let session = Session::builder().threads(threads).backend(backend).build()?;
-        session.context().deregister_table("rows")?;
-        session.context().register_table("rows", self.table(threads)?)?;
+        let session =
+            self.session(Session::builder().threads(threads).backend(backend).fuse(fuse), threads)?;
         let runtime = runtime(threads)?;
         measure(&mut || self.run(&runtime, &session, expression))
+    }
+
+    /// All results by DataFusion's own operators.
+    pub fn unfused(&self) -> Result<Vec<Float64Array>> {
+        let session = self.session(Session::builder().fuse(false), NonZeroUsize::MIN)?;
+        let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
+        let batches =
+            runtime(NonZeroUsize::MIN)?.block_on(async { collect(session.sql(&query).await?).await })?;
+        results(batches)
+    }
+
+    fn session(&self, builder: SessionBuilder, threads: NonZeroUsize) -> Result<Session> {
+        let session = builder.build()?;
+        session.context().deregister_table("rows")?;
+        session.context().register_table("rows", self.table(threads)?)?;
+        Ok(session)
     }
 
     fn table(&self, threads: NonZeroUsize) -> Result<Arc<dyn TableProvider>> {
@@ -157,7 +174,8 @@ fn results(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
         .iter()
         .map(|batch| match batch.column(0).as_primitive_opt::<Float64Type>() {
             Some(array) if array.null_count() == 0 => Ok(array.clone()),
-            _ => exec_err!("wrong answer: the results are not Float64, or some are null"),
+            Some(_) => exec_err!("some results are null, which a comparison has no place for: use coalesce"),
+            None => exec_err!("wrong answer: the results are not Float64"),
         })
         .collect()
 }

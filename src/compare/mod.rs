@@ -1,9 +1,10 @@
 //! The comparison: the same rows and the same formula through every execution mode, verified and timed.
-//! What the modes are is in `mode`, how one is run in `engine` and `bare`, how answers are checked in
+//! The formula is in `formula`, what the modes are in `mode`, how one is run in `engine` and `bare`, how answers are checked in
 //! `verify`, what is known of the machine in `machine`, and how it is shown in `report`.
 
 mod bare;
 mod engine;
+mod formula;
 mod machine;
 mod mode;
 pub mod report;
@@ -24,6 +25,7 @@ pub use report::{Limit, ModeReport, Report, Status};
 use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
 use bare::Columns;
 use engine::Engine;
+use formula::Formula;
 use verify::{Reference, Verified};
 
 /// Where the rows lie when the clock starts.
@@ -91,6 +93,8 @@ const TIME_PER_MODE: Duration = Duration::from_secs(10);
 /// A comparison to be run.
 #[derive(Debug, Clone)]
 pub struct Comparison {
+    /// The SQL expression over x, y and z that is evaluated; `log3(x, y, z)` if there is none.
+    pub expression: Option<String>,
     /// How many rows, at least one.
     pub rows: u64,
     /// What they hold.
@@ -127,10 +131,11 @@ impl Comparison {
     /// failed and does not stop the others.
     ///
     /// # Errors
-    /// The rows cannot be made: there are none, too many for the memory, or the work folder is not
+    /// The expression cannot be compiled or gives nulls, or the rows cannot be made: there are none, too many for the memory, or the work folder is not
     /// writable.
     pub fn run(&self, command: String, observe: &dyn Fn(Event)) -> Result<Report> {
         self.check_size()?;
+        let formula = Formula::new(self.expression.as_deref())?;
         observe(Event::MakingRows);
         let machine = Machine::detect()?;
         let pool = rayon::ThreadPoolBuilder::new()
@@ -138,10 +143,12 @@ impl Comparison {
             .build()
             .map_err(|error| DataFusionError::External(error.into()))?;
         let mut columns = Columns::generate(&self.generator, self.rows, &pool)?;
-        let reference = Reference::new(&columns, &pool);
+        let engine = Engine::prepare(self, &formula, &columns)?;
+        let reference = match formula.is_log3() {
+            true => Reference::log3(&columns, &pool),
+            false => Reference::new(engine.unfused()?, &formula, &columns)?,
+        };
         let mut stream = pool.install(|| columns.stream(self.repeat.get()))?;
-        let engine = Engine::prepare(self, &columns)?;
-
         let mut modes = Vec::with_capacity(self.modes.len());
         for &mode in &self.modes {
             observe(Event::Mode(mode));
@@ -151,9 +158,9 @@ impl Comparison {
                 None => {
                     let repeated = |run: usize, of: usize| observe(Event::Repeat(mode, run, of));
                     let measured = match mode {
-                        Mode::Rayon => {
-                            self.measure(&reference, repeated, || pool.install(|| columns.log3(self.result)))
-                        }
+                        Mode::Rayon => self.measure(&reference, repeated, || {
+                            pool.install(|| columns.bare(&formula, self.result))
+                        }),
                         _ => engine.with_mode(mode, threads, |run| self.measure(&reference, repeated, run)),
                     };
                     match measured {
@@ -168,7 +175,7 @@ impl Comparison {
         // Before the modes and after them: a machine's speed drifts, and a median is compared to medians.
         stream.extend(pool.install(|| columns.stream(self.repeat.get()))?);
         stream.sort();
-        Ok(Report::new(self, command, machine, median(&stream), modes))
+        Ok(Report::new(self, &formula, command, machine, median(&stream), modes))
     }
 
     fn check_size(&self) -> Result<()> {

@@ -13,11 +13,11 @@ use super::named;
 pub enum Mode {
     /// One thread, row at a time: what a language without compilation does.
     Interpreted,
-    /// One thread, DataFusion's own `ln(x) * ln(y) * ln(z)`, one operator at a time over columns.
+    /// One thread, DataFusion's own operators, one at a time over columns.
     Columnar,
-    /// One thread, `log3` on vector instructions.
+    /// One thread, the formula in one pass on vector instructions.
     Vectorized,
-    /// All threads, `log3` on vector instructions.
+    /// All threads, the formula in one pass on vector instructions.
     Parallel,
     /// All threads, the bare kernel on the arrays, without the engine: what the engine costs.
     Rayon,
@@ -38,9 +38,9 @@ impl Mode {
     pub fn description(self) -> &'static str {
         match self {
             Self::Interpreted => "row at a time",
-            Self::Columnar => "DataFusion's ln(x)*ln(y)*ln(z)",
-            Self::Vectorized => "log3, fused SIMD",
-            Self::Parallel => "log3, fused SIMD",
+            Self::Columnar => "DataFusion's own operators",
+            Self::Vectorized => "fused SIMD",
+            Self::Parallel => "fused SIMD",
             Self::Rayon => "bare kernel, no engine",
         }
     }

@@ -5,15 +5,17 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::fused::evaluate;
 use crate::backend::Backend;
 use crate::config::WarpframeOptions;
+use crate::program::{self, Precision};
 
 const NAME: &str = "log3";
 const PARAMETERS: [&str; 3] = ["x", "y", "z"];
@@ -133,19 +135,11 @@ impl ScalarUDFImpl for Log3 {
             Some(bound) => Arc::clone(&bound.backend),
             None => WarpframeOptions::of(&arguments.config_options).backend.resolve()?,
         };
-        let all_scalar = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if all_scalar { 1 } else { arguments.number_rows };
-        let arrays =
-            arguments.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
-        let [x, y, z] = &arrays[..] else {
-            return internal_err!("log3 was called with {} arguments", arrays.len());
+        let precision = match arguments.return_field.data_type() {
+            DataType::Float32 => Precision::Single,
+            _ => Precision::Double,
         };
-        let result = backend.log3([x, y, z])?;
-        if all_scalar {
-            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
-        } else {
-            Ok(ColumnarValue::Array(result))
-        }
+        evaluate(&*backend, program::log3(precision), arguments)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -9,7 +9,7 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 use crate::backend::Backend;
 use crate::config::WarpframeOptions;
-use crate::functions::Log3;
+use crate::functions::{Fused, Log3};
 
 /// Replaces every call of a warpframe function by the same function bound to the backend that the
 /// session's `warpframe.backend` means on this machine, so that `EXPLAIN` shows what will run:
@@ -57,6 +57,12 @@ fn bind(expression: Expr, backend: impl FnOnce() -> Result<Arc<dyn Backend>>) ->
             call.func = Arc::new(ScalarUDF::from(Log3::bound_to(backend()?)));
             Ok(Transformed::yes(Expr::ScalarFunction(call)))
         }
-        _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
+        _ => match call.func.inner().downcast_ref::<Fused>() {
+            Some(function) if !function.is_bound() => {
+                call.func = Arc::new(ScalarUDF::from(function.bound_to(backend()?)));
+                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+            }
+            _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
+        },
     }
 }

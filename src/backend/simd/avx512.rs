@@ -1,8 +1,8 @@
-//! [`Lanes`] for AVX-512F: eight `f64` or sixteen `f32`.
+//! [`Lanes`] for AVX-512 (F and DQ): eight `f64` or sixteen `f32`.
 
 use std::arch::x86_64::*;
 
-use super::lanes::Lanes;
+use super::lanes::{DoubleLanes, Function64, Lanes};
 
 /// Eight `f64`.
 #[derive(Clone, Copy)]
@@ -15,8 +15,8 @@ pub struct F32x16(__m512);
 /// Calls an intrinsic whose only requirement is the instruction set.
 macro_rules! avx512 {
     ($call:expr) => {{
-        // SAFETY: values of these types exist only below the entry point that enables avx512f, and
-        // that is called only on a CPU that has it (see `Lanes`).
+        // SAFETY: values of these types exist only below the entry point that enables avx512f and
+        // avx512dq, and that is called only on a CPU that has both (see `Lanes`).
         unsafe { $call }
     }};
 }
@@ -26,51 +26,197 @@ macro_rules! avx512 {
 // -inf: NaN (3); +inf: +inf (5); negative: NaN (3); positive: keep (0).
 const LN_FIXUP: i32 = 0x0353_0422;
 
+/// What both types have in common but for the names of the intrinsics.
+macro_rules! common {
+    ($float:ty, $bits:ty, $mask:ty,
+     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
+     $sqrt:ident, $and:ident, $andnot:ident, $or:ident, $xor:ident, $round:ident, $min:ident, $max:ident,
+     $compare:ident, $select:ident, $to_bits:ident, $less_bits:ident, $equal_bits:ident) => {
+        type Element = $float;
+        type Cells = __m512i;
+        type Mask = $mask;
+        const COUNT: usize = 512 / <$bits>::BITS as usize;
+        const FUSED: bool = true;
+
+        #[inline(always)]
+        unsafe fn load(from: *const $float) -> Self {
+            // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
+            Self(unsafe { $load(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut $float) {
+            // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
+            unsafe { $store(to, self.0) }
+        }
+
+        #[inline(always)]
+        fn splat(value: $float) -> Self {
+            Self(avx512!($splat(value)))
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            Self(avx512!($add(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            Self(avx512!($sub(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Self(avx512!($mul(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(avx512!($div(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            Self(avx512!($fma(self.0, factor.0, addend.0)))
+        }
+
+        #[inline(always)]
+        fn mul_sub_one(self, factor: Self) -> Self {
+            self.mul_add(factor, Self::splat(-1.0))
+        }
+
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            Self(avx512!($sqrt(self.0)))
+        }
+
+        #[inline(always)]
+        fn abs(self) -> Self {
+            Self(avx512!($andnot($splat(-0.0), self.0)))
+        }
+
+        #[inline(always)]
+        fn neg(self) -> Self {
+            Self(avx512!($xor($splat(-0.0), self.0)))
+        }
+
+        #[inline(always)]
+        fn copysign(self, sign: Self) -> Self {
+            let mask = Self::splat(-0.0).0;
+            Self(avx512!($or($andnot(mask, self.0), $and(mask, sign.0))))
+        }
+
+        #[inline(always)]
+        fn floor(self) -> Self {
+            Self(avx512!($round::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn ceil(self) -> Self {
+            Self(avx512!($round::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn trunc(self) -> Self {
+            Self(avx512!($round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn round_even(self) -> Self {
+            Self(avx512!($round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn clamp(self, low: Self, high: Self) -> Self {
+            // Both give their second operand where one is NaN.
+            Self(avx512!($min(high.0, $max(low.0, self.0))))
+        }
+
+        #[inline(always)]
+        fn less(self, other: Self) -> $mask {
+            avx512!($compare::<_CMP_LT_OQ>(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn equal(self, other: Self) -> $mask {
+            avx512!($compare::<_CMP_EQ_OQ>(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn is_nan(self) -> $mask {
+            avx512!($compare::<_CMP_UNORD_Q>(self.0, self.0))
+        }
+
+        #[inline(always)]
+        fn total_less(self, other: Self) -> $mask {
+            avx512!($less_bits(self.ordered_bits(), other.ordered_bits()))
+        }
+
+        #[inline(always)]
+        fn same_bits(self, other: Self) -> $mask {
+            avx512!($equal_bits($to_bits(self.0), $to_bits(other.0)))
+        }
+
+        #[inline(always)]
+        fn mask_bits(mask: $mask) -> u64 {
+            mask.into()
+        }
+
+        #[inline(always)]
+        fn mask_from_bits(bits: u64) -> $mask {
+            bits as $mask
+        }
+
+        #[inline(always)]
+        fn select(mask: $mask, yes: Self, no: Self) -> Self {
+            Self(avx512!($select(mask, no.0, yes.0)))
+        }
+    };
+}
+
+impl F64x8 {
+    /// Integers in the total order of the numbers: all bits but the sign are turned where it is set.
+    #[inline(always)]
+    fn ordered_bits(self) -> __m512i {
+        avx512!({
+            let bits = _mm512_castpd_si512(self.0);
+            let magnitude = _mm512_srli_epi64::<1>(_mm512_srai_epi64::<63>(bits));
+            _mm512_xor_si512(bits, magnitude)
+        })
+    }
+}
+
 impl Lanes for F64x8 {
-    type Element = f64;
-    type Cells = __m512i;
-    const COUNT: usize = 8;
+    common!(
+        f64,
+        u64,
+        __mmask8,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_set1_pd,
+        _mm512_add_pd,
+        _mm512_sub_pd,
+        _mm512_mul_pd,
+        _mm512_div_pd,
+        _mm512_fmadd_pd,
+        _mm512_sqrt_pd,
+        _mm512_and_pd,
+        _mm512_andnot_pd,
+        _mm512_or_pd,
+        _mm512_xor_pd,
+        _mm512_roundscale_pd,
+        _mm512_min_pd,
+        _mm512_max_pd,
+        _mm512_cmp_pd_mask,
+        _mm512_mask_blend_pd,
+        _mm512_castpd_si512,
+        _mm512_cmplt_epi64_mask,
+        _mm512_cmpeq_epi64_mask
+    );
 
     #[inline(always)]
-    unsafe fn load(from: *const f64) -> Self {
-        // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
-        Self(unsafe { _mm512_loadu_pd(from) })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f64) {
-        // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
-        unsafe { _mm512_storeu_pd(to, self.0) }
-    }
-
-    #[inline(always)]
-    fn splat(value: f64) -> Self {
-        Self(avx512!(_mm512_set1_pd(value)))
-    }
-
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        Self(avx512!(_mm512_add_pd(self.0, other.0)))
-    }
-
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        Self(avx512!(_mm512_sub_pd(self.0, other.0)))
-    }
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        Self(avx512!(_mm512_mul_pd(self.0, other.0)))
-    }
-
-    #[inline(always)]
-    fn mul_add(self, factor: Self, addend: Self) -> Self {
-        Self(avx512!(_mm512_fmadd_pd(self.0, factor.0, addend.0)))
-    }
-
-    #[inline(always)]
-    fn mul_sub_one(self, factor: Self) -> Self {
-        self.mul_add(factor, Self::splat(-1.0))
+    fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+        F::apply(arguments)
     }
 
     #[inline(always)]
@@ -95,51 +241,65 @@ impl Lanes for F64x8 {
     }
 }
 
+impl DoubleLanes for F64x8 {
+    #[inline(always)]
+    fn scale(self, exponent: Self) -> Self {
+        Self(avx512!(_mm512_scalef_pd(self.0, exponent.0)))
+    }
+}
+
+impl F32x16 {
+    /// As with [`F64x8`].
+    #[inline(always)]
+    fn ordered_bits(self) -> __m512i {
+        avx512!({
+            let bits = _mm512_castps_si512(self.0);
+            let magnitude = _mm512_srli_epi32::<1>(_mm512_srai_epi32::<31>(bits));
+            _mm512_xor_si512(bits, magnitude)
+        })
+    }
+}
+
 impl Lanes for F32x16 {
-    type Element = f32;
-    type Cells = __m512i;
-    const COUNT: usize = 16;
+    common!(
+        f32,
+        u32,
+        __mmask16,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_set1_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps,
+        _mm512_div_ps,
+        _mm512_fmadd_ps,
+        _mm512_sqrt_ps,
+        _mm512_and_ps,
+        _mm512_andnot_ps,
+        _mm512_or_ps,
+        _mm512_xor_ps,
+        _mm512_roundscale_ps,
+        _mm512_min_ps,
+        _mm512_max_ps,
+        _mm512_cmp_ps_mask,
+        _mm512_mask_blend_ps,
+        _mm512_castps_si512,
+        _mm512_cmplt_epi32_mask,
+        _mm512_cmpeq_epi32_mask
+    );
 
     #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
-        Self(unsafe { _mm512_loadu_ps(from) })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
-        unsafe { _mm512_storeu_ps(to, self.0) }
-    }
-
-    #[inline(always)]
-    fn splat(value: f32) -> Self {
-        Self(avx512!(_mm512_set1_ps(value)))
-    }
-
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        Self(avx512!(_mm512_add_ps(self.0, other.0)))
-    }
-
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        Self(avx512!(_mm512_sub_ps(self.0, other.0)))
-    }
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        Self(avx512!(_mm512_mul_ps(self.0, other.0)))
-    }
-
-    #[inline(always)]
-    fn mul_add(self, factor: Self, addend: Self) -> Self {
-        Self(avx512!(_mm512_fmadd_ps(self.0, factor.0, addend.0)))
-    }
-
-    #[inline(always)]
-    fn mul_sub_one(self, factor: Self) -> Self {
-        self.mul_add(factor, Self::splat(-1.0))
+    fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+        avx512!({
+            let low = F::apply(arguments.map(|x| F64x8(_mm512_cvtps_pd(_mm512_castps512_ps256(x.0)))));
+            let high = F::apply(arguments.map(|x| {
+                let upper = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x.0));
+                F64x8(_mm512_cvtps_pd(_mm256_castpd_ps(upper)))
+            }));
+            let low = _mm512_castps256_ps512(_mm512_cvtpd_ps(low.0));
+            let high = _mm256_castps_pd(_mm512_cvtpd_ps(high.0));
+            Self(_mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castps_pd(low), high)))
+        })
     }
 
     #[inline(always)]

@@ -1,19 +1,24 @@
 //! Which vector instructions this process uses, and the one place where their code is entered.
 
+use std::cell::RefCell;
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::str::FromStr;
 use std::sync::OnceLock;
+use std::thread::LocalKey;
+
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{Float32Type, Float64Type};
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2::{F32x8, F64x4};
 #[cfg(target_arch = "x86_64")]
 use super::avx512::{F32x16, F64x8};
-use super::kernels::{Kernel, map};
+use super::execute::Scratch;
 use super::lanes::Lanes;
-use super::ln::LnElement;
+use super::math::LogElement;
 #[cfg(target_arch = "aarch64")]
 use super::neon::{F32x4, F64x2};
+use crate::program::ops::{Binary, Unary};
 
 /// The environment variable that forces a path.
 pub const SIMD_VARIABLE: &str = "WARPFRAME_SIMD";
@@ -21,7 +26,7 @@ pub const SIMD_VARIABLE: &str = "WARPFRAME_SIMD";
 /// A set of vector instructions that the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SimdPath {
-    /// x86-64 with AVX-512F: 512-bit registers.
+    /// x86-64 with AVX-512 (F and DQ): 512-bit registers.
     Avx512,
     /// x86-64 with AVX2 and FMA: 256-bit registers.
     Avx2,
@@ -45,7 +50,7 @@ impl SimdPath {
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => is_x86_feature_detected!("avx512f"),
+            Self::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "aarch64")]
@@ -128,8 +133,14 @@ impl fmt::Display for SimdPathError {
 
 impl std::error::Error for SimdPathError {}
 
-/// A floating-point type with a register type for every path.
-pub trait Element: LnElement + Lanes<Element = Self> + Send + Sync {
+/// A floating-point type with a register type for every path: `f64` or `f32`.
+pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
+    /// 0
+    const ZERO: Self;
+    /// 1
+    const ONE: Self;
+    /// The largest number below 1/2.
+    const ALMOST_HALF: Self;
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     type Avx512: Lanes<Element = Self>;
@@ -139,71 +150,167 @@ pub trait Element: LnElement + Lanes<Element = Self> + Send + Sync {
     #[cfg(target_arch = "aarch64")]
     #[doc(hidden)]
     type Neon: Lanes<Element = Self>;
+
+    /// The number, rounded to this type.
+    fn from_f64(value: f64) -> Self;
+
+    /// The integer, rounded to this type.
+    fn from_i64(value: i64) -> Self;
+
+    /// The integer, rounded to this type.
+    fn from_u64(value: u64) -> Self;
+
+    /// The values of an array of this type; none if it has another.
+    fn values(array: &ArrayRef) -> Option<&[Self]>;
+
+    #[doc(hidden)]
+    fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>>;
+
+    /// An op of one number.
+    fn unary(op: Unary, x: Self) -> Self;
+
+    /// An op of two numbers.
+    fn binary(op: Binary, x: Self, y: Self) -> Self;
 }
 
 impl Element for f64 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const ALMOST_HALF: Self = 0.5f64.next_down();
     #[cfg(target_arch = "x86_64")]
     type Avx512 = F64x8;
     #[cfg(target_arch = "x86_64")]
     type Avx2 = F64x4;
     #[cfg(target_arch = "aarch64")]
     type Neon = F64x2;
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn from_i64(value: i64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn from_u64(value: u64) -> Self {
+        value as Self
+    }
+
+    fn values(array: &ArrayRef) -> Option<&[Self]> {
+        array.as_primitive_opt::<Float64Type>().map(|array| array.values().as_ref())
+    }
+
+    fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>> {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch<f64>> = RefCell::default();
+        }
+        &SCRATCH
+    }
+
+    #[inline(always)]
+    fn unary(op: Unary, x: Self) -> Self {
+        op.f64(x)
+    }
+
+    #[inline(always)]
+    fn binary(op: Binary, x: Self, y: Self) -> Self {
+        op.f64(x, y)
+    }
 }
 
 impl Element for f32 {
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const ALMOST_HALF: Self = 0.5f32.next_down();
     #[cfg(target_arch = "x86_64")]
     type Avx512 = F32x16;
     #[cfg(target_arch = "x86_64")]
     type Avx2 = F32x8;
     #[cfg(target_arch = "aarch64")]
     type Neon = F32x4;
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+
+    #[inline(always)]
+    fn from_i64(value: i64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn from_u64(value: u64) -> Self {
+        value as Self
+    }
+
+    fn values(array: &ArrayRef) -> Option<&[Self]> {
+        array.as_primitive_opt::<Float32Type>().map(|array| array.values().as_ref())
+    }
+
+    fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>> {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch<f32>> = RefCell::default();
+        }
+        &SCRATCH
+    }
+
+    #[inline(always)]
+    fn unary(op: Unary, x: Self) -> Self {
+        op.f32(x)
+    }
+
+    #[inline(always)]
+    fn binary(op: Binary, x: Self, y: Self) -> Self {
+        op.f32(x, y)
+    }
 }
 
-/// Evaluates a kernel over slices on a path and initializes every output row. Lengths that differ are cut to the shortest, and a path
-/// this CPU lacks is replaced by the portable one; callers check both first.
-pub fn evaluate<E: Element, K: Kernel<N>, const N: usize>(
-    path: SimdPath,
-    inputs: [&[E]; N],
-    output: &mut [MaybeUninit<E>],
-) {
-    let rows = inputs.iter().map(|input| input.len()).fold(output.len(), usize::min);
-    let inputs = inputs.map(|input| &input[..rows]);
-    let output = &mut output[..rows];
-    // SAFETY: each path's code is entered only where the CPU was found to have its instructions, and
-    // all slices were cut to one length.
+/// Work that is written once for every register type.
+pub trait Task<E: Element> {
+    /// What it gives back.
+    type Output;
+
+    /// Does the work.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set of `L`.
+    unsafe fn run<L: Lanes<Element = E>>(self) -> Self::Output;
+}
+
+/// Does the work on a path. One that this CPU lacks is replaced by the portable one; callers check first.
+pub fn run_on<E: Element, T: Task<E>>(path: SimdPath, task: T) -> T::Output {
+    // SAFETY: each path's code is entered only where the CPU was found to have its instructions.
     unsafe {
         match path {
             #[cfg(target_arch = "x86_64")]
-            SimdPath::Avx512 if path.is_available() => avx512::<E::Avx512, K, N>(inputs, output),
+            SimdPath::Avx512 if path.is_available() => avx512::<E, T>(task),
             #[cfg(target_arch = "x86_64")]
-            SimdPath::Avx2 if path.is_available() => avx2::<E::Avx2, K, N>(inputs, output),
+            SimdPath::Avx2 if path.is_available() => avx2::<E, T>(task),
             #[cfg(target_arch = "aarch64")]
-            SimdPath::Neon => map::<E::Neon, K, N>(inputs, output),
-            _ => map::<E, K, N>(inputs, output),
+            SimdPath::Neon => task.run::<E::Neon>(),
+            _ => task.run::<E>(),
         }
     }
 }
 
 /// # Safety
-/// As [`map`], on a CPU with AVX-512F.
+/// Only on a CPU with AVX-512F and AVX-512DQ.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn avx512<L: Lanes, K: Kernel<N>, const N: usize>(
-    inputs: [&[L::Element]; N],
-    output: &mut [MaybeUninit<L::Element>],
-) {
+#[target_feature(enable = "avx512f,avx512dq")]
+unsafe fn avx512<E: Element, T: Task<E>>(task: T) -> T::Output {
     // SAFETY: the caller's promise is the same.
-    unsafe { map::<L, K, N>(inputs, output) }
+    unsafe { task.run::<E::Avx512>() }
 }
 
 /// # Safety
-/// As [`map`], on a CPU with AVX2 and FMA.
+/// Only on a CPU with AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<L: Lanes, K: Kernel<N>, const N: usize>(
-    inputs: [&[L::Element]; N],
-    output: &mut [MaybeUninit<L::Element>],
-) {
+unsafe fn avx2<E: Element, T: Task<E>>(task: T) -> T::Output {
     // SAFETY: the caller's promise is the same.
-    unsafe { map::<L, K, N>(inputs, output) }
+    unsafe { task.run::<E::Avx2>() }
 }

@@ -1,9 +1,11 @@
 //! The element-wise formulas the vector code is made from, and the loop that drives one over slices.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
+use super::dispatch::{Element, SimdPath, Task, run_on};
 use super::lanes::Lanes;
-use super::ln::ln;
+use super::math::ln;
 
 /// The largest [`Lanes::COUNT`] there is.
 const WIDEST: usize = 16;
@@ -44,40 +46,58 @@ impl Kernel<3> for Product {
     }
 }
 
-/// Evaluates the kernel on all rows. The last rows, too few for a register, go through the same code in
-/// a padded one, so a row's result does not depend on where it stands.
-///
-/// # Safety
-/// All `inputs` must be as long as `output`, and the CPU must have the instruction set of `L`.
-#[inline(always)]
-pub unsafe fn map<L: Lanes, K: Kernel<N>, const N: usize>(
-    inputs: [&[L::Element]; N],
-    output: &mut [MaybeUninit<L::Element>],
+/// Evaluates a kernel over slices on a path and initializes every output row. Lengths that differ are cut
+/// to the shortest, and a path this CPU lacks is replaced by the portable one; callers check both first.
+pub fn evaluate<E: Element, K: Kernel<N>, const N: usize>(
+    path: SimdPath,
+    inputs: [&[E]; N],
+    output: &mut [MaybeUninit<E>],
 ) {
-    let rows = output.len();
-    let whole = rows - rows % L::COUNT;
-    let mut row = 0;
-    while row < whole {
-        // SAFETY: `row + COUNT <= rows`, the length of every slice.
-        unsafe {
-            let arguments = inputs.map(|input| L::load(input.as_ptr().add(row)));
-            K::apply(arguments).store(output.as_mut_ptr().add(row).cast());
+    let rows = inputs.iter().map(|input| input.len()).fold(output.len(), usize::min);
+    let inputs = inputs.map(|input| &input[..rows]);
+    run_on(path, Map { inputs, output: &mut output[..rows], kernel: PhantomData::<K> });
+}
+
+/// A kernel and slices of one length.
+struct Map<'a, E, K, const N: usize> {
+    inputs: [&'a [E]; N],
+    output: &'a mut [MaybeUninit<E>],
+    kernel: PhantomData<K>,
+}
+
+impl<E: Element, K: Kernel<N>, const N: usize> Task<E> for Map<'_, E, K, N> {
+    type Output = ();
+
+    // The last rows, too few for a register, go through the same code in a padded one, so a row's result
+    // does not depend on where it stands.
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Element = E>>(self) {
+        let Self { inputs, output, .. } = self;
+        let rows = output.len();
+        let whole = rows - rows % L::COUNT;
+        let mut row = 0;
+        while row < whole {
+            // SAFETY: `row + COUNT <= rows`, the length of every slice.
+            unsafe {
+                let arguments = inputs.map(|input| L::load(input.as_ptr().add(row)));
+                K::apply(arguments).store(output.as_mut_ptr().add(row).cast());
+            }
+            row += L::COUNT;
         }
-        row += L::COUNT;
-    }
-    if row < rows {
-        // SAFETY: fewer than COUNT rows are left, a padded array is as long as the widest register,
-        // and every lane of it is written before it is read.
-        unsafe {
-            let rest = rows - row;
-            let arguments = inputs.map(|input| {
-                let mut padded = [input[row]; WIDEST];
-                padded[..rest].copy_from_slice(&input[row..]);
-                L::load(padded.as_ptr())
-            });
-            let mut padded = [const { MaybeUninit::uninit() }; WIDEST];
-            K::apply(arguments).store(padded.as_mut_ptr().cast());
-            output[row..].copy_from_slice(&padded[..rest]);
+        if row < rows {
+            // SAFETY: fewer than COUNT rows are left, a padded array is as long as the widest register,
+            // and every lane of it is written before it is read.
+            unsafe {
+                let rest = rows - row;
+                let arguments = inputs.map(|input| {
+                    let mut padded = [input[row]; WIDEST];
+                    padded[..rest].copy_from_slice(&input[row..]);
+                    L::load(padded.as_ptr())
+                });
+                let mut padded = [const { MaybeUninit::uninit() }; WIDEST];
+                K::apply(arguments).store(padded.as_mut_ptr().cast());
+                output[row..].copy_from_slice(&padded[..rest]);
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
-//! `Lanes`: what the kernels ask of one vector register. Each instruction set implements it in a file
-//! of its own; the formulas (`ln.rs`) are written once on top of it. No formula lives here.
+//! `Lanes`: what the formulas ask of one vector register. Each instruction set implements it in a file of
+//! its own; the formulas (`math`, `kernels`, `execute`) are written once on top of it. No formula lives
+//! here.
 
-use super::ln::LnElement;
+use super::dispatch::Element;
 
 /// A vector register holding [`COUNT`](Lanes::COUNT) numbers.
 ///
@@ -15,11 +16,15 @@ use super::ln::LnElement;
 /// matching `#[target_feature]` after the CPU was asked.
 pub trait Lanes: Copy {
     /// The type of one lane.
-    type Element: LnElement;
+    type Element: Element;
     /// The table cells picked by [`split`](Lanes::split), one a lane.
     type Cells: Copy;
-    /// How many lanes the register has.
+    /// One truth value a lane.
+    type Mask: Copy;
+    /// How many lanes the register has; a divisor of 64.
     const COUNT: usize;
+    /// Whether [`mul_add`](Lanes::mul_add) rounds once. Formulas that depend on it have another way.
+    const FUSED: bool;
 
     /// Reads `COUNT` numbers.
     ///
@@ -45,12 +50,70 @@ pub trait Lanes: Copy {
     /// `self * other`
     fn mul(self, other: Self) -> Self;
 
+    /// `self / other`
+    fn div(self, other: Self) -> Self;
+
     /// `self * factor + addend`, rounded once where the hardware can, else twice.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
 
     /// `self * factor - 1` without any rounding error, for `self` in [1, 2) and a `factor` of at most
     /// seven significant bits for which the difference is representable.
     fn mul_sub_one(self, factor: Self) -> Self;
+
+    /// The square root; NaN for negative numbers.
+    fn sqrt(self) -> Self;
+
+    /// The number without its sign.
+    fn abs(self) -> Self;
+
+    /// The number with its sign turned.
+    fn neg(self) -> Self;
+
+    /// The magnitude of `self` with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+
+    /// The integer below.
+    fn floor(self) -> Self;
+
+    /// The integer above.
+    fn ceil(self) -> Self;
+
+    /// The integer towards zero.
+    fn trunc(self) -> Self;
+
+    /// The nearest integer, halves to the even one.
+    fn round_even(self) -> Self;
+
+    /// `self` kept within bounds; NaN stays NaN.
+    fn clamp(self, low: Self, high: Self) -> Self;
+
+    /// `self < other` by IEEE 754: false if either is NaN.
+    fn less(self, other: Self) -> Self::Mask;
+
+    /// `self = other` by IEEE 754: false if either is NaN, and zeros are equal.
+    fn equal(self, other: Self) -> Self::Mask;
+
+    /// Whether the lane is NaN.
+    fn is_nan(self) -> Self::Mask;
+
+    /// `self < other` in the total order of IEEE 754, which Arrow compares by: -NaN, -inf, ..., -0, +0,
+    /// ..., +inf, +NaN.
+    fn total_less(self, other: Self) -> Self::Mask;
+
+    /// Whether both have the same bits: equality in the total order.
+    fn same_bits(self, other: Self) -> Self::Mask;
+
+    /// Bit `i` says what lane `i` holds.
+    fn mask_bits(mask: Self::Mask) -> u64;
+
+    /// The opposite of [`mask_bits`](Lanes::mask_bits); higher bits are ignored.
+    fn mask_from_bits(bits: u64) -> Self::Mask;
+
+    /// Lanes of `yes` where the mask holds, else of `no`.
+    fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
+
+    /// A function in double precision, whatever the lanes are, rounded back to their type.
+    fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self;
 
     /// Takes positive finite numbers apart: `self = mantissa * 2^exponent` with the mantissa in [1, 2),
     /// subnormal numbers included, and the sixteenth of [1, 2) the mantissa lies in.
@@ -63,4 +126,41 @@ pub trait Lanes: Copy {
     /// `self`, with the lanes replaced whose `argument` is none that a logarithm has a finite value
     /// for: zero gives -inf, +inf gives +inf, negative numbers and NaN give NaN.
     fn patch_ln(self, argument: Self) -> Self;
+
+    /// A scalar function of each lane, one after the other.
+    #[inline(always)]
+    fn each(self, function: impl Fn(Self::Element) -> Self::Element) -> Self {
+        self.each_of(self, |value, _| function(value))
+    }
+
+    /// A scalar function of the lanes of two registers, one after the other.
+    #[inline(always)]
+    fn each_of(self, other: Self, function: impl Fn(Self::Element, Self::Element) -> Self::Element) -> Self {
+        const WIDEST: usize = 16;
+        let mut left = [Self::Element::ZERO; WIDEST];
+        let mut right = [Self::Element::ZERO; WIDEST];
+        // SAFETY: no register has more than `WIDEST` lanes.
+        unsafe {
+            self.store(left.as_mut_ptr());
+            other.store(right.as_mut_ptr());
+        }
+        for (left, right) in left.iter_mut().zip(right).take(Self::COUNT) {
+            *left = function(*left, right);
+        }
+        // SAFETY: as above.
+        unsafe { Self::load(left.as_ptr()) }
+    }
+}
+
+/// [`Lanes`] of double precision.
+pub trait DoubleLanes: Lanes<Element = f64> {
+    /// `self * 2^exponent`, rounded once, for integers from -1100 to 1100 and a magnitude of `self` in
+    /// [1/4, 4]. NaN in either gives NaN.
+    fn scale(self, exponent: Self) -> Self;
+}
+
+/// A function of `N` numbers written for double precision.
+pub trait Function64<const N: usize> {
+    /// The function, lane by lane.
+    fn apply<L: DoubleLanes>(arguments: [L; N]) -> L;
 }

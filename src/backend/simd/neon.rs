@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::lanes::Lanes;
+use super::lanes::{DoubleLanes, Function64, Lanes};
 
 /// Two `f64`.
 #[derive(Clone, Copy)]
@@ -25,7 +25,9 @@ macro_rules! neon {
 
 macro_rules! neon_lanes {
     ($lanes:ident, $float:ty, $count:expr,
-     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident) => {
+     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident,
+     $div:ident, $sqrt:ident, $abs:ident, $neg:ident, $floor:ident, $ceil:ident, $trunc:ident, $nearest:ident,
+     $less:ident, $equal:ident, $select:ident, $bits:ty, $mask:ty, $load_mask:ident, $store_mask:ident) => {
         impl $lanes {
             #[inline(always)]
             fn to_array(self) -> [$float; $count] {
@@ -33,6 +35,16 @@ macro_rules! neon_lanes {
                 // SAFETY: the array has room for all lanes.
                 unsafe { self.store(lanes.as_mut_ptr()) };
                 lanes
+            }
+
+            /// Lanes are compared one by one: rare operations, which two or four lanes don't slow much.
+            #[inline(always)]
+            fn compare(self, other: Self, holds: impl Fn($float, $float) -> bool) -> $mask {
+                let (one, other) = (self.to_array(), other.to_array());
+                let bits = (0..$count)
+                    .rev()
+                    .fold(0, |bits, lane| bits << 1 | u64::from(holds(one[lane], other[lane])));
+                Self::mask_from_bits(bits)
             }
 
             #[inline(always)]
@@ -45,7 +57,9 @@ macro_rules! neon_lanes {
         impl Lanes for $lanes {
             type Element = $float;
             type Cells = [usize; $count];
+            type Mask = $mask;
             const COUNT: usize = $count;
+            const FUSED: bool = true;
 
             #[inline(always)]
             unsafe fn load(from: *const $float) -> Self {
@@ -90,6 +104,108 @@ macro_rules! neon_lanes {
                 self.mul_add(factor, Self::splat(-1.0))
             }
 
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                Self(neon!($div(self.0, other.0)))
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                Self(neon!($sqrt(self.0)))
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                Self(neon!($abs(self.0)))
+            }
+
+            #[inline(always)]
+            fn neg(self) -> Self {
+                Self(neon!($neg(self.0)))
+            }
+
+            #[inline(always)]
+            fn floor(self) -> Self {
+                Self(neon!($floor(self.0)))
+            }
+
+            #[inline(always)]
+            fn ceil(self) -> Self {
+                Self(neon!($ceil(self.0)))
+            }
+
+            #[inline(always)]
+            fn trunc(self) -> Self {
+                Self(neon!($trunc(self.0)))
+            }
+
+            #[inline(always)]
+            fn round_even(self) -> Self {
+                Self(neon!($nearest(self.0)))
+            }
+
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                self.each_of(sign, <$float>::copysign)
+            }
+
+            #[inline(always)]
+            fn clamp(self, low: Self, high: Self) -> Self {
+                let bounded = Self::select(self.less(low), low, self);
+                Self::select(high.less(bounded), high, bounded)
+            }
+
+            #[inline(always)]
+            fn less(self, other: Self) -> $mask {
+                neon!($less(self.0, other.0))
+            }
+
+            #[inline(always)]
+            fn equal(self, other: Self) -> $mask {
+                neon!($equal(self.0, other.0))
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> $mask {
+                self.compare(self, |value, _| value.is_nan())
+            }
+
+            #[inline(always)]
+            fn total_less(self, other: Self) -> $mask {
+                self.compare(other, |one, other| one.total_cmp(&other).is_lt())
+            }
+
+            #[inline(always)]
+            fn same_bits(self, other: Self) -> $mask {
+                self.compare(other, |one, other| one.to_bits() == other.to_bits())
+            }
+
+            #[inline(always)]
+            fn mask_bits(mask: $mask) -> u64 {
+                let mut lanes: [$bits; $count] = [0; $count];
+                // SAFETY: the array has room for all lanes.
+                unsafe { $store_mask(lanes.as_mut_ptr(), mask) };
+                lanes.iter().rev().fold(0, |bits, &lane| bits << 1 | u64::from(lane & 1))
+            }
+
+            #[inline(always)]
+            fn mask_from_bits(bits: u64) -> $mask {
+                let lanes: [$bits; $count] =
+                    std::array::from_fn(|lane| if bits >> lane & 1 == 1 { <$bits>::MAX } else { 0 });
+                // SAFETY: the array holds all lanes.
+                unsafe { $load_mask(lanes.as_ptr()) }
+            }
+
+            #[inline(always)]
+            fn select(mask: $mask, yes: Self, no: Self) -> Self {
+                Self(neon!($select(mask, yes.0, no.0)))
+            }
+
+            #[inline(always)]
+            fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+                Self::through_f64::<F, N>(arguments)
+            }
+
             // With two or four lanes and no gather, taking numbers apart one by one costs no more.
             #[inline(always)]
             fn split(self) -> (Self, Self, [usize; $count]) {
@@ -118,5 +234,82 @@ macro_rules! neon_lanes {
     };
 }
 
-neon_lanes!(F64x2, f64, 2, vld1q_f64, vst1q_f64, vdupq_n_f64, vaddq_f64, vsubq_f64, vmulq_f64, vfmaq_f64);
-neon_lanes!(F32x4, f32, 4, vld1q_f32, vst1q_f32, vdupq_n_f32, vaddq_f32, vsubq_f32, vmulq_f32, vfmaq_f32);
+neon_lanes!(
+    F64x2,
+    f64,
+    2,
+    vld1q_f64,
+    vst1q_f64,
+    vdupq_n_f64,
+    vaddq_f64,
+    vsubq_f64,
+    vmulq_f64,
+    vfmaq_f64,
+    vdivq_f64,
+    vsqrtq_f64,
+    vabsq_f64,
+    vnegq_f64,
+    vrndmq_f64,
+    vrndpq_f64,
+    vrndq_f64,
+    vrndnq_f64,
+    vcltq_f64,
+    vceqq_f64,
+    vbslq_f64,
+    u64,
+    uint64x2_t,
+    vld1q_u64,
+    vst1q_u64
+);
+neon_lanes!(
+    F32x4,
+    f32,
+    4,
+    vld1q_f32,
+    vst1q_f32,
+    vdupq_n_f32,
+    vaddq_f32,
+    vsubq_f32,
+    vmulq_f32,
+    vfmaq_f32,
+    vdivq_f32,
+    vsqrtq_f32,
+    vabsq_f32,
+    vnegq_f32,
+    vrndmq_f32,
+    vrndpq_f32,
+    vrndq_f32,
+    vrndnq_f32,
+    vcltq_f32,
+    vceqq_f32,
+    vbslq_f32,
+    u32,
+    uint32x4_t,
+    vld1q_u32,
+    vst1q_u32
+);
+
+impl F64x2 {
+    #[inline(always)]
+    fn through_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+        F::apply(arguments)
+    }
+}
+
+impl F32x4 {
+    #[inline(always)]
+    fn through_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+        neon!({
+            let low = F::apply(arguments.map(|x| F64x2(vcvt_f64_f32(vget_low_f32(x.0)))));
+            let high = F::apply(arguments.map(|x| F64x2(vcvt_high_f64_f32(x.0))));
+            Self(vcvt_high_f32_f64(vcvt_f32_f64(low.0), high.0))
+        })
+    }
+}
+
+impl DoubleLanes for F64x2 {
+    #[inline(always)]
+    fn scale(self, exponent: Self) -> Self {
+        self.each_of(exponent, DoubleLanes::scale)
+    }
+}

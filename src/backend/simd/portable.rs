@@ -1,14 +1,16 @@
 //! [`Lanes`] for any machine: one number at a time in plain Rust. Also what the other paths fall back
 //! to, lane by lane, for the rare arguments they don't treat themselves.
 
-use super::lanes::Lanes;
+use super::lanes::{DoubleLanes, Function64, Lanes};
 
 macro_rules! portable_lanes {
     ($float:ty, $bits:ty, mantissa_bits: $mantissa_bits:expr, bias: $bias:expr, upper_half: $upper_half:expr) => {
         impl Lanes for $float {
             type Element = $float;
             type Cells = usize;
+            type Mask = bool;
             const COUNT: usize = 1;
+            const FUSED: bool = false;
 
             #[inline(always)]
             unsafe fn load(from: *const $float) -> Self {
@@ -46,6 +48,107 @@ macro_rules! portable_lanes {
             fn mul_add(self, factor: Self, addend: Self) -> Self {
                 // A fused multiply-add without the instruction is a slow library call.
                 self * factor + addend
+            }
+
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                self / other
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+
+            #[inline(always)]
+            fn neg(self) -> Self {
+                -self
+            }
+
+            #[inline(always)]
+            fn copysign(self, sign: Self) -> Self {
+                self.copysign(sign)
+            }
+
+            #[inline(always)]
+            fn floor(self) -> Self {
+                self.floor()
+            }
+
+            #[inline(always)]
+            fn ceil(self) -> Self {
+                self.ceil()
+            }
+
+            #[inline(always)]
+            fn trunc(self) -> Self {
+                self.trunc()
+            }
+
+            #[inline(always)]
+            fn round_even(self) -> Self {
+                self.round_ties_even()
+            }
+
+            #[inline(always)]
+            fn clamp(self, low: Self, high: Self) -> Self {
+                if self < low {
+                    low
+                } else if self > high {
+                    high
+                } else {
+                    self
+                }
+            }
+
+            #[inline(always)]
+            fn less(self, other: Self) -> bool {
+                self < other
+            }
+
+            #[inline(always)]
+            fn equal(self, other: Self) -> bool {
+                self == other
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
+
+            #[inline(always)]
+            fn total_less(self, other: Self) -> bool {
+                self.total_cmp(&other).is_lt()
+            }
+
+            #[inline(always)]
+            fn same_bits(self, other: Self) -> bool {
+                self.to_bits() == other.to_bits()
+            }
+
+            #[inline(always)]
+            fn mask_bits(mask: bool) -> u64 {
+                u64::from(mask)
+            }
+
+            #[inline(always)]
+            fn mask_from_bits(bits: u64) -> bool {
+                bits & 1 == 1
+            }
+
+            #[inline(always)]
+            fn select(mask: bool, yes: Self, no: Self) -> Self {
+                if mask { yes } else { no }
+            }
+
+            #[inline(always)]
+            fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+                F::apply(arguments.map(f64::from)) as $float
             }
 
             #[inline(always)]
@@ -96,3 +199,14 @@ macro_rules! portable_lanes {
 
 portable_lanes!(f64, u64, mantissa_bits: 52, bias: 1023, upper_half: !0 << 27);
 portable_lanes!(f32, u32, mantissa_bits: 23, bias: 127, upper_half: !0 << 12);
+
+impl DoubleLanes for f64 {
+    #[inline(always)]
+    fn scale(self, exponent: Self) -> Self {
+        // Two exact powers of two, so that the second multiplication rounds a subnormal result, and no
+        // other does.
+        let half = (exponent * 0.5).floor();
+        let power_of_two = |exponent: f64| f64::from_bits(((exponent as i64 + 1023) << 52) as u64);
+        self * power_of_two(half) * power_of_two(exponent - half)
+    }
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use datafusion::common::{DataFusionError, Result};
 use serde::Serialize;
 
+use super::formula::Formula;
 use super::{Comparison, Machine, Measured, Mode, Outcome, Source, describe_rows, median};
 
 /// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
@@ -159,6 +160,7 @@ impl ModeReport {
 impl Report {
     pub(super) fn new(
         comparison: &Comparison,
+        formula: &Formula,
         command: String,
         machine: Machine,
         stream: Duration,
@@ -166,7 +168,7 @@ impl Report {
     ) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
-            expression: "ln(x) * ln(y) * ln(z)".to_owned(),
+            expression: formula.sql.clone(),
             rows: comparison.rows,
             distribution: describe_rows(&comparison.generator),
             source: comparison.source.to_string(),

@@ -1,0 +1,561 @@
+//! Runs a program over blocks of rows: each op goes over a block of numbers that lie in the L1 cache, and the
+//! last one writes into the output.
+
+use std::mem::MaybeUninit;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+
+use super::dispatch::{Element, Task};
+use super::lanes::Lanes;
+use crate::program::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop};
+use crate::program::{Fault, Instruction, Kind, Place, Program, Value};
+
+/// What the registers of a block may take of the L1 cache, in bytes.
+const REGISTER_BYTES: usize = 24 * 1024;
+
+/// Rows that share a word of truth values.
+const WORD: usize = 64;
+
+/// The longest register of numbers that one constant has to fill.
+const WIDEST: usize = 16;
+
+/// A program on its way over its rows.
+pub struct Execution<'a, E> {
+    program: &'a Program,
+    arguments: &'a [ArrayRef],
+    rows: usize,
+    /// Rows in a block: a multiple of [`WORD`].
+    block: usize,
+    /// Whether nulls are followed through the program; else the result is null where an argument is, and
+    /// the caller sees to that.
+    follow_nulls: bool,
+    scratch: &'a mut Scratch<E>,
+    /// The beginning of the scratch memory's numbers.
+    first: *mut E,
+    /// Where the result goes if it is a number.
+    numbers: &'a mut [MaybeUninit<E>],
+    /// Where the result goes if it is a truth value.
+    truths: &'a mut Vec<u64>,
+    /// Where the validity of the result goes if nulls are followed.
+    validity: &'a mut Vec<u64>,
+}
+
+/// Memory for blocks, kept from batch to batch.
+#[derive(Debug, Default)]
+pub struct Scratch<E> {
+    /// Registers, staged inputs, constants.
+    numbers: Vec<E>,
+    /// Registers of truth values, then the validity of each value.
+    words: Vec<u64>,
+    /// Where each value's numbers lie, if it has any.
+    sources: Vec<Source<E>>,
+}
+
+// SAFETY: the pointers are used only while `Execution::run` fills them in and reads them on one thread.
+unsafe impl<E: Send> Send for Scratch<E> {}
+
+/// Where the numbers of a value lie.
+#[derive(Debug, Clone, Copy)]
+struct Source<E> {
+    /// Written through only where it is a register or the output.
+    first: *mut E,
+    /// 1, or 0 for a constant, which fills one register of any width.
+    stride: usize,
+}
+
+impl<E: Element> Source<E> {
+    const NONE: Self = Self { first: std::ptr::null_mut(), stride: 0 };
+
+    /// # Safety
+    /// The numbers must reach to `row + COUNT`.
+    #[inline(always)]
+    unsafe fn load<L: Lanes<Element = E>>(self, row: usize) -> L {
+        // SAFETY: as the caller promises; a constant has `WIDEST` copies.
+        unsafe { L::load(self.first.add(row * self.stride)) }
+    }
+}
+
+impl<'a, E: Element> Execution<'a, E> {
+    /// A program with arguments that fit it, as [`Program::check`] says, and outputs that fit its type:
+    /// as many numbers as rows, or none.
+    pub fn new(
+        program: &'a Program,
+        arguments: &'a [ArrayRef],
+        rows: usize,
+        scratch: &'a mut Scratch<E>,
+        (numbers, truths, validity): (&'a mut [MaybeUninit<E>], &'a mut Vec<u64>, &'a mut Vec<u64>),
+    ) -> Self {
+        let registers = program.schedule().numbers.max(1);
+        let block = REGISTER_BYTES / (registers * size_of::<E>());
+        let block = (block / WORD * WORD).clamp(WORD, 1024).min(rows.next_multiple_of(WORD).max(WORD));
+        let follow_nulls = !program.is_strict();
+        let first = std::ptr::null_mut();
+        Self { program, arguments, rows, block, follow_nulls, scratch, first, numbers, truths, validity }
+    }
+
+    fn words(&self) -> usize {
+        self.block / WORD
+    }
+
+    /// Lays out the scratch memory and says where the values are that stay in their place.
+    fn prepare(&mut self) {
+        let schedule = self.program.schedule();
+        let instructions = self.program.instructions();
+        let registers = schedule.numbers * self.block;
+        let staged = self.arguments.len() * self.block;
+        let words = (schedule.booleans + instructions.len()) * self.words();
+        let Scratch { numbers, words: truths, sources } = &mut *self.scratch;
+        numbers.clear();
+        numbers.resize(registers + staged + schedule.constants * WIDEST, E::ZERO);
+        truths.clear();
+        truths.resize(words, 0);
+        self.first = numbers.as_mut_ptr();
+        sources.clear();
+        for ((instruction, place), kind) in
+            instructions.iter().zip(&schedule.places).zip(self.program.kinds())
+        {
+            sources.push(match *place {
+                Place::Register(register) if *kind == Kind::Number => {
+                    // SAFETY: the numbers begin with a block for each register.
+                    Source { first: unsafe { self.first.add(register * self.block) }, stride: 1 }
+                }
+                Place::Constant(constant) => {
+                    // SAFETY: the numbers end with `WIDEST` for each constant.
+                    let copies = unsafe {
+                        let first = self.first.add(registers + staged + constant * WIDEST);
+                        std::slice::from_raw_parts_mut(first, WIDEST)
+                    };
+                    if let Instruction::Number(bits) = instruction {
+                        copies.fill(E::from_f64(f64::from_bits(*bits)));
+                    }
+                    Source { first: copies.as_mut_ptr(), stride: 0 }
+                }
+                _ => Source::NONE,
+            });
+        }
+    }
+
+    /// Brings the arguments of a block to where the ops find them.
+    fn stage(&mut self, row: usize, rows: usize) {
+        let registers = self.program.schedule().numbers * self.block;
+        for (position, instruction) in self.program.instructions().iter().enumerate() {
+            let Instruction::Input(input) = *instruction else { continue };
+            let array = &self.arguments[input];
+            if self.follow_nulls && self.program.may_be_null(Value(position as u32)) {
+                let validity = self.validity_words(position);
+                match array.nulls() {
+                    Some(nulls) => copy_bits(nulls.inner(), row, rows, validity),
+                    None => validity.fill(!0),
+                }
+            }
+            if *array.data_type() == DataType::Boolean {
+                let truths = self.truth_words(position);
+                copy_bits(array.as_boolean().values(), row, rows, truths);
+                continue;
+            }
+            let direct = E::values(array).map(|values| &values[row..row + rows]);
+            let first = match direct {
+                Some(values) if rows == self.block => values.as_ptr().cast_mut(),
+                _ => {
+                    // SAFETY: after the registers the numbers have a block for each argument, and nothing
+                    // else reads it now.
+                    let staged = unsafe {
+                        let first = self.first.add(registers + input * self.block);
+                        std::slice::from_raw_parts_mut(first, self.block)
+                    };
+                    match direct {
+                        Some(values) => staged[..rows].copy_from_slice(values),
+                        None => convert(array, row, &mut staged[..rows]),
+                    }
+                    // The rows that fill up the last word repeat the last one.
+                    let last = staged[rows - 1];
+                    staged[rows..].fill(last);
+                    staged.as_mut_ptr()
+                }
+            };
+            self.scratch.sources[position] = Source { first, stride: 1 };
+        }
+    }
+
+    #[inline(always)]
+    fn source(&self, value: Value) -> Source<E> {
+        self.scratch.sources[value.index()]
+    }
+
+    /// The words of a value that is a truth value.
+    fn truth_words(&mut self, position: usize) -> &mut [u64] {
+        let words = self.words();
+        let register = match self.program.schedule().places[position] {
+            Place::Register(register) => register,
+            _ => 0,
+        };
+        &mut self.scratch.words[register * words..][..words]
+    }
+
+    fn validity_words(&mut self, position: usize) -> &mut [u64] {
+        let words = self.words();
+        let start = (self.program.schedule().booleans + position) * words;
+        &mut self.scratch.words[start..][..words]
+    }
+
+    /// A word of a truth value.
+    #[inline(always)]
+    fn truth(&self, value: Value, word: usize) -> u64 {
+        match self.program.schedule().places[value.index()] {
+            Place::Register(register) => self.scratch.words[register * self.words() + word],
+            _ => 0,
+        }
+    }
+
+    /// A word of a value's validity.
+    #[inline(always)]
+    fn valid(&self, value: Value, word: usize) -> u64 {
+        if !self.follow_nulls || !self.program.may_be_null(value) {
+            return !0;
+        }
+        self.scratch.words[(self.program.schedule().booleans + value.index()) * self.words() + word]
+    }
+
+    /// A word that is set where a truth value is true, not null.
+    #[inline(always)]
+    fn holds(&self, value: Value, word: usize) -> u64 {
+        self.truth(value, word) & self.valid(value, word)
+    }
+
+    fn write_truth(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
+        for index in 0..words {
+            let bits = word(self, index);
+            self.truth_words(position)[index] = bits;
+        }
+    }
+
+    fn write_validity(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
+        if self.follow_nulls && self.program.may_be_null(Value(position as u32)) {
+            for index in 0..words {
+                let bits = word(self, index);
+                self.validity_words(position)[index] = bits;
+            }
+        }
+    }
+
+    /// Takes the result of a block.
+    fn emit(&mut self, row: usize, rows: usize) {
+        let output = self.program.output();
+        let words = rows.div_ceil(WORD);
+        match self.program.kind(output) {
+            Kind::Number => {
+                let Source { first, stride } = self.scratch.sources[output.index()];
+                let target = self.numbers[row..row + rows].as_mut_ptr().cast::<E>();
+                if !std::ptr::eq(first, target) {
+                    for index in 0..rows {
+                        // SAFETY: the source has a block of numbers, or one where the stride is 0, and the
+                        // target has as many as there are rows.
+                        unsafe { target.add(index).write(*first.add(index * stride)) };
+                    }
+                }
+            }
+            Kind::Boolean => {
+                for word in 0..words {
+                    let bits = match self.program.instructions()[output.index()] {
+                        Instruction::Boolean(true) => !0,
+                        _ => self.truth(output, word),
+                    };
+                    self.truths.push(bits);
+                }
+            }
+        }
+        if self.follow_nulls && self.program.may_be_null(output) {
+            for word in 0..words {
+                let bits = self.valid(output, word);
+                self.validity.push(bits);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Task::run`].
+    #[inline(always)]
+    unsafe fn step<L: Lanes<Element = E>>(&mut self, position: usize, rows: usize) -> Result<(), Fault> {
+        let words = rows.div_ceil(WORD);
+        let padded = words * WORD;
+        let target = self.source(Value(position as u32)).first;
+        match self.program.instructions()[position] {
+            Instruction::Input(_) | Instruction::Number(_) => {}
+            Instruction::Null(_) => self.write_validity(position, words, |_, _| 0),
+            Instruction::Boolean(value) => {
+                self.write_truth(position, words, |_, _| if value { !0 } else { 0 });
+            }
+            Instruction::Unary(op, x) => {
+                op.drive::<L>(OverBlock { x: self.source(x), y: Source::NONE, target, padded });
+                self.write_validity(position, words, |block, word| block.valid(x, word));
+            }
+            Instruction::Binary(op, x, y) => {
+                op.drive::<L>(OverBlock { x: self.source(x), y: self.source(y), target, padded });
+                self.write_validity(position, words, |block, word| {
+                    block.valid(x, word) & block.valid(y, word)
+                });
+            }
+            Instruction::Less(x, y) => {
+                let (a, b) = (self.source(x), self.source(y));
+                // SAFETY: both sources have a block of numbers.
+                self.write_truth(position, words, |_, word| unsafe { word_of::<L, TotalLess>(a, b, word) });
+                self.write_validity(position, words, |block, word| {
+                    block.valid(x, word) & block.valid(y, word)
+                });
+            }
+            Instruction::Same(x, y) => {
+                let (a, b) = (self.source(x), self.source(y));
+                // SAFETY: as above.
+                self.write_truth(position, words, |_, word| unsafe { word_of::<L, SameBits>(a, b, word) });
+                self.write_validity(position, words, |block, word| {
+                    block.valid(x, word) & block.valid(y, word)
+                });
+            }
+            Instruction::IsNan(x) => {
+                let a = self.source(x);
+                // SAFETY: as above.
+                self.write_truth(position, words, |_, word| unsafe { word_of::<L, NotANumber>(a, a, word) });
+                self.write_validity(position, words, |block, word| block.valid(x, word));
+            }
+            Instruction::IsNull(x) => self.write_truth(position, words, |block, word| !block.valid(x, word)),
+            Instruction::Not(x) => {
+                self.write_truth(position, words, |block, word| !block.truth(x, word));
+                self.write_validity(position, words, |block, word| block.valid(x, word));
+            }
+            Instruction::And(x, y) => {
+                self.write_validity(position, words, |block, word| {
+                    let false_x = !block.truth(x, word) & block.valid(x, word);
+                    let false_y = !block.truth(y, word) & block.valid(y, word);
+                    false_x | false_y | (block.holds(x, word) & block.holds(y, word))
+                });
+                self.write_truth(position, words, |block, word| block.holds(x, word) & block.holds(y, word));
+            }
+            Instruction::Or(x, y) => {
+                self.write_validity(position, words, |block, word| {
+                    let neither = !block.truth(x, word) & !block.truth(y, word);
+                    let known = block.valid(x, word) & block.valid(y, word);
+                    block.holds(x, word) | block.holds(y, word) | (neither & known)
+                });
+                self.write_truth(position, words, |block, word| block.holds(x, word) | block.holds(y, word));
+            }
+            Instruction::Select(condition, yes, no) => {
+                self.write_validity(position, words, |block, word| {
+                    let chosen = block.holds(condition, word);
+                    (block.valid(yes, word) & chosen) | (block.valid(no, word) & !chosen)
+                });
+                if self.program.kind(yes) == Kind::Boolean {
+                    self.write_truth(position, words, |block, word| {
+                        let chosen = block.holds(condition, word);
+                        (block.truth(yes, word) & chosen) | (block.truth(no, word) & !chosen)
+                    });
+                    return Ok(());
+                }
+                let (yes, no) = (self.source(yes), self.source(no));
+                for word in 0..words {
+                    let chosen = self.holds(condition, word);
+                    for lane in (0..WORD).step_by(L::COUNT) {
+                        let row = word * WORD + lane;
+                        // SAFETY: the sources and the target have a block of numbers.
+                        unsafe {
+                            let mask = L::mask_from_bits(chosen >> lane);
+                            L::select(mask, yes.load(row), no.load(row)).store(target.add(row));
+                        }
+                    }
+                }
+            }
+            Instruction::Forbid(fault, [x, y], guard) => {
+                let (a, b) = (self.source(x), self.source(y));
+                for word in 0..words {
+                    // SAFETY: the sources have a block of numbers.
+                    let happens = unsafe {
+                        match fault {
+                            Fault::SqrtOfNegative => word_of::<L, Negative>(a, b, word),
+                            Fault::ZeroToNegativePower => word_of::<L, ZeroAndNegative>(a, b, word),
+                        }
+                    };
+                    let guarded = guard.map_or(!0, |guard| self.holds(guard, word));
+                    let left = rows - word * WORD;
+                    let real = if left >= WORD { !0 } else { (1 << left) - 1 };
+                    if happens & guarded & real & self.valid(x, word) & self.valid(y, word) != 0 {
+                        return Err(fault);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<E: Element> Task<E> for Execution<'_, E> {
+    type Output = Result<(), Fault>;
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes<Element = E>>(mut self) -> Result<(), Fault> {
+        self.prepare();
+        let output = self.program.output().index();
+        let register = self.scratch.sources.get(output).copied().unwrap_or(Source::NONE);
+        let in_register = matches!(self.program.schedule().places[output], Place::Register(_))
+            && self.program.kind(self.program.output()) == Kind::Number;
+        let mut row = 0;
+        while row < self.rows {
+            let rows = self.block.min(self.rows - row);
+            self.stage(row, rows);
+            if in_register {
+                // A whole block's result goes where it belongs at once.
+                self.scratch.sources[output] = match rows == self.block {
+                    true => Source { first: self.numbers[row..].as_mut_ptr().cast(), stride: 1 },
+                    false => register,
+                };
+            }
+            for position in 0..self.program.instructions().len() {
+                // SAFETY: the caller's promise is the same.
+                unsafe { self.step::<L>(position, rows)? };
+            }
+            self.emit(row, rows);
+            row += rows;
+        }
+        Ok(())
+    }
+}
+
+/// An op over a block.
+struct OverBlock<E> {
+    x: Source<E>,
+    y: Source<E>,
+    target: *mut E,
+    padded: usize,
+}
+
+impl<E: Element, L: Lanes<Element = E>> UnaryLoop<L> for OverBlock<E> {
+    #[inline(always)]
+    fn run<C: UnaryCode<L>>(self) {
+        for row in (0..self.padded).step_by(L::COUNT) {
+            // SAFETY: the source and the target have a block of numbers, and `padded` is not more.
+            unsafe { C::apply(self.x.load(row)).store(self.target.add(row)) };
+        }
+    }
+}
+
+impl<E: Element, L: Lanes<Element = E>> BinaryLoop<L> for OverBlock<E> {
+    #[inline(always)]
+    fn run<C: BinaryCode<L>>(self) {
+        for row in (0..self.padded).step_by(L::COUNT) {
+            // SAFETY: as above.
+            unsafe { C::apply(self.x.load(row), self.y.load(row)).store(self.target.add(row)) };
+        }
+    }
+}
+
+/// A test of two numbers.
+trait Test {
+    fn holds<L: Lanes>(x: L, y: L) -> L::Mask;
+}
+
+struct TotalLess;
+struct SameBits;
+struct NotANumber;
+struct Negative;
+struct ZeroAndNegative;
+
+impl Test for TotalLess {
+    #[inline(always)]
+    fn holds<L: Lanes>(x: L, y: L) -> L::Mask {
+        x.total_less(y)
+    }
+}
+
+impl Test for SameBits {
+    #[inline(always)]
+    fn holds<L: Lanes>(x: L, y: L) -> L::Mask {
+        x.same_bits(y)
+    }
+}
+
+impl Test for NotANumber {
+    #[inline(always)]
+    fn holds<L: Lanes>(x: L, _: L) -> L::Mask {
+        x.is_nan()
+    }
+}
+
+impl Test for Negative {
+    #[inline(always)]
+    fn holds<L: Lanes>(x: L, _: L) -> L::Mask {
+        x.less(L::splat(L::Element::ZERO))
+    }
+}
+
+impl Test for ZeroAndNegative {
+    #[inline(always)]
+    fn holds<L: Lanes>(x: L, y: L) -> L::Mask {
+        let zero = L::splat(L::Element::ZERO);
+        let (is_zero, negative) = (x.equal(zero), y.less(zero));
+        L::mask_from_bits(L::mask_bits(is_zero) & L::mask_bits(negative))
+    }
+}
+
+/// The test of 64 rows.
+///
+/// # Safety
+/// The sources must reach to the end of the word.
+#[inline(always)]
+unsafe fn word_of<L: Lanes, T: Test>(x: Source<L::Element>, y: Source<L::Element>, word: usize) -> u64 {
+    let mut bits = 0;
+    for lane in (0..WORD).step_by(L::COUNT) {
+        let row = word * WORD + lane;
+        // SAFETY: the caller's promise.
+        let mask = unsafe { T::holds::<L>(x.load(row), y.load(row)) };
+        bits |= L::mask_bits(mask) << lane;
+    }
+    bits
+}
+
+/// Some bits, from the first of a word on; what fills up the last word is 0.
+fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words: &mut [u64]) {
+    let slice = bits.slice(start, count);
+    for (word, bits) in words.iter_mut().zip(slice.bit_chunks().iter_padded()) {
+        *word = bits;
+    }
+}
+
+/// Numbers of another type, rounded to the nearest.
+fn convert<E: Element>(array: &ArrayRef, start: usize, target: &mut [E]) {
+    macro_rules! from {
+        ($type:ty, $from:ident) => {
+            for (target, value) in target.iter_mut().zip(&array.as_primitive::<$type>().values()[start..]) {
+                *target = E::$from(*value as _);
+            }
+        };
+    }
+    match array.data_type() {
+        DataType::Float32 => {
+            for (target, value) in
+                target.iter_mut().zip(&array.as_primitive::<Float32Type>().values()[start..])
+            {
+                *target = E::from_f64((*value).into());
+            }
+        }
+        DataType::Float64 => {
+            for (target, value) in
+                target.iter_mut().zip(&array.as_primitive::<Float64Type>().values()[start..])
+            {
+                *target = E::from_f64(*value);
+            }
+        }
+        DataType::Int8 => from!(Int8Type, from_i64),
+        DataType::Int16 => from!(Int16Type, from_i64),
+        DataType::Int32 => from!(Int32Type, from_i64),
+        DataType::Int64 => from!(Int64Type, from_i64),
+        DataType::UInt8 => from!(UInt8Type, from_u64),
+        DataType::UInt16 => from!(UInt16Type, from_u64),
+        DataType::UInt32 => from!(UInt32Type, from_u64),
+        DataType::UInt64 => from!(UInt64Type, from_u64),
+        // Programs have no inputs of other types.
+        _ => target.fill(E::ZERO),
+    }
+}

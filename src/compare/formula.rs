@@ -1,0 +1,50 @@
+//! The formula of a comparison: `log3`, or any expression over x, y and z.
+
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::{DFSchema, Result, plan_err};
+
+use crate::program::{self, Compiled, Precision};
+use crate::session::Session;
+
+const LOG3: &str = "ln(x) * ln(y) * ln(z)";
+
+/// What the modes evaluate.
+pub struct Formula {
+    /// The expression as it is shown, and as DataFusion's own operators evaluate it.
+    pub sql: String,
+    /// As the fused modes write it.
+    pub fused_sql: String,
+    /// For evaluation without the engine.
+    pub compiled: Compiled,
+}
+
+impl Formula {
+    /// The formula of an expression; `log3` if there is none.
+    pub fn new(expression: Option<&str>) -> Result<Self> {
+        let Some(sql) = expression else {
+            let compiled = Compiled {
+                program: program::log3(Precision::Double).as_ref().clone(),
+                columns: ["x", "y", "z"].map(str::to_owned).to_vec(),
+            };
+            let fused_sql = "log3(x, y, z)".to_owned();
+            return Ok(Self { sql: LOG3.to_owned(), fused_sql, compiled });
+        };
+        let fields = ["x", "y", "z"].map(|name| Field::new(name, DataType::Float64, false));
+        let arrow_schema = Schema::new(fields.to_vec());
+        let schema = DFSchema::try_from(arrow_schema.clone())?;
+        let expr = Session::new()?.context().parse_sql_expr(sql, &schema)?;
+        let compiled = program::compile(&expr, &arrow_schema)?;
+        match compiled.program.data_type() {
+            DataType::Float64 if compiled.columns.is_empty() => {
+                plan_err!("the expression '{sql}' has none of the columns x, y and z")
+            }
+            DataType::Float64 => Ok(Self { sql: sql.to_owned(), fused_sql: sql.to_owned(), compiled }),
+            other => plan_err!("the expression '{sql}' is {other}: a comparison is of Float64 numbers"),
+        }
+    }
+
+    /// Whether it is the reference workload.
+    pub fn is_log3(&self) -> bool {
+        self.sql == LOG3
+    }
+}

@@ -1,0 +1,232 @@
+//! A function that is defined by an expression of its parameters. Calls are replaced by that expression
+//! while a query is optimized, so that it fuses with what surrounds it, and a cluster needs to know nothing
+//! of it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::can_cast_types;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    TypeSignature, Volatility, cast,
+};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
+
+/// A parameter of a SQL function.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Parameter {
+    /// Its name, `$1` and so on where the definition gives none.
+    pub name: String,
+    /// Its type; arguments are coerced to it.
+    pub data_type: DataType,
+    /// What it is in calls that leave it out.
+    pub default: Option<Expr>,
+}
+
+/// A function `name(parameters) = body`.
+#[derive(Debug)]
+pub struct SqlFunction {
+    name: String,
+    parameters: Vec<Parameter>,
+    /// An expression over columns with the parameters' names, of the function's type.
+    body: Expr,
+    return_type: DataType,
+    signature: Signature,
+    /// The body for calls that are not replaced: by constants, while a query is planned.
+    compiled: Arc<dyn PhysicalExpr>,
+}
+
+impl SqlFunction {
+    /// Checks a definition. `body` is over columns with the parameters' names; it is cast to
+    /// `return_type`, or gives the type where there is none.
+    ///
+    /// # Errors
+    /// The body is not valid for parameters of these types, has an aggregate, a window function or a
+    /// subquery, or a type cannot be cast to the one that is declared.
+    pub fn new(
+        state: &SessionState,
+        name: String,
+        parameters: Vec<Parameter>,
+        body: Expr,
+        return_type: Option<DataType>,
+        volatility: Volatility,
+    ) -> Result<Self> {
+        let schema = schema_of(&parameters, |_| true)?;
+        check_scalar(&name, &body)?;
+        let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
+        let simplifier = ExprSimplifier::new(context);
+        let body = simplifier.coerce(body, &schema)?;
+        let found = body.get_type(&schema)?;
+        let return_type = return_type.unwrap_or_else(|| found.clone());
+        let body = cast_checked(&name, "its body", body, &found, &return_type)?;
+        let mut checked = Vec::with_capacity(parameters.len());
+        for parameter in parameters {
+            let default = match parameter.default {
+                Some(default) => {
+                    let found = default.get_type(&DFSchema::empty())?;
+                    let what = format!("the default of {}", parameter.name);
+                    Some(cast_checked(&name, &what, default, &found, &parameter.data_type)?)
+                }
+                None => None,
+            };
+            checked.push(Parameter { default, ..parameter });
+        }
+        let compiled = state.create_physical_expr(body.clone(), &schema)?;
+        let signature = signature(&checked, volatility)?;
+        Ok(Self { name, parameters: checked, body, return_type, signature, compiled })
+    }
+
+    /// The arguments of a call, with the defaults of those that it leaves out.
+    fn complete(&self, mut arguments: Vec<Expr>) -> Result<Vec<Expr>> {
+        for parameter in &self.parameters[arguments.len().min(self.parameters.len())..] {
+            match &parameter.default {
+                Some(default) => arguments.push(default.clone()),
+                None => return plan_err!("{} needs its argument {}", self.name, parameter.name),
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+/// Calls may leave out parameters that have a default, from the last one on.
+fn signature(parameters: &[Parameter], volatility: Volatility) -> Result<Signature> {
+    let required = parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
+    let types: Vec<_> = parameters.iter().map(|parameter| parameter.data_type.clone()).collect();
+    let of = |count: usize| match count {
+        0 => TypeSignature::Nullary,
+        _ => TypeSignature::Exact(types[..count].to_vec()),
+    };
+    let signature = if required == types.len() {
+        Signature::new(of(required), volatility)
+    } else {
+        Signature::one_of((required..=types.len()).rev().map(of).collect(), volatility)
+    };
+    let named = !parameters.is_empty() && parameters.iter().all(|parameter| !parameter.name.starts_with('$'));
+    if named && required == types.len() {
+        return signature.with_parameter_names(
+            parameters.iter().map(|parameter| parameter.name.clone()).collect::<Vec<_>>(),
+        );
+    }
+    Ok(signature)
+}
+
+fn schema_of(parameters: &[Parameter], nullable: impl Fn(usize) -> bool) -> Result<DFSchema> {
+    let fields = parameters
+        .iter()
+        .enumerate()
+        .map(|(position, parameter)| {
+            Field::new(&parameter.name, parameter.data_type.clone(), nullable(position))
+        })
+        .collect::<Vec<_>>();
+    DFSchema::try_from(Schema::new(fields))
+}
+
+fn cast_checked(name: &str, what: &str, expr: Expr, from: &DataType, to: &DataType) -> Result<Expr> {
+    if from == to {
+        return Ok(expr);
+    }
+    if !can_cast_types(from, to) {
+        return plan_err!("cannot create the function {name}: {what} is {from}, which cannot be {to}");
+    }
+    Ok(cast(expr, to.clone()))
+}
+
+fn check_scalar(name: &str, body: &Expr) -> Result<()> {
+    body.apply(|part| {
+        let what = match part {
+            Expr::AggregateFunction(_) => "an aggregate function",
+            Expr::WindowFunction(_) => "a window function",
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => {
+                "a subquery"
+            }
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        plan_err!("cannot create the function {name}: its body has {what}; it works on one row")
+    })?;
+    Ok(())
+}
+
+impl PartialEq for SqlFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.parameters == other.parameters && self.body == other.body
+    }
+}
+
+impl Eq for SqlFunction {}
+
+impl Hash for SqlFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, &self.parameters, &self.body).hash(state);
+    }
+}
+
+impl ScalarUDFImpl for SqlFunction {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.return_type.clone())
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
+        let given = arguments.arg_fields;
+        let schema = schema_of(&self.parameters, |position| {
+            given.get(position).is_none_or(|field| field.is_nullable())
+        })?;
+        Ok(Arc::new(Field::new(&self.name, self.return_type.clone(), self.body.nullable(&schema)?)))
+    }
+
+    fn simplify(&self, arguments: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        // A parameter may stand in the body more than once, a volatile argument must not.
+        if arguments.iter().any(Expr::is_volatile) {
+            return Ok(ExprSimplifyResult::Original(arguments));
+        }
+        let arguments = self.complete(arguments)?;
+        let replaced = self.body.clone().transform(|part| {
+            let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
+            match self.parameters.iter().position(|parameter| parameter.name == column.name) {
+                // The argument may have columns of these names itself.
+                Some(position) => {
+                    Ok(Transformed::new(arguments[position].clone(), true, TreeNodeRecursion::Jump))
+                }
+                None => Ok(Transformed::no(part)),
+            }
+        })?;
+        Ok(ExprSimplifyResult::Simplified(replaced.data))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let all_scalar = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let rows = if all_scalar { 1 } else { arguments.number_rows };
+        let mut arrays =
+            arguments.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
+        for parameter in &self.parameters[arrays.len().min(self.parameters.len())..] {
+            let Some(Expr::Literal(default, _)) = &parameter.default else {
+                return plan_err!("{} needs its argument {}", self.name, parameter.name);
+            };
+            arrays.push(default.to_array_of_size(rows)?);
+        }
+        let schema = schema_of(&self.parameters, |_| true)?;
+        let options = datafusion::arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows));
+        let schema = Arc::new(schema.as_arrow().clone());
+        let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
+        match self.compiled.evaluate(&batch)? {
+            ColumnarValue::Array(array) if all_scalar => {
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            }
+            result => Ok(result),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! How far a result may be off when every op is within its bound: intervals, calculated along with the values
+//! by trying every op at the ends of its arguments' intervals. What the answers of two backends are compared
+//! by; too slow for anything else.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+
+use super::{Fault, Instruction, Program, Value};
+
+/// What a value may be in a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Range {
+    /// Null.
+    Null,
+    /// A number from the first to the last; two NaN for NaN.
+    Number(f64, f64),
+    /// A truth value.
+    Truth(bool),
+    /// Anything: it depends on the last bits of what it is calculated from.
+    Unknown,
+}
+
+impl Range {
+    /// Whether a number, or null, is one that the value may be.
+    pub fn holds(&self, number: Option<f64>) -> bool {
+        match (*self, number) {
+            (Self::Null, None) | (Self::Unknown, _) => true,
+            (Self::Number(low, high), Some(x)) => x >= low && x <= high || x.is_nan() && low.is_nan(),
+            _ => false,
+        }
+    }
+}
+
+/// The same number: the same bits, or NaN of any kind.
+fn same(one: f64, other: f64) -> bool {
+    one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
+}
+
+/// `value`, up and down by some units in the last place.
+fn widen(low: f64, high: f64, ulp: f64) -> Range {
+    if low.is_nan() || high.is_nan() {
+        return if low.is_nan() && high.is_nan() {
+            Range::Number(f64::NAN, f64::NAN)
+        } else {
+            Range::Unknown
+        };
+    }
+    let unit = |x: f64| if x.is_finite() { x.abs().next_up() - x.abs() } else { 0.0 };
+    Range::Number(low - ulp * unit(low), high + ulp * unit(high))
+}
+
+fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64) -> Range {
+    let candidates: Vec<_> = candidates.into_iter().collect();
+    let nans = candidates.iter().filter(|x| x.is_nan()).count();
+    if nans > 0 {
+        return if nans == candidates.len() { Range::Number(f64::NAN, f64::NAN) } else { Range::Unknown };
+    }
+    let low = candidates.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = candidates.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    widen(low, high, ulp)
+}
+
+fn ends(low: f64, high: f64) -> [f64; 3] {
+    [low, if low == high { low } else { low / 2.0 + high / 2.0 }, high]
+}
+
+impl Program {
+    /// What the result may be in a row of a double precision program, each op being within its bound; none if
+    /// it may or may not be an error. The arguments must fit the self.
+    pub fn range(&self, arguments: &[ArrayRef], row: usize) -> Option<Range> {
+        let mut values: Vec<Range> = Vec::new();
+        let bound = |ulp: f64| if ulp <= 0.5 { 0.0 } else { 2.0 * ulp };
+        for instruction in self.instructions() {
+            let at = |value: Value| values[value.position()];
+            let range = match *instruction {
+                Instruction::Input(input) => {
+                    let array = &arguments[input];
+                    match array.data_type() {
+                        _ if array.is_null(row) => Range::Null,
+                        _ => match ScalarValue::try_from_array(array, row) {
+                            Ok(ScalarValue::Boolean(Some(value))) => Range::Truth(value),
+                            Ok(number) => match number.cast_to(&DataType::Float64) {
+                                Ok(ScalarValue::Float64(Some(number))) => Range::Number(number, number),
+                                _ => Range::Unknown,
+                            },
+                            Err(_) => Range::Unknown,
+                        },
+                    }
+                }
+                Instruction::Number(bits) => Range::Number(f64::from_bits(bits), f64::from_bits(bits)),
+                Instruction::Boolean(value) => Range::Truth(value),
+                Instruction::Null(_) => Range::Null,
+                Instruction::Unary(op, x) => match at(x) {
+                    Range::Number(low, high) => {
+                        // Signs of zeros do not survive the interval.
+                        let sign_matters = matches!(op.entry().name, "signum" | "atan2");
+                        match sign_matters && low != high && low <= 0.0 && high >= 0.0 {
+                            true => Range::Unknown,
+                            false => around(ends(low, high).map(|x| op.f64(x)), bound(op.entry().ulp)),
+                        }
+                    }
+                    other => other,
+                },
+                Instruction::Binary(op, x, y) => match (at(x), at(y)) {
+                    (Range::Null, _) | (_, Range::Null) => Range::Null,
+                    (Range::Number(a, b), Range::Number(c, d)) => {
+                        let exact =
+                            a == b && c == d || (a.is_nan() && b.is_nan()) || (c.is_nan() && d.is_nan());
+                        // A divisor around zero, and the jumps of the others, say nothing of the result.
+                        let jumps = matches!(op.entry().name, "%" | "atan2" | "power" | "/");
+                        match jumps && !exact {
+                            true if op.entry().name == "/" && !(c <= 0.0 && d >= 0.0) => around(
+                                ends(a, b).into_iter().flat_map(|x| ends(c, d).map(|y| op.f64(x, y))),
+                                bound(op.entry().ulp),
+                            ),
+                            true => Range::Unknown,
+                            false => around(
+                                ends(a, b).into_iter().flat_map(|x| ends(c, d).map(|y| op.f64(x, y))),
+                                bound(op.entry().ulp),
+                            ),
+                        }
+                    }
+                    _ => Range::Unknown,
+                },
+                Instruction::Less(x, y) | Instruction::Same(x, y) => match (at(x), at(y)) {
+                    (Range::Null, _) | (_, Range::Null) => Range::Null,
+                    (Range::Number(a, b), Range::Number(c, d)) => {
+                        let exact = same(a, b) && same(c, d);
+                        let less = matches!(instruction, Instruction::Less(..));
+                        if exact {
+                            Range::Truth(if less {
+                                a.total_cmp(&c).is_lt()
+                            } else {
+                                a.to_bits() == c.to_bits()
+                            })
+                        } else if b < c {
+                            Range::Truth(less)
+                        } else if d < a {
+                            Range::Truth(false)
+                        } else {
+                            Range::Unknown
+                        }
+                    }
+                    _ => Range::Unknown,
+                },
+                Instruction::IsNan(x) => match at(x) {
+                    Range::Number(low, _) => Range::Truth(low.is_nan()),
+                    other => other,
+                },
+                Instruction::IsNull(x) => match at(x) {
+                    Range::Null => Range::Truth(true),
+                    Range::Unknown => Range::Unknown,
+                    _ => Range::Truth(false),
+                },
+                Instruction::Not(x) => match at(x) {
+                    Range::Truth(value) => Range::Truth(!value),
+                    other => other,
+                },
+                Instruction::And(x, y) => match (at(x), at(y)) {
+                    (Range::Truth(false), _) | (_, Range::Truth(false)) => Range::Truth(false),
+                    (Range::Unknown, _) | (_, Range::Unknown) => Range::Unknown,
+                    (Range::Null, _) | (_, Range::Null) => Range::Null,
+                    _ => Range::Truth(true),
+                },
+                Instruction::Or(x, y) => match (at(x), at(y)) {
+                    (Range::Truth(true), _) | (_, Range::Truth(true)) => Range::Truth(true),
+                    (Range::Unknown, _) | (_, Range::Unknown) => Range::Unknown,
+                    (Range::Null, _) | (_, Range::Null) => Range::Null,
+                    _ => Range::Truth(false),
+                },
+                Instruction::Select(condition, yes, no) => match at(condition) {
+                    Range::Truth(true) => at(yes),
+                    Range::Unknown => Range::Unknown,
+                    _ => at(no),
+                },
+                Instruction::Forbid(fault, [x, y], guard) => {
+                    let guarded = guard.map_or(Range::Truth(true), at);
+                    if matches!(guarded, Range::Truth(true) | Range::Unknown) {
+                        match (fault, at(x), at(y)) {
+                            // Whether it is an error may hang on the last bit.
+                            (Fault::SqrtOfNegative, Range::Number(low, high), _)
+                                if low < 0.0 && high >= 0.0 =>
+                            {
+                                return None;
+                            }
+                            (_, Range::Unknown, _) | (_, _, Range::Unknown) => return None,
+                            (Fault::ZeroToNegativePower, Range::Number(a, b), _)
+                                if a != b && a <= 0.0 && b >= 0.0 =>
+                            {
+                                return None;
+                            }
+                            (Fault::ZeroToNegativePower, _, Range::Number(a, b)) if a < 0.0 && b >= 0.0 => {
+                                return None;
+                            }
+                            _ => {}
+                        }
+                    }
+                    Range::Unknown
+                }
+            };
+            values.push(range);
+        }
+        Some(values[self.output().position()])
+    }
+}
