@@ -1,53 +1,17 @@
 //! The bare kernels: accuracy against an arbitrary-precision logarithm, agreement of all paths this CPU
 //! has, and results that do not depend on where a row stands.
 
-use astro_float::{BigFloat, Consts, RoundingMode};
+mod common;
+
+use astro_float::{BigFloat, Consts};
+use common::reference::{PRECISION, ROUNDING, big, random, ulp_error};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use warpframe::kernel::{Element, KernelError, SimdPath, ln_on, log3, log3_on, par_log3};
 
-/// Eleven bits more than an f64 has: the reference is exact to a two-thousandth of a unit.
-const PRECISION: usize = 64;
-const ROUNDING: RoundingMode = RoundingMode::ToEven;
-
 /// The logarithm of an f64.
 fn exact_ln(x: f64, constants: &mut Consts) -> BigFloat {
-    // BigFloat::from_f64 misreads subnormal numbers: hand them over scaled, and scale back.
-    const SCALE: i32 = 100;
-    let mut number = if x < f64::MIN_POSITIVE {
-        BigFloat::from_f64(x * 2f64.powi(SCALE), PRECISION)
-    } else {
-        BigFloat::from_f64(x, PRECISION)
-    };
-    if x < f64::MIN_POSITIVE
-        && let Some(exponent) = number.exponent()
-    {
-        number.set_exponent(exponent - SCALE);
-    }
-    number.ln(PRECISION, ROUNDING, constants)
-}
-
-/// How far `result` is from `exact`, in units in the last place of an f64 of the size of `exact`.
-fn ulp_error(result: f64, exact: &BigFloat) -> f64 {
-    if exact.is_zero() {
-        return if result == 0.0 { 0.0 } else { f64::INFINITY };
-    }
-    let difference = BigFloat::from_f64(result, PRECISION).sub(exact, PRECISION, ROUNDING);
-    let Some(exponent) = exact.exponent() else { return f64::INFINITY };
-    // The mantissa of a BigFloat is in [1/2, 1), so the last of 53 bits is worth 2^(exponent - 53).
-    let Some((words, _, _, difference_exponent, _)) = difference.as_raw_parts() else {
-        return f64::INFINITY;
-    };
-    let mantissa = words.last().map_or(0.0, |&word| word as f64 / 2f64.powi(64));
-    mantissa * 2f64.powi(difference_exponent - (exponent - 53))
-}
-
-/// SplitMix64, so that every run tests the same million numbers.
-fn random(index: u64) -> u64 {
-    let state = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    mixed ^ (mixed >> 31)
+    big(x).ln(PRECISION, ROUNDING, constants)
 }
 
 /// Positive finite numbers: a third over all exponents, a third in (0, 1e6], a third close to 1.

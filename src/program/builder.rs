@@ -84,6 +84,12 @@ impl Builder {
         }
     }
 
+    /// A number as DataFusion compares it: both zeros are +0.
+    pub fn compared(&mut self, x: Value) -> Value {
+        let zero = self.number(0.0);
+        self.binary(Binary::Add, x, zero)
+    }
+
     /// `x < y` in the total order.
     pub fn less(&mut self, x: Value, y: Value) -> Value {
         self.push(Instruction::Less(x, y), Kind::Boolean, self.may_be_null(&[x, y]))
@@ -229,7 +235,8 @@ impl Builder {
         let special = is_log3(&instructions, output).then_some(Special::Log3);
         let Self { precision, inputs, .. } = self;
         let special = special.filter(|_| inputs.iter().all(|input| input.data_type == precision.data_type()));
-        Program { precision, inputs, instructions, kinds, nullable, output, special, schedule }
+        let strict = is_strict(&instructions, output);
+        Program { precision, inputs, instructions, kinds, nullable, output, special, strict, schedule }
     }
 
     fn push(&mut self, instruction: Instruction, kind: Kind, nullable: bool) -> Value {
@@ -287,6 +294,26 @@ fn renumber(instruction: Instruction, moved: &[Value]) -> Instruction {
         Select(a, b, c) => Select(to(a), to(b), to(c)),
         Forbid(fault, arguments, guard) => Forbid(fault, arguments.map(to), guard.map(to)),
     }
+}
+
+/// Whether the result is null exactly where an argument is, and no row can be an error.
+fn is_strict(instructions: &[Instruction], output: Value) -> bool {
+    let mut used: Vec<bool> =
+        instructions.iter().map(|instruction| !matches!(instruction, Instruction::Input(_))).collect();
+    used[output.index()] = true;
+    instructions.iter().flat_map(Instruction::arguments).for_each(|argument| used[argument.index()] = true);
+    let strict = |instruction: &Instruction| {
+        !matches!(
+            instruction,
+            Instruction::Null(_)
+                | Instruction::IsNull(_)
+                | Instruction::And(..)
+                | Instruction::Or(..)
+                | Instruction::Select(..)
+                | Instruction::Forbid(..)
+        )
+    };
+    used.iter().all(|used| *used) && instructions.iter().all(strict)
 }
 
 /// Whether the instructions are `ln(x) * ln(y) * ln(z)` of the first three arguments, in this order.

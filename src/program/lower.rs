@@ -286,17 +286,20 @@ impl Lowerer<'_> {
         };
         let (x, y) = (self.part(left)?, self.part(right)?);
         let builder = &mut self.builder;
-        Ok(Some(match (arithmetic, op) {
-            (Some(arithmetic), _) => builder.binary(arithmetic, x, y),
-            (None, Operator::Eq) => builder.same(x, y),
-            (None, Operator::NotEq) => {
+        if let Some(arithmetic) = arithmetic {
+            return Ok(Some(builder.binary(arithmetic, x, y)));
+        }
+        let (x, y) = (builder.compared(x), builder.compared(y));
+        Ok(Some(match op {
+            Operator::Eq => builder.same(x, y),
+            Operator::NotEq => {
                 let same = builder.same(x, y);
                 builder.not(same)
             }
-            (None, Operator::Lt) => builder.less(x, y),
-            (None, Operator::Gt) => builder.less(y, x),
-            (None, Operator::LtEq) => at_most(builder, x, y),
-            (None, _) => at_most(builder, y, x),
+            Operator::Lt => builder.less(x, y),
+            Operator::Gt => builder.less(y, x),
+            Operator::LtEq => at_most(builder, x, y),
+            _ => at_most(builder, y, x),
         }))
     }
 
@@ -308,7 +311,8 @@ impl Lowerer<'_> {
                 return Ok(None);
             }
         }
-        let (x, low, high) = (self.part(expr)?, self.part(low)?, self.part(high)?);
+        let parts = [self.part(expr)?, self.part(low)?, self.part(high)?];
+        let [x, low, high] = parts.map(|part| self.builder.compared(part));
         let (above, below) = (at_most(&mut self.builder, low, x), at_most(&mut self.builder, x, high));
         let inside = self.builder.and(above, below);
         Ok(Some(if *negated { self.builder.not(inside) } else { inside }))

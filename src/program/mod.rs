@@ -3,6 +3,7 @@
 //! values are kept while it runs in `schedule`. What evaluates programs is in [`backend`](crate::backend).
 
 mod builder;
+pub mod cuda;
 mod lower;
 pub mod ops;
 mod range;
@@ -189,6 +190,7 @@ pub struct Program {
     nullable: Vec<bool>,
     output: Value,
     special: Option<Special>,
+    strict: bool,
     schedule: Schedule,
 }
 
@@ -264,17 +266,7 @@ impl Program {
 
     /// Whether the result is null exactly where an argument is, and no row can be an error.
     pub fn is_strict(&self) -> bool {
-        self.instructions.iter().all(|instruction| {
-            !matches!(
-                instruction,
-                Instruction::Null(_)
-                    | Instruction::IsNull(_)
-                    | Instruction::And(..)
-                    | Instruction::Or(..)
-                    | Instruction::Select(..)
-                    | Instruction::Forbid(..)
-            )
-        })
+        self.strict
     }
 
     /// Evaluates the program on arrays, one for each input, with the fastest backend of this machine.

@@ -126,7 +126,9 @@ impl Program {
                 Instruction::Less(x, y) | Instruction::Same(x, y) => match (at(x), at(y)) {
                     (Range::Null, _) | (_, Range::Null) => Range::Null,
                     (Range::Number(a, b), Range::Number(c, d)) => {
-                        let exact = same(a, b) && same(c, d);
+                        // The sign of a NaN, which the total order looks at, is what the CPU makes it.
+                        let nan = a.is_nan() || c.is_nan();
+                        let exact = !nan && same(a, b) && same(c, d);
                         let less = matches!(instruction, Instruction::Less(..));
                         if exact {
                             Range::Truth(if less {
@@ -134,6 +136,8 @@ impl Program {
                             } else {
                                 a.to_bits() == c.to_bits()
                             })
+                        } else if nan {
+                            Range::Unknown
                         } else if b < c {
                             Range::Truth(less)
                         } else if d < a {

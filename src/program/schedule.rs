@@ -51,7 +51,10 @@ impl Schedule {
                 (Instruction::Forbid(..), _) => Place::None,
                 _ => {
                     let count = schedule.count(kind);
-                    let reused = if position == output.index() { None } else { free[kind as usize].pop() };
+                    // Truth values of the arguments are brought in before the first step, so their
+                    // registers must not have had another use before.
+                    let own = position == output.index() || matches!(instruction, Instruction::Input(_));
+                    let reused = if own { None } else { free[kind as usize].pop() };
                     Place::Register(reused.unwrap_or_else(|| {
                         *count += 1;
                         *count - 1

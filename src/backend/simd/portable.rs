@@ -188,7 +188,8 @@ macro_rules! portable_lanes {
                 } else if argument == 0.0 {
                     <$float>::NEG_INFINITY
                 } else if argument < 0.0 {
-                    <$float>::NAN
+                    // The NaN that the CPU makes: its sign matters where numbers are compared.
+                    (argument - argument) / (argument - argument)
                 } else {
                     argument
                 }
