@@ -82,7 +82,7 @@ async fn every_file_gives_its_expected_output_with_every_backend() {
 /// sixteenth.
 fn digits(row: &str) -> Vec<String> {
     let word = |word: &str| match word.parse::<f64>() {
-        Ok(number) if word.contains('.') => format!("{number:.8e}"),
+        Ok(number) if word.contains(['.', 'e']) => format!("{number:.8e}"),
         _ => word.to_owned(),
     };
     row.split_whitespace().map(word).collect()

@@ -211,7 +211,7 @@ unary_ops! {
     Cbrt "cbrt", 1.0 ulp, costly, "cbrt@($0)", |x| x.cbrt(), scalar;
     Ln "ln", 1.0 ulp, costly, "log@($0)", |x| x.ln(), vector |x| math::ln(x);
     Log2 "log2", 1.0 ulp, costly, "log2@($0)", |x| x.log2(), vector |x| L::in_f64::<Log2, 1>([x]);
-    Log10 "log10", 1.0 ulp, costly, "log10@($0)", |x| x.log10(), vector |x| L::in_f64::<Log10, 1>([x]);
+    Log10 "log10", 2.0 ulp, costly, "log10@($0)", |x| x.log10(), vector |x| L::in_f64::<Log10, 1>([x]);
     Exp "exp", 1.0 ulp, costly, "exp@($0)", |x| x.exp(), vector |x| L::in_f64::<Exp, 1>([x]);
     Sin "sin", 2.0 ulp, costly, "sin@($0)", |x| x.sin(), vector |x| L::in_f64::<Sin, 1>([x]);
     Cos "cos", 2.0 ulp, costly, "cos@($0)", |x| x.cos(), vector |x| L::in_f64::<Cos, 1>([x]);

@@ -26,6 +26,9 @@ pub fn ulp_error(result: f64, exact: &BigFloat) -> f64 {
         return if result == 0.0 { 0.0 } else { f64::INFINITY };
     }
     let difference = big(result).sub(exact, PRECISION, ROUNDING);
+    if difference.is_zero() {
+        return 0.0;
+    }
     let Some(exponent) = exact.exponent() else { return f64::INFINITY };
     // The mantissa of a BigFloat is in [1/2, 1), so the last of 53 bits is worth 2^(exponent - 53).
     let Some((words, _, _, difference_exponent, _)) = difference.as_raw_parts() else {

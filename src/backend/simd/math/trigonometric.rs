@@ -44,8 +44,13 @@ fn reduce<L: DoubleLanes>(x: L) -> Reduced<L> {
     let n = x.mul(L::splat(std::f64::consts::FRAC_2_PI)).round_even();
     // The first difference is exact: both operands are multiples of 2^-53 and the result is below 1.
     let first = n.mul_add(L::splat(-PI_2[0]), x);
-    let r = n.mul_add(L::splat(-PI_2[1]), first);
-    let rest = n.mul_add(L::splat(-PI_2[2]), n.mul_add(L::splat(-PI_2[1]), first.sub(r)));
+    // The product in two parts, and the rounding error of the difference (D. E. Knuth's two-sum).
+    let second = n.mul(L::splat(PI_2[1]));
+    let second_rest = n.mul_add(L::splat(PI_2[1]), second.neg());
+    let r = first.sub(second);
+    let part = r.sub(first);
+    let lost = first.sub(r.sub(part)).sub(second.add(part));
+    let rest = lost.sub(n.mul_add(L::splat(PI_2[2]), second_rest));
 
     let half = L::splat(0.5);
     let square = r.mul(r);
