@@ -98,9 +98,12 @@ fn step(source: &mut String, program: &Program, position: usize, number: &str) {
     let value = Value(position as u32);
     let v = |value: Value| format!("v{}", value.index());
     // Whether a value is valid, and true.
-    let n = |value: Value| if program.may_be_null(value) { format!("n{}", value.index()) } else { "true".to_owned() };
+    let n = |value: Value| {
+        if program.may_be_null(value) { format!("n{}", value.index()) } else { "true".to_owned() }
+    };
     let all = |values: &[Value]| {
-        let nullable: Vec<_> = values.iter().filter(|value| program.may_be_null(**value)).map(|x| n(*x)).collect();
+        let nullable: Vec<_> =
+            values.iter().filter(|value| program.may_be_null(**value)).map(|x| n(*x)).collect();
         if nullable.is_empty() { "true".to_owned() } else { nullable.join(" && ") }
     };
     let holds = |value: Value| match program.may_be_null(value) {
@@ -124,9 +127,7 @@ fn step(source: &mut String, program: &Program, position: usize, number: &str) {
         Instruction::Number(bits) => (format!("__longlong_as_double({:#x}LL)", bits as i64), String::new()),
         Instruction::Boolean(value) => (value.to_string(), String::new()),
         Instruction::Null(_) => ("0".to_owned(), "false".to_owned()),
-        Instruction::Unary(op, x) => {
-            (op.entry().cuda.replace('@', suffix).replace("$0", &v(x)), n(x))
-        }
+        Instruction::Unary(op, x) => (op.entry().cuda.replace('@', suffix).replace("$0", &v(x)), n(x)),
         Instruction::Binary(op, x, y) => {
             let text = op.entry().cuda.replace('@', suffix).replace("$0", &v(x)).replace("$1", &v(y));
             (text, all(&[x, y]))

@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
+use super::ops::Unary;
 use super::{Fault, Instruction, Program, Value};
 
 /// What a value may be in a row.
@@ -61,8 +62,10 @@ fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64) -> Range {
     widen(low, high, ulp)
 }
 
+/// Numbers of an interval at which a monotonic function, or an even one, has its extremes.
 fn ends(low: f64, high: f64) -> [f64; 3] {
-    [low, if low == high { low } else { low / 2.0 + high / 2.0 }, high]
+    let middle = if low < 0.0 && high > 0.0 { 0.0 } else { low };
+    [low, middle, high]
 }
 
 impl Program {
@@ -94,10 +97,20 @@ impl Program {
                 Instruction::Unary(op, x) => match at(x) {
                     Range::Number(low, high) => {
                         // Signs of zeros do not survive the interval.
-                        let sign_matters = matches!(op.entry().name, "signum" | "atan2");
-                        match sign_matters && low != high && low <= 0.0 && high >= 0.0 {
-                            true => Range::Unknown,
-                            false => around(ends(low, high).map(|x| op.f64(x)), bound(op.entry().ulp)),
+                        let lost_sign = op == Unary::Signum && low <= 0.0 && high >= 0.0;
+                        let ulp = bound(op.entry().ulp);
+                        match op {
+                            _ if same(low, high) => around([op.f64(low)], ulp),
+                            // Their slope is at most 1.
+                            Unary::Sin | Unary::Cos => match around([op.f64(low)], ulp) {
+                                Range::Number(below, above) => {
+                                    Range::Number(below - (high - low), above + (high - low))
+                                }
+                                other => other,
+                            },
+                            Unary::Tan => Range::Unknown,
+                            _ if lost_sign => Range::Unknown,
+                            _ => around(ends(low, high).map(|x| op.f64(x)), ulp),
                         }
                     }
                     other => other,

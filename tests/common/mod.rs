@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod reference;
+pub mod trees;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -28,8 +28,8 @@ impl Function64<2> for Power {
         let negative = x.less(L::splat(0.0));
         let signed = L::select(half.equal(half.floor()), magnitude, magnitude.neg());
         // The NaN that the CPU makes: its sign matters where numbers are compared.
-    let nothing = x.sub(x);
-    let of_negative = L::select(whole, signed, nothing.div(nothing));
+        let nothing = x.sub(x);
+        let of_negative = L::select(whole, signed, nothing.div(nothing));
         let result = L::select(negative, of_negative, magnitude);
 
         let infinity = L::splat(f64::INFINITY);

@@ -1,0 +1,133 @@
+//! Fused against unfused: twelve expressions, from memory-bound ones to Black-Scholes, in one process and run
+//! by turns, with one thread and with all. What counts are the ratios.
+//!
+//! `cargo bench --bench fusion`
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::datasource::MemTable;
+use tokio::runtime::Runtime;
+use warpframe::Session;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ROWS: usize = 4_000_000;
+const REPEATS: usize = 9;
+
+/// Names, and expressions over numbers x, y and z in (0, 100].
+const EXPRESSIONS: [(&str, &str); 12] = [
+    ("multiply-add", "x * y + z"),
+    ("sum of squares", "x * x + y * y + z * z"),
+    ("polynomial", "((((x * 0.5 + 1.5) * x - 2.5) * x + 3.5) * x - 4.5) * x + 5.5"),
+    ("distance", "sqrt(x * x + y * y)"),
+    ("clamp", "CASE WHEN x < y THEN y WHEN x > z THEN z ELSE x END"),
+    ("relative error", "abs(x - y) / greatest(abs(x), abs(y), 1e-300)"),
+    ("logarithms", "ln(x) * ln(y) * ln(z)"),
+    ("sigmoid", "1 / (1 + exp(-(x - y) / 10))"),
+    ("rotation", "x * cos(z) - y * sin(z)"),
+    ("power law", "x * power(y, -1.7) + z"),
+    (
+        "haversine",
+        "2 * 6371 * asin(sqrt(power(sin((x - y) / 360), 2) + cos(x / 180) * cos(y / 180) * power(sin(z / 360), 2)))",
+    ),
+    (
+        "Black-Scholes",
+        "x / (1 + exp(-1.702 * (ln(x / y) + (0.03 + 0.02) * z) / (0.2 * sqrt(z)))) \
+        - y * exp(-0.03 * z) / (1 + exp(-1.702 * (ln(x / y) + (0.03 - 0.02) * z) / (0.2 * sqrt(z))))",
+    ),
+];
+
+fn main() {
+    let batch = rows();
+    let cores = std::thread::available_parallelism().unwrap();
+    for threads in [NonZeroUsize::MIN, cores] {
+        println!("{ROWS} rows, {threads} threads: milliseconds, medians of {REPEATS}");
+        println!("{:<16} {:>9} {:>9} {:>7}", "expression", "unfused", "fused", "ratio");
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).build().unwrap();
+        let sessions = [false, true].map(|fuse| session(&batch, threads, fuse));
+        let mut ratios = Vec::new();
+        for (name, expression) in EXPRESSIONS {
+            let query = format!("SELECT {expression} AS r FROM t");
+            let mut times = [Vec::new(), Vec::new()];
+            for _ in 0..=REPEATS {
+                for (session, times) in sessions.iter().zip(&mut times) {
+                    times.push(time(&runtime, session, &query));
+                }
+            }
+            // The first of each is the warm-up.
+            let [unfused, fused] = times.map(|times| median(times[1..].to_vec()));
+            let ratio = unfused.as_secs_f64() / fused.as_secs_f64();
+            println!("{name:<16} {:>9.1} {:>9.1} {ratio:>7.2}", ms(unfused), ms(fused));
+            ratios.push(ratio);
+        }
+        let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
+        let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("geometric mean {mean:.2} (goal >= 2.5), least {least:.2} (goal >= 0.95)\n");
+    }
+    named_function(&batch);
+}
+
+/// An expression that is fused without asking against the function that is made for it.
+fn named_function(batch: &RecordBatch) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let session = session(batch, NonZeroUsize::MIN, true);
+    let queries = ["ln(x) * ln(y) * ln(z)", "log3(x, y, z)"].map(|e| format!("SELECT {e} AS r FROM t"));
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..3 * REPEATS {
+        for (query, times) in queries.iter().zip(&mut times) {
+            times.push(time(&runtime, &session, query));
+        }
+    }
+    let [fused, named] = times.map(median);
+    let ratio = fused.as_secs_f64() / named.as_secs_f64();
+    println!(
+        "ln(x)*ln(y)*ln(z) / log3(x, y, z), 1 thread: {:.1} / {:.1} = {ratio:.2} (goal <= 1.15)",
+        ms(fused),
+        ms(named)
+    );
+}
+
+fn rows() -> RecordBatch {
+    let fields = ["x", "y", "z"].map(|name| Field::new(name, DataType::Float64, false));
+    let column = |seed: usize| {
+        let numbers = (0..ROWS).map(|row| ((row * 7919 + seed * 104_729) % 1_000_003 + 1) as f64 / 10_000.03);
+        Arc::new(Float64Array::from_iter_values(numbers)) as _
+    };
+    RecordBatch::try_new(Arc::new(Schema::new(fields.to_vec())), vec![column(1), column(2), column(3)])
+        .unwrap()
+}
+
+fn session(batch: &RecordBatch, threads: NonZeroUsize, fuse: bool) -> Session {
+    let session = Session::builder().threads(threads).fuse(fuse).build().unwrap();
+    let share = ROWS.div_ceil(threads.get());
+    let partitions = (0..ROWS).step_by(share).map(|start| vec![batch.slice(start, share.min(ROWS - start))]);
+    let table = MemTable::try_new(batch.schema(), partitions.collect()).unwrap();
+    session.context().register_table("t", Arc::new(table)).unwrap();
+    session
+}
+
+fn time(runtime: &Runtime, session: &Session, query: &str) -> Duration {
+    let start = Instant::now();
+    let batches = runtime.block_on(async {
+        // On a worker of the runtime, whose number of threads is what is measured.
+        let query = session.sql(query).await.unwrap();
+        tokio::spawn(query.collect_partitioned()).await.unwrap().unwrap()
+    });
+    assert_eq!(batches.iter().flatten().map(|batch| batch.num_rows()).sum::<usize>(), ROWS);
+    start.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
