@@ -102,6 +102,17 @@ impl Session {
         self.context.execute_logical_plan(plan).await
     }
 
+    /// Runs statements separated by ';' for what they do to the session, such as `CREATE FUNCTION`.
+    ///
+    /// # Errors
+    /// A statement is not valid; those before it have run.
+    pub async fn run_script(&self, statements: &str) -> Result<()> {
+        for statement in DFParser::parse_sql(statements)? {
+            self.statement(statement).await?.collect().await?;
+        }
+        Ok(())
+    }
+
     /// Defines the function `name` by an expression over columns with the parameters' names, all of type
     /// Float64. A function that was defined before under this name is replaced.
     ///

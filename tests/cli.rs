@@ -391,3 +391,62 @@ fn a_mode_that_was_not_asked_for_does_not_run() {
     let names: Vec<_> = report["modes"].as_array().unwrap().iter().map(|mode| mode["mode"].clone()).collect();
     assert_eq!(names, ["rayon", "vectorized"]);
 }
+
+#[test]
+fn any_expression_is_compared_and_a_bad_one_refused() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let expression = "sqrt(x*x+1)*sin(x)+cos(y/2)";
+    let run = ok(at, &["compare", "--expr", expression, "--rows", "20000", "--report", "r", "--json", "-"]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["expression"], expression);
+    for mode in report["modes"].as_array().unwrap() {
+        assert_eq!(mode["status"], "ok", "{mode}");
+    }
+    for (expression, word) in [
+        ("sqrt(", "error"),
+        ("x + nosuch", "nosuch"),
+        ("sqrt(-x)", "square root"),
+        ("1 + 2", "columns"),
+        ("x > 2", "Boolean"),
+    ] {
+        let before = entries(at);
+        let run = warpframe(at, &["compare", "--expr", expression, "--rows", "1000", "--report", "bad"]);
+        assert_eq!(run.code, Some(1), "{expression}: {run:#?}");
+        assert!(run.stderr.contains(word), "{expression}: {}", run.stderr);
+        let _ = std::fs::remove_dir(at.join("bad"));
+        assert_eq!(entries(at), before);
+    }
+}
+
+#[test]
+fn functions_of_an_init_file_are_there_in_sql_and_run() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("init.sql"), "CREATE FUNCTION twice(a DOUBLE) RETURNS DOUBLE RETURN a * 2;")
+        .unwrap();
+    let query =
+        ["sql", "--init", "init.sql", "--format", "csv", "-q", "SELECT twice(x) AS t FROM rows LIMIT 2"];
+    assert_eq!(ok(at, &query).stdout, "t\n2.0\n4.0\n");
+    ok(at, &["generate", "--rows", "10", "--out", "in.parquet"]);
+    ok(
+        at,
+        &[
+            "run",
+            "--init",
+            "init.sql",
+            "--in",
+            "in.parquet",
+            "--select",
+            "twice(x) AS t",
+            "--out",
+            "out.parquet",
+        ],
+    );
+    let sum =
+        ok(at, &["sql", "--table", "o=out.parquet", "--format", "csv", "-q", "SELECT sum(t) AS s FROM o"]);
+    assert_eq!(sum.stdout, "s\n110.0\n");
+    refused(at, &["sql", "--init", "nosuch.sql", "-q", "SELECT 1"], 1, &["nosuch.sql"]);
+    std::fs::write(at.join("bad.sql"), "CREATE FUNCTION sqrt(a DOUBLE) RETURNS DOUBLE RETURN a").unwrap();
+    refused(at, &["sql", "--init", "bad.sql", "-q", "SELECT 1"], 1, &["sqrt", "built-in"]);
+}

@@ -7,20 +7,21 @@
 mod common;
 
 use std::cell::RefCell;
-use std::ffi::{CStr, CString, c_char, c_int, c_longlong, c_uchar, c_uint, c_void};
+use std::ffi::{c_int, c_longlong, c_uchar, c_uint, c_void};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
-use std::ptr::null;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use common::skipped;
 use common::trees::{for_random_expressions, schema};
 use libloading::{Library, Symbol};
+use warpframe::backend::cuda::Compiler;
 use warpframe::backend::{Backend, Interpreted};
-use warpframe::program::cuda::{OPTIONS, PRELUDE, source};
-use warpframe::program::{Fault, Program, compile};
+use warpframe::program::cuda::{PRELUDE, source};
+use warpframe::program::{Fault, Precision, Program, compile, log3};
 
 /// A program, and rows for it.
 struct Case {
@@ -102,7 +103,7 @@ fn the_source_gives_the_interpreters_answers_on_the_cpu() {
     let arguments = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o"];
     let compiled = match Command::new("c++").args(arguments).arg(&library).arg(&file).output() {
         Ok(compiled) => compiled,
-        Err(error) => return println!("SKIPPED: there is no C++ compiler: {error}"),
+        Err(error) => return skipped(&format!("there is no C++ compiler: {error}")),
     };
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     // SAFETY: a library made of the functions above; loading it runs no code of its own.
@@ -166,109 +167,89 @@ fn check(case: &Case, launch: &Launch) -> usize {
     checked
 }
 
-/// The functions of NVRTC that are needed to compile.
-struct Nvrtc(Library);
-
-impl Nvrtc {
-    fn load() -> Option<Self> {
-        let names = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
-        // SAFETY: loading NVRTC has no effects but on itself.
-        names.iter().find_map(|name| unsafe { Library::new(*name) }.ok()).map(Self)
-    }
-
-    /// PTX for an architecture.
-    fn compile(&self, source: &str, architecture: &str) -> Result<String, String> {
-        type Create = unsafe extern "C" fn(
-            *mut *mut c_void,
-            *const c_char,
-            *const c_char,
-            c_int,
-            *const *const c_char,
-            *const *const c_char,
-        ) -> c_int;
-        type Compile = unsafe extern "C" fn(*mut c_void, c_int, *const *const c_char) -> c_int;
-        type Size = unsafe extern "C" fn(*mut c_void, *mut usize) -> c_int;
-        type Text = unsafe extern "C" fn(*mut c_void, *mut c_char) -> c_int;
-        let text = CString::new(source).unwrap();
-        let options: Vec<_> = OPTIONS
-            .iter()
-            .map(|option| CString::new(*option).unwrap())
-            .chain([CString::new(format!("--gpu-architecture={architecture}")).unwrap()])
-            .collect();
-        let pointers: Vec<_> = options.iter().map(|option| option.as_ptr()).collect();
-        // SAFETY: the functions are declared as in nvrtc.h, the strings end with a zero and outlive the
-        // calls, and the buffers are as large as NVRTC asks.
-        unsafe {
-            let get = |size: &[u8], text: &[u8], program: *mut c_void| {
-                let (size, text): (Symbol<Size>, Symbol<Text>) =
-                    (self.0.get(size).unwrap(), self.0.get(text).unwrap());
-                let mut length = 0;
-                assert_eq!(size(program, &mut length), 0);
-                let mut buffer = vec![0u8; length.max(1)];
-                assert_eq!(text(program, buffer.as_mut_ptr().cast()), 0);
-                CStr::from_bytes_until_nul(&buffer).unwrap().to_string_lossy().into_owned()
-            };
-            let create: Symbol<Create> = self.0.get(b"nvrtcCreateProgram").unwrap();
-            let compile: Symbol<Compile> = self.0.get(b"nvrtcCompileProgram").unwrap();
-            let mut program = std::ptr::null_mut();
-            assert_eq!(create(&mut program, text.as_ptr(), null(), 0, null(), null()), 0);
-            match compile(program, pointers.len() as c_int, pointers.as_ptr()) {
-                0 => Ok(get(b"nvrtcGetPTXSize", b"nvrtcGetPTX", program)),
-                _ => Err(get(b"nvrtcGetProgramLogSize", b"nvrtcGetProgramLog", program)),
-            }
+/// The programs of the compiler's tests; none where there is no NVRTC.
+fn compiler(folder: &Path) -> Option<Compiler> {
+    let compiler = Compiler::new(Some(folder.to_owned()));
+    match compiler.compile(log3(Precision::Double), "compute_80") {
+        Ok(_) => Some(compiler),
+        Err(error) => {
+            assert!(error.to_string().contains("there is no NVRTC"), "{error}");
+            skipped("there is no NVRTC");
+            None
         }
     }
 }
 
 #[test]
-fn nvrtc_compiles_the_source_for_every_architecture() {
-    let Some(nvrtc) = Nvrtc::load() else {
-        return println!("SKIPPED: NVRTC is not in LD_LIBRARY_PATH");
-    };
-    let cases = cases(40);
-    let mut text = PRELUDE.to_owned();
-    for (number, case) in cases.iter().enumerate() {
-        text += &source(&case.program, &format!("k{number}"));
-    }
+fn nvrtc_compiles_the_source_for_every_architecture_without_spills() {
     let folder = tempfile::tempdir().unwrap();
+    let Some(compiler) = compiler(&folder.path().join("cache")) else { return };
+    let cases = cases(12);
+    let programs = cases.iter().map(|case| &case.program);
+    let programs: Vec<_> =
+        programs.chain([log3(Precision::Double).as_ref(), log3(Precision::Single).as_ref()]).collect();
     for architecture in ["75", "80", "86", "89", "90", "100"] {
-        let ptx = match nvrtc.compile(&text, &format!("compute_{architecture}")) {
-            Ok(ptx) => ptx,
-            Err(log) if log.contains("invalid value for --gpu-architecture") => {
-                println!("SKIPPED: this NVRTC does not know sm_{architecture}");
-                continue;
-            }
-            Err(log) => panic!("sm_{architecture}: {log}"),
-        };
-        for number in 0..cases.len() {
-            assert!(ptx.contains(&format!(".entry k{number}(")), "sm_{architecture} has no k{number}");
+        let mut most = 0;
+        for program in &programs {
+            let ptx = match compiler.compile(program, &format!("compute_{architecture}")) {
+                Ok(ptx) => ptx,
+                Err(error) if error.to_string().contains("invalid value for --gpu-architecture") => {
+                    skipped(&format!("this NVRTC does not know sm_{architecture}"));
+                    break;
+                }
+                Err(error) => panic!("sm_{architecture}: {error}"),
+            };
+            assert!(ptx.text.contains(&format!(".entry {}(", ptx.kernel)));
+            most = most.max(assemble(folder.path(), &ptx.text, architecture).unwrap_or(0));
         }
-        assemble(folder.path(), &ptx, architecture);
+        println!("sm_{architecture}: {} kernels, at most {most} registers, no spills", programs.len());
     }
 }
 
-/// Nothing may be spilled to memory.
-fn assemble(folder: &Path, ptx: &str, architecture: &str) {
+#[test]
+fn compiled_kernels_are_kept_in_memory_and_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(first) = compiler(folder.path()) else { return };
+    let (double, single) = (log3(Precision::Double), log3(Precision::Single));
+    let ptx = first.compile(double, "compute_80").unwrap();
+    assert_eq!(first.compiled(), 1, "the second time it is known");
+    assert_ne!(first.compile(double, "compute_90").unwrap(), ptx);
+    assert_ne!(first.compile(single, "compute_80").unwrap(), ptx);
+    assert_eq!(first.compiled(), 3, "other architectures and types are other kernels");
+
+    let second = Compiler::new(Some(folder.path().to_owned()));
+    assert_eq!(second.compile(double, "compute_80").unwrap(), ptx);
+    assert_eq!(second.compiled(), 0, "another process finds it on the disk");
+
+    for damage in [&b"nonsense"[..], b"", b"warpframe PTX 1\n0000000000000000\n"] {
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            std::fs::write(entry.unwrap().path(), damage).unwrap();
+        }
+        let third = Compiler::new(Some(folder.path().to_owned()));
+        assert_eq!(third.compile(double, "compute_80").unwrap(), ptx);
+        assert_eq!(third.compiled(), 1, "a damaged entry is made anew");
+    }
+    let unwritable = Compiler::new(Some("/dev/null/nowhere".into()));
+    assert_eq!(unwritable.compile(double, "compute_80").unwrap(), ptx);
+    assert!(first.compile(double, "compute_1").unwrap_err().to_string().contains("compute_1"));
+}
+
+/// The registers a kernel uses; nothing may be spilled to memory.
+fn assemble(folder: &Path, ptx: &str, architecture: &str) -> Option<u32> {
     let file = folder.join(format!("{architecture}.ptx"));
     std::fs::write(&file, ptx).unwrap();
     let arch = format!("-arch=sm_{architecture}");
-    let output = Command::new("ptxas").args(["-v", &arch, "-o", "/dev/null"]).arg(&file).output();
-    let output = match output {
+    let output = match Command::new("ptxas").args(["-v", &arch, "-o", "/dev/null"]).arg(&file).output() {
         Ok(output) => output,
-        Err(error) => return println!("SKIPPED: there is no ptxas for sm_{architecture}: {error}"),
+        Err(_) => {
+            static ONCE: std::sync::Once = std::sync::Once::new();
+            ONCE.call_once(|| skipped("there is no ptxas to assemble kernels with"));
+            return None;
+        }
     };
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "sm_{architecture}: {log}");
-    let registers: Vec<u32> =
-        log.lines().filter_map(|line| line.split("Used ").nth(1)?.split(' ').next()?.parse().ok()).collect();
-    let spilled = log
-        .lines()
-        .filter(|line| line.contains("spill stores") && !line.contains(" 0 bytes spill stores"))
-        .count();
-    println!(
-        "sm_{architecture}: {} kernels, at most {} registers, {spilled} with spills",
-        registers.len(),
-        registers.iter().max().unwrap_or(&0)
-    );
-    assert_eq!(spilled, 0, "sm_{architecture}: {log}");
+    let spills = log.lines().find(|line| line.contains("spill stores"));
+    assert!(spills.is_none_or(|line| line.contains(" 0 bytes spill stores")), "sm_{architecture}: {log}");
+    log.lines().find_map(|line| line.split("Used ").nth(1)?.split(' ').next()?.parse().ok())
 }

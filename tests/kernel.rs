@@ -179,10 +179,10 @@ fn paths_with_fused_multiply_add_give_the_same_bits() {
     let fused: Vec<_> =
         SimdPath::available().into_iter().filter(|path| *path != SimdPath::Portable).collect();
     if fused.len() < 2 {
-        println!(
-            "SKIPPED: this CPU has {} of the paths with fused multiply-add, two are compared",
+        common::skipped(&format!(
+            "this CPU has {} of the paths with fused multiply-add, two are compared",
             fused.len()
-        );
+        ));
         return;
     }
     let bits = |path| ln_of(path, &numbers).iter().map(|result| result.to_bits()).collect::<Vec<_>>();

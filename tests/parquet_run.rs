@@ -285,7 +285,7 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !mounted {
-        println!("SKIPPED: a small file system cannot be mounted here");
+        common::skipped("a small file system cannot be mounted here");
         return;
     }
     ok(at, &["generate", "--rows", "300000", "--out", "in.parquet"]);

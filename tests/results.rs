@@ -30,3 +30,51 @@ fn every_field_of_the_report_is_documented() {
         }
     }
 }
+
+/// The page on the ops, made from the op table.
+fn ops_page() -> String {
+    use warpframe::program::ops::{Binary, Entry, Unary};
+    let mut page = "# The ops\n\n\
+        What a fused expression can be made of. Everything else in an expression is evaluated by DataFusion and \
+        handed to the fused function as an argument.\n\n\
+        The bound is the largest error in units in the last place, for f64 and f32, on every backend; 0 means \
+        exact, 0.5 correctly rounded. Every backend has every op. Where the SIMD backend has no vector code, it \
+        calls the scalar function for each number, inside the fused pass.\n\n\
+        | SQL | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|\n"
+        .to_owned();
+    let mut row = |sql: String, entry: Entry| {
+        let simd = if entry.vectorized { "vector" } else { "scalar" };
+        let cuda = entry.cuda.replace("$0", "x").replace("$1", "y").replace('@', "");
+        page += &format!("| `{sql}` | {} | scalar | {simd} | `{cuda}` |\n", entry.ulp);
+    };
+    for op in Unary::ALL {
+        let name = op.entry().name;
+        row(if name == "-" { "-x".to_owned() } else { format!("{name}(x)") }, op.entry());
+    }
+    for op in Binary::ALL {
+        let name = op.entry().name;
+        let sign = !name.starts_with(char::is_alphabetic);
+        row(if sign { format!("x {name} y") } else { format!("{name}(x, y)") }, op.entry());
+    }
+    page + "\n\
+        Made of these, exactly as DataFusion defines them: `log(x)` and `log(base, x)` (quotients of two `ln`), \
+        `=`, `<>`, `<`, `<=`, `>`, `>=` and `BETWEEN` on numbers, `AND`, `OR`, `NOT`, `IS [NOT] NULL`, `IS [NOT] \
+        TRUE`, `IS [NOT] FALSE`, `IS [NOT] UNKNOWN`, `CASE`, `isnan`, `nanvl`, `nullif`, `coalesce`, `greatest`, \
+        `least`, `log3`, numbers, and columns of integers, `REAL` and `DOUBLE`.\n\n\
+        Comparisons are DataFusion's: both zeros are equal, and NaN stands above all numbers, or below them if its \
+        sign bit is set. The square root of a negative number and zero to a negative power are errors in rows in \
+        which they are evaluated, and in no others.\n\n\
+        A CASE branch, or the right side of AND and OR, is evaluated by DataFusion in some rows only. Where such a \
+        part has something that could fail, and is no column, the expression around it is not fused.\n"
+}
+
+#[test]
+fn the_page_on_the_ops_is_that_of_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ops.md");
+    let page = ops_page();
+    if std::env::var_os("WARPFRAME_BLESS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == page, "docs/ops.md is out of date: run the tests with WARPFRAME_BLESS=1");
+}

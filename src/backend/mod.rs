@@ -1,6 +1,7 @@
 //! What evaluates programs on Arrow arrays, and how one backend is chosen. The backends
 //! themselves live in the modules below.
 
+pub mod cuda;
 mod interpreted;
 pub mod simd;
 mod vectorized;

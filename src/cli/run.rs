@@ -11,6 +11,7 @@ use warpframe::parquet::BatchRun;
 use super::error::CliError;
 use super::generate::{WriterArguments, say_written};
 use super::progress::RowsBar;
+use super::sql::read;
 use super::{interruptible, values};
 
 #[derive(Debug, Args)]
@@ -18,6 +19,9 @@ pub struct Arguments {
     /// Parquet to read: a file, a folder or a glob
     #[arg(long = "in", value_name = "PATH")]
     input: String,
+    /// Run the SQL statements in this file first, such as CREATE FUNCTION
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
     /// SQL expressions for the columns of the output, such as 'id, log3(x,y,z) AS r'
     #[arg(long, value_name = "EXPRESSIONS")]
     select: String,
@@ -41,7 +45,9 @@ pub struct Arguments {
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let init = arguments.init.as_deref().map(read).transpose()?;
     let batch = BatchRun {
+        init,
         input: arguments.input,
         select: arguments.select,
         filter: arguments.filter,

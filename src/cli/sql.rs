@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use datafusion::sql::parser::DFParser;
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Run the statements in this file and exit
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Run the statements in this file first, such as CREATE FUNCTION; their results are not shown
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
     /// Files to query: Parquet, CSV or Arrow IPC; a file, a folder or a glob
     #[arg(long = "table", value_name = "NAME=PATH")]
     tables: Vec<String>,
@@ -62,10 +65,14 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         runtime.block_on(session.register_files(name, path))?;
     }
 
+    if let Some(file) = &arguments.init {
+        let statements = read(file)?;
+        let ended = runtime.block_on(session.run_script(&statements));
+        ended.map_err(|error| CliError::query(error, &statements))?;
+    }
     let text = match (&arguments.query, &arguments.file) {
         (Some(query), _) => query.clone(),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))?,
+        (None, Some(file)) => read(file)?,
         (None, None) if std::io::stdin().is_terminal() => {
             if arguments.out.is_some() {
                 return Err(CliError::usage("--out goes with -q or -f"));
@@ -85,12 +92,18 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     ended.map(|_| ())
 }
 
+/// The text of a file of statements.
+pub fn read(file: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(file)
+        .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))
+}
+
 /// Runs statements one after the other and gives the number of rows they returned.
 pub async fn execute(
     session: &Session,
     text: &str,
     format: Format,
-    output: Option<(&std::path::Path, bool)>,
+    output: Option<(&Path, bool)>,
 ) -> Result<u64, CliError> {
     let failed = |error| CliError::query(error, text);
     let mut statements = DFParser::parse_sql(text).map_err(failed)?;

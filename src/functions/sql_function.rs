@@ -14,7 +14,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-    TypeSignature, Volatility, cast,
+    Volatility, cast,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
@@ -95,26 +95,22 @@ impl SqlFunction {
     }
 }
 
-/// Calls may leave out parameters that have a default, from the last one on.
+/// The types of the arguments, and their names where they all have one. Calls may leave out parameters that
+/// have a default, from the last one on; those are checked by [`SqlFunction::coerce_types`].
 fn signature(parameters: &[Parameter], volatility: Volatility) -> Result<Signature> {
-    let required = parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
     let types: Vec<_> = parameters.iter().map(|parameter| parameter.data_type.clone()).collect();
-    let of = |count: usize| match count {
-        0 => TypeSignature::Nullary,
-        _ => TypeSignature::Exact(types[..count].to_vec()),
-    };
-    let signature = if required == types.len() {
-        Signature::new(of(required), volatility)
+    let signature = if parameters.iter().any(|parameter| parameter.default.is_some()) {
+        Signature::user_defined(volatility)
+    } else if types.is_empty() {
+        Signature::nullary(volatility)
     } else {
-        Signature::one_of((required..=types.len()).rev().map(of).collect(), volatility)
+        Signature::exact(types, volatility)
     };
-    let named = !parameters.is_empty() && parameters.iter().all(|parameter| !parameter.name.starts_with('$'));
-    if named && required == types.len() {
-        return signature.with_parameter_names(
-            parameters.iter().map(|parameter| parameter.name.clone()).collect::<Vec<_>>(),
-        );
+    let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    if names.is_empty() || names.iter().any(|name| name.starts_with('$')) {
+        return Ok(signature);
     }
-    Ok(signature)
+    signature.with_parameter_names(names)
 }
 
 fn schema_of(parameters: &[Parameter], nullable: impl Fn(usize) -> bool) -> Result<DFSchema> {
@@ -174,6 +170,22 @@ impl ScalarUDFImpl for SqlFunction {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let required = self.parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
+        if types.len() < required || types.len() > self.parameters.len() {
+            let most = self.parameters.len();
+            return plan_err!("{} takes {required} to {most} arguments, not {}", self.name, types.len());
+        }
+        for (parameter, given) in self.parameters.iter().zip(types) {
+            let to = &parameter.data_type;
+            if to != given && !given.is_null() && !(to.is_numeric() && given.is_numeric()) {
+                let Parameter { name, data_type, .. } = parameter;
+                return plan_err!("{}: the argument {name} is {data_type}, not {given}", self.name);
+            }
+        }
+        Ok(self.parameters[..types.len()].iter().map(|parameter| parameter.data_type.clone()).collect())
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -26,6 +26,8 @@ use crate::session::Session;
 pub struct BatchRun {
     /// A file, a folder or a glob.
     pub input: String,
+    /// SQL statements that run first, such as `CREATE FUNCTION`.
+    pub init: Option<String>,
     /// The SQL select list, such as `id, log3(x, y, z) AS r`.
     pub select: String,
     /// The SQL condition for rows to be kept.
@@ -67,6 +69,9 @@ impl BatchRun {
             session = session.memory_limit(bytes);
         }
         let session = session.build()?;
+        if let Some(statements) = &self.init {
+            session.run_script(statements).await?;
+        }
         session.context().register_table("input", input.table()?)?;
         let query = session.sql(&self.query()).await?;
 

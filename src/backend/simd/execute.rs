@@ -110,10 +110,14 @@ impl<'a, E: Element> Execution<'a, E> {
         let staged = self.arguments.len() * self.block;
         let words = (schedule.booleans + instructions.len()) * self.words();
         let Scratch { numbers, words: truths, sources } = &mut *self.scratch;
-        numbers.clear();
-        numbers.resize(registers + staged + schedule.constants * WIDEST, E::ZERO);
-        truths.clear();
-        truths.resize(words, 0);
+        // What an earlier batch has left there is written over before it is read.
+        let needed = registers + staged + schedule.constants * WIDEST;
+        if numbers.len() < needed {
+            numbers.resize(needed, E::ZERO);
+        }
+        if truths.len() < words {
+            truths.resize(words, 0);
+        }
         self.first = numbers.as_mut_ptr();
         sources.clear();
         for ((instruction, place), kind) in
@@ -130,9 +134,11 @@ impl<'a, E: Element> Execution<'a, E> {
                         let first = self.first.add(registers + staged + constant * WIDEST);
                         std::slice::from_raw_parts_mut(first, WIDEST)
                     };
-                    if let Instruction::Number(bits) = instruction {
-                        copies.fill(E::from_f64(f64::from_bits(*bits)));
-                    }
+                    let number = match instruction {
+                        Instruction::Number(bits) => E::from_f64(f64::from_bits(*bits)),
+                        _ => E::ZERO,
+                    };
+                    copies.fill(number);
                     Source { first: copies.as_mut_ptr(), stride: 0 }
                 }
                 _ => Source::NONE,
