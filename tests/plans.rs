@@ -64,3 +64,54 @@ async fn parquet_scans_keep_their_projection_and_pruning() {
     let plan = plan(&session, "SELECT id, log3(x, y, 2.0) AS r FROM t WHERE x > 990").await;
     masked(|| assert_snapshot!("parquet", plan));
 }
+
+#[tokio::test]
+async fn fused_expressions_leave_pruning_pushdown_and_projection_alone() {
+    let folder = tempdir().unwrap();
+    common::ok(folder.path(), &["generate", "--rows", "1000", "--out", "t.parquet"]);
+    let session = session(BackendChoice::Auto);
+    session.register_files("t", &folder.path().join("t.parquet").to_string_lossy()).await.unwrap();
+    let query = "SELECT id, exp(-x) * y AS r FROM t WHERE x > 990 AND ln(y) * ln(y) < 50";
+    let pruned = plan(&session, query).await;
+    session.sql("SET datafusion.execution.parquet.pushdown_filters = true").await.unwrap();
+    let pushed = plan(&session, query).await;
+    masked(|| {
+        assert_snapshot!("fused_parquet", pruned);
+        assert_snapshot!("fused_parquet_pushdown", pushed);
+    });
+    let counts =
+        session.sql(&format!("SELECT count(*) FROM ({query})")).await.unwrap().collect().await.unwrap();
+    assert_eq!(counts[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 10);
+}
+
+#[tokio::test]
+async fn a_fused_expression_is_not_evaluated_twice() {
+    let query = "SELECT r + 1 AS one, r * 2 AS two FROM (SELECT ln(x) * exp(y) AS r FROM rows) WHERE r > 3";
+    let plan = plan(&session(BackendChoice::Auto), query).await;
+    masked(|| assert_snapshot!("once", plan));
+}
+
+#[tokio::test]
+async fn explain_verbose_says_why_an_expression_is_not_fused() {
+    let reasons = async |session: &Session, query: &str| {
+        let query = format!("EXPLAIN VERBOSE {query}");
+        let batches = session.sql(&query).await.unwrap().collect().await.unwrap();
+        let rows = batches.iter().flat_map(|batch| {
+            let (labels, plans) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+            labels
+                .iter()
+                .zip(plans)
+                .map(|(label, plan)| (label.unwrap().to_owned(), plan.unwrap().to_owned()))
+        });
+        let found: Vec<_> =
+            rows.filter(|(label, _)| label.contains("not fused")).map(|(_, plan)| plan).collect();
+        found.join("\n")
+    };
+    let session = session(BackendChoice::Auto);
+    let query = "SELECT x + 1, round(x, 2) * 2, ln(x) * ln(y), id % 2, \
+                 CASE WHEN x > 2 THEN sin(CAST(id / id AS DOUBLE)) ELSE 0.0 END FROM rows";
+    let found = reasons(&session, query).await;
+    masked(|| assert_snapshot!("not_fused", found));
+    session.sql("SET warpframe.fuse = false").await.unwrap();
+    assert_eq!(reasons(&session, query).await, "warpframe.fuse is false");
+}

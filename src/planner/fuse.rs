@@ -90,14 +90,12 @@ fn verdict(expr: &Expr, schema: &DFSchema) -> Verdict {
     let lowered = match lower(expr, schema) {
         Ok(lowered) => lowered,
         Err(reason) => {
-            let data_type = expr.get_type(schema);
-            let expected = data_type.is_ok_and(|data_type| data_type.is_floating());
-            return Verdict::Keep(expected.then(|| reason.to_string()));
+            return Verdict::Keep(is_number(expr, schema).then(|| reason.to_string()));
         }
     };
     if !pays(&lowered.program) {
         let reason = "it has too few operations for a pass of its own to be faster".to_owned();
-        return Verdict::Keep(Some(reason));
+        return Verdict::Keep(is_number(expr, schema).then_some(reason));
     }
     if lowered.program.special() == Some(Special::Log3) && calls_log3(expr) {
         return Verdict::Keep(None);
@@ -113,6 +111,11 @@ fn verdict(expr: &Expr, schema: &DFSchema) -> Verdict {
         Ok(call) => Verdict::Fuse(call),
         Err(error) => Verdict::Keep(Some(error.strip_backtrace())),
     }
+}
+
+/// Whether users might expect the expression to be fused.
+fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating())
 }
 
 fn calls_log3(expr: &Expr) -> bool {

@@ -171,9 +171,9 @@ impl Builder {
     pub fn forbid(&mut self, fault: Fault, arguments: [Value; 2], guard: Option<Value>) {
         let numbers = arguments.map(|argument| self.constant(argument));
         let harmless = match fault {
-            Fault::SqrtOfNegative => matches!(numbers[0], Some(x) if !(x < 0.0)),
+            Fault::SqrtOfNegative => numbers[0].is_some_and(|x| x >= 0.0 || x.is_nan()),
             Fault::ZeroToNegativePower => {
-                matches!(numbers[0], Some(x) if x != 0.0) || matches!(numbers[1], Some(y) if !(y < 0.0))
+                numbers[0].is_some_and(|x| x != 0.0) || numbers[1].is_some_and(|y| y >= 0.0 || y.is_nan())
             }
         };
         if !harmless {

@@ -139,7 +139,7 @@ pub fn any_expression() -> impl Strategy<Value = Expr> {
             1 => (condition.clone(), condition, inner.clone(), inner.clone())
                 .prop_map(|(one, other, x, y)| when(one, x).when(other, y).end().unwrap()),
             1 => inner.clone().prop_map(|x| when(x.clone().gt_eq(lit(0.0)), math::sqrt(x)).end().unwrap()),
-            1 => inner.clone().prop_map(|x| math::sqrt(x)),
+            1 => inner.clone().prop_map(math::sqrt),
             1 => (inner.clone(), inner).prop_map(|(base, x)| math::log(base, x)),
         ]
     })
