@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::{DoubleLanes, Function64, Lanes};
+use super::x86::{intrinsic, x86_lanes};
 
 /// Four `f64`.
 #[derive(Clone, Copy)]
@@ -12,154 +13,28 @@ pub struct F64x4(__m256d);
 #[derive(Clone, Copy)]
 pub struct F32x8(__m256);
 
-/// Calls an intrinsic whose only requirement is the instruction set.
-macro_rules! avx2 {
-    ($call:expr) => {{
-        // SAFETY: values of these types exist only below the entry point that enables avx2 and fma,
-        // and that is called only on a CPU that has both (see `Lanes`).
-        unsafe { $call }
-    }};
-}
-
-/// What both types have in common but for the names of the intrinsics.
-macro_rules! common {
-    ($float:ty, $bits:ty, $register:ty,
-     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
-     $sqrt:ident, $and:ident, $andnot:ident, $or:ident, $xor:ident, $round:ident, $min:ident, $max:ident,
-     $compare:ident, $select:ident, $to_bits:ident, $from_bits:ident, $more_bits:ident, $equal_bits:ident, $move_mask:ident) => {
-        type Element = $float;
-        type Cells = __m256i;
-        type Mask = $register;
-        const COUNT: usize = 256 / <$bits>::BITS as usize;
-        const FUSED: bool = true;
-
-        #[inline(always)]
-        unsafe fn load(from: *const $float) -> Self {
-            // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
-            Self(unsafe { $load(from) })
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, to: *mut $float) {
-            // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
-            unsafe { $store(to, self.0) }
-        }
-
-        #[inline(always)]
-        fn splat(value: $float) -> Self {
-            Self(avx2!($splat(value)))
-        }
-
-        #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            Self(avx2!($add(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn sub(self, other: Self) -> Self {
-            Self(avx2!($sub(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn mul(self, other: Self) -> Self {
-            Self(avx2!($mul(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn div(self, other: Self) -> Self {
-            Self(avx2!($div(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn mul_add(self, factor: Self, addend: Self) -> Self {
-            Self(avx2!($fma(self.0, factor.0, addend.0)))
-        }
-
-        #[inline(always)]
-        fn mul_sub_one(self, factor: Self) -> Self {
-            self.mul_add(factor, Self::splat(-1.0))
-        }
-
-        #[inline(always)]
-        fn sqrt(self) -> Self {
-            Self(avx2!($sqrt(self.0)))
-        }
-
-        #[inline(always)]
-        fn abs(self) -> Self {
-            Self(avx2!($andnot($splat(-0.0), self.0)))
-        }
-
-        #[inline(always)]
-        fn neg(self) -> Self {
-            Self(avx2!($xor($splat(-0.0), self.0)))
-        }
-
-        #[inline(always)]
-        fn copysign(self, sign: Self) -> Self {
-            let mask = Self::splat(-0.0).0;
-            Self(avx2!($or($andnot(mask, self.0), $and(mask, sign.0))))
-        }
-
-        #[inline(always)]
-        fn floor(self) -> Self {
-            Self(avx2!($round::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn ceil(self) -> Self {
-            Self(avx2!($round::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn trunc(self) -> Self {
-            Self(avx2!($round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn round_even(self) -> Self {
-            Self(avx2!($round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn clamp(self, low: Self, high: Self) -> Self {
-            // Both give their second operand where one is NaN.
-            Self(avx2!($min(high.0, $max(low.0, self.0))))
-        }
-
-        #[inline(always)]
-        fn less(self, other: Self) -> $register {
-            avx2!($compare::<_CMP_LT_OQ>(self.0, other.0))
-        }
-
-        #[inline(always)]
-        fn equal(self, other: Self) -> $register {
-            avx2!($compare::<_CMP_EQ_OQ>(self.0, other.0))
-        }
-
-        #[inline(always)]
-        fn is_nan(self) -> $register {
-            avx2!($compare::<_CMP_UNORD_Q>(self.0, self.0))
-        }
-
+/// Masks: all bits of a lane, or none.
+macro_rules! masks {
+    ($register:ty, $select:ident, $to_bits:ident, $from_bits:ident, $more_bits:ident, $equal_bits:ident,
+     $move_mask:ident) => {
         #[inline(always)]
         fn total_less(self, other: Self) -> $register {
-            avx2!($from_bits($more_bits(other.ordered_bits(), self.ordered_bits())))
+            intrinsic!($from_bits($more_bits(other.ordered_bits(), self.ordered_bits())))
         }
 
         #[inline(always)]
         fn same_bits(self, other: Self) -> $register {
-            avx2!($from_bits($equal_bits($to_bits(self.0), $to_bits(other.0))))
+            intrinsic!($from_bits($equal_bits($to_bits(self.0), $to_bits(other.0))))
         }
 
         #[inline(always)]
         fn mask_bits(mask: $register) -> u64 {
-            u64::from(avx2!($move_mask(mask)) as u32)
+            u64::from(intrinsic!($move_mask(mask)) as u32)
         }
 
         #[inline(always)]
         fn select(mask: $register, yes: Self, no: Self) -> Self {
-            Self(avx2!($select(no.0, yes.0, mask)))
+            Self(intrinsic!($select(no.0, yes.0, mask)))
         }
     };
 }
@@ -168,9 +43,9 @@ impl F64x4 {
     /// Whether all lanes are normal, positive and finite.
     #[inline(always)]
     fn all_normal(self) -> bool {
-        let above = avx2!(_mm256_cmp_pd::<_CMP_GE_OQ>(self.0, _mm256_set1_pd(f64::MIN_POSITIVE)));
-        let below = avx2!(_mm256_cmp_pd::<_CMP_LT_OQ>(self.0, _mm256_set1_pd(f64::INFINITY)));
-        avx2!(_mm256_movemask_pd(_mm256_and_pd(above, below))) == 0b1111
+        let above = intrinsic!(_mm256_cmp_pd::<_CMP_GE_OQ>(self.0, _mm256_set1_pd(f64::MIN_POSITIVE)));
+        let below = intrinsic!(_mm256_cmp_pd::<_CMP_LT_OQ>(self.0, _mm256_set1_pd(f64::INFINITY)));
+        intrinsic!(_mm256_movemask_pd(_mm256_and_pd(above, below))) == 0b1111
     }
 
     fn to_array(self) -> [f64; 4] {
@@ -211,7 +86,7 @@ impl F64x4 {
     /// Integers in the total order of the numbers: all bits but the sign are turned where it is set.
     #[inline(always)]
     fn ordered_bits(self) -> __m256i {
-        avx2!({
+        intrinsic!({
             let bits = _mm256_castpd_si256(self.0);
             let negative = _mm256_cmpgt_epi64(_mm256_setzero_si256(), bits);
             _mm256_xor_si256(bits, _mm256_srli_epi64::<1>(negative))
@@ -220,9 +95,11 @@ impl F64x4 {
 }
 
 impl Lanes for F64x4 {
-    common!(
+    type Cells = __m256i;
+    x86_lanes!(
         f64,
         u64,
+        256,
         __m256d,
         _mm256_loadu_pd,
         _mm256_storeu_pd,
@@ -240,7 +117,10 @@ impl Lanes for F64x4 {
         _mm256_round_pd,
         _mm256_min_pd,
         _mm256_max_pd,
-        _mm256_cmp_pd,
+        _mm256_cmp_pd
+    );
+    masks!(
+        __m256d,
         _mm256_blendv_pd,
         _mm256_castpd_si256,
         _mm256_castsi256_pd,
@@ -251,7 +131,7 @@ impl Lanes for F64x4 {
 
     #[inline(always)]
     fn mask_from_bits(bits: u64) -> __m256d {
-        avx2!({
+        intrinsic!({
             let lane = _mm256_setr_epi64x(1, 2, 4, 8);
             let set = _mm256_and_si256(_mm256_set1_epi64x(bits as i64), lane);
             _mm256_castsi256_pd(_mm256_cmpeq_epi64(set, lane))
@@ -268,7 +148,7 @@ impl Lanes for F64x4 {
         if !self.all_normal() {
             return self.split_each();
         }
-        avx2!({
+        intrinsic!({
             let bits = _mm256_castpd_si256(self.0);
             let one = _mm256_castpd_si256(_mm256_set1_pd(1.0));
             let fraction = _mm256_and_si256(bits, _mm256_set1_epi64x((1 << 52) - 1));
@@ -312,7 +192,8 @@ impl F64x4 {
     fn power_of_two(self) -> Self {
         // The sum has the biased exponent in its low bits.
         let shifted = self.add(Self::splat(TWO_TO_52 + 1023.0));
-        let power = Self(avx2!(_mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(shifted.0)))));
+        let power =
+            Self(intrinsic!(_mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(shifted.0)))));
         Self::select(self.is_nan(), self, power)
     }
 }
@@ -323,9 +204,9 @@ impl F32x8 {
     /// Whether all lanes are normal, positive and finite.
     #[inline(always)]
     fn all_normal(self) -> bool {
-        let above = avx2!(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, _mm256_set1_ps(f32::MIN_POSITIVE)));
-        let below = avx2!(_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, _mm256_set1_ps(f32::INFINITY)));
-        avx2!(_mm256_movemask_ps(_mm256_and_ps(above, below))) == 0b1111_1111
+        let above = intrinsic!(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, _mm256_set1_ps(f32::MIN_POSITIVE)));
+        let below = intrinsic!(_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, _mm256_set1_ps(f32::INFINITY)));
+        intrinsic!(_mm256_movemask_ps(_mm256_and_ps(above, below))) == 0b1111_1111
     }
 
     fn to_array(self) -> [f32; 8] {
@@ -366,7 +247,7 @@ impl F32x8 {
     /// As with [`F64x4`].
     #[inline(always)]
     fn ordered_bits(self) -> __m256i {
-        avx2!({
+        intrinsic!({
             let bits = _mm256_castps_si256(self.0);
             let negative = _mm256_cmpgt_epi32(_mm256_setzero_si256(), bits);
             _mm256_xor_si256(bits, _mm256_srli_epi32::<1>(negative))
@@ -375,9 +256,11 @@ impl F32x8 {
 }
 
 impl Lanes for F32x8 {
-    common!(
+    type Cells = __m256i;
+    x86_lanes!(
         f32,
         u32,
+        256,
         __m256,
         _mm256_loadu_ps,
         _mm256_storeu_ps,
@@ -395,7 +278,10 @@ impl Lanes for F32x8 {
         _mm256_round_ps,
         _mm256_min_ps,
         _mm256_max_ps,
-        _mm256_cmp_ps,
+        _mm256_cmp_ps
+    );
+    masks!(
+        __m256,
         _mm256_blendv_ps,
         _mm256_castps_si256,
         _mm256_castsi256_ps,
@@ -406,7 +292,7 @@ impl Lanes for F32x8 {
 
     #[inline(always)]
     fn mask_from_bits(bits: u64) -> __m256 {
-        avx2!({
+        intrinsic!({
             let lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
             let set = _mm256_and_si256(_mm256_set1_epi32(bits as i32), lane);
             _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, lane))
@@ -415,7 +301,7 @@ impl Lanes for F32x8 {
 
     #[inline(always)]
     fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
-        avx2!({
+        intrinsic!({
             let low = F::apply(arguments.map(|x| F64x4(_mm256_cvtps_pd(_mm256_castps256_ps128(x.0)))));
             let high = F::apply(arguments.map(|x| F64x4(_mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x.0)))));
             Self(_mm256_set_m128(_mm256_cvtpd_ps(high.0), _mm256_cvtpd_ps(low.0)))
@@ -427,7 +313,7 @@ impl Lanes for F32x8 {
         if !self.all_normal() {
             return self.split_each();
         }
-        avx2!({
+        intrinsic!({
             let bits = _mm256_castps_si256(self.0);
             let one = _mm256_castps_si256(_mm256_set1_ps(1.0));
             let fraction = _mm256_and_si256(bits, _mm256_set1_epi32((1 << 23) - 1));

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::{DoubleLanes, Function64, Lanes};
+use super::x86::{intrinsic, x86_lanes};
 
 /// Eight `f64`.
 #[derive(Clone, Copy)]
@@ -12,149 +13,22 @@ pub struct F64x8(__m512d);
 #[derive(Clone, Copy)]
 pub struct F32x16(__m512);
 
-/// Calls an intrinsic whose only requirement is the instruction set.
-macro_rules! avx512 {
-    ($call:expr) => {{
-        // SAFETY: values of these types exist only below the entry point that enables avx512f and
-        // avx512dq, and that is called only on a CPU that has both (see `Lanes`).
-        unsafe { $call }
-    }};
-}
-
 // What `vfixupimm` shall do with the eight classes of the argument, four bits each from the lowest:
 // quiet NaN and signalling NaN: that NaN (2); zero: -inf (4); one: keep the result (0);
 // -inf: NaN (3); +inf: +inf (5); negative: NaN (3); positive: keep (0).
 const LN_FIXUP: i32 = 0x0353_0422;
 
-/// What both types have in common but for the names of the intrinsics.
-macro_rules! common {
-    ($float:ty, $bits:ty, $mask:ty,
-     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
-     $sqrt:ident, $and:ident, $andnot:ident, $or:ident, $xor:ident, $round:ident, $min:ident, $max:ident,
-     $compare:ident, $select:ident, $to_bits:ident, $less_bits:ident, $equal_bits:ident) => {
-        type Element = $float;
-        type Cells = __m512i;
-        type Mask = $mask;
-        const COUNT: usize = 512 / <$bits>::BITS as usize;
-        const FUSED: bool = true;
-
-        #[inline(always)]
-        unsafe fn load(from: *const $float) -> Self {
-            // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
-            Self(unsafe { $load(from) })
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, to: *mut $float) {
-            // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
-            unsafe { $store(to, self.0) }
-        }
-
-        #[inline(always)]
-        fn splat(value: $float) -> Self {
-            Self(avx512!($splat(value)))
-        }
-
-        #[inline(always)]
-        fn add(self, other: Self) -> Self {
-            Self(avx512!($add(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn sub(self, other: Self) -> Self {
-            Self(avx512!($sub(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn mul(self, other: Self) -> Self {
-            Self(avx512!($mul(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn div(self, other: Self) -> Self {
-            Self(avx512!($div(self.0, other.0)))
-        }
-
-        #[inline(always)]
-        fn mul_add(self, factor: Self, addend: Self) -> Self {
-            Self(avx512!($fma(self.0, factor.0, addend.0)))
-        }
-
-        #[inline(always)]
-        fn mul_sub_one(self, factor: Self) -> Self {
-            self.mul_add(factor, Self::splat(-1.0))
-        }
-
-        #[inline(always)]
-        fn sqrt(self) -> Self {
-            Self(avx512!($sqrt(self.0)))
-        }
-
-        #[inline(always)]
-        fn abs(self) -> Self {
-            Self(avx512!($andnot($splat(-0.0), self.0)))
-        }
-
-        #[inline(always)]
-        fn neg(self) -> Self {
-            Self(avx512!($xor($splat(-0.0), self.0)))
-        }
-
-        #[inline(always)]
-        fn copysign(self, sign: Self) -> Self {
-            let mask = Self::splat(-0.0).0;
-            Self(avx512!($or($andnot(mask, self.0), $and(mask, sign.0))))
-        }
-
-        #[inline(always)]
-        fn floor(self) -> Self {
-            Self(avx512!($round::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn ceil(self) -> Self {
-            Self(avx512!($round::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn trunc(self) -> Self {
-            Self(avx512!($round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn round_even(self) -> Self {
-            Self(avx512!($round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn clamp(self, low: Self, high: Self) -> Self {
-            // Both give their second operand where one is NaN.
-            Self(avx512!($min(high.0, $max(low.0, self.0))))
-        }
-
-        #[inline(always)]
-        fn less(self, other: Self) -> $mask {
-            avx512!($compare::<_CMP_LT_OQ>(self.0, other.0))
-        }
-
-        #[inline(always)]
-        fn equal(self, other: Self) -> $mask {
-            avx512!($compare::<_CMP_EQ_OQ>(self.0, other.0))
-        }
-
-        #[inline(always)]
-        fn is_nan(self) -> $mask {
-            avx512!($compare::<_CMP_UNORD_Q>(self.0, self.0))
-        }
-
+/// Masks, which have registers of their own.
+macro_rules! masks {
+    ($mask:ty, $select:ident, $to_bits:ident, $less_bits:ident, $equal_bits:ident) => {
         #[inline(always)]
         fn total_less(self, other: Self) -> $mask {
-            avx512!($less_bits(self.ordered_bits(), other.ordered_bits()))
+            intrinsic!($less_bits(self.ordered_bits(), other.ordered_bits()))
         }
 
         #[inline(always)]
         fn same_bits(self, other: Self) -> $mask {
-            avx512!($equal_bits($to_bits(self.0), $to_bits(other.0)))
+            intrinsic!($equal_bits($to_bits(self.0), $to_bits(other.0)))
         }
 
         #[inline(always)]
@@ -169,7 +43,7 @@ macro_rules! common {
 
         #[inline(always)]
         fn select(mask: $mask, yes: Self, no: Self) -> Self {
-            Self(avx512!($select(mask, no.0, yes.0)))
+            Self(intrinsic!($select(mask, no.0, yes.0)))
         }
     };
 }
@@ -178,7 +52,7 @@ impl F64x8 {
     /// Integers in the total order of the numbers: all bits but the sign are turned where it is set.
     #[inline(always)]
     fn ordered_bits(self) -> __m512i {
-        avx512!({
+        intrinsic!({
             let bits = _mm512_castpd_si512(self.0);
             let magnitude = _mm512_srli_epi64::<1>(_mm512_srai_epi64::<63>(bits));
             _mm512_xor_si512(bits, magnitude)
@@ -187,9 +61,11 @@ impl F64x8 {
 }
 
 impl Lanes for F64x8 {
-    common!(
+    type Cells = __m512i;
+    x86_lanes!(
         f64,
         u64,
+        512,
         __mmask8,
         _mm512_loadu_pd,
         _mm512_storeu_pd,
@@ -207,7 +83,10 @@ impl Lanes for F64x8 {
         _mm512_roundscale_pd,
         _mm512_min_pd,
         _mm512_max_pd,
-        _mm512_cmp_pd_mask,
+        _mm512_cmp_pd_mask
+    );
+    masks!(
+        __mmask8,
         _mm512_mask_blend_pd,
         _mm512_castpd_si512,
         _mm512_cmplt_epi64_mask,
@@ -221,10 +100,10 @@ impl Lanes for F64x8 {
 
     #[inline(always)]
     fn split(self) -> (Self, Self, __m512i) {
-        let mantissa = avx512!(_mm512_getmant_pd::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
-        let exponent = avx512!(_mm512_getexp_pd(self.0));
+        let mantissa = intrinsic!(_mm512_getmant_pd::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
+        let exponent = intrinsic!(_mm512_getexp_pd(self.0));
         // The look-up uses the low four bits of each index only.
-        let cells = avx512!(_mm512_srli_epi64::<48>(_mm512_castpd_si512(mantissa)));
+        let cells = intrinsic!(_mm512_srli_epi64::<48>(_mm512_castpd_si512(mantissa)));
         (Self(mantissa), Self(exponent), cells)
     }
 
@@ -232,19 +111,19 @@ impl Lanes for F64x8 {
     fn look_up(table: &[f64; 16], cells: __m512i) -> Self {
         // SAFETY: the table has sixteen elements, so both halves are readable.
         let (low, high) = unsafe { (Self::load(table.as_ptr()), Self::load(table.as_ptr().add(8))) };
-        Self(avx512!(_mm512_permutex2var_pd(low.0, cells, high.0)))
+        Self(intrinsic!(_mm512_permutex2var_pd(low.0, cells, high.0)))
     }
 
     #[inline(always)]
     fn patch_ln(self, argument: Self) -> Self {
-        Self(avx512!(_mm512_fixupimm_pd::<0>(self.0, argument.0, _mm512_set1_epi64(LN_FIXUP as i64))))
+        Self(intrinsic!(_mm512_fixupimm_pd::<0>(self.0, argument.0, _mm512_set1_epi64(LN_FIXUP as i64))))
     }
 }
 
 impl DoubleLanes for F64x8 {
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
-        Self(avx512!(_mm512_scalef_pd(self.0, exponent.0)))
+        Self(intrinsic!(_mm512_scalef_pd(self.0, exponent.0)))
     }
 }
 
@@ -252,7 +131,7 @@ impl F32x16 {
     /// As with [`F64x8`].
     #[inline(always)]
     fn ordered_bits(self) -> __m512i {
-        avx512!({
+        intrinsic!({
             let bits = _mm512_castps_si512(self.0);
             let magnitude = _mm512_srli_epi32::<1>(_mm512_srai_epi32::<31>(bits));
             _mm512_xor_si512(bits, magnitude)
@@ -261,9 +140,11 @@ impl F32x16 {
 }
 
 impl Lanes for F32x16 {
-    common!(
+    type Cells = __m512i;
+    x86_lanes!(
         f32,
         u32,
+        512,
         __mmask16,
         _mm512_loadu_ps,
         _mm512_storeu_ps,
@@ -281,7 +162,10 @@ impl Lanes for F32x16 {
         _mm512_roundscale_ps,
         _mm512_min_ps,
         _mm512_max_ps,
-        _mm512_cmp_ps_mask,
+        _mm512_cmp_ps_mask
+    );
+    masks!(
+        __mmask16,
         _mm512_mask_blend_ps,
         _mm512_castps_si512,
         _mm512_cmplt_epi32_mask,
@@ -290,7 +174,7 @@ impl Lanes for F32x16 {
 
     #[inline(always)]
     fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
-        avx512!({
+        intrinsic!({
             let low = F::apply(arguments.map(|x| F64x8(_mm512_cvtps_pd(_mm512_castps512_ps256(x.0)))));
             let high = F::apply(arguments.map(|x| {
                 let upper = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x.0));
@@ -304,10 +188,10 @@ impl Lanes for F32x16 {
 
     #[inline(always)]
     fn split(self) -> (Self, Self, __m512i) {
-        let mantissa = avx512!(_mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
-        let exponent = avx512!(_mm512_getexp_ps(self.0));
+        let mantissa = intrinsic!(_mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
+        let exponent = intrinsic!(_mm512_getexp_ps(self.0));
         // The look-up uses the low four bits of each index only.
-        let cells = avx512!(_mm512_srli_epi32::<19>(_mm512_castps_si512(mantissa)));
+        let cells = intrinsic!(_mm512_srli_epi32::<19>(_mm512_castps_si512(mantissa)));
         (Self(mantissa), Self(exponent), cells)
     }
 
@@ -315,11 +199,11 @@ impl Lanes for F32x16 {
     fn look_up(table: &[f32; 16], cells: __m512i) -> Self {
         // SAFETY: the table has sixteen elements.
         let table = unsafe { Self::load(table.as_ptr()) };
-        Self(avx512!(_mm512_permutexvar_ps(cells, table.0)))
+        Self(intrinsic!(_mm512_permutexvar_ps(cells, table.0)))
     }
 
     #[inline(always)]
     fn patch_ln(self, argument: Self) -> Self {
-        Self(avx512!(_mm512_fixupimm_ps::<0>(self.0, argument.0, _mm512_set1_epi32(LN_FIXUP))))
+        Self(intrinsic!(_mm512_fixupimm_ps::<0>(self.0, argument.0, _mm512_set1_epi32(LN_FIXUP))))
     }
 }

@@ -13,6 +13,8 @@ pub(crate) mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use dispatch::{Element, SIMD_VARIABLE, SimdPath, SimdPathError, Task, run_on};
 pub use execute::{Execution, Scratch};

@@ -1,0 +1,135 @@
+//! What the instruction sets of x86-64 have in common: the methods of `Lanes` that are one intrinsic each, or
+//! the same few.
+
+/// Calls an intrinsic whose only requirement is the instruction set.
+macro_rules! intrinsic {
+    ($call:expr) => {{
+        // SAFETY: registers exist only below the entry point that enables their instruction set, and that
+        // is called only on a CPU that has it (see `Lanes`).
+        unsafe { $call }
+    }};
+}
+pub(super) use intrinsic;
+
+/// Most of `Lanes` for a register type, by the names of its intrinsics: what masks are is left to the
+/// instruction set. `register` is the register's width in bits.
+macro_rules! x86_lanes {
+    ($float:ty, $bits:ty, $register:expr, $mask:ty, $load:ident, $store:ident, $splat:ident, $add:ident,
+     $sub:ident, $mul:ident, $div:ident, $fma:ident, $sqrt:ident, $and:ident, $andnot:ident, $or:ident,
+     $xor:ident, $round:ident, $min:ident, $max:ident, $compare:ident) => {
+        type Element = $float;
+        type Mask = $mask;
+        const COUNT: usize = $register / <$bits>::BITS as usize;
+        const FUSED: bool = true;
+
+        #[inline(always)]
+        unsafe fn load(from: *const $float) -> Self {
+            // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
+            Self(unsafe { $load(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut $float) {
+            // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
+            unsafe { $store(to, self.0) }
+        }
+
+        #[inline(always)]
+        fn splat(value: $float) -> Self {
+            Self(intrinsic!($splat(value)))
+        }
+
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            Self(intrinsic!($add(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            Self(intrinsic!($sub(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            Self(intrinsic!($mul(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            Self(intrinsic!($div(self.0, other.0)))
+        }
+
+        #[inline(always)]
+        fn mul_add(self, factor: Self, addend: Self) -> Self {
+            Self(intrinsic!($fma(self.0, factor.0, addend.0)))
+        }
+
+        #[inline(always)]
+        fn mul_sub_one(self, factor: Self) -> Self {
+            self.mul_add(factor, Self::splat(-1.0))
+        }
+
+        #[inline(always)]
+        fn sqrt(self) -> Self {
+            Self(intrinsic!($sqrt(self.0)))
+        }
+
+        #[inline(always)]
+        fn abs(self) -> Self {
+            Self(intrinsic!($andnot($splat(-0.0), self.0)))
+        }
+
+        #[inline(always)]
+        fn neg(self) -> Self {
+            Self(intrinsic!($xor($splat(-0.0), self.0)))
+        }
+
+        #[inline(always)]
+        fn copysign(self, sign: Self) -> Self {
+            let mask = Self::splat(-0.0).0;
+            Self(intrinsic!($or($andnot(mask, self.0), $and(mask, sign.0))))
+        }
+
+        #[inline(always)]
+        fn floor(self) -> Self {
+            Self(intrinsic!($round::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn ceil(self) -> Self {
+            Self(intrinsic!($round::<{ _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn trunc(self) -> Self {
+            Self(intrinsic!($round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn round_even(self) -> Self {
+            Self(intrinsic!($round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
+        }
+
+        #[inline(always)]
+        fn clamp(self, low: Self, high: Self) -> Self {
+            // Both give their second operand where one is NaN.
+            Self(intrinsic!($min(high.0, $max(low.0, self.0))))
+        }
+
+        #[inline(always)]
+        fn less(self, other: Self) -> $mask {
+            intrinsic!($compare::<_CMP_LT_OQ>(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn equal(self, other: Self) -> $mask {
+            intrinsic!($compare::<_CMP_EQ_OQ>(self.0, other.0))
+        }
+
+        #[inline(always)]
+        fn is_nan(self) -> $mask {
+            intrinsic!($compare::<_CMP_UNORD_Q>(self.0, self.0))
+        }
+    };
+}
+pub(super) use x86_lanes;
