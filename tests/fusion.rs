@@ -8,10 +8,13 @@
 
 mod common;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
 use common::trees::{for_random_expressions, schema};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, lit, when};
+use datafusion::prelude::col;
 use warpframe::Session;
 use warpframe::backend::simd::SimdPath;
 use warpframe::backend::{Backend, BackendChoice, Interpreted, Simd};
@@ -103,4 +106,32 @@ fn random_expressions_give_the_same_answers_fused_and_unfused() {
     let [checked, unknown] = counts.get();
     println!("{trees} expressions: {checked} results checked, {unknown} left out");
     assert!(checked > 20 * trees as usize, "too few results could be checked: {checked}");
+}
+
+#[test]
+fn long_expressions_are_evaluated() {
+    let text = (1..300).fold("x".to_owned(), |text, term| format!("{text} + x * {term}"));
+    let query = format!("SELECT {text} AS r FROM generate_rows(1)");
+    let evaluate = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let query = Session::new().unwrap().sql(&query).await.unwrap();
+            query.collect().await.unwrap()[0].column(0).as_primitive::<Float64Type>().value(0)
+        })
+    };
+    // Unoptimized code of DataFusion's needs more stack than a test's thread has.
+    let sum = std::thread::Builder::new().stack_size(64 << 20).spawn(evaluate).unwrap().join().unwrap();
+    assert_eq!(sum, 1.0 + f64::from((1..300).sum::<u32>()));
+}
+
+#[test]
+fn nulls_that_were_not_declared_are_nulls() {
+    let case = when(col("x").gt(lit(1.0)), col("x") * lit(2.0)).otherwise(col("x")).unwrap();
+    let compiled = compile(&case, &schema()).unwrap();
+    let x: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), None, Some(1.0)]));
+    let expected = Float64Array::from(vec![Some(4.0), None, Some(1.0)]);
+    for backend in [&Simd::active().unwrap() as &dyn Backend, &Interpreted] {
+        let result = backend.evaluate(&compiled.program, &[x.clone()], 3).unwrap();
+        assert_eq!(result.as_ref(), &expected as &dyn Array);
+    }
 }

@@ -29,7 +29,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Evaluates a program on `rows` rows, one array for each of its inputs; an array of the program's type.
     ///
     /// # Errors
-    /// The arrays don't fit the inputs in number, type, nulls or length, or a row is an error.
+    /// The arrays don't fit the inputs in number, type or length, or a row is an error.
     fn evaluate(&self, program: &Program, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
 }
 

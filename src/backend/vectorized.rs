@@ -7,8 +7,8 @@ use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, Float32Type, Float64Type};
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-use super::Backend;
 use super::simd::{Element, Execution, Log3, SimdPath, SimdPathError, evaluate, run_on};
+use super::{Backend, Interpreted};
 use crate::program::{Fault, Kind, Precision, Program, Special};
 
 /// The CPU's vector instructions, on the calling thread.
@@ -46,6 +46,10 @@ impl Backend for Simd {
 
     fn evaluate(&self, program: &Program, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         program.check(arguments, rows)?;
+        if !program.is_strict() && program.has_undeclared_nulls(arguments) {
+            // Vector code follows nulls only where they were declared.
+            return Interpreted.evaluate(program, arguments, rows);
+        }
         match (program.precision(), program.special()) {
             (Precision::Double, Some(Special::Log3)) => self.log3::<Float64Type>(arguments),
             (Precision::Single, Some(Special::Log3)) => self.log3::<Float32Type>(arguments),

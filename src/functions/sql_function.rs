@@ -13,8 +13,8 @@ use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
-    Volatility, cast,
+    ColumnarValue, DocSection, Documentation, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDFImpl, Signature, Volatility, cast,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
@@ -39,6 +39,7 @@ pub struct SqlFunction {
     body: Expr,
     return_type: DataType,
     signature: Signature,
+    documentation: Documentation,
     /// The body for calls that are not replaced: by constants, while a query is planned.
     compiled: Arc<dyn PhysicalExpr>,
 }
@@ -80,7 +81,8 @@ impl SqlFunction {
         }
         let compiled = state.create_physical_expr(body.clone(), &schema)?;
         let signature = signature(&checked, volatility)?;
-        Ok(Self { name, parameters: checked, body, return_type, signature, compiled })
+        let documentation = document(&name, &checked, &body);
+        Ok(Self { name, parameters: checked, body, return_type, signature, documentation, compiled })
     }
 
     /// The arguments of a call, with the defaults of those that it leaves out.
@@ -93,6 +95,22 @@ impl SqlFunction {
         }
         Ok(arguments)
     }
+}
+
+/// What `SHOW FUNCTIONS` says.
+fn document(name: &str, parameters: &[Parameter], body: &Expr) -> Documentation {
+    let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+    let section = DocSection { include: true, label: "User-defined functions", description: None };
+    let documentation =
+        Documentation::builder(section, body.to_string(), format!("{name}({})", names.join(", ")));
+    parameters
+        .iter()
+        .fold(documentation, |documentation, parameter| {
+            let default = parameter.default.as_ref().map(|default| format!(", by default {default}"));
+            let what = format!("{}{}", parameter.data_type, default.unwrap_or_default());
+            documentation.with_argument(&parameter.name, what)
+        })
+        .build()
 }
 
 /// The types of the arguments, and their names where they all have one. Calls may leave out parameters that
@@ -217,6 +235,10 @@ impl ScalarUDFImpl for SqlFunction {
             }
         })?;
         Ok(ExprSimplifyResult::Simplified(replaced.data))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

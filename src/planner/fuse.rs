@@ -4,6 +4,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, ScalarUDF};
+use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::prelude::Column;
 
@@ -38,6 +39,7 @@ impl OptimizerRule for Fuse {
         if !WarpframeOptions::of(&config.options()).fuse || !has_row_expressions(&plan) {
             return Ok(Transformed::no(plan));
         }
+        let plan = simplified(plan, config)?;
         let schema = merge_schema(&plan.inputs());
         if let LogicalPlan::Filter(Filter { predicate, input, .. }) = plan {
             // Each condition by itself: those that name one column and a number can be pushed down alone.
@@ -54,6 +56,19 @@ impl OptimizerRule for Fuse {
         }
         plan.map_expressions(|expr| fuse(expr, &schema))
     }
+}
+
+/// The node with expressions that DataFusion cannot simplify any further. It tries again in each of its passes,
+/// and would find nothing to simplify in what this one has fused.
+fn simplified(mut plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<LogicalPlan> {
+    for _ in 0..config.options().optimizer.max_passes {
+        let simplified = SimplifyExpressions::new().rewrite(plan, config)?;
+        plan = simplified.data;
+        if !simplified.transformed {
+            break;
+        }
+    }
+    Ok(plan)
 }
 
 /// Whether the plan's node evaluates expressions over the rows of its inputs.

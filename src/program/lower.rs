@@ -61,8 +61,14 @@ pub fn lower(expr: &Expr, schema: &DFSchema) -> Result<Lowered, NotLowered> {
         DataType::Boolean => compared_precision(expr, schema),
         other => return Err(NotLowered::Type(other)),
     };
-    let mut lowerer =
-        Lowerer { builder: Builder::new(precision), schema, arguments: Vec::new(), lazy: false, guard: None };
+    let mut lowerer = Lowerer {
+        builder: Builder::new(precision),
+        schema,
+        arguments: Vec::new(),
+        lazy: false,
+        guard: None,
+        depth: 0,
+    };
     let output = lowerer.root(expr)?;
     Ok(Lowered {
         program: lowerer.builder.finish(output),
@@ -98,7 +104,12 @@ struct Lowerer<'a> {
     lazy: bool,
     /// Where in a CASE the part is evaluated; everywhere if there is none.
     guard: Option<Value>,
+    /// How many operations the part is inside of.
+    depth: usize,
 }
+
+/// Parts inside of more operations are arguments, so that expressions of any size need little stack.
+const MAX_DEPTH: usize = 100;
 
 impl Lowerer<'_> {
     /// The whole expression: one that would be nothing but an argument is none.
@@ -111,6 +122,16 @@ impl Lowerer<'_> {
 
     /// A part: an operation if there is an op for it, else an argument.
     fn part(&mut self, expr: &Expr) -> Lowering<Value> {
+        if self.depth >= MAX_DEPTH {
+            return self.argument(expr);
+        }
+        self.depth += 1;
+        let value = self.shallow_part(expr);
+        self.depth -= 1;
+        value
+    }
+
+    fn shallow_part(&mut self, expr: &Expr) -> Lowering<Value> {
         let (mark, arguments) = (self.builder.mark(), self.arguments.len());
         match self.operation(expr) {
             Ok(Some(value)) => Ok(value),

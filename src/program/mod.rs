@@ -272,7 +272,7 @@ impl Program {
     /// Evaluates the program on arrays, one for each input, with the fastest backend of this machine.
     ///
     /// # Errors
-    /// The arrays don't fit the inputs in number, type, nulls or length, or a row is an error (the square
+    /// The arrays don't fit the inputs in number, type or length, or a row is an error (the square
     /// root of a negative number, zero to a negative power).
     pub fn evaluate(&self, arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let rows = arguments.first().map_or(1, |array| array.len());
@@ -295,11 +295,14 @@ impl Program {
             if array.len() != rows {
                 return exec_err!("array {position} of the program has {} rows, not {rows}", array.len());
             }
-            if !input.nullable && array.null_count() > 0 {
-                return exec_err!("array {position} of the program has nulls, but was declared without");
-            }
         }
         Ok(())
+    }
+
+    /// Whether an array has nulls that its input was declared not to have. A plan's declarations are not
+    /// always right; the results have to be.
+    pub(crate) fn has_undeclared_nulls(&self, arguments: &[ArrayRef]) -> bool {
+        self.inputs.iter().zip(arguments).any(|(input, array)| !input.nullable && array.null_count() > 0)
     }
 }
 
