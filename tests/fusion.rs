@@ -131,7 +131,7 @@ fn nulls_that_were_not_declared_are_nulls() {
     let x: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), None, Some(1.0)]));
     let expected = Float64Array::from(vec![Some(4.0), None, Some(1.0)]);
     for backend in [&Simd::active().unwrap() as &dyn Backend, &Interpreted] {
-        let result = backend.evaluate(&compiled.program, &[x.clone()], 3).unwrap();
+        let result = backend.evaluate(&compiled.program, std::slice::from_ref(&x), 3).unwrap();
         assert_eq!(result.as_ref(), &expected as &dyn Array);
     }
 }
