@@ -31,7 +31,7 @@ fn program_of(
     let input = Input { data_type: precision.data_type(), nullable: false };
     let inputs: Vec<_> = (0..arguments).map(|_| builder.add_input(input.clone())).collect();
     let output = op(&mut builder, &inputs);
-    builder.finish(output)
+    builder.finish(output).unwrap()
 }
 
 /// Numbers of every kind: over all exponents, of everyday size, close to 1, close to multiples of pi/2.
@@ -288,4 +288,15 @@ fn single_precision_ops_are_within_their_bounds_of_double_precision() {
             program_of(Precision::Single, 2, |builder, inputs| builder.binary(op, inputs[0], inputs[1]));
         check(op.entry(), &program, &arrays, &|row| op.f64(x[row].into(), y[row].into()));
     }
+}
+
+#[test]
+fn programs_that_mix_numbers_and_truth_values_are_refused() {
+    let mut builder = Builder::new(Precision::Double);
+    let truth = builder.add_input(Input { data_type: DataType::Boolean, nullable: false });
+    let output = builder.unary(Unary::Sqrt, truth);
+    assert!(builder.finish(output).unwrap_err().to_string().contains("cannot have Unary(Sqrt"));
+    let mut builder = Builder::new(Precision::Double);
+    let text = builder.add_input(Input { data_type: DataType::Utf8, nullable: false });
+    assert!(builder.finish(text).unwrap_err().to_string().contains("Utf8"));
 }

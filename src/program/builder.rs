@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
+use datafusion::common::{Result, plan_err};
 
 use super::ops::{Binary, Unary};
 use super::schedule::Schedule;
@@ -211,7 +212,17 @@ impl Builder {
     }
 
     /// The program with this result.
-    pub fn finish(self, output: Value) -> Program {
+    ///
+    /// # Errors
+    /// An input has a type that programs don't have, or an instruction reads a truth value as a number, or a
+    /// number as a truth value.
+    pub fn finish(self, output: Value) -> Result<Program> {
+        self.check()?;
+        Ok(self.assemble(output))
+    }
+
+    /// The program, of instructions that are known to fit.
+    pub(super) fn assemble(self, output: Value) -> Program {
         let mut needed = vec![false; self.instructions.len()];
         needed[output.index()] = true;
         for position in (0..self.instructions.len()).rev() {
@@ -237,6 +248,34 @@ impl Builder {
         let special = special.filter(|_| inputs.iter().all(|input| input.data_type == precision.data_type()));
         let strict = is_strict(&instructions, output);
         Program { precision, inputs, instructions, kinds, nullable, output, special, strict, schedule }
+    }
+
+    fn check(&self) -> Result<()> {
+        for data_type in self.inputs.iter().map(|input| &input.data_type) {
+            let known = data_type.is_integer() || matches!(data_type, DataType::Float64 | DataType::Float32);
+            if !known && *data_type != DataType::Boolean {
+                return plan_err!("a program cannot have an input of type {data_type}");
+            }
+        }
+        use Instruction::*;
+        let (number, boolean) = (Kind::Number, Kind::Boolean);
+        for instruction in &self.instructions {
+            let kinds: Vec<_> =
+                instruction.arguments().map(|argument| self.kinds[argument.index()]).collect();
+            let fits = match (instruction, &kinds[..]) {
+                (IsNull(_), _) => true,
+                (Select(..), [condition, yes, no]) => *condition == boolean && yes == no,
+                (Forbid(..), [x, y, guard @ ..]) => {
+                    *x == number && *y == number && guard.iter().all(|guard| *guard == boolean)
+                }
+                (Not(_) | And(..) | Or(..), kinds) => kinds.iter().all(|kind| *kind == boolean),
+                (_, kinds) => kinds.iter().all(|kind| *kind == number),
+            };
+            if !fits {
+                return plan_err!("a program cannot have {instruction:?} of {kinds:?}");
+            }
+        }
+        Ok(())
     }
 
     fn push(&mut self, instruction: Instruction, kind: Kind, nullable: bool) -> Value {

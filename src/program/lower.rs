@@ -71,7 +71,7 @@ pub fn lower(expr: &Expr, schema: &DFSchema) -> Result<Lowered, NotLowered> {
     };
     let output = lowerer.root(expr)?;
     Ok(Lowered {
-        program: lowerer.builder.finish(output),
+        program: lowerer.builder.assemble(output),
         arguments: lowerer.arguments.into_iter().map(|(expr, _)| expr).collect(),
     })
 }

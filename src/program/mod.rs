@@ -324,7 +324,7 @@ fn build_log3(precision: Precision) -> Program {
     });
     let product = builder.binary(Binary::Multiply, x, y);
     let product = builder.binary(Binary::Multiply, product, z);
-    builder.finish(product)
+    builder.assemble(product)
 }
 
 /// A program with the columns it takes.

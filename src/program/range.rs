@@ -57,8 +57,12 @@ fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64) -> Range {
     if nans > 0 {
         return if nans == candidates.len() { Range::Number(f64::NAN, f64::NAN) } else { Range::Unknown };
     }
-    let low = candidates.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = candidates.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    for candidate in candidates {
+        // In the total order, for the signs of zeros.
+        low = if candidate.total_cmp(&low).is_lt() { candidate } else { low };
+        high = if candidate.total_cmp(&high).is_gt() { candidate } else { high };
+    }
     widen(low, high, ulp)
 }
 
@@ -119,7 +123,7 @@ impl Program {
                     (Range::Null, _) | (_, Range::Null) => Range::Null,
                     (Range::Number(a, b), Range::Number(c, d)) => {
                         let exact =
-                            a == b && c == d || (a.is_nan() && b.is_nan()) || (c.is_nan() && d.is_nan());
+                            same(a, b) && same(c, d) || a.is_nan() && b.is_nan() || c.is_nan() && d.is_nan();
                         // A divisor around zero, and the jumps of the others, say nothing of the result.
                         let jumps = matches!(op.entry().name, "%" | "atan2" | "power" | "/");
                         match jumps && !exact {

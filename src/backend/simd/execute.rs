@@ -56,9 +56,6 @@ pub struct Scratch<E> {
     sources: Vec<Source<E>>,
 }
 
-// SAFETY: the pointers are used only while `Execution::run` fills them in and reads them on one thread.
-unsafe impl<E: Send> Send for Scratch<E> {}
-
 /// Where the numbers of a value lie.
 #[derive(Debug, Clone, Copy)]
 struct Source<E> {
