@@ -23,7 +23,7 @@ impl Backend for Interpreted {
         if rows == 0 {
             return Ok(new_empty_array(&program.data_type()));
         }
-        let mut walk = Walk { program, arguments, row: 0, values: Vec::new() };
+        let mut walk = Walk::new(program, arguments);
         ScalarValue::iter_to_array((0..rows).map(|row| walk.row(row)).collect::<Result<Vec<_>>>()?)
     }
 }
@@ -33,19 +33,34 @@ struct Walk<'a> {
     program: &'a Program,
     arguments: &'a [ArrayRef],
     row: usize,
-    /// The values of the row that have been needed so far.
+    /// The values of the row that are read more than once, where they are known already.
     values: Vec<Option<ScalarValue>>,
+    /// Which values those are.
+    shared: Vec<usize>,
+    /// What can be an error.
+    forbidden: Vec<(Fault, [Value; 2], Option<Value>)>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(program: &'a Program, arguments: &'a [ArrayRef]) -> Self {
+        let mut uses = vec![0; program.instructions().len()];
+        let mut forbidden = Vec::new();
+        for instruction in program.instructions() {
+            instruction.arguments().for_each(|argument| uses[argument.position()] += 1);
+            if let Instruction::Forbid(fault, arguments, guard) = *instruction {
+                forbidden.push((fault, arguments, guard));
+            }
+        }
+        let shared = (0..uses.len()).filter(|&position| uses[position] > 1).collect();
+        Self { program, arguments, row: 0, values: vec![None; uses.len()], shared, forbidden }
+    }
+
     fn row(&mut self, row: usize) -> Result<ScalarValue> {
         self.row = row;
-        self.values.clear();
-        self.values.resize(self.program.instructions().len(), None);
-        for instruction in self.program.instructions() {
-            if let Instruction::Forbid(fault, arguments, guard) = *instruction {
-                self.forbid(fault, arguments, guard)?;
-            }
+        self.shared.iter().for_each(|&position| self.values[position] = None);
+        for position in 0..self.forbidden.len() {
+            let (fault, arguments, guard) = self.forbidden[position];
+            self.forbid(fault, arguments, guard)?;
         }
         self.value(self.program.output())
     }
@@ -69,7 +84,9 @@ impl Walk<'_> {
             return Ok(known.clone());
         }
         let result = self.calculate(&self.program.instructions()[value.index()])?;
-        self.values[value.index()] = Some(result.clone());
+        if self.shared.contains(&value.index()) {
+            self.values[value.index()] = Some(result.clone());
+        }
         Ok(result)
     }
 
@@ -80,6 +97,7 @@ impl Walk<'_> {
                 let value = ScalarValue::try_from_array(&self.arguments[position], self.row)?;
                 match value {
                     ScalarValue::Boolean(_) => value,
+                    number if number.data_type() == number_type => number,
                     number => number.cast_to(&number_type)?,
                 }
             }
