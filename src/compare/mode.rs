@@ -38,7 +38,7 @@ impl Mode {
     pub fn description(self) -> &'static str {
         match self {
             Self::Interpreted => "row at a time",
-            Self::Columnar => "DataFusion's own operators",
+            Self::Columnar => "DataFusion, unfused",
             Self::Vectorized => "fused SIMD",
             Self::Parallel => "fused SIMD",
             Self::Rayon => "bare kernel, no engine",

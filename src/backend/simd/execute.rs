@@ -25,7 +25,7 @@ const WORD: usize = 64;
 const WIDEST: usize = 16;
 
 /// A program on its way over its rows.
-pub struct Execution<'a, E> {
+pub(crate) struct Execution<'a, E> {
     program: &'a Program,
     arguments: &'a [ArrayRef],
     rows: usize,
@@ -78,9 +78,9 @@ impl<E: Element> Source<E> {
 }
 
 impl<'a, E: Element> Execution<'a, E> {
-    /// A program with arguments that fit it, as [`Program::check`] says, and outputs that fit its type:
+    /// A program with arguments that fit it, as `Program::check` says, and outputs that fit its type:
     /// as many numbers as rows, or none.
-    pub fn new(
+    pub(crate) fn new(
         program: &'a Program,
         arguments: &'a [ArrayRef],
         rows: usize,

@@ -17,6 +17,6 @@ mod portable;
 mod x86;
 
 pub use dispatch::{Element, SIMD_VARIABLE, SimdPath, SimdPathError, Task, run_on};
-pub use execute::{Execution, Scratch};
+pub(crate) use execute::Execution;
 pub use kernels::{Kernel, Ln, Log3, Product, evaluate};
-pub use lanes::{DoubleLanes, Function64, Lanes};
+pub(crate) use lanes::Lanes;

@@ -36,7 +36,13 @@ pub fn draw(report: &Report) -> String {
          height=\"{height}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"16\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
-    text(&mut svg, 24.0, 36.0, "font-size=\"23\" font-weight=\"bold\" fill=\"#16191d\"", &report.expression);
+    text(
+        &mut svg,
+        24.0,
+        36.0,
+        "font-size=\"23\" font-weight=\"bold\" fill=\"#16191d\"",
+        &shortened(&report.expression),
+    );
     text(&mut svg, 24.0, 62.0, "fill=\"#40464d\"", &format!("{}; shorter is faster", report.subject()));
 
     for (time, label) in scale.ticks() {
@@ -77,7 +83,7 @@ fn draw_mode(svg: &mut String, mode: &ModeReport, top: f64, scale: &Scale, slowe
     let name = "text-anchor=\"end\" font-weight=\"bold\" fill=\"#16191d\"";
     text(svg, AXIS_LEFT - 12.0, middle - 3.0, name, &mode.mode);
     let about = "text-anchor=\"end\" font-size=\"12.5\" fill=\"#5c636b\"";
-    let short = mode.description.replace("DataFusion's ln(x)*ln(y)*ln(z)", "DataFusion's own ln");
+    let short = &mode.description;
     text(svg, AXIS_LEFT - 12.0, middle + 14.0, about, &format!("{short}{threads}"));
 
     let (Some(median), Some(min), Some(max)) = (mode.median_ms, mode.min_ms, mode.max_ms) else {
@@ -157,6 +163,15 @@ impl Scale {
 
 fn line(svg: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, style: &str) {
     let _ = writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {style}/>");
+}
+
+/// What fits into the title's line of a long expression.
+fn shortened(expression: &str) -> String {
+    const MOST: usize = 58;
+    if expression.chars().count() <= MOST {
+        return expression.to_owned();
+    }
+    expression.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 fn text(svg: &mut String, x: f64, y: f64, style: &str, content: &str) {
