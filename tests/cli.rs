@@ -407,7 +407,7 @@ fn any_expression_is_compared_and_a_bad_one_refused() {
         ("sqrt(", "error"),
         ("x + nosuch", "nosuch"),
         ("sqrt(-x)", "square root"),
-        ("1 + 2", "columns"),
+        ("1.5 + 2.0", "columns"),
         ("x > 2", "Boolean"),
     ] {
         let before = entries(at);

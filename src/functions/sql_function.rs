@@ -14,7 +14,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
-    ScalarUDFImpl, Signature, Volatility, cast,
+    ScalarUDFImpl, Signature, TypeSignature, Volatility, cast,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
@@ -80,7 +80,7 @@ impl SqlFunction {
             checked.push(Parameter { default, ..parameter });
         }
         let compiled = state.create_physical_expr(body.clone(), &schema)?;
-        let signature = signature(&checked, volatility)?;
+        let signature = signature(&checked, volatility);
         let documentation = document(&name, &checked, &body);
         Ok(Self { name, parameters: checked, body, return_type, signature, documentation, compiled })
     }
@@ -114,21 +114,22 @@ fn document(name: &str, parameters: &[Parameter], body: &Expr) -> Documentation 
 }
 
 /// The types of the arguments, and their names where they all have one. Calls may leave out parameters that
-/// have a default, from the last one on; those are checked by [`SqlFunction::coerce_types`].
-fn signature(parameters: &[Parameter], volatility: Volatility) -> Result<Signature> {
-    let types: Vec<_> = parameters.iter().map(|parameter| parameter.data_type.clone()).collect();
-    let signature = if parameters.iter().any(|parameter| parameter.default.is_some()) {
-        Signature::user_defined(volatility)
-    } else if types.is_empty() {
-        Signature::nullary(volatility)
-    } else {
-        Signature::exact(types, volatility)
+/// have a default, from the last one on.
+fn signature(parameters: &[Parameter], volatility: Volatility) -> Signature {
+    let required = parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
+    let of = |count: usize| match count {
+        0 => TypeSignature::Nullary,
+        _ => TypeSignature::Exact(parameters[..count].iter().map(|one| one.data_type.clone()).collect()),
     };
-    let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.clone()).collect();
-    if names.is_empty() || names.iter().any(|name| name.starts_with('$')) {
-        return Ok(signature);
+    let mut signature = match required == parameters.len() {
+        true => Signature::new(of(required), volatility),
+        false => Signature::one_of((required..=parameters.len()).rev().map(of).collect(), volatility),
+    };
+    if !parameters.is_empty() && parameters.iter().all(|parameter| !parameter.name.starts_with('$')) {
+        // Set by hand: the method for it refuses signatures of several lengths.
+        signature.parameter_names = Some(parameters.iter().map(|parameter| parameter.name.clone()).collect());
     }
-    signature.with_parameter_names(names)
+    signature
 }
 
 fn schema_of(parameters: &[Parameter], nullable: impl Fn(usize) -> bool) -> Result<DFSchema> {
@@ -188,22 +189,6 @@ impl ScalarUDFImpl for SqlFunction {
 
     fn signature(&self) -> &Signature {
         &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let required = self.parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
-        if types.len() < required || types.len() > self.parameters.len() {
-            let most = self.parameters.len();
-            return plan_err!("{} takes {required} to {most} arguments, not {}", self.name, types.len());
-        }
-        for (parameter, given) in self.parameters.iter().zip(types) {
-            let to = &parameter.data_type;
-            if to != given && !given.is_null() && !(to.is_numeric() && given.is_numeric()) {
-                let Parameter { name, data_type, .. } = parameter;
-                return plan_err!("{}: the argument {name} is {data_type}, not {given}", self.name);
-            }
-        }
-        Ok(self.parameters[..types.len()].iter().map(|parameter| parameter.data_type.clone()).collect())
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
