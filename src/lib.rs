@@ -5,6 +5,7 @@
 //!   options.
 //! - [`kernel`] holds the bare kernels on slices.
 //! - [`parquet`] is the batch run: Parquet in, expressions, Parquet out.
+//! - [`cluster`] runs queries on many hosts.
 //! - [`compare`] runs the same rows through every execution mode.
 //! - [`program`] compiles any numeric expression, and [`functions`] has those that SQL defines.
 //! - [`backend`] says what can evaluate a function; [`planner`] settles which one does.
@@ -14,6 +15,7 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+pub mod cluster;
 pub mod compare;
 pub mod config;
 mod files;

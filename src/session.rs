@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use ballista_core::optimizer::ballista_default_optimizer_rules;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -16,6 +17,7 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 
 use crate::backend::BackendChoice;
+use crate::cluster::{ClusterPlanner, ClusterSettings, clustered};
 use crate::config::WarpframeOptions;
 use crate::files;
 use crate::functions::statements::{self, SqlFunctions};
@@ -180,6 +182,7 @@ pub struct SessionBuilder {
     memory_limit: Option<usize>,
     backend: BackendChoice,
     unfused: bool,
+    cluster: Option<ClusterSettings>,
 }
 
 impl SessionBuilder {
@@ -215,6 +218,14 @@ impl SessionBuilder {
         self
     }
 
+    /// The cluster that queries which read tables run on; this process by default. Their functions are evaluated
+    /// by the backend that the executors resolve the session's choice to. [`threads`](Self::threads) then
+    /// settles the number of tasks of a query.
+    pub fn cluster(mut self, cluster: ClusterSettings) -> Self {
+        self.cluster = Some(cluster);
+        self
+    }
+
     /// Makes the session.
     ///
     /// # Errors
@@ -237,13 +248,25 @@ impl SessionBuilder {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }
         let state = SessionStateBuilder::new()
-            .with_config(config)
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
-            .with_optimizer_rule(Arc::new(Fuse))
-            .with_optimizer_rule(Arc::new(BindBackend))
-            .with_function_factory(Some(Arc::new(SqlFunctions)))
-            .build();
+            .with_function_factory(Some(Arc::new(SqlFunctions)));
+        let state = match self.cluster {
+            None => state
+                .with_config(config)
+                .with_optimizer_rule(Arc::new(Fuse))
+                .with_optimizer_rule(Arc::new(BindBackend)),
+            // Every executor binds functions to the backend that it has.
+            Some(cluster) => {
+                let planner = ClusterPlanner::new(cluster, self.threads.map(NonZeroUsize::get))?;
+                state
+                    .with_config(clustered(config))
+                    .with_optimizer_rules(ballista_default_optimizer_rules())
+                    .with_optimizer_rule(Arc::new(Fuse))
+                    .with_query_planner(Arc::new(planner))
+            }
+        };
+        let state = state.build();
         let context = SessionContext::new_with_state(state);
         context.register_udf(log3_udf().as_ref().clone());
         context.register_udtf("generate_rows", Arc::new(GenerateRows));

@@ -80,12 +80,12 @@ impl<'a> Walk<'a> {
     }
 
     fn value(&mut self, value: Value) -> Result<ScalarValue> {
-        if let Some(known) = &self.values[value.index()] {
+        if let Some(known) = &self.values[value.position()] {
             return Ok(known.clone());
         }
-        let result = self.calculate(&self.program.instructions()[value.index()])?;
-        if self.shared.contains(&value.index()) {
-            self.values[value.index()] = Some(result.clone());
+        let result = self.calculate(&self.program.instructions()[value.position()])?;
+        if self.shared.contains(&value.position()) {
+            self.values[value.position()] = Some(result.clone());
         }
         Ok(result)
     }

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand. Data goes to stdout, everything else to stderr; exit code 2
 //! means the command was not understood, 1 that it failed, 130 that it was interrupted.
 
+mod cluster;
 mod compare;
 mod devices;
 mod error;
@@ -40,6 +41,9 @@ enum Command {
     Run(run::Arguments),
     /// Write generated rows as Parquet
     Generate(generate::Arguments),
+    /// Start and look at a cluster
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     /// Show what this machine can compute with
     Devices,
 }
@@ -61,6 +65,7 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Sql(arguments) => sql::run(arguments),
         Command::Run(arguments) => runtime()?.block_on(run::run(arguments)),
         Command::Generate(arguments) => runtime()?.block_on(generate::run(arguments)),
+        Command::Cluster(command) => cluster::run(command),
         Command::Devices => devices::run(),
     }
 }

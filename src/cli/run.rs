@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use warpframe::parquet::BatchRun;
 
+use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::generate::{WriterArguments, say_written};
 use super::progress::RowsBar;
@@ -42,10 +43,13 @@ pub struct Arguments {
     /// Replace an existing output once the new one is whole
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let init = arguments.init.as_deref().map(read).transpose()?;
+    let (cluster, tasks) = arguments.cluster.settings();
     let batch = BatchRun {
         init,
         input: arguments.input,
@@ -56,6 +60,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         settings: arguments.writer.settings(),
         threads: arguments.threads,
         memory_limit: arguments.memory_limit,
+        cluster,
     };
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let query = batch.query();
@@ -64,6 +69,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     })
     .await;
     bar.clear();
+    tasks.clear();
     say_written(&written?, &batch.output, start);
     Ok(())
 }

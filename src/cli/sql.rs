@@ -8,6 +8,7 @@ use clap::Args;
 use datafusion::sql::parser::DFParser;
 use warpframe::Session;
 
+use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::output::{Format, print, save};
 use super::{interruptible, repl, runtime, values};
@@ -41,6 +42,8 @@ pub struct Arguments {
     /// The memory that a query's operators may hold, such as 512MiB; no limit by default
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
@@ -53,6 +56,10 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     }
     if let Some(bytes) = arguments.memory_limit {
         session = session.memory_limit(bytes);
+    }
+    let (cluster, bar) = arguments.cluster.settings();
+    if let Some(cluster) = cluster {
+        session = session.cluster(cluster);
     }
     let session = session.build()?;
     let runtime = runtime()?;
@@ -87,6 +94,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     let output = arguments.out.as_deref().map(|path| (path, arguments.overwrite));
     let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
+    bar.clear();
     // A query that was given up may still be computing a batch; the process does not wait for it.
     runtime.shutdown_background();
     ended.map(|_| ())

@@ -69,6 +69,21 @@ impl Fused {
         self.backend.is_some()
     }
 
+    /// The expression as it is shown.
+    pub fn formula(&self) -> &str {
+        &self.formula
+    }
+
+    /// The name of the column that the expression was.
+    pub fn column_name(&self) -> &str {
+        &self.schema_name
+    }
+
+    /// Whether its results may be null.
+    pub fn is_nullable(&self) -> bool {
+        self.nullable
+    }
+
     /// What it calculates.
     pub fn program(&self) -> &Program {
         &self.program

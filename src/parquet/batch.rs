@@ -6,17 +6,21 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
 use super::shard::{Shard, ShardWriter, join};
+use super::sink::WriteShardsExec;
 use super::staging::Staging;
 use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
+use crate::files::file_error;
+use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.
@@ -42,6 +46,8 @@ pub struct BatchRun {
     pub threads: Option<NonZeroUsize>,
     /// Bytes that the writers and the query's operators may hold.
     pub memory_limit: Option<usize>,
+    /// The cluster that runs it; this process by default.
+    pub cluster: Option<ClusterSettings>,
 }
 
 impl BatchRun {
@@ -67,6 +73,9 @@ impl BatchRun {
         }
         if let Some(bytes) = self.memory_limit {
             session = session.memory_limit(bytes);
+        }
+        if let Some(cluster) = &self.cluster {
+            session = session.cluster(cluster.clone());
         }
         let session = session.build()?;
         if let Some(statements) = &self.init {
@@ -100,10 +109,14 @@ pub async fn write_query(
     progress: Arc<dyn Progress>,
 ) -> Result<WriteSummary> {
     let (plan, context) = plan_in_order(query).await?;
-    let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
-
-    let mut shards =
-        drop_empty(write_partitions(&plan, &schema, &context, &staging, settings, progress).await?)?;
+    let shards = match as_cluster_exec(&plan) {
+        Some(cluster) => write_on_cluster(cluster, metadata, &context, &staging, settings).await?,
+        None => {
+            let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
+            write_partitions(&plan, &schema, &context, &staging, settings, progress).await?
+        }
+    };
+    let mut shards = drop_empty(shards)?;
     if staging.is_file() {
         shards = vec![join(shards, &staging.shard(0)).await?];
     }
@@ -119,8 +132,44 @@ pub(crate) async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn Execution
     state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
     let plan = state.create_physical_plan(&query).await?;
     // Without this, partitions that are done take over files of others.
-    let plan = plan.with_preserve_order(true).unwrap_or(plan);
+    let in_order = |plan: Arc<dyn ExecutionPlan>| plan.with_preserve_order(true).unwrap_or(plan);
+    let plan = match as_cluster_exec(&plan) {
+        Some(cluster) => Arc::new(cluster.with_plan(in_order(Arc::clone(cluster.plan())))),
+        None => in_order(plan),
+    };
     Ok((plan, state.task_ctx()))
+}
+
+/// Has the executors of a cluster write the partitions, and takes over the files that the query names: those
+/// of attempts that were given up stay behind.
+async fn write_on_cluster(
+    cluster: &ClusterExec,
+    metadata: HashMap<String, String>,
+    context: &Arc<TaskContext>,
+    staging: &Staging,
+    settings: WriterSettings,
+) -> Result<Vec<Shard>> {
+    let attempts = staging.attempts()?;
+    let folder = attempts.path().to_owned();
+    let sink = WriteShardsExec::new(
+        Arc::clone(cluster.plan()),
+        folder.clone(),
+        settings,
+        metadata.into_iter().collect(),
+    );
+    let written = cluster.with_plan(Arc::new(sink)).execute(0, Arc::clone(context))?;
+    let written: Vec<RecordBatch> = written.try_collect().await?;
+    let files = written.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten());
+    let mut shards = Vec::new();
+    for (partition, name) in files.enumerate() {
+        let (from, to) = (folder.join(name), staging.shard(partition));
+        std::fs::rename(&from, &to).map_err(|error| {
+            let hint = "do all executors write into the same file system as this host?";
+            file_error("find the output of an executor,", &from, format!("{error}; {hint}"))
+        })?;
+        shards.push(Shard::open(to)?);
+    }
+    Ok(shards)
 }
 
 /// Writes every partition into its shard, all at the same time.

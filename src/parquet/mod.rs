@@ -6,8 +6,10 @@ mod generate;
 mod input;
 mod settings;
 mod shard;
+mod sink;
 mod staging;
 
+pub(crate) use shard::ShardWriter;
 use shard::Shard;
 
 pub(crate) use batch::plan_in_order;
@@ -15,6 +17,7 @@ pub use batch::{BatchRun, write_query};
 pub use generate::GenerateFiles;
 pub use input::ParquetInput;
 pub use settings::{ParquetCompression, WriterSettings};
+pub use sink::WriteShardsExec;
 pub use staging::Staging;
 
 /// What a run that writes Parquet has written.

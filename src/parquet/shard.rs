@@ -12,7 +12,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use parquet::arrow::ArrowWriter;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
@@ -34,6 +34,18 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// A file that somebody else has written.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        let unreadable = |error: &dyn std::fmt::Display| file_error("read", &path, error);
+        let file = File::open(&path).map_err(|error| unreadable(&error))?;
+        let bytes = file.metadata().map_err(|error| unreadable(&error))?.len();
+        let metadata = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .parse_and_finish(&file)
+            .map_err(|error| unreadable(&error))?;
+        Ok(Self { path, metadata, bytes })
+    }
+
     pub fn rows(&self) -> u64 {
         self.metadata.file_metadata().num_rows() as u64
     }

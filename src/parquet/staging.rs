@@ -69,6 +69,21 @@ impl Staging {
         self.folder.path().join(format!("part-{shard:05}.parquet"))
     }
 
+    /// A folder beside the output for files that may or may not become parts of it. It is removed with the
+    /// value; what is written into it later on is lost, not published.
+    ///
+    /// # Errors
+    /// Nothing can be written there.
+    pub fn attempts(&self) -> Result<TempDir> {
+        // Others may have another working folder.
+        let parent = self.parent.canonicalize().map_err(|error| file_error("open", &self.parent, error))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".warpframe-attempts-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        builder.tempdir_in(parent).map_err(|error| file_error("write", &self.output, error))
+    }
+
     /// Gives the output its name: the folder, or the one file in it.
     ///
     /// # Errors

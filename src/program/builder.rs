@@ -108,7 +108,7 @@ impl Builder {
 
     /// Whether a value is null.
     pub fn is_null(&mut self, x: Value) -> Value {
-        match self.instructions[x.index()] {
+        match self.instructions[x.position()] {
             Instruction::Null(_) => self.boolean(true),
             _ if !self.may_be_null(&[x]) => self.boolean(false),
             _ => self.push(Instruction::IsNull(x), Kind::Boolean, false),
@@ -117,7 +117,7 @@ impl Builder {
 
     /// The opposite.
     pub fn not(&mut self, x: Value) -> Value {
-        match self.instructions[x.index()] {
+        match self.instructions[x.position()] {
             Instruction::Boolean(value) => self.boolean(!value),
             Instruction::Not(inner) => inner,
             _ => self.push(Instruction::Not(x), Kind::Boolean, self.may_be_null(&[x])),
@@ -126,7 +126,7 @@ impl Builder {
 
     /// SQL's AND.
     pub fn and(&mut self, x: Value, y: Value) -> Value {
-        match (self.instructions[x.index()], self.instructions[y.index()]) {
+        match (self.instructions[x.position()], self.instructions[y.position()]) {
             (Instruction::Boolean(false), _) | (_, Instruction::Boolean(true)) => x,
             (Instruction::Boolean(true), _) | (_, Instruction::Boolean(false)) => y,
             _ if x == y => x,
@@ -136,7 +136,7 @@ impl Builder {
 
     /// SQL's OR.
     pub fn or(&mut self, x: Value, y: Value) -> Value {
-        match (self.instructions[x.index()], self.instructions[y.index()]) {
+        match (self.instructions[x.position()], self.instructions[y.position()]) {
             (Instruction::Boolean(true), _) | (_, Instruction::Boolean(false)) => x,
             (Instruction::Boolean(false), _) | (_, Instruction::Boolean(true)) => y,
             _ if x == y => x,
@@ -152,14 +152,14 @@ impl Builder {
 
     /// `yes` where the condition is true, else `no`.
     pub fn select(&mut self, condition: Value, yes: Value, no: Value) -> Value {
-        match self.instructions[condition.index()] {
+        match self.instructions[condition.position()] {
             Instruction::Boolean(true) => yes,
             Instruction::Boolean(false) | Instruction::Null(_) => no,
             _ if yes == no => yes,
             _ => {
-                let kind = self.kinds[yes.index()];
+                let kind = self.kinds[yes.position()];
                 // `CASE WHEN x IS NULL THEN y ELSE x`, the form of coalesce, is null only where `y` is.
-                let nullable = match self.instructions[condition.index()] {
+                let nullable = match self.instructions[condition.position()] {
                     Instruction::IsNull(tested) if tested == no => self.may_be_null(&[yes]),
                     _ => self.may_be_null(&[yes, no]),
                 };
@@ -198,7 +198,7 @@ impl Builder {
         self.kinds.truncate(mark.instructions);
         self.nullable.truncate(mark.instructions);
         self.inputs.truncate(mark.inputs);
-        self.known.retain(|_, value| value.index() < mark.instructions);
+        self.known.retain(|_, value| value.position() < mark.instructions);
     }
 
     /// The floating-point type of the numbers.
@@ -208,7 +208,7 @@ impl Builder {
 
     /// What a value is.
     pub fn kind(&self, value: Value) -> Kind {
-        self.kinds[value.index()]
+        self.kinds[value.position()]
     }
 
     /// The program with this result.
@@ -224,13 +224,13 @@ impl Builder {
     /// The program, of instructions that are known to fit.
     pub(super) fn assemble(self, output: Value) -> Program {
         let mut needed = vec![false; self.instructions.len()];
-        needed[output.index()] = true;
+        needed[output.position()] = true;
         for position in (0..self.instructions.len()).rev() {
             // Inputs stay, used or not: they are the arguments.
             let instruction = &self.instructions[position];
             needed[position] |= matches!(instruction, Instruction::Forbid(..) | Instruction::Input(_));
             if needed[position] {
-                instruction.arguments().for_each(|argument| needed[argument.index()] = true);
+                instruction.arguments().for_each(|argument| needed[argument.position()] = true);
             }
         }
         let mut moved = vec![Value(0); needed.len()];
@@ -241,7 +241,7 @@ impl Builder {
             kinds.push(self.kinds[position]);
             nullable.push(self.nullable[position]);
         }
-        let output = moved[output.index()];
+        let output = moved[output.position()];
         let schedule = Schedule::new(&instructions, &kinds, output);
         let special = is_log3(&instructions, output).then_some(Special::Log3);
         let Self { precision, inputs, .. } = self;
@@ -261,7 +261,7 @@ impl Builder {
         let (number, boolean) = (Kind::Number, Kind::Boolean);
         for instruction in &self.instructions {
             let kinds: Vec<_> =
-                instruction.arguments().map(|argument| self.kinds[argument.index()]).collect();
+                instruction.arguments().map(|argument| self.kinds[argument.position()]).collect();
             let fits = match (instruction, &kinds[..]) {
                 (IsNull(_), _) => true,
                 (Select(..), [condition, yes, no]) => *condition == boolean && yes == no,
@@ -291,11 +291,11 @@ impl Builder {
     }
 
     fn may_be_null(&self, values: &[Value]) -> bool {
-        values.iter().any(|value| self.nullable[value.index()])
+        values.iter().any(|value| self.nullable[value.position()])
     }
 
     fn constant(&self, value: Value) -> Option<f64> {
-        match self.instructions[value.index()] {
+        match self.instructions[value.position()] {
             Instruction::Number(bits) => Some(f64::from_bits(bits)),
             _ => None,
         }
@@ -318,7 +318,7 @@ impl Builder {
 
 fn renumber(instruction: Instruction, moved: &[Value]) -> Instruction {
     use Instruction::*;
-    let to = |value: Value| moved[value.index()];
+    let to = |value: Value| moved[value.position()];
     match instruction {
         Input(_) | Number(_) | Boolean(_) | Null(_) => instruction,
         Unary(op, a) => Unary(op, to(a)),
@@ -339,8 +339,8 @@ fn renumber(instruction: Instruction, moved: &[Value]) -> Instruction {
 fn is_strict(instructions: &[Instruction], output: Value) -> bool {
     let mut used: Vec<bool> =
         instructions.iter().map(|instruction| !matches!(instruction, Instruction::Input(_))).collect();
-    used[output.index()] = true;
-    instructions.iter().flat_map(Instruction::arguments).for_each(|argument| used[argument.index()] = true);
+    used[output.position()] = true;
+    instructions.iter().flat_map(Instruction::arguments).for_each(|argument| used[argument.position()] = true);
     let strict = |instruction: &Instruction| {
         !matches!(
             instruction,
@@ -357,7 +357,7 @@ fn is_strict(instructions: &[Instruction], output: Value) -> bool {
 
 /// Whether the instructions are `ln(x) * ln(y) * ln(z)` of the first three arguments, in this order.
 fn is_log3(instructions: &[Instruction], output: Value) -> bool {
-    let at = |value: Value| instructions[value.index()];
+    let at = |value: Value| instructions[value.position()];
     let is_ln = |value: Value, input: usize| matches!(at(value), Instruction::Unary(Unary::Ln, x) if at(x) == Instruction::Input(input));
     let Instruction::Binary(Binary::Multiply, left, z) = at(output) else { return false };
     let Instruction::Binary(Binary::Multiply, x, y) = at(left) else { return false };

@@ -63,9 +63,9 @@ pub fn source(program: &Program, name: &str) -> String {
     for position in 0..program.instructions().len() {
         step(&mut source, program, position, number);
     }
-    let _ = writeln!(source, "        out[row] = v{};", output.index());
+    let _ = writeln!(source, "        out[row] = v{};", output.position());
     if program.may_be_null(output) {
-        let _ = writeln!(source, "        out_valid[row] = n{};", output.index());
+        let _ = writeln!(source, "        out_valid[row] = n{};", output.position());
     }
     source + "    }\n}\n"
 }
@@ -96,10 +96,10 @@ fn input_type(data_type: &DataType) -> &'static str {
 /// The declaration of a value `vN` and, where it may be null, of its validity `nN`.
 fn step(source: &mut String, program: &Program, position: usize, number: &str) {
     let value = Value(position as u32);
-    let v = |value: Value| format!("v{}", value.index());
+    let v = |value: Value| format!("v{}", value.position());
     // Whether a value is valid, and true.
     let n = |value: Value| {
-        if program.may_be_null(value) { format!("n{}", value.index()) } else { "true".to_owned() }
+        if program.may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
     };
     let all = |values: &[Value]| {
         let nullable: Vec<_> =
@@ -107,7 +107,7 @@ fn step(source: &mut String, program: &Program, position: usize, number: &str) {
         if nullable.is_empty() { "true".to_owned() } else { nullable.join(" && ") }
     };
     let holds = |value: Value| match program.may_be_null(value) {
-        true => format!("(n{0} && v{0})", value.index()),
+        true => format!("(n{0} && v{0})", value.position()),
         false => v(value),
     };
     let single = program.precision() == Precision::Single;

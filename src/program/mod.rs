@@ -8,6 +8,7 @@ mod lower;
 pub mod ops;
 mod range;
 mod schedule;
+mod wire;
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -18,6 +19,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result, exec_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use serde::{Deserialize, Serialize};
 
 pub use builder::Builder;
 pub use lower::{Lowered, NotLowered, lower, pays};
@@ -28,7 +30,7 @@ use crate::backend::BackendChoice;
 use ops::{Binary, Unary};
 
 /// The floating-point type a program calculates in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Precision {
     /// `f64`
     Double,
@@ -47,7 +49,7 @@ impl Precision {
 }
 
 /// What a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// A floating-point number of the program's precision.
     Number,
@@ -56,22 +58,18 @@ pub enum Kind {
 }
 
 /// A value of a program: the result of the instruction with this position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Value(pub(crate) u32);
 
 impl Value {
     /// The position of the instruction it is the result of.
     pub fn position(self) -> usize {
-        self.index()
-    }
-
-    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 /// Why a row has no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Fault {
     /// The square root of a negative number.
     SqrtOfNegative,
@@ -95,7 +93,7 @@ impl Fault {
 }
 
 /// One step of a program. Where a rule for nulls isn't given, the result is null if an argument is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Instruction {
     /// The argument with this position. Integers, and `f32` in double precision, are converted.
     Input(usize),
@@ -181,7 +179,8 @@ pub enum Special {
 /// assert_eq!(compiled.evaluate(&[x])?.as_ref(), &Float64Array::from(vec![3.0, 4.0]));
 /// # Ok::<(), datafusion::error::DataFusionError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "wire::Wire", into = "wire::Wire")]
 pub struct Program {
     precision: Precision,
     inputs: Vec<Input>,
@@ -234,7 +233,7 @@ impl Program {
 
     /// What a value is. A [`Forbid`](Instruction::Forbid) has none.
     pub fn kind(&self, value: Value) -> Kind {
-        self.kinds[value.index()]
+        self.kinds[value.position()]
     }
 
     /// What the values are.
@@ -244,7 +243,7 @@ impl Program {
 
     /// Whether a value may be null, the declared inputs being what they are.
     pub fn may_be_null(&self, value: Value) -> bool {
-        self.nullable[value.index()]
+        self.nullable[value.position()]
     }
 
     /// The type of its result.

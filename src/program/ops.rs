@@ -2,6 +2,8 @@
 //! source, the lowering of DataFusion expressions, the documentation and the tests all read it here; what
 //! `docs/ops.md` says is generated from it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::backend::simd::math::{self, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
 use crate::backend::simd::{Element, Lanes};
 
@@ -66,7 +68,7 @@ macro_rules! unary_ops {
     ($($op:ident $name:literal, $ulp:literal ulp, $cost:ident, $cuda:literal,
        |$sx:ident| $scalar:expr, $way:ident $(|$lx:ident| $vector:expr)?;)+) => {
         /// An op of one number.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[allow(missing_docs, reason = "their entries document them")]
         pub enum Unary {
             $($op),+
@@ -137,7 +139,7 @@ macro_rules! binary_ops {
     ($($op:ident $name:literal, $ulp:literal ulp, $cost:ident, $cuda:literal,
        |$sx:ident, $sy:ident| $scalar:expr, $way:ident $(|$lx:ident, $ly:ident| $vector:expr)?;)+) => {
         /// An op of two numbers.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[allow(missing_docs, reason = "their entries document them")]
         pub enum Binary {
             $($op),+

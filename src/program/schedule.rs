@@ -34,9 +34,9 @@ impl Schedule {
     pub fn new(instructions: &[Instruction], kinds: &[Kind], output: Value) -> Self {
         let mut last_use: Vec<usize> = (0..instructions.len()).collect();
         for (position, instruction) in instructions.iter().enumerate() {
-            instruction.arguments().for_each(|argument| last_use[argument.index()] = position);
+            instruction.arguments().for_each(|argument| last_use[argument.position()] = position);
         }
-        last_use[output.index()] = usize::MAX;
+        last_use[output.position()] = usize::MAX;
 
         let mut schedule = Self { places: Vec::new(), numbers: 0, booleans: 0, constants: 0 };
         let mut free: [Vec<usize>; 2] = [Vec::new(), Vec::new()];
@@ -53,7 +53,7 @@ impl Schedule {
                     let count = schedule.count(kind);
                     // Truth values of the arguments are brought in before the first step, so their
                     // registers must not have had another use before.
-                    let own = position == output.index() || matches!(instruction, Instruction::Input(_));
+                    let own = position == output.position() || matches!(instruction, Instruction::Input(_));
                     let reused = if own { None } else { free[kind as usize].pop() };
                     Place::Register(reused.unwrap_or_else(|| {
                         *count += 1;
@@ -66,11 +66,11 @@ impl Schedule {
             let mut arguments: Vec<_> = instruction.arguments().collect();
             arguments.dedup();
             for argument in arguments.into_iter().chain([Value(position as u32)]) {
-                if last_use[argument.index()] == position
-                    && let Place::Register(register) = schedule.places[argument.index()]
-                    && !free[kinds[argument.index()] as usize].contains(&register)
+                if last_use[argument.position()] == position
+                    && let Place::Register(register) = schedule.places[argument.position()]
+                    && !free[kinds[argument.position()] as usize].contains(&register)
                 {
-                    free[kinds[argument.index()] as usize].push(register);
+                    free[kinds[argument.position()] as usize].push(register);
                 }
             }
         }

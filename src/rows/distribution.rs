@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchO
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
+use serde::{Deserialize, Serialize};
 
 /// The most rows there can be: beyond 2^53 the sequence has no exact `f64`.
 pub const MAX_ROWS: u64 = 1 << 53;
@@ -17,7 +18,7 @@ pub const MAX_ROWS: u64 = 1 << 53;
 const UNIFORM_MAX: f64 = 1e6;
 
 /// How the columns `x`, `y` and `z` are filled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Distribution {
     /// `x = y = z = 1, 2, 3, ...`
     #[default]
@@ -57,7 +58,7 @@ impl FromStr for Distribution {
 }
 
 /// Makes the rows of one table, any of them at any time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RowGenerator {
     /// How `x`, `y` and `z` are filled.
     pub distribution: Distribution,

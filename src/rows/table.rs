@@ -1,24 +1,20 @@
 //! Generated rows as a DataFusion table and as the table function `generate_rows`.
 
-use std::any::Any;
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::memory::{LazyBatchGenerator, LazyMemoryExec};
-use parking_lot::RwLock;
 
 use super::distribution::{MAX_ROWS, RowGenerator};
+use super::exec::GenerateExec;
 
-/// A table of generated rows. They are made while a query reads them, by one generator a partition, and
-/// only the columns it reads.
+/// A table of generated rows. They are made while a query reads them, in as many partitions as it has, and only
+/// the columns it reads.
 #[derive(Debug, Clone)]
 pub struct GeneratedRows {
     generator: RowGenerator,
@@ -57,20 +53,8 @@ impl TableProvider for GeneratedRows {
         let rows = limit.map_or(self.rows, |limit| self.rows.min(limit as u64));
         let batch_size = state.config().batch_size() as u64;
         let partitions = state.config().target_partitions();
-        let generators = split(rows, batch_size, partitions as u64)
-            .map(|rows| {
-                let batches = Batches {
-                    generator: self.generator,
-                    columns: Arc::clone(&columns),
-                    rows: rows.clone(),
-                    next: rows.start,
-                    batch_size,
-                };
-                Arc::new(RwLock::new(batches)) as Arc<RwLock<dyn LazyBatchGenerator>>
-            })
-            .collect();
-        let schema = Arc::new(schema.project(&columns)?);
-        Ok(Arc::new(LazyMemoryExec::try_new(schema, generators)?))
+        let ranges = split(rows, batch_size, partitions as u64);
+        Ok(Arc::new(GenerateExec::new(self.generator, columns, ranges)?))
     }
 }
 
@@ -80,48 +64,6 @@ fn split(rows: u64, batch_size: u64, partitions: u64) -> impl Iterator<Item = Ra
     let share = batches.div_ceil(partitions.max(1)).max(1) * batch_size.max(1);
     let ranges = rows.div_ceil(share).max(1);
     (0..ranges).map(move |range| (range * share)..((range + 1) * share).min(rows))
-}
-
-/// The batches of one partition.
-#[derive(Debug)]
-struct Batches {
-    generator: RowGenerator,
-    columns: Arc<[usize]>,
-    rows: Range<u64>,
-    next: u64,
-    batch_size: u64,
-}
-
-impl fmt::Display for Batches {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}..{}", self.generator.distribution, self.rows.start, self.rows.end)
-    }
-}
-
-impl LazyBatchGenerator for Batches {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn generate_next_batch(&mut self) -> Result<Option<RecordBatch>> {
-        if self.next >= self.rows.end {
-            return Ok(None);
-        }
-        let end = (self.next + self.batch_size).min(self.rows.end);
-        let batch = self.generator.batch(self.next..end, &self.columns)?;
-        self.next = end;
-        Ok(Some(batch))
-    }
-
-    fn reset_state(&self) -> Arc<RwLock<dyn LazyBatchGenerator>> {
-        Arc::new(RwLock::new(Self {
-            generator: self.generator,
-            columns: Arc::clone(&self.columns),
-            rows: self.rows.clone(),
-            next: self.rows.start,
-            batch_size: self.batch_size,
-        }))
-    }
 }
 
 /// The table function `generate_rows(n [, distribution [, seed]])`.

@@ -187,7 +187,7 @@ impl<'a, E: Element> Execution<'a, E> {
 
     #[inline(always)]
     fn source(&self, value: Value) -> Source<E> {
-        self.scratch.sources[value.index()]
+        self.scratch.sources[value.position()]
     }
 
     /// The words of a value that is a truth value.
@@ -209,7 +209,7 @@ impl<'a, E: Element> Execution<'a, E> {
     /// A word of a truth value.
     #[inline(always)]
     fn truth(&self, value: Value, word: usize) -> u64 {
-        match self.program.schedule().places[value.index()] {
+        match self.program.schedule().places[value.position()] {
             Place::Register(register) => self.scratch.words[register * self.words() + word],
             _ => 0,
         }
@@ -221,7 +221,7 @@ impl<'a, E: Element> Execution<'a, E> {
         if !self.follow_nulls || !self.program.may_be_null(value) {
             return !0;
         }
-        self.scratch.words[(self.program.schedule().booleans + value.index()) * self.words() + word]
+        self.scratch.words[(self.program.schedule().booleans + value.position()) * self.words() + word]
     }
 
     /// A word that is set where a truth value is true, not null.
@@ -252,7 +252,7 @@ impl<'a, E: Element> Execution<'a, E> {
         let words = rows.div_ceil(WORD);
         match self.program.kind(output) {
             Kind::Number => {
-                let Source { first, stride } = self.scratch.sources[output.index()];
+                let Source { first, stride } = self.scratch.sources[output.position()];
                 let target = self.numbers[row..row + rows].as_mut_ptr().cast::<E>();
                 if !std::ptr::eq(first, target) {
                     for index in 0..rows {
@@ -264,7 +264,7 @@ impl<'a, E: Element> Execution<'a, E> {
             }
             Kind::Boolean => {
                 for word in 0..words {
-                    let bits = match self.program.instructions()[output.index()] {
+                    let bits = match self.program.instructions()[output.position()] {
                         Instruction::Boolean(true) => !0,
                         _ => self.truth(output, word),
                     };
@@ -400,7 +400,7 @@ impl<E: Element> Task<E> for Execution<'_, E> {
     #[inline(always)]
     unsafe fn run<L: Lanes<Element = E>>(mut self) -> Result<(), Fault> {
         self.prepare();
-        let output = self.program.output().index();
+        let output = self.program.output().position();
         let register = self.scratch.sources.get(output).copied().unwrap_or(Source::NONE);
         let in_register = matches!(self.program.schedule().places[output], Place::Register(_))
             && self.program.kind(self.program.output()) == Kind::Number;

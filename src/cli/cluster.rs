@@ -1,0 +1,250 @@
+//! `warpframe cluster`: the processes of a cluster, and what it says of itself.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use warpframe::cluster::{
+    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT, ExecutorOptions,
+    JobProgress, LocalCluster, Scheduler, SchedulerOptions, run_executor,
+};
+
+use super::error::CliError;
+use super::generate::all_cores;
+use super::{interruptible, runtime, values};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a scheduler and executors on this machine, until Ctrl-C
+    Local(Local),
+    /// Start a scheduler, until Ctrl-C
+    Scheduler(SchedulerArguments),
+    /// Start an executor; it finishes its tasks when it is asked to end
+    Executor(ExecutorArguments),
+    /// Show the executors and jobs of a cluster
+    Status {
+        /// The scheduler, as df://HOST:PORT
+        #[arg(value_name = "URL", value_parser = values::named::<ClusterAddress>)]
+        address: ClusterAddress,
+        /// Write it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Local {
+    /// How many executor processes
+    #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
+    executors: NonZeroUsize,
+    /// How many tasks each runs at a time; the machine's cores shared among them by default
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    slots: Option<NonZeroUsize>,
+    /// The scheduler's port; 0 takes a free one
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    port: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct SchedulerArguments {
+    /// Where to listen
+    #[arg(long, value_name = "HOST:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
+    bind: SocketAddr,
+    /// The name or number by which executors reach this host, if it is not the one in --bind
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecutorArguments {
+    /// The scheduler to work for, as df://HOST:PORT or HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", value_parser = scheduler_address)]
+    scheduler: ClusterAddress,
+    /// How many tasks run at a time; all cores by default
+    #[arg(long, value_name = "N", value_parser = values::count)]
+    slots: Option<NonZeroUsize>,
+    /// Where intermediate results lie; a temporary folder by default
+    #[arg(long, value_name = "DIR")]
+    work_dir: Option<PathBuf>,
+    /// The memory that the operators of all tasks may hold together, such as 4GiB; 70 % of the machine's by default
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    memory_limit: Option<usize>,
+    /// The address to listen at
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::from(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// The name or number by which others reach this host, if it is not the one it connects from
+    #[arg(long, value_name = "HOST")]
+    advertise: Option<String>,
+    /// The ports for data and for control, such as 50051,50052; free ones by default
+    #[arg(long, value_name = "DATA,CONTROL", value_delimiter = ',', num_args = 2)]
+    ports: Option<Vec<u16>>,
+    /// End when stdin ends
+    #[arg(long, hide = true)]
+    while_stdin: bool,
+}
+
+pub fn run(command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Local(arguments) => runtime()?.block_on(interruptible(local(arguments))),
+        Command::Scheduler(arguments) => runtime()?.block_on(interruptible(scheduler(arguments))),
+        Command::Executor(arguments) => executor(arguments),
+        Command::Status { address, json } => {
+            let status = runtime()?.block_on(async { ClusterClient::new(address)?.status().await })?;
+            show(&status, json)
+        }
+    }
+}
+
+async fn local(arguments: Local) -> Result<(), CliError> {
+    let share = NonZeroUsize::new(all_cores().get() / arguments.executors).unwrap_or(NonZeroUsize::MIN);
+    let slots = arguments.slots.unwrap_or(share);
+    let binary = std::env::current_exe().map_err(CliError::failure)?;
+    let cluster = LocalCluster::start(&binary, arguments.port, arguments.executors, slots).await?;
+    println!("{}", cluster.address());
+    eprintln!("{} executors with {slots} slots each; Ctrl-C stops them", arguments.executors);
+    std::future::pending().await
+}
+
+async fn scheduler(arguments: SchedulerArguments) -> Result<(), CliError> {
+    warn_if_open(arguments.bind.ip());
+    let SchedulerArguments { bind, advertise } = arguments;
+    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise }).await?;
+    println!("{}", scheduler.address());
+    std::future::pending().await
+}
+
+fn executor(arguments: ExecutorArguments) -> Result<(), CliError> {
+    warn_if_open(arguments.bind);
+    let ports = match arguments.ports.as_deref() {
+        None => None,
+        Some(&[data, control]) => Some([data, control]),
+        Some(_) => return Err(CliError::usage("--ports takes two ports, such as 50051,50052")),
+    };
+    let options = ExecutorOptions {
+        scheduler: arguments.scheduler,
+        bind: arguments.bind,
+        advertise: arguments.advertise,
+        ports,
+        slots: arguments.slots.unwrap_or_else(all_cores),
+        work_dir: arguments.work_dir,
+        memory_limit: arguments.memory_limit,
+    };
+    let runtime = runtime()?;
+    let while_stdin = arguments.while_stdin;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            ended = run_executor(options, |name| eprintln!("executor {name} is ready")) => ended,
+            () = stdin_ends(), if while_stdin => Ok(()),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(ended?)
+}
+
+/// Ends when whoever started this process closes its stdin, or ends.
+async fn stdin_ends() {
+    let (closed, ended) = tokio::sync::oneshot::channel();
+    // A thread of its own: nothing waits for it when the process ends for another reason.
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while std::io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
+        let _ = closed.send(());
+    });
+    let _ = ended.await;
+}
+
+fn warn_if_open(bind: IpAddr) {
+    if !bind.is_loopback() {
+        eprintln!(
+            "warning: whoever reaches {bind} can run queries and read files here: there is neither encryption nor a password, so keep it inside a trusted network"
+        );
+    }
+}
+
+fn scheduler_address(text: &str) -> Result<ClusterAddress, String> {
+    match text.contains("://") {
+        true => values::named(text),
+        false => values::named(&format!("df://{text}")),
+    }
+}
+
+fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let text = serde_json::to_string_pretty(status).map_err(CliError::failure)?;
+        writeln!(out, "{text}")?;
+        return Ok(());
+    }
+    writeln!(out, "warpframe {}, {} slots", status.version, status.slots())?;
+    for executor in &status.executors {
+        writeln!(
+            out,
+            "executor {:<32} {:<22} {:>3} slots  {:<12} seen {} s ago",
+            executor.name, executor.address, executor.slots, executor.backend, executor.seen_seconds_ago
+        )?;
+    }
+    if status.executors.is_empty() {
+        writeln!(out, "no executors")?;
+    }
+    for job in &status.jobs {
+        let JobProgress { done, total } = job.progress;
+        writeln!(out, "job {:<37} {:<8} {done} of {total} tasks", job.id, job.state)?;
+    }
+    Ok(())
+}
+
+/// The options of commands whose queries can run on a cluster.
+#[derive(Debug, Args)]
+pub struct ClusterArguments {
+    /// Run on the cluster with this scheduler, as df://HOST:PORT
+    #[arg(long, value_name = "URL", value_parser = values::named::<ClusterAddress>)]
+    cluster: Option<ClusterAddress>,
+    /// How long to wait for an executor to appear
+    #[arg(long, value_name = "SECONDS", requires = "cluster")]
+    cluster_wait: Option<u64>,
+}
+
+impl ClusterArguments {
+    /// The cluster, if there is one, and the bar that shows how far its queries have come.
+    pub fn settings(&self) -> (Option<ClusterSettings>, TasksBar) {
+        let bar = TasksBar::default();
+        let settings = self.cluster.clone().map(|address| {
+            let mut settings = ClusterSettings::new(address);
+            settings.wait = self.cluster_wait.map_or(DEFAULT_WAIT, Duration::from_secs);
+            let shown = bar.clone();
+            settings.progress = Some(Arc::new(move |progress| shown.set(progress)));
+            settings
+        });
+        (settings, bar)
+    }
+}
+
+/// A bar on stderr that shows tasks, where someone is looking.
+#[derive(Debug, Clone, Default)]
+pub struct TasksBar(Arc<std::sync::OnceLock<ProgressBar>>);
+
+impl TasksBar {
+    fn set(&self, progress: JobProgress) {
+        let bar = self.0.get_or_init(|| {
+            let bar = ProgressBar::new(0);
+            match ProgressStyle::with_template("{bar:32} {percent:>3}%  {pos} of {len} tasks  {elapsed}") {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+        });
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+    }
+
+    /// Takes the bar off the screen.
+    pub fn clear(&self) {
+        if let Some(bar) = self.0.get() {
+            bar.finish_and_clear();
+        }
+    }
+}

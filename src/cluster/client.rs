@@ -1,0 +1,328 @@
+//! The way to a scheduler: its status, and queries handed to it, followed, fetched and cancelled.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusResult, KeyValuePair,
+    PartitionLocation, RemoveSessionParams, job_status,
+};
+use ballista_core::version;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use tonic::codec::Streaming;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::status::{ClusterStatus, JobProgress, STATUS_PATH};
+use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
+
+/// How long a host may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where a scheduler listens: `df://host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClusterAddress {
+    host: String,
+    port: u16,
+}
+
+impl ClusterAddress {
+    /// The address of a host, by its name or number, and a port.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+
+    /// The host, by its name or number.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether it is on this machine by any means.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host.trim_matches(['[', ']']);
+        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    }
+
+    fn http(&self) -> String {
+        format!("http://{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for ClusterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "df://{}:{}", self.host, self.port)
+    }
+}
+
+impl FromStr for ClusterAddress {
+    type Err = DataFusionError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let place = text.strip_prefix("df://").map(|place| place.trim_end_matches('/'));
+        let parts = place.and_then(|place| place.rsplit_once(':'));
+        match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
+            Some((host, port)) if !host.is_empty() && !host.contains('/') && port != 0 => Ok(Self::new(host, port)),
+            _ => Err(DataFusionError::Configuration(format!(
+                "'{text}' is not the address of a cluster: use df://HOST:PORT"
+            ))),
+        }
+    }
+}
+
+/// A connection to a scheduler, opened when it is first needed.
+#[derive(Debug)]
+pub struct ClusterClient {
+    address: ClusterAddress,
+    http: reqwest::Client,
+    /// The session under which the scheduler keeps this client's settings.
+    session: String,
+}
+
+impl ClusterClient {
+    /// A client of the scheduler at this address.
+    pub fn new(address: ClusterAddress) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(ANSWER_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .map_err(|error| DataFusionError::External(error.into()))?;
+        let session = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
+        Ok(Self { address, http, session })
+    }
+
+    /// The scheduler's address.
+    pub fn address(&self) -> &ClusterAddress {
+        &self.address
+    }
+
+    /// The executors and jobs.
+    ///
+    /// # Errors
+    /// No scheduler answers at the address, or something else does.
+    pub async fn status(&self) -> Result<ClusterStatus> {
+        let address = &self.address;
+        let answer = self.http.get(format!("{}{STATUS_PATH}", address.http())).send().await;
+        let Ok(answer) = answer else {
+            return exec_err!(
+                "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
+            );
+        };
+        let status = match answer.bytes().await {
+            Ok(body) => serde_json::from_slice::<ClusterStatus>(&body).ok(),
+            Err(_) => None,
+        };
+        match status {
+            Some(status) => Ok(status),
+            None => exec_err!("what answers at {address} is not a scheduler of warpframe {VERSION}"),
+        }
+    }
+
+    /// The status once there is an executor.
+    ///
+    /// # Errors
+    /// There is none after `wait`, a process of the cluster has another version than this one, or as
+    /// [`status`](Self::status).
+    pub async fn ready(&self, wait: Duration) -> Result<ClusterStatus> {
+        let start = Instant::now();
+        loop {
+            let status = self.status().await?;
+            check_version("the scheduler", &status.version)?;
+            for executor in &status.executors {
+                check_version(&format!("executor {}", executor.name), &executor.version)?;
+            }
+            if !status.executors.is_empty() {
+                return Ok(status);
+            }
+            if start.elapsed() >= wait {
+                return exec_err!(
+                    "the cluster at {} has no executor, after {} seconds of waiting: start one with `warpframe cluster executor`",
+                    self.address,
+                    wait.as_secs()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// How far a job has come; nothing if the scheduler does not know it.
+    pub(super) async fn progress(&self, job: &str) -> Option<JobProgress> {
+        let status = self.status().await.ok()?;
+        status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
+    }
+
+    async fn scheduler(&self) -> Result<SchedulerGrpcClient<Channel>> {
+        let endpoint = Endpoint::from_shared(self.address.http())
+            .map_err(|error| DataFusionError::External(error.into()))?
+            .connect_timeout(ANSWER_TIMEOUT)
+            .tcp_nodelay(true)
+            // A host that vanished is noticed within seconds, also while a query runs.
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(5));
+        let Ok(channel) = endpoint.connect().await else {
+            return exec_err!("no scheduler answers at {}", self.address);
+        };
+        let bytes = MESSAGE_BYTES as usize;
+        Ok(SchedulerGrpcClient::new(channel).max_encoding_message_size(bytes).max_decoding_message_size(bytes))
+    }
+
+    /// Hands a plan to the scheduler.
+    pub(super) async fn submit(
+        self: &Arc<Self>,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &SessionConfig,
+    ) -> Result<Job> {
+        let mut bytes = Vec::new();
+        PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default())?.try_encode(&mut bytes)?;
+        if bytes.len() >= MESSAGE_BYTES as usize {
+            return exec_err!(
+                "the query's plan has {} MiB and can have at most {} MiB on a cluster",
+                bytes.len() >> 20,
+                MESSAGE_BYTES >> 20
+            );
+        }
+        let settings = config.options().entries().into_iter();
+        let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value }).collect();
+        let mut request = Request::new(ExecuteQueryParams {
+            session_id: self.session.clone(),
+            settings,
+            operation_id: ballista_core::ids::new_instance_id(),
+            query: Some(Query::PhysicalPlan(bytes)),
+        });
+        version::insert_version_header(request.metadata_mut());
+        let mut scheduler = self.scheduler().await?;
+        let answer = scheduler.execute_query_push(request).await.map_err(|status| self.refused(&status))?;
+        Ok(Job { client: Arc::clone(self), scheduler, updates: answer.into_inner(), id: None, ended: false })
+    }
+
+    fn refused(&self, status: &Status) -> DataFusionError {
+        let what = match status.code() {
+            tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
+                format!("the scheduler at {} is gone: the query cannot be finished", self.address)
+            }
+            _ => engine::sentence(status.message()).to_owned(),
+        };
+        DataFusionError::Execution(what)
+    }
+}
+
+impl Drop for ClusterClient {
+    fn drop(&mut self) {
+        // The scheduler keeps the settings of a session until it is told that it is over.
+        let (address, session) = (self.address.clone(), std::mem::take(&mut self.session));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Ok(mut scheduler) = SchedulerGrpcClient::connect(address.http()).await {
+                    let _ = scheduler.remove_session(RemoveSessionParams { session_id: session }).await;
+                }
+            });
+        }
+    }
+}
+
+fn check_version(who: &str, version: &str) -> Result<()> {
+    match version == VERSION {
+        true => Ok(()),
+        false => exec_err!(
+            "{who} is warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
+        ),
+    }
+}
+
+/// A query on the cluster. Dropped before its end, it is cancelled; after it, its files are removed.
+pub(super) struct Job {
+    client: Arc<ClusterClient>,
+    scheduler: SchedulerGrpcClient<Channel>,
+    updates: Streaming<GetJobStatusResult>,
+    id: Option<String>,
+    ended: bool,
+}
+
+impl Job {
+    /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.
+    /// `observe` hears the job's name as soon as it has one.
+    pub async fn finished(&mut self, observe: impl Fn(&str)) -> Result<Vec<PartitionLocation>> {
+        loop {
+            let update = self.updates.message().await.map_err(|status| self.client.refused(&status))?;
+            let Some(GetJobStatusResult { status: Some(update), .. }) = update else {
+                return exec_err!(
+                    "the scheduler at {} is gone: the query cannot be finished",
+                    self.client.address
+                );
+            };
+            if self.id.is_none() && !update.job_id.is_empty() {
+                observe(&update.job_id);
+                self.id = Some(update.job_id);
+            }
+            match update.status {
+                Some(job_status::Status::Failed(failed)) => {
+                    self.ended = true;
+                    return exec_err!("{}", engine::sentence(&failed.error));
+                }
+                Some(job_status::Status::Successful(successful)) => {
+                    self.ended = true;
+                    let mut locations = successful.partition_location;
+                    locations.sort_by_key(|location| {
+                        location.partition_id.as_ref().map(|partition| partition.partition_id)
+                    });
+                    return Ok(locations);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let (Some(job_id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let (mut scheduler, ended) = (self.scheduler.clone(), self.ended);
+        runtime.spawn(async move {
+            if ended {
+                let _ = scheduler
+                    .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })
+                    .await;
+            } else {
+                let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
+            }
+        });
+    }
+}
+
+/// The rows of a partition, from the executor that holds them.
+pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+    let layout = location.layout();
+    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
+        return exec_err!("the scheduler does not say where the results are");
+    };
+    let lost = |error: ballista_core::error::BallistaError| {
+        DataFusionError::Execution(format!(
+            "the results on {}:{} cannot be fetched: {error}",
+            executor.host, executor.port
+        ))
+    };
+    let bytes = MESSAGE_BYTES as usize;
+    let mut client =
+        BallistaClient::try_new(&executor.host, executor.port as u16, bytes, false, None, 3, 500, 0, 0)
+            .await
+            .map_err(lost)?;
+    let partition = partition.into();
+    client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await.map_err(lost)
+}

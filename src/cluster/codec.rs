@@ -1,0 +1,174 @@
+//! How plans with warpframe's functions and nodes travel: Ballista's codec, and ours for what it doesn't know.
+//! Everything of ours carries the version of who wrote it, and is refused by another.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::VERSION;
+use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
+use crate::parquet::{WriteShardsExec, WriterSettings};
+use crate::program::Program;
+use crate::rows::{GenerateExec, RowGenerator};
+
+/// What our bytes begin with; no message of Ballista's does.
+const MAGIC: &[u8] = b"warpframe:";
+
+/// Ballista's codec for physical plans with warpframe's functions and nodes.
+#[derive(Debug, Default)]
+pub struct ClusterCodec {
+    ballista: BallistaPhysicalExtensionCodec,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Function {
+    Log3,
+    Fused { program: Program, formula: String, schema_name: String, nullable: bool },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Node {
+    Generate { generator: RowGenerator, columns: Vec<usize> },
+    WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Envelope<T> {
+    version: String,
+    content: T,
+}
+
+fn encode<T: Serialize>(content: T, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.extend_from_slice(MAGIC);
+    let envelope = Envelope { version: VERSION.to_owned(), content };
+    serde_json::to_writer(buffer, &envelope).map_err(|error| DataFusionError::External(error.into()))
+}
+
+fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    let damaged = |error| DataFusionError::Internal(format!("a plan cannot be read: {error}"));
+    let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
+    if version != VERSION {
+        return exec_err!(
+            "the query was planned by warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
+        );
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(json).map_err(damaged)?;
+    Ok(envelope.content)
+}
+
+impl PhysicalExtensionCodec for ClusterCodec {
+    fn try_decode(
+        &self,
+        buffer: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(json) = buffer.strip_prefix(MAGIC) else {
+            return self.ballista.try_decode(buffer, inputs, context, converter);
+        };
+        let [input] = inputs else {
+            return internal_err!("a plan cannot be read: a node has {} inputs, not one", inputs.len());
+        };
+        let input = Arc::clone(input);
+        Ok(match decode(json)? {
+            Node::Generate { generator, columns } => {
+                Arc::new(GenerateExec::over(input, generator, columns.into())?)
+            }
+            Node::WriteShards { folder, settings, metadata } => {
+                Arc::new(WriteShardsExec::new(input, folder, settings, metadata))
+            }
+        })
+    }
+
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buffer: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        if let Some(rows) = node.downcast_ref::<GenerateExec>() {
+            return encode(
+                Node::Generate { generator: rows.generator(), columns: rows.columns().to_vec() },
+                buffer,
+            );
+        }
+        if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
+            let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());
+            return encode(Node::WriteShards { folder, settings: write.settings(), metadata }, buffer);
+        }
+        let name = node.name().to_owned();
+        self.ballista.try_encode(node, buffer, converter).map_err(|error| {
+            DataFusionError::NotImplemented(format!(
+                "{name} cannot run on a cluster: {}",
+                error.find_root().strip_backtrace()
+            ))
+        })
+    }
+
+    fn try_decode_udf(&self, name: &str, buffer: &[u8]) -> Result<Arc<ScalarUDF>> {
+        let Some(json) = buffer.strip_prefix(MAGIC) else {
+            return self.ballista.try_decode_udf(name, buffer);
+        };
+        Ok(match decode(json)? {
+            Function::Log3 => log3_udf(),
+            Function::Fused { program, formula, schema_name, nullable } => {
+                Arc::new(ScalarUDF::from(Fused::new(program, formula, schema_name, nullable)))
+            }
+        })
+    }
+
+    fn try_encode_udf(&self, function: &ScalarUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        if function.inner().is::<Log3>() {
+            return encode(Function::Log3, buffer);
+        }
+        if let Some(fused) = function.inner().downcast_ref::<Fused>() {
+            return encode(
+                Function::Fused {
+                    program: fused.program().clone(),
+                    formula: fused.formula().to_owned(),
+                    schema_name: fused.column_name().to_owned(),
+                    nullable: fused.is_nullable(),
+                },
+                buffer,
+            );
+        }
+        if function.inner().is::<SqlFunction>() {
+            // Every other call has been replaced by the function's body.
+            return exec_err!(
+                "{} cannot run on a cluster with an argument that is different at every evaluation, such as random()",
+                function.name()
+            );
+        }
+        self.ballista.try_encode_udf(function, buffer)
+    }
+
+    fn try_decode_udaf(&self, name: &str, buffer: &[u8]) -> Result<Arc<AggregateUDF>> {
+        self.ballista.try_decode_udaf(name, buffer)
+    }
+
+    fn try_encode_udaf(&self, function: &AggregateUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        self.ballista.try_encode_udaf(function, buffer)
+    }
+
+    fn try_decode_udwf(&self, name: &str, buffer: &[u8]) -> Result<Arc<WindowUDF>> {
+        self.ballista.try_decode_udwf(name, buffer)
+    }
+
+    fn try_encode_udwf(&self, function: &WindowUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        self.ballista.try_encode_udwf(function, buffer)
+    }
+}

@@ -1,0 +1,106 @@
+//! A cluster on this machine: a scheduler in this process, and executors that are processes of their own.
+
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use datafusion::common::{DataFusionError, Result, exec_err};
+use tempfile::TempDir;
+
+use super::client::{ClusterAddress, ClusterClient};
+use super::scheduler::{Scheduler, SchedulerOptions};
+
+/// How long the processes may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A scheduler and executors on loopback. Dropped, everything is stopped and removed.
+#[derive(Debug)]
+pub struct LocalCluster {
+    scheduler: Scheduler,
+    executors: Vec<Child>,
+    work_dir: TempDir,
+}
+
+impl LocalCluster {
+    /// Starts a scheduler at this port, 0 for a free one, and `executors` processes of the `warpframe` binary
+    /// at `binary` with `slots` each; waits until all have registered.
+    ///
+    /// # Errors
+    /// The port is in use, the binary cannot be run, or a process ends before it has registered.
+    pub async fn start(binary: &Path, port: u16, executors: NonZeroUsize, slots: NonZeroUsize) -> Result<Self> {
+        let bind = (IpAddr::from(Ipv4Addr::LOCALHOST), port).into();
+        let scheduler = Scheduler::start(SchedulerOptions { bind, advertise: None }).await?;
+        let work_dir = tempfile::Builder::new().prefix("warpframe-cluster-").tempdir()?;
+        let mut cluster = Self { scheduler, executors: Vec::new(), work_dir };
+        for _ in 0..executors.get() {
+            let process = cluster.spawn(binary, slots)?;
+            cluster.executors.push(process);
+        }
+        let client = ClusterClient::new(cluster.address().clone())?;
+        let ready = async {
+            loop {
+                if client.status().await?.executors.len() == executors.get() {
+                    return Ok(());
+                }
+                for process in &mut cluster.executors {
+                    if let Some(status) = process.try_wait()? {
+                        return exec_err!("an executor did not start: {status}{}", complaint(process));
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(START_TIMEOUT, ready).await {
+            Ok(ready) => ready?,
+            Err(_) => return exec_err!("the executors did not start within {} seconds", START_TIMEOUT.as_secs()),
+        }
+        Ok(cluster)
+    }
+
+    /// Where clients find it.
+    pub fn address(&self) -> &ClusterAddress {
+        self.scheduler.address()
+    }
+
+    /// The process numbers of the executors.
+    pub fn processes(&self) -> Vec<u32> {
+        self.executors.iter().map(Child::id).collect()
+    }
+
+    fn spawn(&self, binary: &Path, slots: NonZeroUsize) -> Result<Child> {
+        Command::new(binary)
+            .args(["cluster", "executor", "--scheduler", &self.address().to_string()])
+            .args(["--slots", &slots.to_string(), "--while-stdin"])
+            .arg("--work-dir")
+            .arg(self.work_dir.path())
+            // The executor ends with its stdin, however this process ends.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| {
+                DataFusionError::Execution(format!("cannot start '{}': {error}", binary.display()))
+            })
+    }
+}
+
+/// What an ended process has said last.
+fn complaint(process: &mut Child) -> String {
+    let last = process.stderr.take().and_then(|stderr| BufReader::new(stderr).lines().map_while(Result::ok).last());
+    last.map(|line| format!(", {line}")).unwrap_or_default()
+}
+
+impl Drop for LocalCluster {
+    fn drop(&mut self) {
+        for process in &mut self.executors {
+            // They hold nothing that outlives the cluster.
+            let _ = process.kill();
+        }
+        for process in &mut self.executors {
+            let _ = process.wait();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! How a session with a cluster plans its queries: as any session, for the cluster's slots, and inside a
+//! [`ClusterExec`] what reads tables.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ballista_core::planner::scans_only_information_schema;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::SessionState;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
+use datafusion::physical_plan::analyze::AnalyzeExec;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+
+use super::client::ClusterClient;
+use super::ClusterSettings;
+use super::exec::ClusterExec;
+use super::scatter::Scattered;
+
+/// Partitions for each slot of the cluster: enough that an executor's loss and an uneven share cost little.
+const PARTITIONS_PER_SLOT: usize = 2;
+
+/// Plans queries for a cluster.
+pub(crate) struct ClusterPlanner {
+    client: Arc<ClusterClient>,
+    settings: ClusterSettings,
+    /// The partitions of queries, if someone has settled it.
+    partitions: Option<usize>,
+    scattered: Scattered,
+}
+
+impl ClusterPlanner {
+    pub fn new(settings: ClusterSettings, partitions: Option<usize>) -> Result<Self> {
+        let client = Arc::new(ClusterClient::new(settings.address.clone())?);
+        Ok(Self { client, settings, partitions, scattered: Scattered::default() })
+    }
+}
+
+impl fmt::Debug for ClusterPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterPlanner").field("client", &self.client).finish()
+    }
+}
+
+#[async_trait]
+impl QueryPlanner for ClusterPlanner {
+    async fn create_physical_plan(
+        &self,
+        query: &LogicalPlan,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let local = DefaultPhysicalPlanner::default();
+        if let LogicalPlan::Analyze(analyze) = query {
+            let input = self.create_physical_plan(&analyze.input, session).await?;
+            let plan = local.create_physical_plan(query, session).await?;
+            return match plan.downcast_ref::<AnalyzeExec>() {
+                Some(_) => replace_children_if_necessary(Arc::clone(&plan), vec![input]),
+                None => internal_err!("EXPLAIN ANALYZE has no plan"),
+            };
+        }
+        if !reads_tables(query)? || scans_only_information_schema(query)? {
+            return local.create_physical_plan(query, session).await;
+        }
+        let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+            return internal_err!("the session's state is not DataFusion's");
+        };
+        let cluster = self.client.ready(self.settings.wait).await?;
+        let mut state = state.clone();
+        let partitions = self.partitions.unwrap_or(cluster.slots() * PARTITIONS_PER_SLOT);
+        state.config_mut().options_mut().execution.target_partitions = partitions.max(1);
+        let plan = local.create_physical_plan(query, &state).await?;
+        if matches!(query, LogicalPlan::Explain(_)) {
+            return Ok(plan);
+        }
+        let plan = self.scattered.scatter(plan, self.client.address(), &state).await?;
+        Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
+    }
+}
+
+/// Whether the query, or a part of it, scans a table.
+fn reads_tables(query: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    query.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    // `EXPLAIN` holds its query as a plan of its own.
+    match query {
+        LogicalPlan::Explain(explain) if !found => reads_tables(&explain.plan),
+        _ => Ok(found),
+    }
+}
+
+/// The plan as one for a cluster, if it is.
+pub(crate) fn as_cluster_exec(plan: &Arc<dyn ExecutionPlan>) -> Option<&ClusterExec> {
+    plan.downcast_ref::<ClusterExec>()
+}

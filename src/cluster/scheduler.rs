@@ -1,0 +1,133 @@
+//! The scheduler: Ballista's, with warpframe's codec, settings and status.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tonic::service::RoutesBuilder;
+
+use super::status::{Live, STATUS_PATH, collect};
+use super::{
+    ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
+};
+
+/// How a scheduler is started.
+#[derive(Debug, Clone)]
+pub struct SchedulerOptions {
+    /// Where it listens; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// The name or number by which executors reach this host, if it is not the one it listens at.
+    pub advertise: Option<String>,
+}
+
+/// A scheduler in this process. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Scheduler {
+    address: ClusterAddress,
+    serving: JoinHandle<std::io::Result<()>>,
+}
+
+impl Scheduler {
+    /// Starts it on the current tokio runtime.
+    ///
+    /// # Errors
+    /// The address cannot be listened at.
+    pub async fn start(options: SchedulerOptions) -> Result<Self> {
+        let Ok(listener) = TcpListener::bind(options.bind).await else {
+            return exec_err!(
+                "cannot listen at {}: it is in use, or not an address of this host",
+                options.bind
+            );
+        };
+        let bound = listener.local_addr()?;
+        let host = match options.advertise {
+            Some(host) => host,
+            None if bound.ip().is_ipv6() => format!("[{}]", bound.ip()),
+            None => bound.ip().to_string(),
+        };
+        let address = ClusterAddress::new(host, bound.port());
+        let failed = |error: ballista_core::error::BallistaError| DataFusionError::External(error.into());
+        let config = Arc::new(config(&address, bound));
+        let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
+        let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster.clone(), config)
+            .await
+            .map_err(failed)?;
+        let routes = routes(server, cluster).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+        Ok(Self { address, serving })
+    }
+
+    /// Where clients and executors find it.
+    pub fn address(&self) -> &ClusterAddress {
+        &self.address
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+fn config(address: &ClusterAddress, bound: SocketAddr) -> SchedulerConfig {
+    let mut config = SchedulerConfig::default()
+        .with_scheduler_policy(TaskSchedulingPolicy::PushStaged)
+        .with_task_distribution(TaskDistributionPolicy::RoundRobin)
+        .with_grpc_server_max_decoding_message_size(MESSAGE_BYTES)
+        .with_grpc_server_max_encoding_message_size(MESSAGE_BYTES)
+        .with_grpc_client_max_message_size(MESSAGE_BYTES)
+        .with_override_config_producer(Arc::new(base_config))
+        .with_override_session_builder(Arc::new(session_state));
+    config.external_host = address.host().to_owned();
+    config.bind_host = bound.ip().to_string();
+    config.bind_port = bound.port();
+    config.executor_timeout_seconds = EXECUTOR_TIMEOUT_SECONDS;
+    config.expire_dead_executor_interval_seconds = HEARTBEAT_SECONDS;
+    config.no_executors_grace_period_seconds = 2 * EXECUTOR_TIMEOUT_SECONDS;
+    // A drained executor has this long to finish its tasks.
+    config.executor_termination_grace_period = 2 * EXECUTOR_TIMEOUT_SECONDS;
+    config.override_physical_codec = Some(Arc::new(ClusterCodec::default()));
+    config
+}
+
+/// The session in which the scheduler and the executors read plans.
+pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
+    Ok(SessionStateBuilder::new().with_config(config).with_default_features().build())
+}
+
+type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+
+fn routes(server: Server, cluster: BallistaCluster) -> Router {
+    let bytes = MESSAGE_BYTES as usize;
+    let grpc = SchedulerGrpcServer::new(server.clone())
+        .max_encoding_message_size(bytes)
+        .max_decoding_message_size(bytes);
+    let mut routes = RoutesBuilder::default();
+    routes.add_service(grpc);
+    let status = move || {
+        let (server, cluster) = (server.clone(), cluster.clone());
+        async move {
+            let running = server.state.task_manager.get_running_job_cache();
+            let live: Live = running
+                .iter()
+                .map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph)))
+                .collect();
+            let status = collect(&*cluster.cluster_state(), &*cluster.job_state(), live).await;
+            serde_json::to_string(&status).unwrap_or_default()
+        }
+    };
+    routes.routes().into_axum_router().route(STATUS_PATH, get(status))
+}

@@ -1,0 +1,180 @@
+//! What a cluster says of itself: its executors and jobs, as JSON under one path of the scheduler's port.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ballista_core::serde::protobuf::{executor_status, job_status};
+use ballista_scheduler::cluster::{ClusterState, JobState};
+use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
+use ballista_scheduler::state::execution_stage::ExecutionStage;
+use serde::{Deserialize, Serialize};
+
+use super::VERSION;
+
+/// The path of the status under the scheduler's address.
+pub(super) const STATUS_PATH: &str = "/warpframe/status";
+
+/// The executors and jobs of a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The scheduler's version of warpframe.
+    pub version: String,
+    /// Those that are alive, by their names.
+    pub executors: Vec<ExecutorStatus>,
+    /// Those that are queued or running, and those that ended lately; the oldest first.
+    pub jobs: Vec<JobStatus>,
+}
+
+impl ClusterStatus {
+    /// The slots of all executors together.
+    pub fn slots(&self) -> usize {
+        self.executors.iter().map(|executor| executor.slots).sum()
+    }
+}
+
+/// An executor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecutorStatus {
+    /// Its name: the host's, the process's number, and something to tell it from earlier ones.
+    pub name: String,
+    /// The address at which others reach it.
+    pub address: String,
+    /// Its version of warpframe.
+    pub version: String,
+    /// What evaluates functions there, such as `simd avx512`.
+    pub backend: String,
+    /// How many tasks it runs at a time.
+    pub slots: usize,
+    /// Seconds since its last sign of life.
+    pub seen_seconds_ago: u64,
+}
+
+/// A query on a cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its name.
+    pub id: String,
+    /// `queued`, `running`, `done` or `failed`.
+    pub state: String,
+    /// How far it has come.
+    pub progress: JobProgress,
+    /// Milliseconds since 1970 at which it was started.
+    pub started_ms: u64,
+}
+
+/// How far a query has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobProgress {
+    /// Tasks that are done.
+    pub done: usize,
+    /// Tasks of all stages that are known by now.
+    pub total: usize,
+}
+
+/// An executor's name as the scheduler keeps it. Ballista has no field for the version and the backend, so they
+/// are parts of the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ExecutorId {
+    pub name: String,
+    pub version: String,
+    pub backend: String,
+}
+
+impl fmt::Display for ExecutorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};{};{}", self.name, self.version, self.backend)
+    }
+}
+
+impl FromStr for ExecutorId {
+    type Err = String;
+
+    fn from_str(id: &str) -> Result<Self, String> {
+        match id.split(';').collect::<Vec<_>>()[..] {
+            [name, version, backend] => {
+                Ok(Self { name: name.to_owned(), version: version.to_owned(), backend: backend.to_owned() })
+            }
+            _ => Err(format!("'{id}' is not a warpframe executor")),
+        }
+    }
+}
+
+/// Collects the status.
+pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, live: Live) -> ClusterStatus {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let heartbeats = cluster.executor_heartbeats();
+    let mut executors: Vec<_> = cluster
+        .registered_executor_metadata()
+        .await
+        .into_iter()
+        .filter_map(|executor| {
+            let heartbeat = heartbeats.get(&executor.id)?;
+            let state = heartbeat.status.as_ref().and_then(|status| status.status.as_ref());
+            if !matches!(state, Some(executor_status::Status::Active(_))) {
+                return None;
+            }
+            let id: ExecutorId = executor.id.parse().unwrap_or_else(|_| ExecutorId {
+                name: executor.id.clone(),
+                version: "unknown".to_owned(),
+                backend: "unknown".to_owned(),
+            });
+            Some(ExecutorStatus {
+                name: id.name,
+                address: format!("{}:{}", executor.host, executor.port),
+                version: id.version,
+                backend: id.backend,
+                slots: executor.specification.vcores as usize,
+                seen_seconds_ago: now.saturating_sub(heartbeat.timestamp),
+            })
+        })
+        .collect();
+    executors.sort_by(|one, other| one.name.cmp(&other.name));
+
+    let mut found = Vec::new();
+    for id in jobs.get_all_jobs().await.unwrap_or_default() {
+        let live_graph = live.get(id.as_str());
+        let job = match live_graph {
+            Some(graph) => Some(describe(&*graph.read().await)),
+            None => jobs.get_execution_graph(&id).await.ok().flatten().map(|graph| describe(&graph)),
+        };
+        found.extend(job);
+    }
+    found.sort_by(|one: &JobStatus, other| (one.started_ms, &one.id).cmp(&(other.started_ms, &other.id)));
+    ClusterStatus { version: VERSION.to_owned(), executors, jobs: found }
+}
+
+/// The graphs of running jobs, which the scheduler keeps up to date.
+pub(super) type Live = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
+
+fn describe(graph: &ExecutionGraphBox) -> JobStatus {
+    let state = match &graph.status().status {
+        Some(job_status::Status::Running(_)) => "running",
+        Some(job_status::Status::Successful(_)) => "done",
+        Some(job_status::Status::Failed(_)) => "failed",
+        Some(job_status::Status::Queued(_)) | None => "queued",
+    };
+    JobStatus {
+        id: graph.job_id().to_string(),
+        state: state.to_owned(),
+        progress: progress(graph),
+        started_ms: graph.start_time(),
+    }
+}
+
+fn progress(graph: &ExecutionGraphBox) -> JobProgress {
+    let mut progress = JobProgress::default();
+    for stage in graph.stages().values() {
+        let (done, total) = match stage {
+            ExecutionStage::Running(stage) => (stage.successful_tasks(), stage.partitions),
+            ExecutionStage::Successful(stage) => (stage.partitions, stage.partitions),
+            ExecutionStage::Resolved(stage) => (0, stage.partitions),
+            // How many tasks these have is not known before their inputs are there.
+            ExecutionStage::UnResolved(_) | ExecutionStage::Failed(_) => (0, 1),
+        };
+        progress.done += done.min(total);
+        progress.total += total;
+    }
+    progress
+}

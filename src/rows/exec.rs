@@ -1,0 +1,164 @@
+//! The plan node that makes rows: every partition of its input says which ranges of rows it has to make.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::distribution::RowGenerator;
+
+/// Makes rows in batches of the session's size. Its input has two columns, the first row of a range and the
+/// row after its last, so that whatever splits plans by their partitions can split this one.
+#[derive(Debug, Clone)]
+pub struct GenerateExec {
+    input: Arc<dyn ExecutionPlan>,
+    generator: RowGenerator,
+    columns: Arc<[usize]>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl GenerateExec {
+    /// A plan that makes these columns, by their positions in [`RowGenerator::schema`], of these rows: a
+    /// partition for each range.
+    ///
+    /// # Errors
+    /// There is no column at one of the positions.
+    pub fn new(
+        generator: RowGenerator,
+        columns: Arc<[usize]>,
+        ranges: impl Iterator<Item = Range<u64>>,
+    ) -> Result<Self> {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("start", DataType::UInt64, false),
+            Field::new("end", DataType::UInt64, false),
+        ]));
+        let partitions = ranges.map(|range| {
+            let [start, end] = [range.start, range.end].map(|row| Arc::new(UInt64Array::from(vec![row])) as _);
+            Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![start, end])?])
+        });
+        let partitions = partitions.collect::<Result<Vec<_>>>()?;
+        Self::over(MemorySourceConfig::try_new_exec(&partitions, schema, None)?, generator, columns)
+    }
+
+    /// A plan that makes the rows of the ranges in `input`.
+    ///
+    /// # Errors
+    /// There is no column at one of the positions, or the input does not have two columns of type UInt64.
+    pub fn over(
+        input: Arc<dyn ExecutionPlan>,
+        generator: RowGenerator,
+        columns: Arc<[usize]>,
+    ) -> Result<Self> {
+        let types: Vec<_> = input.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+        if types != [DataType::UInt64, DataType::UInt64] {
+            return internal_err!("rows are generated of ranges, not of {types:?}");
+        }
+        let schema = Arc::new(RowGenerator::schema().project(&columns)?);
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            input.output_partitioning().clone(),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { input, generator, columns, properties: Arc::new(properties), metrics })
+    }
+
+    /// What the rows hold.
+    pub fn generator(&self) -> RowGenerator {
+        self.generator
+    }
+
+    /// Which columns are made.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+}
+
+impl DisplayAs for GenerateExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let columns: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
+        write!(f, "GenerateExec: {}, columns=[{}]", self.generator.distribution, columns.join(", "))
+    }
+}
+
+impl ExecutionPlan for GenerateExec {
+    fn name(&self) -> &str {
+        "GenerateExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Ok([input]) = <[_; 1]>::try_from(children) else {
+            return internal_err!("GenerateExec has one child");
+        };
+        Ok(Arc::new(Self::over(input, self.generator, Arc::clone(&self.columns))?))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let (generator, columns) = (self.generator, Arc::clone(&self.columns));
+        let batch_size = context.session_config().batch_size().max(1) as u64;
+        let ranges = self.input.execute(partition, context)?;
+        let rows = ranges.map_ok(move |ranges| {
+            let columns = Arc::clone(&columns);
+            stream::iter(slices(&ranges, batch_size))
+                .map(move |rows| generator.batch(rows, &columns).map_err(DataFusionError::from))
+        });
+        let rows = rows.try_flatten().inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// The ranges of a batch, cut into batches.
+fn slices(ranges: &RecordBatch, batch_size: u64) -> impl Iterator<Item = Range<u64>> + use<> {
+    let column = |column: usize| ranges.column(column).as_primitive::<UInt64Type>().clone();
+    let (starts, ends) = (column(0), column(1));
+    (0..ranges.num_rows()).flat_map(move |row| {
+        let (start, end) = (starts.value(row), ends.value(row));
+        (0..end.saturating_sub(start).div_ceil(batch_size)).map(move |batch| {
+            let first = start + batch * batch_size;
+            first..(first + batch_size).min(end)
+        })
+    })
+}
