@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use warpframe::cluster::{
-    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT, ExecutorOptions,
-    JobProgress, LocalCluster, Scheduler, SchedulerOptions, run_executor,
+    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT,
+    ExecutorOptions, JobProgress, LocalCluster, Scheduler, SchedulerOptions, run_executor,
 };
 
 use super::error::CliError;
@@ -210,41 +211,30 @@ pub struct ClusterArguments {
 }
 
 impl ClusterArguments {
-    /// The cluster, if there is one, and the bar that shows how far its queries have come.
-    pub fn settings(&self) -> (Option<ClusterSettings>, TasksBar) {
-        let bar = TasksBar::default();
-        let settings = self.cluster.clone().map(|address| {
-            let mut settings = ClusterSettings::new(address);
-            settings.wait = self.cluster_wait.map_or(DEFAULT_WAIT, Duration::from_secs);
-            let shown = bar.clone();
-            settings.progress = Some(Arc::new(move |progress| shown.set(progress)));
-            settings
-        });
-        (settings, bar)
+    /// The cluster, if there is one, with a bar on stderr that shows how far its queries have come.
+    pub fn settings(&self) -> Option<ClusterSettings> {
+        let mut settings = ClusterSettings::new(self.cluster.clone()?);
+        settings.wait = self.cluster_wait.map_or(DEFAULT_WAIT, Duration::from_secs);
+        let bar = Mutex::new(None);
+        settings.progress = Some(Arc::new(move |progress| show_progress(&mut bar.lock(), progress)));
+        Some(settings)
     }
 }
 
-/// A bar on stderr that shows tasks, where someone is looking.
-#[derive(Debug, Clone, Default)]
-pub struct TasksBar(Arc<std::sync::OnceLock<ProgressBar>>);
-
-impl TasksBar {
-    fn set(&self, progress: JobProgress) {
-        let bar = self.0.get_or_init(|| {
-            let bar = ProgressBar::new(0);
-            match ProgressStyle::with_template("{bar:32} {percent:>3}%  {pos} of {len} tasks  {elapsed}") {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            }
-        });
-        bar.set_length(progress.total as u64);
-        bar.set_position(progress.done as u64);
-    }
-
-    /// Takes the bar off the screen.
-    pub fn clear(&self) {
-        if let Some(bar) = self.0.get() {
+fn show_progress(shown: &mut Option<ProgressBar>, progress: Option<JobProgress>) {
+    let Some(JobProgress { done, total }) = progress else {
+        if let Some(bar) = shown.take() {
             bar.finish_and_clear();
         }
-    }
+        return;
+    };
+    let bar = shown.get_or_insert_with(|| {
+        let bar = ProgressBar::new(0);
+        match ProgressStyle::with_template("{bar:32} {percent:>3}%  {pos} of {len} tasks  {elapsed}") {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    });
+    bar.set_length(total as u64);
+    bar.set_position(done as u64);
 }

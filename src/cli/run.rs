@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use warpframe::cluster::settle;
 use warpframe::parquet::BatchRun;
 
 use super::cluster::ClusterArguments;
@@ -49,7 +50,6 @@ pub struct Arguments {
 
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let init = arguments.init.as_deref().map(read).transpose()?;
-    let (cluster, tasks) = arguments.cluster.settings();
     let batch = BatchRun {
         init,
         input: arguments.input,
@@ -60,7 +60,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         settings: arguments.writer.settings(),
         threads: arguments.threads,
         memory_limit: arguments.memory_limit,
-        cluster,
+        cluster: arguments.cluster.settings(),
     };
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let query = batch.query();
@@ -69,7 +69,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     })
     .await;
     bar.clear();
-    tasks.clear();
+    settle().await;
     say_written(&written?, &batch.output, start);
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use datafusion::sql::parser::DFParser;
 use warpframe::Session;
+use warpframe::cluster::settle;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -57,8 +58,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Some(bytes) = arguments.memory_limit {
         session = session.memory_limit(bytes);
     }
-    let (cluster, bar) = arguments.cluster.settings();
-    if let Some(cluster) = cluster {
+    if let Some(cluster) = arguments.cluster.settings() {
         session = session.cluster(cluster);
     }
     let session = session.build()?;
@@ -94,7 +94,10 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     let output = arguments.out.as_deref().map(|path| (path, arguments.overwrite));
     let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
-    bar.clear();
+    runtime.block_on(async {
+        drop(session);
+        settle().await;
+    });
     // A query that was given up may still be computing a batch; the process does not wait for it.
     runtime.shutdown_background();
     ended.map(|_| ())

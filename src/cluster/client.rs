@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ballista_core::client::BallistaClient;
@@ -24,7 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::status::{ClusterStatus, JobProgress, STATUS_PATH};
-use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
+use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine, farewells};
 
 /// How long a host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +77,9 @@ impl FromStr for ClusterAddress {
         let place = text.strip_prefix("df://").map(|place| place.trim_end_matches('/'));
         let parts = place.and_then(|place| place.rsplit_once(':'));
         match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if !host.is_empty() && !host.contains('/') && port != 0 => Ok(Self::new(host, port)),
+            Some((host, port)) if !host.is_empty() && !host.contains('/') && port != 0 => {
+                Ok(Self::new(host, port))
+            }
             _ => Err(DataFusionError::Configuration(format!(
                 "'{text}' is not the address of a cluster: use df://HOST:PORT"
             ))),
@@ -91,6 +94,7 @@ pub struct ClusterClient {
     http: reqwest::Client,
     /// The session under which the scheduler keeps this client's settings.
     session: String,
+    used: AtomicBool,
 }
 
 impl ClusterClient {
@@ -103,7 +107,7 @@ impl ClusterClient {
             .build()
             .map_err(|error| DataFusionError::External(error.into()))?;
         let session = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
-        Ok(Self { address, http, session })
+        Ok(Self { address, http, session, used: AtomicBool::new(false) })
     }
 
     /// The scheduler's address.
@@ -178,7 +182,9 @@ impl ClusterClient {
             return exec_err!("no scheduler answers at {}", self.address);
         };
         let bytes = MESSAGE_BYTES as usize;
-        Ok(SchedulerGrpcClient::new(channel).max_encoding_message_size(bytes).max_decoding_message_size(bytes))
+        Ok(SchedulerGrpcClient::new(channel)
+            .max_encoding_message_size(bytes)
+            .max_decoding_message_size(bytes))
     }
 
     /// Hands a plan to the scheduler.
@@ -206,6 +212,7 @@ impl ClusterClient {
         });
         version::insert_version_header(request.metadata_mut());
         let mut scheduler = self.scheduler().await?;
+        self.used.store(true, Ordering::Relaxed);
         let answer = scheduler.execute_query_push(request).await.map_err(|status| self.refused(&status))?;
         Ok(Job { client: Arc::clone(self), scheduler, updates: answer.into_inner(), id: None, ended: false })
     }
@@ -225,8 +232,8 @@ impl Drop for ClusterClient {
     fn drop(&mut self) {
         // The scheduler keeps the settings of a session until it is told that it is over.
         let (address, session) = (self.address.clone(), std::mem::take(&mut self.session));
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
+        if self.used.load(Ordering::Relaxed) {
+            farewells::say(async move {
                 if let Ok(mut scheduler) = SchedulerGrpcClient::connect(address.http()).await {
                     let _ = scheduler.remove_session(RemoveSessionParams { session_id: session }).await;
                 }
@@ -290,11 +297,9 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let (Some(job_id), Ok(runtime)) = (self.id.take(), tokio::runtime::Handle::try_current()) else {
-            return;
-        };
+        let Some(job_id) = self.id.take() else { return };
         let (mut scheduler, ended) = (self.scheduler.clone(), self.ended);
-        runtime.spawn(async move {
+        farewells::say(async move {
             if ended {
                 let _ = scheduler
                     .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })

@@ -4,9 +4,13 @@ use std::fmt;
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use ballista_core::JobId;
-use ballista_core::serde::protobuf::{RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport};
+use ballista_core::error::BallistaError;
+use ballista_core::serde::protobuf::{
+    RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
+};
 use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
@@ -49,14 +53,15 @@ impl ExecutionEngine for NamedEngine {
         let stage = self
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
-            .map_err(|error| named(&self.name, error))?;
-        Ok(Arc::new(NamedStage { name: self.name.clone(), stage }))
+            .map_err(|error| named(&self.name, work_dir, error))?;
+        Ok(Arc::new(NamedStage { name: self.name.clone(), work_dir: work_dir.to_owned(), stage }))
     }
 }
 
 #[derive(Debug)]
 struct NamedStage {
     name: String,
+    work_dir: String,
     stage: Arc<dyn QueryStageExecutor>,
 }
 
@@ -73,7 +78,8 @@ impl QueryStageExecutor for NamedStage {
         task: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        self.stage.execute_query_stage(task, context).await.map_err(|error| named(&self.name, error))
+        let done = self.stage.execute_query_stage(task, context).await;
+        done.map_err(|error| named(&self.name, &self.work_dir, error))
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
@@ -94,20 +100,55 @@ impl QueryStageExecutor for NamedStage {
 }
 
 /// The error as one sentence that names the executor. What is worth another attempt stays so: the loss of
-/// another executor's data, which Ballista knows by its type, and I/O errors other than a full disk.
-fn named(name: &str, error: DataFusionError) -> DataFusionError {
+/// another executor's data, which Ballista knows by its type, and I/O errors other than those that the next
+/// attempt would meet again.
+fn named(name: &str, work_dir: &str, error: DataFusionError) -> DataFusionError {
     let say = |what: &dyn fmt::Display| format!("{}executor {name}: {what}{}", MARKS[0], MARKS[1]);
-    let io = |cause: &Error| match cause.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::NotFound => {
-            DataFusionError::Execution(say(cause))
-        }
-        kind => DataFusionError::IoError(Error::new(kind, say(cause))),
-    };
+    match cause(&error) {
+        Cause::Elsewhere => error,
+        Cause::Io(cause) => match cause.kind() {
+            // Other files are written by nodes that name them.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DataFusionError::Execution(say(&format!(
+                "cannot write into the work folder '{work_dir}': {cause}"
+            ))),
+            ErrorKind::NotFound => DataFusionError::Execution(say(cause)),
+            kind => DataFusionError::IoError(Error::new(kind, say(cause))),
+        },
+        Cause::Here(cause) => match cause {
+            DataFusionError::Execution(message) => DataFusionError::Execution(say(message)),
+            DataFusionError::ResourcesExhausted(message) => DataFusionError::ResourcesExhausted(say(message)),
+            other => DataFusionError::Execution(say(&other.strip_backtrace())),
+        },
+    }
+}
+
+/// What is behind an error.
+enum Cause<'a> {
+    /// The disk or the network.
+    Io(&'a Error),
+    /// Another executor, or the query's end.
+    Elsewhere,
+    /// Something in this task.
+    Here(&'a DataFusionError),
+}
+
+fn cause(error: &DataFusionError) -> Cause<'_> {
     match error.find_root() {
-        DataFusionError::IoError(cause) => io(cause),
-        DataFusionError::External(_) => error,
-        DataFusionError::Execution(message) => DataFusionError::Execution(say(message)),
-        DataFusionError::ResourcesExhausted(message) => DataFusionError::ResourcesExhausted(say(message)),
-        other => DataFusionError::Execution(say(&other.strip_backtrace())),
+        DataFusionError::IoError(error) => Cause::Io(error),
+        root @ DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::IoError(_, error) => Cause::Io(error),
+            _ => Cause::Here(root),
+        },
+        root @ DataFusionError::External(inner) => match inner.downcast_ref::<BallistaError>() {
+            Some(BallistaError::DataFusionError(error)) => cause(error),
+            Some(BallistaError::IoError(error)) => Cause::Io(error),
+            Some(BallistaError::ArrowError(error)) => match error.as_ref() {
+                ArrowError::IoError(_, error) => Cause::Io(error),
+                _ => Cause::Here(root),
+            },
+            Some(_) => Cause::Elsewhere,
+            None => Cause::Here(root),
+        },
+        root => Cause::Here(root),
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,11 +22,17 @@ use super::status::JobProgress;
 /// How many partitions of a result are fetched at a time; they are given in order.
 const FETCHED_AHEAD: usize = 4;
 
+/// The metric of the time from handing in a query to its end on the cluster.
+pub(crate) const COMPUTE_TIME: &str = "compute_time";
+
+/// The metric of the time in which the results were fetched, and used.
+pub(crate) const GATHER_TIME: &str = "gather_time";
+
 /// How often a job is asked how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Hears how far a query on a cluster has come.
-pub type ClusterProgress = Arc<dyn Fn(JobProgress) + Send + Sync>;
+/// Hears how far a query on a cluster has come, and nothing when it has ended.
+pub type ClusterProgress = Arc<dyn Fn(Option<JobProgress>) + Send + Sync>;
 
 /// Runs a plan on a cluster and gives its rows, those of its partitions one after the other.
 #[derive(Clone)]
@@ -109,8 +117,12 @@ impl ExecutionPlan for ClusterExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let (plan, client, progress) = (Arc::clone(&self.plan), Arc::clone(&self.client), self.progress.clone());
+        let (plan, client, progress) =
+            (Arc::clone(&self.plan), Arc::clone(&self.client), self.progress.clone());
+        let computing = MetricBuilder::new(&self.metrics).subset_time(COMPUTE_TIME, partition);
+        let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
         let rows = async move {
+            let start = Instant::now();
             let mut job = client.submit(plan, context.session_config()).await?;
             // Ends with the job, or when this stream is dropped.
             let followed = std::sync::Mutex::new(None);
@@ -122,12 +134,16 @@ impl ExecutionPlan for ClusterExec {
                 })
                 .await?;
             drop(followed);
+            computing.add_elapsed(start);
+            let start = Instant::now();
             let partitions = stream::iter(locations).map(fetch).buffered(FETCHED_AHEAD).try_flatten();
             // The job's files are removed when the last row has been taken.
-            Ok::<_, DataFusionError>(partitions.inspect_ok(move |batch| {
-                let _whole = &job;
-                metrics.record_output(batch.num_rows());
-            }))
+            let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
+            let end = stream::once(async move {
+                gathering.add_elapsed(start);
+                drop(job);
+            });
+            Ok::<_, DataFusionError>(partitions.chain(end.filter_map(|()| std::future::ready(None))))
         };
         let rows = stream::once(rows).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema(), rows)))
@@ -139,21 +155,27 @@ impl ExecutionPlan for ClusterExec {
 }
 
 /// A task that reports a job's progress, and ends with this value.
-struct Followed(tokio::task::JoinHandle<()>);
+struct Followed {
+    task: tokio::task::JoinHandle<()>,
+    progress: ClusterProgress,
+}
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        (self.progress)(None);
     }
 }
 
 fn follow(client: Arc<ClusterClient>, job: String, progress: ClusterProgress) -> Followed {
-    Followed(tokio::spawn(async move {
+    let heard = Arc::clone(&progress);
+    let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(PROGRESS_INTERVAL).await;
             if let Some(now) = client.progress(&job).await {
-                progress(now);
+                heard(Some(now));
             }
         }
-    }))
+    });
+    Followed { task, progress }
 }

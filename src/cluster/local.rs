@@ -1,4 +1,5 @@
-//! A cluster on this machine: a scheduler in this process, and executors that are processes of their own.
+//! A cluster on this machine: a scheduler in this process, and executors that are processes of their own or in
+//! this one too.
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use super::client::{ClusterAddress, ClusterClient};
+use super::executor::{ExecutorOptions, run_executor};
 use super::scheduler::{Scheduler, SchedulerOptions};
 
 /// How long the processes may take to start.
@@ -21,6 +24,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct LocalCluster {
     scheduler: Scheduler,
     executors: Vec<Child>,
+    inside: Option<JoinHandle<Result<()>>>,
     work_dir: TempDir,
 }
 
@@ -30,22 +34,58 @@ impl LocalCluster {
     ///
     /// # Errors
     /// The port is in use, the binary cannot be run, or a process ends before it has registered.
-    pub async fn start(binary: &Path, port: u16, executors: NonZeroUsize, slots: NonZeroUsize) -> Result<Self> {
-        let bind = (IpAddr::from(Ipv4Addr::LOCALHOST), port).into();
-        let scheduler = Scheduler::start(SchedulerOptions { bind, advertise: None }).await?;
-        let work_dir = tempfile::Builder::new().prefix("warpframe-cluster-").tempdir()?;
-        let mut cluster = Self { scheduler, executors: Vec::new(), work_dir };
+    pub async fn start(
+        binary: &Path,
+        port: u16,
+        executors: NonZeroUsize,
+        slots: NonZeroUsize,
+    ) -> Result<Self> {
+        let mut cluster = Self::without_executors(port).await?;
         for _ in 0..executors.get() {
             let process = cluster.spawn(binary, slots)?;
             cluster.executors.push(process);
         }
-        let client = ClusterClient::new(cluster.address().clone())?;
+        cluster.wait_for(executors.get()).await?;
+        Ok(cluster)
+    }
+
+    /// Starts a scheduler and one executor with `slots` slots in this process. They end for good with the tokio
+    /// runtime that this is called on.
+    ///
+    /// # Errors
+    /// The executor does not start.
+    pub async fn start_inside(slots: NonZeroUsize) -> Result<Self> {
+        let mut cluster = Self::without_executors(0).await?;
+        let options = ExecutorOptions {
+            scheduler: cluster.address().clone(),
+            bind: Ipv4Addr::LOCALHOST.into(),
+            advertise: None,
+            ports: None,
+            slots,
+            work_dir: Some(cluster.work_dir.path().to_owned()),
+            memory_limit: None,
+        };
+        cluster.inside = Some(tokio::spawn(run_executor(options, |_| ())));
+        cluster.wait_for(1).await?;
+        Ok(cluster)
+    }
+
+    async fn without_executors(port: u16) -> Result<Self> {
+        let bind = (IpAddr::from(Ipv4Addr::LOCALHOST), port).into();
+        let scheduler = Scheduler::start(SchedulerOptions { bind, advertise: None }).await?;
+        let work_dir = tempfile::Builder::new().prefix("warpframe-cluster-").tempdir()?;
+        Ok(Self { scheduler, executors: Vec::new(), inside: None, work_dir })
+    }
+
+    /// Waits until so many executors have registered.
+    async fn wait_for(&mut self, executors: usize) -> Result<()> {
+        let client = ClusterClient::new(self.address().clone())?;
         let ready = async {
             loop {
-                if client.status().await?.executors.len() == executors.get() {
+                if client.status().await?.executors.len() == executors {
                     return Ok(());
                 }
-                for process in &mut cluster.executors {
+                for process in &mut self.executors {
                     if let Some(status) = process.try_wait()? {
                         return exec_err!("an executor did not start: {status}{}", complaint(process));
                     }
@@ -54,10 +94,9 @@ impl LocalCluster {
             }
         };
         match tokio::time::timeout(START_TIMEOUT, ready).await {
-            Ok(ready) => ready?,
-            Err(_) => return exec_err!("the executors did not start within {} seconds", START_TIMEOUT.as_secs()),
+            Ok(ready) => ready,
+            Err(_) => exec_err!("the executors did not start within {} seconds", START_TIMEOUT.as_secs()),
         }
-        Ok(cluster)
     }
 
     /// Where clients find it.
@@ -89,12 +128,16 @@ impl LocalCluster {
 
 /// What an ended process has said last.
 fn complaint(process: &mut Child) -> String {
-    let last = process.stderr.take().and_then(|stderr| BufReader::new(stderr).lines().map_while(Result::ok).last());
+    let last =
+        process.stderr.take().and_then(|stderr| BufReader::new(stderr).lines().map_while(Result::ok).last());
     last.map(|line| format!(", {line}")).unwrap_or_default()
 }
 
 impl Drop for LocalCluster {
     fn drop(&mut self) {
+        if let Some(inside) = &self.inside {
+            inside.abort();
+        }
         for process in &mut self.executors {
             // They hold nothing that outlives the cluster.
             let _ = process.kill();

@@ -12,6 +12,7 @@ mod connections;
 mod engine;
 mod exec;
 mod executor;
+mod farewells;
 mod local;
 mod planner;
 mod scatter;
@@ -27,8 +28,10 @@ use datafusion::prelude::SessionConfig;
 
 pub use client::{ClusterAddress, ClusterClient};
 pub use codec::ClusterCodec;
+pub(crate) use exec::{COMPUTE_TIME, GATHER_TIME};
 pub use exec::{ClusterExec, ClusterProgress};
 pub use executor::{ExecutorOptions, run_executor};
+pub use farewells::settle;
 pub use local::LocalCluster;
 pub(crate) use planner::{ClusterPlanner, as_cluster_exec};
 pub use scheduler::{Scheduler, SchedulerOptions};

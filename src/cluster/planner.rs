@@ -12,12 +12,12 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use datafusion::physical_plan::analyze::AnalyzeExec;
+use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
-use super::client::ClusterClient;
 use super::ClusterSettings;
+use super::client::ClusterClient;
 use super::exec::ClusterExec;
 use super::scatter::Scattered;
 

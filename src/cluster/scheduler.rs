@@ -121,10 +121,8 @@ fn routes(server: Server, cluster: BallistaCluster) -> Router {
         let (server, cluster) = (server.clone(), cluster.clone());
         async move {
             let running = server.state.task_manager.get_running_job_cache();
-            let live: Live = running
-                .iter()
-                .map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph)))
-                .collect();
+            let live: Live =
+                running.iter().map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph))).collect();
             let status = collect(&*cluster.cluster_state(), &*cluster.job_state(), live).await;
             serde_json::to_string(&status).unwrap_or_default()
         }

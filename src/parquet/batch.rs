@@ -19,8 +19,8 @@ use super::shard::{Shard, ShardWriter, join};
 use super::sink::WriteShardsExec;
 use super::staging::Staging;
 use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
-use crate::files::file_error;
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
+use crate::files::file_error;
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.

@@ -9,8 +9,8 @@ mod shard;
 mod sink;
 mod staging;
 
-pub(crate) use shard::ShardWriter;
 use shard::Shard;
+pub(crate) use shard::ShardWriter;
 
 pub(crate) use batch::plan_in_order;
 pub use batch::{BatchRun, write_query};

@@ -148,8 +148,8 @@ async fn write(
     std::fs::set_permissions(&attempt, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     let named = |error: DataFusionError| file_error("write", &attempt, error.find_root().strip_backtrace());
     let properties = settings.properties(&schema)?;
-    let mut writer =
-        ShardWriter::create(attempt.to_path_buf(), schema, properties, context.memory_pool()).map_err(named)?;
+    let mut writer = ShardWriter::create(attempt.to_path_buf(), schema, properties, context.memory_pool())
+        .map_err(named)?;
     while let Some(batch) = rows.next().await {
         writer.write(&batch?).map_err(named)?;
     }

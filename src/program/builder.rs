@@ -340,7 +340,10 @@ fn is_strict(instructions: &[Instruction], output: Value) -> bool {
     let mut used: Vec<bool> =
         instructions.iter().map(|instruction| !matches!(instruction, Instruction::Input(_))).collect();
     used[output.position()] = true;
-    instructions.iter().flat_map(Instruction::arguments).for_each(|argument| used[argument.position()] = true);
+    instructions
+        .iter()
+        .flat_map(Instruction::arguments)
+        .for_each(|argument| used[argument.position()] = true);
     let strict = |instruction: &Instruction| {
         !matches!(
             instruction,

@@ -48,7 +48,8 @@ impl GenerateExec {
             Field::new("end", DataType::UInt64, false),
         ]));
         let partitions = ranges.map(|range| {
-            let [start, end] = [range.start, range.end].map(|row| Arc::new(UInt64Array::from(vec![row])) as _);
+            let [start, end] =
+                [range.start, range.end].map(|row| Arc::new(UInt64Array::from(vec![row])) as _);
             Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![start, end])?])
         });
         let partitions = partitions.collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,628 @@
+//! Clusters of real processes: the same answers as without one, and what happens when parts of them go.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{command, entries, finish, ok, refused, skipped, warpframe};
+use tempfile::{TempDir, tempdir};
+
+/// Rows of the runs during which something happens; 100 million take minutes without optimization.
+fn many() -> u64 {
+    std::env::var("WARPFRAME_CLUSTER_ROWS").map_or(20_000_000, |rows| rows.parse().unwrap())
+}
+
+/// A process that is killed with the value.
+struct Process(Child);
+
+impl Process {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::of(command(folder).args(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.0.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Waits for its end.
+    fn end(mut self, limit: Duration) -> common::Run {
+        let start = Instant::now();
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < limit, "still running after {limit:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut output = [String::new(), String::new()];
+        self.0.stdout.take().unwrap().read_to_string(&mut output[0]).unwrap();
+        self.0.stderr.take().unwrap().read_to_string(&mut output[1]).unwrap();
+        let code = self.0.wait().unwrap().code();
+        let [stdout, stderr] = output;
+        common::Run { code, stdout, stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A scheduler and executors, each a process.
+struct Cluster {
+    folder: TempDir,
+    url: String,
+    scheduler: Option<Process>,
+    executors: Vec<Process>,
+}
+
+impl Cluster {
+    fn start(executors: usize, slots: usize) -> Self {
+        let folder = tempdir().unwrap();
+        let mut scheduler = Process::start(folder.path(), &["cluster", "scheduler", "--bind", "127.0.0.1:0"]);
+        let url = scheduler.first_line();
+        let mut cluster = Self { folder, url, scheduler: Some(scheduler), executors: Vec::new() };
+        for _ in 0..executors {
+            cluster.add(slots, &[]);
+        }
+        cluster.wait_for(executors);
+        cluster
+    }
+
+    fn add(&mut self, slots: usize, more: &[&str]) {
+        let slots = slots.to_string();
+        let mut arguments = vec!["cluster", "executor", "--scheduler", &self.url, "--slots", &slots];
+        arguments.extend(more);
+        self.executors.push(Process::start(self.folder.path(), &arguments));
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let run = warpframe(self.folder.path(), &["cluster", "status", &self.url, "--json"]);
+        serde_json::from_str(&run.stdout).unwrap_or_default()
+    }
+
+    /// Waits until there are so many executors.
+    fn wait_for(&self, executors: usize) {
+        let start = Instant::now();
+        while self.status()["executors"].as_array().map(Vec::len) != Some(executors) {
+            assert!(start.elapsed() < Duration::from_secs(40), "{}", self.status());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until a job has finished some of its tasks, and not all.
+    fn wait_for_progress(&self) {
+        let start = Instant::now();
+        loop {
+            let status = self.status();
+            let running = status["jobs"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|job| job["state"] == "running" && job["progress"]["done"].as_u64() > Some(0));
+            if running {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{status}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn sql(&self, query: &str) -> String {
+        ok(self.folder.path(), &["sql", "--cluster", &self.url, "--format", "csv", "-q", query]).stdout
+    }
+
+    /// Starts a query and does not wait for it. It has many tasks, so that it can be met in the middle.
+    fn begin(&self, query: &str) -> Process {
+        let arguments = ["sql", "--cluster", &self.url, "--threads", "24", "--format", "csv", "-q", query];
+        Process::start(self.folder.path(), &arguments)
+    }
+}
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+fn sum_query() -> String {
+    format!("SELECT count(*) AS n, sum(id) AS ids, sum(log3(x, y, z)) AS s FROM generate_rows({})", many())
+}
+
+fn check_sum(run: &common::Run) {
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let folder = tempdir().unwrap();
+    let expected = ok(folder.path(), &["sql", "--format", "csv", "-q", &sum_query()]).stdout;
+    check_same(&run.stdout, &expected);
+}
+
+/// Equal lines, and numbers that are equal but for the order in which they were summed.
+fn check_same(found: &str, expected: &str) {
+    let (found_fields, fields) = (found.split([',', '\n']), expected.split([',', '\n']));
+    assert_eq!(found_fields.clone().count(), fields.clone().count(), "{found} is not {expected}");
+    for (one, other) in found_fields.zip(fields) {
+        match (one.parse::<f64>(), other.parse::<f64>()) {
+            (Ok(one), Ok(other)) => {
+                assert!((one - other).abs() <= 1e-12 * other.abs(), "{one} is not {other}")
+            }
+            _ => assert_eq!(one, other),
+        }
+    }
+}
+
+#[test]
+fn functions_work_without_being_installed() {
+    let cluster = Cluster::start(2, 1);
+    let folder = cluster.folder.path();
+    ok(folder, &["generate", "--rows", "100000", "--distribution", "uniform", "--out", "t.parquet"]);
+    let queries = [
+        "SELECT sum(log3(x, y, z)) AS r FROM t",
+        "SELECT count(*) AS n, sum(sqrt(x*x + 1)*sin(x) + cos(y/2)) AS r FROM t WHERE ln(x) > 12",
+        "SELECT CASE WHEN x > 5e5 THEN 1 ELSE 2 END AS k, sum(power(y, 0.3)) AS r FROM t GROUP BY 1 ORDER BY 1",
+        "CREATE FUNCTION dist(a DOUBLE, b DOUBLE DEFAULT 1) RETURNS DOUBLE RETURN sqrt(a*a + b*b); \
+         SELECT max(dist(x)) AS m, sum(dist(b => x, a => y)) AS s FROM t",
+        "SELECT id, log3(x, y, z) AS r FROM t WHERE id % 10000 = 7 ORDER BY id",
+        "SELECT a.id, sqrt(a.x) + b.y AS r FROM t a JOIN t b ON a.id = b.id + 1 WHERE a.id < 9 ORDER BY 1",
+        "SELECT id, sum(ln(x)) OVER (ORDER BY id ROWS 2 PRECEDING) AS r FROM t ORDER BY id LIMIT 5",
+        "SELECT count(*) AS n FROM t WHERE y > (SELECT avg(exp(z / 1e6)) FROM t)",
+        "SELECT log3(2, 3, 4) AS r",
+        "SET warpframe.fuse = false; SELECT sum(ln(x)*ln(y)) AS r FROM t",
+        "SET warpframe.backend = 'interpreted'; SELECT sum(ln(x)*ln(y)) AS r FROM t",
+    ];
+    for query in queries {
+        let arguments = ["sql", "--table", "t=t.parquet", "--format", "csv", "-q", query];
+        let local = ok(folder, &arguments).stdout;
+        let distributed = ok(folder, &[&arguments[..], &["--cluster", &cluster.url]].concat()).stdout;
+        check_same(&distributed, &local);
+    }
+    // What fails says why, and on which executor.
+    let negative = "SELECT sum(sqrt(x - 10)) AS r FROM t";
+    let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", negative];
+    refused(folder, &arguments, 1, &["executor ", ": cannot take square root of a negative number\n"]);
+    let random =
+        "CREATE FUNCTION twice(a DOUBLE) RETURNS DOUBLE RETURN a + a; SELECT sum(twice(random())) FROM t";
+    let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", random];
+    refused(folder, &arguments, 1, &["twice cannot run on a cluster with an argument that is different"]);
+}
+
+#[test]
+fn tables_in_memory_travel() {
+    let cluster = Cluster::start(1, 2);
+    for rows in [3u64, 1_000_000] {
+        let found = cluster.sql(&format!(
+            "CREATE TABLE t AS SELECT id, x FROM generate_rows({rows}); SELECT count(*) AS n, sum(x) AS s FROM t"
+        ));
+        let sum = rows * (rows + 1) / 2;
+        check_same(&found, &format!("n,s\n{rows},{sum}.0\n"));
+    }
+}
+
+#[test]
+fn run_writes_where_the_rows_are() {
+    let cluster = Cluster::start(2, 1);
+    let folder = cluster.folder.path();
+    ok(folder, &["generate", "--rows", "300000", "--files", "5", "--out", "in"]);
+    let select = "id, log3(x, y, z) AS r";
+    ok(folder, &["run", "--in", "in", "--select", select, "--out", "local.parquet"]);
+    let before = entries(folder);
+    for out in ["out.parquet", "out"] {
+        ok(folder, &["run", "--cluster", &cluster.url, "--in", "in", "--select", select, "--out", out]);
+        let query = "SELECT (SELECT count(*) FROM b) AS n, count(*) AS same FROM a JOIN b ON a.id = b.id AND a.r = b.r";
+        let (a, b) = ("a=local.parquet", format!("b={out}"));
+        let run = ok(folder, &["sql", "--table", a, "--table", &b, "--format", "csv", "-q", query]);
+        assert_eq!(run.stdout, "n,same\n300000,300000\n");
+    }
+    // In the order of the input, and with nothing else left.
+    let first = "SELECT id FROM b LIMIT 3";
+    let run = ok(folder, &["sql", "--table", "b=out.parquet", "--format", "csv", "-q", first]);
+    assert_eq!(run.stdout, "id\n0\n1\n2\n");
+    let mut expected = before;
+    expected.extend(["out".to_owned(), "out.parquet".to_owned()]);
+    expected.sort();
+    assert_eq!(entries(folder), expected);
+    let failing =
+        ["run", "--cluster", &cluster.url, "--in", "in", "--select", "sqrt(-x) AS r", "--out", "no"];
+    refused(folder, &failing, 1, &["cannot take square root of a negative number"]);
+}
+
+#[test]
+fn a_killed_executor_costs_no_row_of_a_sum() {
+    let cluster = Cluster::start(3, 1);
+    let query = cluster.begin(&sum_query());
+    cluster.wait_for_progress();
+    cluster.executors[1].signal("KILL");
+    check_sum(&query.end(LIMIT));
+    cluster.wait_for(2);
+}
+
+/// Files that hold `many` rows together: one of a million, under many names.
+fn many_rows(folder: &Path) -> (u64, f64) {
+    ok(folder, &["generate", "--rows", "1M", "--out", "part.parquet"]);
+    std::fs::create_dir(folder.join("in")).unwrap();
+    let files = many() / 1_000_000;
+    for file in 0..files {
+        std::fs::hard_link(folder.join("part.parquet"), folder.join(format!("in/{file:03}.parquet")))
+            .unwrap();
+    }
+    let query = "SELECT sum(log3(x, y, z)) AS s FROM t";
+    let run = ok(folder, &["sql", "--table", "t=part.parquet", "--format", "csv", "-q", query]);
+    let sum: f64 = run.stdout.lines().nth(1).unwrap().parse().unwrap();
+    (files * 1_000_000, sum * files as f64)
+}
+
+fn begin_run(cluster: &Cluster) -> Process {
+    let select = "log3(x, y, z) AS r";
+    let arguments = [
+        "run",
+        "--cluster",
+        &cluster.url,
+        "--threads",
+        "24",
+        "--in",
+        "in",
+        "--select",
+        select,
+        "--out",
+        "out",
+    ];
+    Process::start(cluster.folder.path(), &arguments)
+}
+
+fn check_run(cluster: &Cluster, run: Process, (rows, sum): (u64, f64)) {
+    let run = run.end(LIMIT);
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let query = "SELECT count(*) AS n, sum(r) AS s FROM t";
+    let run = ok(cluster.folder.path(), &["sql", "--table", "t=out", "--format", "csv", "-q", query]);
+    check_same(&run.stdout, &format!("n,s\n{rows},{sum}\n"));
+    let hidden: Vec<_> =
+        entries(cluster.folder.path()).into_iter().filter(|name| name.starts_with('.')).collect();
+    assert_eq!(hidden, Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_executor_costs_no_row_of_a_run() {
+    let cluster = Cluster::start(3, 1);
+    let expected = many_rows(cluster.folder.path());
+    let run = begin_run(&cluster);
+    cluster.wait_for_progress();
+    cluster.executors[0].signal("KILL");
+    check_run(&cluster, run, expected);
+}
+
+#[test]
+fn a_stopped_executor_that_comes_back_duplicates_nothing() {
+    let cluster = Cluster::start(3, 1);
+    let expected = many_rows(cluster.folder.path());
+    let run = begin_run(&cluster);
+    cluster.wait_for_progress();
+    cluster.executors[2].signal("STOP");
+    let stopped = Instant::now();
+    check_run(&cluster, run, expected);
+    // It is missed, wakes up with a task that others have done, and is one of them again.
+    cluster.wait_for(2);
+    while stopped.elapsed() < Duration::from_secs(25) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.executors[2].signal("CONT");
+    cluster.wait_for(3);
+    check_sum(&cluster.begin(&sum_query()).end(LIMIT));
+    let query = "SELECT count(*) AS n FROM t";
+    let run = ok(cluster.folder.path(), &["sql", "--table", "t=out", "--format", "csv", "-q", query]);
+    assert_eq!(run.stdout, format!("n\n{}\n", expected.0));
+}
+
+#[test]
+fn a_drained_executor_finishes_or_hands_over_its_tasks() {
+    let mut cluster = Cluster::start(3, 1);
+    let query = cluster.begin(&sum_query());
+    cluster.wait_for_progress();
+    let drained = cluster.executors.remove(0);
+    drained.signal("TERM");
+    check_sum(&query.end(LIMIT));
+    assert_eq!(drained.end(Duration::from_secs(60)).code, Some(0));
+    cluster.wait_for(2);
+}
+
+#[test]
+fn a_scheduler_that_goes_is_noticed_and_its_successor_is_found() {
+    let mut cluster = Cluster::start(2, 1);
+    let query = cluster.begin(&sum_query());
+    cluster.wait_for_progress();
+    drop(cluster.scheduler.take());
+    let gone = query.end(Duration::from_secs(15));
+    assert_eq!(gone.code, Some(1), "{gone:#?}");
+    assert!(gone.stderr.contains("is gone: the query cannot be finished"), "{gone:#?}");
+    // The executors stay, and find the next one at the same place.
+    std::thread::sleep(Duration::from_secs(3));
+    let address = cluster.url.strip_prefix("df://").unwrap();
+    let mut scheduler = Process::start(cluster.folder.path(), &["cluster", "scheduler", "--bind", address]);
+    assert_eq!(scheduler.first_line(), cluster.url);
+    cluster.scheduler = Some(scheduler);
+    cluster.wait_for(2);
+    check_sum(&cluster.begin(&sum_query()).end(LIMIT));
+}
+
+#[test]
+fn nobody_there() {
+    let folder = tempdir().unwrap();
+    let query = "SELECT sum(x) FROM rows";
+    let none = ["sql", "--cluster", "df://127.0.0.1:9", "-q", query];
+    refused(folder.path(), &none, 1, &["no scheduler answers at df://127.0.0.1:9"]);
+    refused(folder.path(), &["sql", "--cluster", "elsewhere", "-q", query], 2, &["use df://HOST:PORT"]);
+
+    let cluster = Cluster::start(0, 1);
+    let start = Instant::now();
+    let waiting = ["sql", "--cluster", &cluster.url, "--cluster-wait", "2", "-q", query];
+    refused(folder.path(), &waiting, 1, &["has no executor, after 2 seconds of waiting"]);
+    assert!((2..10).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    let taken = cluster.url.strip_prefix("df://").unwrap();
+    refused(folder.path(), &["cluster", "scheduler", "--bind", taken], 1, &["cannot listen at", "in use"]);
+}
+
+#[test]
+fn fifty_clients_share_two_executors() {
+    let cluster = Cluster::start(2, 1);
+    let clients: Vec<_> = (1..=50u64)
+        .map(|client| {
+            let query = format!("SELECT sum(x) AS s FROM generate_rows({})", client * 1000);
+            let arguments =
+                ["sql", "--cluster", &cluster.url, "--cluster-wait", "60", "--format", "csv", "-q", &query];
+            (client * 1000, Process::start(cluster.folder.path(), &arguments))
+        })
+        .collect();
+    for (rows, client) in clients {
+        let run = client.end(LIMIT);
+        assert_eq!(run.stdout, format!("s\n{}.0\n", rows * (rows + 1) / 2), "{run:#?}");
+    }
+}
+
+#[test]
+fn other_versions_are_refused() {
+    // Something that answers as a scheduler with this status.
+    let pretend = |status: String| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("df://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                    status.len()
+                );
+                let _ = stream.write_all((head + &status).as_bytes());
+            }
+        });
+        url
+    };
+    let ours = env!("CARGO_PKG_VERSION");
+    let folder = tempdir().unwrap();
+    let query = "SELECT sum(x) FROM rows";
+    let scheduler = pretend(r#"{"version":"0.0.7","executors":[],"jobs":[]}"#.to_owned());
+    let words = [&format!("is warpframe {ours}"), "the scheduler", "warpframe 0.0.7"];
+    refused(folder.path(), &["sql", "--cluster", &scheduler, "-q", query], 1, &words);
+    refused(folder.path(), &["cluster", "executor", "--scheduler", &scheduler], 1, &words);
+    let executor = format!(
+        r#"{{"version":"{ours}","executors":[{{"name":"e","address":"h:1","version":"0.0.8","backend":"simd","slots":1,"seen_seconds_ago":0}}],"jobs":[]}}"#
+    );
+    let words = ["executor e is warpframe 0.0.8", &format!("this is warpframe {ours}")];
+    refused(folder.path(), &["sql", "--cluster", &pretend(executor), "-q", query], 1, &words);
+    let nonsense = pretend("hello".to_owned());
+    refused(
+        folder.path(),
+        &["sql", "--cluster", &nonsense, "-q", query],
+        1,
+        &["is not a scheduler of warpframe"],
+    );
+}
+
+#[test]
+fn ctrl_c_cancels_the_query_on_the_cluster() {
+    let cluster = Cluster::start(1, 1);
+    let query = cluster.begin(&sum_query());
+    cluster.wait_for_progress();
+    query.signal("INT");
+    assert_eq!(query.end(Duration::from_secs(10)).code, Some(130));
+    let start = Instant::now();
+    loop {
+        let status = cluster.status();
+        if status["jobs"].as_array().unwrap().iter().all(|job| job["state"] == "failed") {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{status}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(cluster.sql("SELECT sum(x) AS s FROM generate_rows(3)"), "s\n6.0\n");
+}
+
+#[test]
+fn a_local_cluster_leaves_nothing_behind() {
+    for signal in ["INT", "TERM", "KILL"] {
+        let temporary = tempdir().unwrap();
+        let arguments = ["cluster", "local", "--executors", "2", "--slots", "1", "--port", "0"];
+        let mut command = command(temporary.path());
+        let mut local = Process::of(command.args(arguments).env("TMPDIR", temporary.path()));
+        let url = local.first_line();
+        let query = "SELECT sum(x) AS s FROM generate_rows(3)";
+        let run = ok(temporary.path(), &["sql", "--cluster", &url, "--format", "csv", "-q", query]);
+        assert_eq!(run.stdout, "s\n6.0\n");
+        let children = children_of(local.0.id());
+        assert_eq!(children.len(), 2);
+        local.signal(signal);
+        assert_eq!(local.end(Duration::from_secs(20)).code, if signal == "KILL" { None } else { Some(130) });
+        let start = Instant::now();
+        while children.iter().any(|process| Path::new(&format!("/proc/{process}")).exists()) {
+            assert!(start.elapsed() < Duration::from_secs(20), "an executor outlives its cluster");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        if signal != "KILL" {
+            assert_eq!(entries(temporary.path()), Vec::<String>::new(), "after SIG{signal}");
+        }
+    }
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    children.unwrap_or_default().split_whitespace().map(|process| process.parse().unwrap()).collect()
+}
+
+/// Runs a shell script in namespaces of its own, if that is permitted.
+fn in_namespace(folder: &Path, script: &str) -> Option<Command> {
+    let allowed = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).current_dir(folder).stdin(Stdio::null());
+    Some(command)
+}
+
+#[test]
+fn a_worker_without_room_or_without_the_input_is_named() {
+    let mut cluster = Cluster::start(0, 1);
+    let folder = cluster.folder.path().to_owned();
+    ok(&folder, &["generate", "--rows", "400000", "--out", "in.parquet"]);
+    std::fs::create_dir(folder.join("work")).unwrap();
+    let binary = env!("CARGO_BIN_EXE_warpframe");
+    let executor =
+        format!("exec {binary} cluster executor --slots 1 --work-dir work --scheduler {}", cluster.url);
+    let full = format!("mount -t tmpfs -o size=1m none work && {executor}");
+    let Some(mut command) = in_namespace(&folder, &full) else {
+        return skipped("a full disk and a missing file need mount namespaces (unshare -m)");
+    };
+    cluster.executors.push(Process::of(&mut command));
+    cluster.wait_for(1);
+    let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT x, y FROM t"];
+    refused(&folder, &query, 1, &["executor ", "cannot write into the work folder", "No space left"]);
+    cluster.executors.clear();
+    cluster.wait_for(0);
+
+    let missing = format!("mount -t tmpfs none . && mkdir work && {executor}");
+    cluster.executors.push(Process::of(&mut in_namespace(&folder, &missing).unwrap()));
+    cluster.wait_for(1);
+    let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT sum(x) FROM t"];
+    refused(&folder, &query, 1, &["executor ", "in.parquet", "not found"]);
+}
+
+/// Hosts as network namespaces on a bridge, removed with the value.
+struct Hosts(Vec<String>);
+
+impl Hosts {
+    fn new(count: usize) -> Option<Self> {
+        let id = std::process::id() % 10_000;
+        let mut hosts = Self(Vec::new());
+        let bridge = format!("wfb{id}");
+        if !run("ip", &["link", "add", &bridge, "type", "bridge"]) {
+            return None;
+        }
+        hosts.0.push(bridge.clone());
+        let mut works = run("ip", &["link", "set", &bridge, "up"]);
+        for host in 1..=count {
+            let (name, link) = (format!("wf{id}-{host}"), format!("wfl{id}-{host}"));
+            works &= run("ip", &["netns", "add", &name]);
+            hosts.0.push(name.clone());
+            works &=
+                run("ip", &["link", "add", &link, "type", "veth", "peer", "name", "eth0", "netns", &name]);
+            works &= run("ip", &["link", "set", &link, "master", &bridge, "up"]);
+            works &= run("ip", &["-n", &name, "addr", "add", &format!("10.77.0.{host}/24"), "dev", "eth0"]);
+            works &= run("ip", &["-n", &name, "link", "set", "eth0", "up"]);
+            works &= run("ip", &["-n", &name, "link", "set", "lo", "up"]);
+        }
+        works.then_some(hosts)
+    }
+
+    fn link(&self, host: usize, state: &str) {
+        let link = self.0[host].replacen("wf", "wfl", 1);
+        assert!(run("ip", &["link", "set", &link, state]));
+    }
+
+    fn start(&self, folder: &Path, host: usize, arguments: &[&str]) -> Process {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0[host], env!("CARGO_BIN_EXE_warpframe")]);
+        Process::of(command.args(arguments).current_dir(folder).stdin(Stdio::null()))
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for (index, name) in self.0.iter().enumerate() {
+            match index {
+                0 => run("ip", &["link", "del", name]),
+                _ => run("ip", &["netns", "del", name]),
+            };
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    let status = Command::new(program).args(arguments).stderr(Stdio::null()).stdout(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
+    let Some(hosts) = Hosts::new(4) else {
+        return skipped("several hosts need network namespaces (iproute2, and the permission to make them)");
+    };
+    let folder = tempdir().unwrap();
+    let url = "df://10.77.0.1:50050";
+    let _scheduler = hosts.start(folder.path(), 1, &["cluster", "scheduler", "--bind", "10.77.0.1:50050"]);
+    let executors: Vec<_> = (2..=4)
+        .map(|host| {
+            let bind = format!("10.77.0.{host}");
+            let arguments = ["cluster", "executor", "--scheduler", url, "--slots", "1", "--bind", &bind];
+            hosts.start(folder.path(), host, &arguments)
+        })
+        .collect();
+    let status = || -> serde_json::Value {
+        let run = hosts.start(folder.path(), 1, &["cluster", "status", url, "--json"]).end(LIMIT);
+        serde_json::from_str(&run.stdout).unwrap_or_default()
+    };
+    let wait_until = |wanted: &dyn Fn(&serde_json::Value) -> bool| {
+        let start = Instant::now();
+        loop {
+            let status = status();
+            if wanted(&status) {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{status}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let count = |executors: usize| {
+        move |status: &serde_json::Value| status["executors"].as_array().map(Vec::len) == Some(executors)
+    };
+    wait_until(&count(3));
+    let arguments = ["sql", "--cluster", url, "--threads", "24", "--format", "csv", "-q", &sum_query()];
+    let query = hosts.start(folder.path(), 1, &arguments);
+    wait_until(&|status| status["jobs"][0]["progress"]["done"].as_u64() > Some(0));
+    hosts.link(3, "down");
+    check_sum(&query.end(LIMIT));
+    wait_until(&count(2));
+    hosts.link(3, "up");
+    wait_until(&count(3));
+    check_sum(&hosts.start(folder.path(), 1, &arguments).end(LIMIT));
+    drop(executors);
+}
+
+#[test]
+fn the_commands_say_what_they_take() {
+    let folder = tempdir().unwrap();
+    let run = finish(command(folder.path()).args(["cluster", "--help"]).output().unwrap());
+    for word in ["local", "scheduler", "executor", "status"] {
+        assert!(run.stdout.contains(word), "{}", run.stdout);
+    }
+    refused(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
+    let wait = ["sql", "--cluster-wait", "3", "-q", "SELECT 1"];
+    refused(folder.path(), &wait, 2, &["--cluster"]);
+}
