@@ -8,6 +8,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
 use url::Url;
@@ -66,6 +67,9 @@ pub fn file_url(file: &Path) -> Result<ListingTableUrl> {
 
 /// Opens files as a table. All of them have the extension of the first.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
+    if pattern.contains("://") {
+        return open_url(context, pattern).await;
+    }
     let (files, extension) = find_table_files(pattern)?;
     let format: Arc<dyn FileFormat> = match extension {
         "parquet" => return ParquetInput::open(pattern)?.table(),
@@ -78,6 +82,24 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
     let config = config.infer_schema(&context.state()).await.map_err(|error| {
         let name = format!("cannot read '{pattern}' as {extension}");
         DataFusionError::Execution(format!("{name}: {}", error.find_root().strip_backtrace()))
+    })?;
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
+/// Opens a file, or all files below a URL that ends in '/', in an object store. Files without one of the other
+/// extensions are Parquet.
+async fn open_url(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
+    let place = ListingTableUrl::parse(url)?;
+    let extension = Path::new(place.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
+    let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
+        Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
+        _ => Arc::new(ParquetFormat::default()),
+    };
+    let options = ListingOptions::new(format).with_file_extension("");
+    let config = ListingTableConfig::new(place).with_listing_options(options);
+    let config = config.infer_schema(&context.state()).await.map_err(|error| {
+        DataFusionError::Execution(format!("cannot read '{url}': {}", error.find_root().message()))
     })?;
     Ok(Arc::new(ListingTable::try_new(config)?))
 }

@@ -26,6 +26,7 @@ pub mod planner;
 pub mod program;
 pub mod rows;
 mod session;
+mod stores;
 
 pub use functions::log3;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};

@@ -21,7 +21,10 @@ struct Process(Child);
 
 impl Process {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
-        Self::of(command(folder).args(arguments))
+        // What a killed process leaves goes with the test's folder.
+        let temporary = folder.join("tmp");
+        std::fs::create_dir_all(&temporary).unwrap();
+        Self::of(command(folder).args(arguments).env("TMPDIR", temporary))
     }
 
     fn of(command: &mut Command) -> Self {

@@ -211,6 +211,11 @@ pub struct ClusterArguments {
 }
 
 impl ClusterArguments {
+    /// Whether there is one.
+    pub fn is_named(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// The cluster, if there is one, with a bar on stderr that shows how far its queries have come.
     pub fn settings(&self) -> Option<ClusterSettings> {
         let mut settings = ClusterSettings::new(self.cluster.clone()?);

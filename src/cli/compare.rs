@@ -9,6 +9,7 @@ use warpframe::compare::report::terminal;
 use warpframe::compare::{Comparison, Event, Mode, Outcome, Report, Source, Status};
 use warpframe::rows::{Distribution, RowGenerator};
 
+use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::generate::all_cores;
 use super::progress::spinner;
@@ -35,7 +36,8 @@ pub struct Arguments {
     /// What is made of them: collect (arrays in memory), sum or parquet
     #[arg(long, default_value_t, value_parser = values::named::<Outcome>)]
     result: Outcome,
-    /// The modes to run, in this order: interpreted, columnar, vectorized, parallel, rayon; all by default
+    /// The modes to run: interpreted, columnar, vectorized, parallel, rayon, cluster-threads-1, cluster-threads,
+    /// cluster-processes-1, cluster-processes, cluster; all by default
     #[arg(long, value_delimiter = ',', value_parser = values::named::<Mode>)]
     modes: Vec<Mode>,
     /// How often each mode is timed; slow ones less
@@ -50,6 +52,8 @@ pub struct Arguments {
     /// Write the JSON report to this file too; '-' is stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArguments,
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
@@ -66,22 +70,32 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         .prefix(".warpframe-compare-")
         .tempdir_in(&folder)
         .map_err(|error| cannot_write(&folder, error))?;
+    let modes = match arguments.modes.is_empty() {
+        false => arguments.modes,
+        // The mode of a named cluster is one of all if there is a name.
+        true => {
+            let all = Mode::ALL.iter().copied();
+            all.filter(|mode| *mode != Mode::Cluster || arguments.cluster.is_named()).collect()
+        }
+    };
     let comparison = Comparison {
         expression: arguments.expr,
         rows: arguments.rows,
         generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
         source: arguments.source,
         result: arguments.result,
-        modes: if arguments.modes.is_empty() { Mode::ALL.to_vec() } else { arguments.modes },
+        modes,
         repeat: arguments.repeat,
         threads: arguments.threads.unwrap_or_else(all_cores),
         work_folder: work_folder.path().to_owned(),
+        program: std::env::current_exe().ok(),
+        cluster: arguments.cluster.settings(),
     };
     let running = tokio::task::spawn_blocking(move || {
         let spinner = spinner();
         let report = comparison.run(command_line(), &|event| match event {
             Event::MakingRows => spinner.set_message("making rows"),
-            Event::Mode(mode) => spinner.set_message(format!("{mode}: first run")),
+            Event::Mode(mode, source) => spinner.set_message(format!("{mode} from {source}: first run")),
             Event::Repeat(mode, run, of) => spinner.set_message(format!("{mode}: {run} of {of}")),
             Event::Done(mode) => spinner.suspend(|| say(mode)),
         });
@@ -128,9 +142,9 @@ fn say(mode: &warpframe::compare::ModeReport) {
         (Status::Ok, Some(median)) => {
             let times = if mode.repeats == 1 { "once" } else { "times" };
             let repeats = if mode.repeats == 1 { String::new() } else { format!("{} ", mode.repeats) };
-            eprintln!("{:<12} {median:>10.1} ms  (timed {repeats}{times})", mode.mode);
+            eprintln!("{:<20} {:<8} {median:>10.1} ms  (timed {repeats}{times})", mode.mode, mode.source);
         }
-        _ => eprintln!("{:<12} {}", mode.mode, mode.reason.as_deref().unwrap_or_default()),
+        _ => eprintln!("{:<20} {:<8} {}", mode.mode, mode.source, mode.reason.as_deref().unwrap_or_default()),
     }
 }
 

@@ -114,7 +114,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
         self.ballista.try_encode(node, buffer, converter).map_err(|error| {
             DataFusionError::NotImplemented(format!(
                 "{name} cannot run on a cluster: {}",
-                error.find_root().strip_backtrace()
+                error.find_root().message()
             ))
         })
     }

@@ -117,7 +117,7 @@ fn named(name: &str, work_dir: &str, error: DataFusionError) -> DataFusionError 
         Cause::Here(cause) => match cause {
             DataFusionError::Execution(message) => DataFusionError::Execution(say(message)),
             DataFusionError::ResourcesExhausted(message) => DataFusionError::ResourcesExhausted(say(message)),
-            other => DataFusionError::Execution(say(&other.strip_backtrace())),
+            other => DataFusionError::Execution(say(&other.message())),
         },
     }
 }

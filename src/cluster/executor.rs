@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ballista_core::RuntimeProducer;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::execution_engine::DefaultExecutionEngine;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_executor::executor_server::TERMINATING;
 use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use tempfile::TempDir;
 
 use super::client::{ClusterAddress, ClusterClient};
@@ -23,6 +25,7 @@ use super::scheduler::session_state;
 use super::status::ExecutorId;
 use super::{ClusterCodec, HEARTBEAT_SECONDS, MESSAGE_BYTES, VERSION, base_config};
 use crate::backend::BackendChoice;
+use crate::stores::Stores;
 
 /// How an executor is started.
 #[derive(Debug, Clone)]
@@ -176,10 +179,22 @@ fn config(options: &ExecutorOptions, id: &ExecutorId, work_dir: &TempDir) -> Res
         grpc_max_encoding_message_size: MESSAGE_BYTES,
         memory_pool_size: options.memory_limit.map(|bytes| bytes as u64),
         override_execution_engine: Some(Arc::new(NamedEngine::new(id.name.clone(), engine))),
+        override_runtime_producer: Some(runtime_producer(work_dir)),
         override_function_registry: Some(Arc::new(functions)),
         override_config_producer: Some(Arc::new(base_config)),
         override_physical_codec: Some(Arc::new(ClusterCodec::default())),
         ..ExecutorProcessConfig::default()
+    })
+}
+
+/// What tasks run in: spilled data in the work folder, and the stores that this host can reach.
+fn runtime_producer(work_dir: &TempDir) -> RuntimeProducer {
+    let (work_dir, stores) = (work_dir.path().to_owned(), Arc::new(Stores::default()));
+    Arc::new(move |_| {
+        RuntimeEnvBuilder::new()
+            .with_temp_file_path(work_dir.clone())
+            .with_object_store_registry(Arc::clone(&stores) as _)
+            .build_arc()
     })
 }
 

@@ -18,43 +18,56 @@ use tokio::runtime::Runtime;
 
 use super::bare::Columns;
 use super::formula::Formula;
+use super::report::milliseconds;
 use super::verify::Answer;
-use super::{Comparison, Mode, Outcome, Source, timed};
+use super::{Comparison, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
+use crate::cluster::{COMPUTE_TIME, ClusterSettings, GATHER_TIME, LocalCluster, settle};
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
 
 /// The rows as the engine reads them.
 pub struct Engine<'a> {
+    comparison: &'a Comparison,
     formula: &'a Formula,
-    rows: Rows,
-    result: Outcome,
+    memory: RecordBatch,
+    /// The rows as Parquet if a mode needs them, and how long it took to write them.
+    parquet: Option<(ParquetInput, Duration)>,
     output: PathBuf,
 }
 
-enum Rows {
-    Memory(RecordBatch),
-    Parquet(ParquetInput),
-}
+/// What a run on a cluster was spent on.
+type Parts = (Duration, Duration);
 
 impl<'a> Engine<'a> {
     /// Lays the rows where the modes will find them.
-    pub fn prepare(comparison: &Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
-        let rows = match comparison.source {
-            Source::Memory => Rows::Memory(whole_batch(columns)?),
-            Source::Parquet => Rows::Parquet(write_rows(comparison)?),
+    pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
+        let needs_parquet =
+            comparison.source == Source::Parquet || comparison.modes.iter().any(|mode| mode.is_clustered());
+        let parquet = match needs_parquet {
+            true => {
+                let (time, input) = timed(|| write_rows(comparison))?;
+                Some((input, time))
+            }
+            false => None,
         };
         let output = comparison.work_folder.join("result.parquet");
-        Ok(Self { formula, rows, result: comparison.result, output })
+        Ok(Self { comparison, formula, memory: whole_batch(columns)?, parquet, output })
     }
 
-    /// Hands `measure` a function that runs the mode once, by the clock.
+    /// Hands `measure` a function that runs the mode once, by the clock, on rows that lie there; for a mode on a
+    /// cluster also what its time was spent on.
     pub fn with_mode<T>(
         &self,
-        mode: Mode,
+        (mode, source): (Mode, Source),
         threads: NonZeroUsize,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
-    ) -> Result<T> {
+    ) -> Result<(T, Option<Split>)> {
+        let runtime = runtime(threads)?;
+        if mode.is_clustered() {
+            let (measured, split) = self.with_cluster(&runtime, mode, threads, measure)?;
+            return Ok((measured, Some(split)));
+        }
         let backend = match mode {
             Mode::Interpreted => BackendChoice::Interpreted,
             _ => BackendChoice::Simd,
@@ -63,32 +76,81 @@ impl<'a> Engine<'a> {
             Mode::Columnar => (&self.formula.sql, false),
             _ => (&self.formula.fused_sql, true),
         };
-        let session =
-            self.session(Session::builder().threads(threads).backend(backend).fuse(fuse), threads)?;
-        let runtime = runtime(threads)?;
-        measure(&mut || self.run(&runtime, &session, expression))
+        let builder = Session::builder().threads(threads).backend(backend).fuse(fuse);
+        let session = self.session(builder, source, threads)?;
+        let measured = measure(&mut || Ok(self.run(&runtime, &session, expression)?.0))?;
+        Ok((measured, None))
+    }
+
+    /// Starts the mode's cluster, and stops it in the end.
+    fn with_cluster<T>(
+        &self,
+        runtime: &Runtime,
+        mode: Mode,
+        threads: NonZeroUsize,
+        measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
+    ) -> Result<(T, Split)> {
+        let (one, Comparison { program, cluster, .. }) = (NonZeroUsize::MIN, self.comparison);
+        let (start, started) = timed(|| match (mode, program) {
+            (Mode::ClusterThreads1 | Mode::ClusterThreads, _) => {
+                runtime.block_on(LocalCluster::start_inside(threads)).map(Some)
+            }
+            (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(program)) => {
+                runtime.block_on(LocalCluster::start(program, 0, threads, one)).map(Some)
+            }
+            _ => Ok(None),
+        })?;
+        let settings = match (&started, cluster) {
+            (Some(started), _) => ClusterSettings::new(started.address().clone()),
+            (None, Some(cluster)) => cluster.clone(),
+            (None, None) => return exec_err!("there is no cluster to run on"),
+        };
+        let session = self.session(Session::builder().cluster(settings), Source::Parquet, threads)?;
+        let mut parts = Vec::new();
+        let measured = measure(&mut || {
+            let (run, spent) = self.run(runtime, &session, &self.formula.fused_sql)?;
+            parts.extend(spent);
+            Ok(run)
+        })?;
+        let median_of = |part: fn(&Parts) -> Duration| {
+            let mut times: Vec<_> = parts.iter().map(part).collect();
+            times.sort();
+            milliseconds(median(&times))
+        };
+        let split = Split {
+            start_ms: started.is_some().then(|| milliseconds(start)),
+            scatter_ms: self.parquet.as_ref().map_or(0.0, |(_, time)| milliseconds(*time)),
+            compute_ms: median_of(|(compute, _)| *compute),
+            gather_ms: median_of(|(_, gather)| *gather),
+        };
+        runtime.block_on(async {
+            drop(session);
+            settle().await;
+        });
+        Ok((measured, split))
     }
 
     /// All results by DataFusion's own operators.
     pub fn unfused(&self) -> Result<Vec<Float64Array>> {
-        let session = self.session(Session::builder().fuse(false), NonZeroUsize::MIN)?;
+        let session = self.session(Session::builder().fuse(false), Source::Memory, NonZeroUsize::MIN)?;
         let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
         let batches =
             runtime(NonZeroUsize::MIN)?.block_on(async { collect(session.sql(&query).await?).await })?;
-        results(batches)
+        results(batches.0)
     }
 
-    fn session(&self, builder: SessionBuilder, threads: NonZeroUsize) -> Result<Session> {
+    fn session(&self, builder: SessionBuilder, source: Source, threads: NonZeroUsize) -> Result<Session> {
         let session = builder.build()?;
         session.context().deregister_table("rows")?;
-        session.context().register_table("rows", self.table(threads)?)?;
+        session.context().register_table("rows", self.table(source, threads)?)?;
         Ok(session)
     }
 
-    fn table(&self, threads: NonZeroUsize) -> Result<Arc<dyn TableProvider>> {
-        match &self.rows {
-            Rows::Parquet(input) => input.table(),
-            Rows::Memory(whole) => {
+    fn table(&self, source: Source, threads: NonZeroUsize) -> Result<Arc<dyn TableProvider>> {
+        match (source, &self.parquet) {
+            (Source::Parquet, Some((input, _))) => input.table(),
+            _ => {
+                let whole = &self.memory;
                 // One partition for each thread; the engine cuts them into batches without copying.
                 let share = whole.num_rows().div_ceil(threads.get()).max(1);
                 let partitions = (0..whole.num_rows())
@@ -100,22 +162,27 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn run(&self, runtime: &Runtime, session: &Session, expression: &str) -> Result<(Duration, Answer)> {
-        match self.result {
+    fn run(
+        &self,
+        runtime: &Runtime,
+        session: &Session,
+        expression: &str,
+    ) -> Result<((Duration, Answer), Option<Parts>)> {
+        match self.comparison.result {
             Outcome::Sum => {
                 let query = format!("SELECT sum({expression}) AS r FROM rows");
-                let (time, batches) =
+                let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
                 match results(batches)?.first() {
-                    Some(array) if array.len() == 1 => Ok((time, Answer::Sum(array.value(0)))),
+                    Some(array) if array.len() == 1 => Ok(((time, Answer::Sum(array.value(0))), parts)),
                     _ => exec_err!("wrong answer: the sum is not one number"),
                 }
             }
             Outcome::Collect => {
                 let query = format!("SELECT {expression} AS r FROM rows");
-                let (time, batches) =
+                let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                Ok((time, Answer::Rows(results(batches)?)))
+                Ok(((time, Answer::Rows(results(batches)?)), parts))
             }
             Outcome::Parquet => {
                 let query = format!("SELECT {expression} AS r FROM rows");
@@ -127,7 +194,8 @@ impl<'a> Engine<'a> {
                         write_query(query, Default::default(), staging, settings, Arc::new(())).await
                     })
                 })?;
-                Ok((time, Answer::Rows(read_back(&self.output)?)))
+                // On a cluster the executors write; there is nothing to gather.
+                Ok(((time, Answer::Rows(read_back(&self.output)?)), Some((time, Duration::ZERO))))
             }
         }
     }
@@ -162,10 +230,15 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
     ParquetInput::open(&path.to_string_lossy())
 }
 
-/// All batches of a query, in the order of the rows it reads.
-async fn collect(query: DataFrame) -> Result<Vec<RecordBatch>> {
+/// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.
+async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Parts>)> {
     let (plan, context) = plan_in_order(query).await?;
-    Ok(collect_partitioned(plan, context).await?.into_iter().flatten().collect())
+    let batches = collect_partitioned(Arc::clone(&plan), context).await?.into_iter().flatten().collect();
+    let spent = |name: &str| {
+        let nanoseconds = plan.metrics()?.sum_by_name(name)?.as_usize();
+        Some(Duration::from_nanos(nanoseconds as u64))
+    };
+    Ok((batches, spent(COMPUTE_TIME).zip(spent(GATHER_TIME))))
 }
 
 /// The result column.

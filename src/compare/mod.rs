@@ -20,8 +20,9 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 
 pub use machine::Machine;
 pub use mode::Mode;
-pub use report::{Limit, ModeReport, Report, Status};
+pub use report::{Limit, ModeReport, Report, Split, Status};
 
+use crate::cluster::ClusterSettings;
 use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
 use bare::Columns;
 use engine::Engine;
@@ -109,8 +110,12 @@ pub struct Comparison {
     pub repeat: NonZeroUsize,
     /// Threads for the parallel modes.
     pub threads: NonZeroUsize,
-    /// A folder for Parquet files; whoever made it removes it.
+    /// A folder for Parquet files, which a named cluster has to reach too; whoever made it removes it.
     pub work_folder: PathBuf,
+    /// The `warpframe` program, for worker processes.
+    pub program: Option<PathBuf>,
+    /// The cluster of the mode `cluster`.
+    pub cluster: Option<ClusterSettings>,
 }
 
 /// What a comparison is doing, for those who wait.
@@ -118,8 +123,8 @@ pub struct Comparison {
 pub enum Event<'a> {
     /// The rows are being made.
     MakingRows,
-    /// A mode begins.
-    Mode(Mode),
+    /// A mode begins, on rows that lie there.
+    Mode(Mode, Source),
     /// A repeat of a mode has ended: which one, of how many.
     Repeat(Mode, usize, usize),
     /// The mode has ended.
@@ -150,22 +155,31 @@ impl Comparison {
         };
         let mut stream = pool.install(|| columns.stream(self.repeat.get()))?;
         let mut modes = Vec::with_capacity(self.modes.len());
-        for &mode in &self.modes {
-            observe(Event::Mode(mode));
+        for (mode, source) in self.runs() {
+            observe(Event::Mode(mode, source));
             let threads = if mode.is_parallel() { self.threads } else { NonZeroUsize::MIN };
             let report = match self.reason_to_skip(mode) {
-                Some(reason) => ModeReport::skipped(mode, reason),
+                Some(reason) => ModeReport::skipped(mode, source, reason),
                 None => {
                     let repeated = |run: usize, of: usize| observe(Event::Repeat(mode, run, of));
                     let measured = match mode {
-                        Mode::Rayon => self.measure(&reference, repeated, || {
-                            pool.install(|| columns.bare(&formula, self.result))
+                        Mode::Rayon => self
+                            .measure(&reference, repeated, || {
+                                pool.install(|| columns.bare(&formula, self.result))
+                            })
+                            .map(|measured| (measured, None)),
+                        _ => engine.with_mode((mode, source), threads, |run| {
+                            self.measure(&reference, repeated, run)
                         }),
-                        _ => engine.with_mode(mode, threads, |run| self.measure(&reference, repeated, run)),
                     };
                     match measured {
-                        Ok(measured) => ModeReport::ok(mode, threads.get(), self.rows, &measured),
-                        Err(error) => ModeReport::failed(mode, threads.get(), error.strip_backtrace()),
+                        Ok((measured, split)) => ModeReport {
+                            split,
+                            ..ModeReport::ok(mode, source, threads.get(), self.rows, &measured)
+                        },
+                        Err(error) => {
+                            ModeReport::failed(mode, source, threads.get(), error.strip_backtrace())
+                        }
                     }
                 }
             };
@@ -196,6 +210,17 @@ impl Comparison {
         Ok(())
     }
 
+    /// What is run: every mode, and where there are clusters, which read Parquet, the other modes from Parquet too.
+    fn runs(&self) -> Vec<(Mode, Source)> {
+        let (clustered, single): (Vec<Mode>, _) = self.modes.iter().partition(|mode| mode.is_clustered());
+        let again = !clustered.is_empty() && self.source == Source::Memory;
+        let own = single.iter().map(|&mode| (mode, self.source));
+        let from_parquet = single.iter().filter(|mode| again && **mode != Mode::Rayon);
+        let from_parquet = from_parquet.map(|&mode| (mode, Source::Parquet));
+        let clustered = clustered.iter().map(|&mode| (mode, Source::Parquet));
+        own.chain(from_parquet).chain(clustered).collect()
+    }
+
     fn reason_to_skip(&self, mode: Mode) -> Option<&'static str> {
         match mode {
             Mode::Rayon if self.source != Source::Memory => {
@@ -203,6 +228,12 @@ impl Comparison {
             }
             Mode::Rayon if self.result == Outcome::Parquet => {
                 Some("the bare kernel has no Parquet writer: use --result collect or sum")
+            }
+            Mode::Cluster if self.cluster.is_none() => {
+                Some("no cluster was named: use --cluster df://HOST:PORT")
+            }
+            Mode::ClusterProcesses1 | Mode::ClusterProcesses if self.program.is_none() => {
+                Some("worker processes need the warpframe program, and this is another")
             }
             _ => None,
         }

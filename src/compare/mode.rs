@@ -21,6 +21,16 @@ pub enum Mode {
     Parallel,
     /// All threads, the bare kernel on the arrays, without the engine: what the engine costs.
     Rayon,
+    /// A cluster's scheduler and one executor with one slot, inside this process.
+    ClusterThreads1,
+    /// The same with a slot for each thread.
+    ClusterThreads,
+    /// A cluster's scheduler, and one executor with one slot in a process of its own.
+    ClusterProcesses1,
+    /// The same with a process for each thread.
+    ClusterProcesses,
+    /// A cluster that was there before, and is named.
+    Cluster,
 }
 
 named!(
@@ -30,7 +40,12 @@ named!(
     Columnar => "columnar",
     Vectorized => "vectorized",
     Parallel => "parallel",
-    Rayon => "rayon"
+    Rayon => "rayon",
+    ClusterThreads1 => "cluster-threads-1",
+    ClusterThreads => "cluster-threads",
+    ClusterProcesses1 => "cluster-processes-1",
+    ClusterProcesses => "cluster-processes",
+    Cluster => "cluster"
 );
 
 impl Mode {
@@ -42,11 +57,26 @@ impl Mode {
             Self::Vectorized => "fused SIMD",
             Self::Parallel => "fused SIMD",
             Self::Rayon => "bare kernel, no engine",
+            Self::ClusterThreads1 | Self::ClusterThreads => "Ballista in one process",
+            Self::ClusterProcesses1 | Self::ClusterProcesses => "Ballista, worker processes",
+            Self::Cluster => "Ballista, named cluster",
         }
     }
 
     /// Whether the mode uses all threads.
     pub fn is_parallel(self) -> bool {
-        matches!(self, Self::Parallel | Self::Rayon)
+        matches!(self, Self::Parallel | Self::Rayon | Self::ClusterThreads | Self::ClusterProcesses)
+    }
+
+    /// Whether the mode runs on a cluster.
+    pub fn is_clustered(self) -> bool {
+        matches!(
+            self,
+            Self::ClusterThreads1
+                | Self::ClusterThreads
+                | Self::ClusterProcesses1
+                | Self::ClusterProcesses
+                | Self::Cluster
+        )
     }
 }

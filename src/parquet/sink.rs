@@ -146,7 +146,7 @@ async fn write(
         .into_temp_path();
     #[cfg(unix)]
     std::fs::set_permissions(&attempt, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    let named = |error: DataFusionError| file_error("write", &attempt, error.find_root().strip_backtrace());
+    let named = |error: DataFusionError| file_error("write", &attempt, error.find_root().message());
     let properties = settings.properties(&schema)?;
     let mut writer = ShardWriter::create(attempt.to_path_buf(), schema, properties, context.memory_pool())
         .map_err(named)?;

@@ -36,7 +36,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
                 "<tr><td title=\"{}\">{}</td><td>{}</td><td><b>{}</b></td><td>{}</td><td>{}</td><td>{}</td>\
                  <td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escape(&mode.description),
-                escape(&mode.mode),
+                escape(&mode.label(report)),
                 mode.threads,
                 format_ms(median),
                 format_ms(min),
@@ -52,7 +52,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
             _ => writeln!(
                 html,
                 "<tr><td>{}</td><td colspan=\"11\" class=\"{}\">{}: {}</td></tr>",
-                escape(&mode.mode),
+                escape(&mode.label(report)),
                 if mode.status == Status::Failed { "failed" } else { "skipped" },
                 if mode.status == Status::Failed { "FAILED" } else { "skipped" },
                 escape(mode.reason.as_deref().unwrap_or_default()),
@@ -60,6 +60,12 @@ pub fn page(report: &Report, drawing: &str) -> String {
         };
     }
     html.push_str("</table>\n</div>\n<dl>\n");
+    for mode in &report.modes {
+        if let Some(split) = &mode.split {
+            let split = super::describe_split(split);
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&split));
+        }
+    }
     let facts = [
         ("Rows", format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source)),
         ("Result", report.result.clone()),

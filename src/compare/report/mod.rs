@@ -86,6 +86,8 @@ pub struct ModeReport {
     pub description: String,
     /// Whether it has run.
     pub status: Status,
+    /// Where its rows lay: `memory` or `parquet`.
+    pub source: String,
     /// Why it has not.
     pub reason: Option<String>,
     /// The first run, which does not count.
@@ -108,10 +110,34 @@ pub struct ModeReport {
     pub max_ulp: Option<u64>,
     /// Rows per second, by the median.
     pub rows_per_s: Option<f64>,
+    /// Of a mode on a cluster, what its time was spent on.
+    pub split: Option<Split>,
+}
+
+/// What a mode on a cluster spent its time on, in milliseconds; medians of the repeats where there are several.
+/// Start and scatter happen once, before the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Split {
+    /// From nothing to a cluster with all its executors; null for one that was there before.
+    pub start_ms: Option<f64>,
+    /// Laying the rows where the executors find them.
+    pub scatter_ms: f64,
+    /// From handing in the query to its end on the cluster.
+    pub compute_ms: f64,
+    /// Fetching the results.
+    pub gather_ms: f64,
 }
 
 impl ModeReport {
-    pub(super) fn ok(mode: Mode, threads: usize, rows: u64, measured: &Measured) -> Self {
+    /// The mode's name, with where its rows lay if that is not where the report's rows lay.
+    fn label(&self, report: &Report) -> String {
+        match self.source == report.source || self.mode.starts_with("cluster") {
+            true => self.mode.clone(),
+            false => format!("{} ({})", self.mode, self.source),
+        }
+    }
+
+    pub(super) fn ok(mode: Mode, source: Source, threads: usize, rows: u64, measured: &Measured) -> Self {
         let times = &measured.times;
         let median = median(times);
         Self {
@@ -125,22 +151,23 @@ impl ModeReport {
             sum: Some(measured.verified.sum),
             max_ulp: measured.verified.max_ulp,
             rows_per_s: Some(rows as f64 / median.as_secs_f64()),
-            ..Self::empty(mode, Status::Ok, None)
+            ..Self::empty(mode, source, Status::Ok, None)
         }
     }
 
-    pub(super) fn skipped(mode: Mode, reason: &str) -> Self {
-        Self::empty(mode, Status::Skipped, Some(reason.to_owned()))
+    pub(super) fn skipped(mode: Mode, source: Source, reason: &str) -> Self {
+        Self::empty(mode, source, Status::Skipped, Some(reason.to_owned()))
     }
 
-    pub(super) fn failed(mode: Mode, threads: usize, reason: String) -> Self {
-        Self { threads, ..Self::empty(mode, Status::Failed, Some(reason)) }
+    pub(super) fn failed(mode: Mode, source: Source, threads: usize, reason: String) -> Self {
+        Self { threads, ..Self::empty(mode, source, Status::Failed, Some(reason)) }
     }
 
-    fn empty(mode: Mode, status: Status, reason: Option<String>) -> Self {
+    fn empty(mode: Mode, source: Source, status: Status, reason: Option<String>) -> Self {
         Self {
             mode: mode.name().to_owned(),
             description: mode.description().to_owned(),
+            source: source.to_string(),
             status,
             reason,
             first_ms: None,
@@ -153,6 +180,7 @@ impl ModeReport {
             sum: None,
             max_ulp: None,
             rows_per_s: None,
+            split: None,
         }
     }
 }
@@ -240,8 +268,19 @@ impl Report {
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
+}
+
+/// What a cluster's time was spent on, in words.
+fn describe_split(split: &Split) -> String {
+    let start = split.start_ms.map_or(String::new(), |start| format!("start {}, ", format_ms(start)));
+    format!(
+        "{start}scatter {} once; compute {}, gather {}",
+        format_ms(split.scatter_ms),
+        format_ms(split.compute_ms),
+        format_ms(split.gather_ms)
+    )
 }
 
 /// `10000000` as `10,000,000`.

@@ -18,11 +18,12 @@ const TOP: f64 = 108.0;
 const ROW: f64 = 54.0;
 const BAR: f64 = 30.0;
 
-/// Blue for one thread, orange for all threads, grey for the interpreter: told apart without colour by
+/// Blue for one thread, orange for all threads, grey for the interpreter, violet for clusters: told apart without colour by
 /// their lightness too.
 const SLOW: &str = "#8a8f98";
 const SINGLE: &str = "#3b76b5";
 const ALL: &str = "#e07b24";
+const CLUSTER: &str = "#7d4fa0";
 const LIMIT: &str = "#1c7a4a";
 
 /// The report as SVG.
@@ -52,7 +53,7 @@ pub fn draw(report: &Report) -> String {
     }
     let slowest = report.slowest().map(|(_, time)| time);
     for (position, mode) in report.modes.iter().enumerate() {
-        draw_mode(&mut svg, mode, TOP + position as f64 * ROW, &scale, slowest);
+        draw_mode(&mut svg, (mode, &mode.label(report)), TOP + position as f64 * ROW, &scale, slowest);
     }
 
     let limit = scale.x(report.limit.stream_ms);
@@ -73,7 +74,13 @@ pub fn draw(report: &Report) -> String {
     svg
 }
 
-fn draw_mode(svg: &mut String, mode: &ModeReport, top: f64, scale: &Scale, slowest: Option<f64>) {
+fn draw_mode(
+    svg: &mut String,
+    (mode, label): (&ModeReport, &str),
+    top: f64,
+    scale: &Scale,
+    slowest: Option<f64>,
+) {
     let middle = top + ROW / 2.0;
     let threads = match mode.threads {
         0 => String::new(),
@@ -81,7 +88,7 @@ fn draw_mode(svg: &mut String, mode: &ModeReport, top: f64, scale: &Scale, slowe
         threads => format!(", {threads} threads"),
     };
     let name = "text-anchor=\"end\" font-weight=\"bold\" fill=\"#16191d\"";
-    text(svg, AXIS_LEFT - 12.0, middle - 3.0, name, &mode.mode);
+    text(svg, AXIS_LEFT - 12.0, middle - 3.0, name, label);
     let about = "text-anchor=\"end\" font-size=\"12.5\" fill=\"#5c636b\"";
     let short = &mode.description;
     text(svg, AXIS_LEFT - 12.0, middle + 14.0, about, &format!("{short}{threads}"));
@@ -98,6 +105,7 @@ fn draw_mode(svg: &mut String, mode: &ModeReport, top: f64, scale: &Scale, slowe
     };
     let colour = match (mode.mode.as_str(), mode.threads) {
         ("interpreted", _) => SLOW,
+        (name, _) if name.starts_with("cluster") => CLUSTER,
         (_, 1) => SINGLE,
         _ => ALL,
     };

@@ -5,6 +5,9 @@ use super::{ModeReport, Report, Status, format_ms, format_ratio, group_digits};
 /// The longest bar, in characters.
 const BAR: usize = 28;
 
+/// The width of the modes' names.
+const NAME: usize = 21;
+
 /// The report as a table of fixed columns; bars have a logarithmic scale.
 pub fn table(report: &Report) -> String {
     let limit = report.limit.stream_ms;
@@ -14,13 +17,13 @@ pub fn table(report: &Report) -> String {
         report.setting(),
         String::new(),
         format!(
-            "{:<12} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8}  (logarithmic)",
+            "{:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8}  (logarithmic)",
             "mode", "threads", "median", "min - max", "first", "repeats", "M rows/s", "speed-up"
         ),
     ];
-    lines.extend(report.modes.iter().map(|mode| line(mode, limit, slowest)));
+    lines.extend(report.modes.iter().map(|mode| line(mode, &mode.label(report), limit, slowest)));
     lines.push(format!(
-        "{:<12} {:>7} {:>9} {:>64}  {}",
+        "{:<NAME$} {:>7} {:>9} {:>64}  {}",
         "(memory)",
         "",
         format_ms(limit),
@@ -29,27 +32,33 @@ pub fn table(report: &Report) -> String {
     ));
     lines.push(String::new());
     if let Some((slowest, _)) = report.slowest() {
-        lines.push(format!("speed-up: against {}; first: the run before the clock counts", slowest.mode));
+        let slowest = slowest.label(report);
+        lines.push(format!("speed-up: against {slowest}; first: the run before the clock counts"));
     }
     for mode in report.modes.iter().filter(|mode| mode.status == Status::Ok) {
         let ulp = mode.max_ulp.map_or(String::new(), |ulp| format!(", every row within {ulp} ULP"));
         if let Some(sum) = mode.sum {
-            lines.push(format!("{:<12} {} rows, sum {sum}{ulp}", mode.mode, group_digits(mode.rows)));
+            let label = mode.label(report);
+            lines.push(format!("{label:<NAME$} {} rows, sum {sum}{ulp}", group_digits(mode.rows)));
+        }
+    }
+    for mode in &report.modes {
+        if let Some(split) = mode.split {
+            lines.push(format!("{:<NAME$} {}", mode.mode, super::describe_split(&split)));
         }
     }
     lines.join("\n") + "\n"
 }
 
-fn line(mode: &ModeReport, limit: f64, slowest: f64) -> String {
+fn line(mode: &ModeReport, label: &str, limit: f64, slowest: f64) -> String {
     let (Some(median), Some(first), Some(min), Some(max), Some(rate)) =
         (mode.median_ms, mode.first_ms, mode.min_ms, mode.max_ms, mode.rows_per_s)
     else {
         let status = if mode.status == Status::Failed { "FAILED" } else { "skipped" };
-        return format!("{:<12} {status}: {}", mode.mode, mode.reason.as_deref().unwrap_or_default());
+        return format!("{label:<NAME$} {status}: {}", mode.reason.as_deref().unwrap_or_default());
     };
     format!(
-        "{:<12} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8}  {}",
-        mode.mode,
+        "{label:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8}  {}",
         mode.threads,
         format_ms(median),
         format!("{} - {}", format_ms(min), format_ms(max)),

@@ -1,0 +1,49 @@
+//! Where files of queries lie besides this machine: object stores, by the scheme of their URLs. Credentials and
+//! regions come from the environment of each process (`AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT_URL`
+//! and so on); they never travel with a query.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use datafusion::common::{Result, exec_err};
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use parking_lot::Mutex;
+use url::Url;
+
+/// The local file system, and the buckets that queries name.
+#[derive(Debug, Default)]
+pub(crate) struct Stores {
+    local: Arc<LocalFileSystem>,
+    /// By scheme and host.
+    others: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+}
+
+/// The part of a URL that names the store.
+fn key(url: &Url) -> String {
+    url[..url::Position::BeforePath].to_owned()
+}
+
+impl ObjectStoreRegistry for Stores {
+    fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        self.others.lock().insert(key(url), store)
+    }
+
+    fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        if let Some(known) = self.others.lock().get(&key(url)) {
+            return Ok(Arc::clone(known));
+        }
+        let store: Arc<dyn ObjectStore> = match (url.scheme(), url.host_str()) {
+            ("file", _) => return Ok(Arc::clone(&self.local) as _),
+            ("s3", Some(bucket)) => match AmazonS3Builder::from_env().with_bucket_name(bucket).build() {
+                Ok(store) => Arc::new(store),
+                Err(error) => return exec_err!("cannot reach the bucket of '{url}': {error}"),
+            },
+            _ => return exec_err!("'{url}' is not where files can be: use a path, or s3://BUCKET/PATH"),
+        };
+        self.others.lock().insert(key(url), Arc::clone(&store));
+        Ok(store)
+    }
+}
