@@ -174,7 +174,7 @@ fn options_that_cannot_be_are_usage_errors() {
     usage(&["compare", "--rows", "0"], &["whole number of rows from 1"]);
     usage(
         &["compare", "--modes", "parallel,warp"],
-        &["no mode 'warp'", "interpreted, columnar, vectorized, parallel, rayon"],
+        &["no mode 'warp'", "interpreted, columnar, vectorized, parallel, rayon, cluster-threads-1"],
     );
     usage(&["compare", "--source", "tape"], &["no source 'tape'", "memory, parquet"]);
     usage(&["compare", "--result", "fame"], &["no result 'fame'", "collect, sum, parquet"]);
@@ -251,13 +251,26 @@ fn compare_writes_the_whole_report() {
         "warpframe compare --rows 20000 --repeat 2 --threads 2 --report r --json copy.json"
     );
     assert!(report["limit"]["stream_ms"].as_f64().unwrap() > 0.0);
-    let names: Vec<_> =
-        report["modes"].as_array().unwrap().iter().map(|mode| mode["mode"].as_str().unwrap()).collect();
-    assert_eq!(names, ["interpreted", "columnar", "vectorized", "parallel", "rayon"]);
+    let names: Vec<_> = report["modes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|mode| format!("{}, {}", mode["mode"].as_str().unwrap(), mode["source"].as_str().unwrap()))
+        .collect();
+    let single = ["interpreted", "columnar", "vectorized", "parallel", "rayon"];
+    let clusters = ["cluster-threads-1", "cluster-threads", "cluster-processes-1", "cluster-processes"];
+    let mut expected: Vec<_> = single.iter().map(|mode| format!("{mode}, memory")).collect();
+    // Clusters read Parquet, so the others are shown from there too.
+    expected.extend(single[..4].iter().chain(&clusters).map(|mode| format!("{mode}, parquet")));
+    assert_eq!(names, expected);
     for mode in report["modes"].as_array().unwrap() {
         assert_eq!(mode["status"], "ok", "{mode}");
         assert!(mode["median_ms"].as_f64().unwrap() >= mode["min_ms"].as_f64().unwrap());
         assert!(mode["max_ulp"].as_u64().unwrap() <= 8);
+        let clustered = mode["mode"].as_str().unwrap().starts_with("cluster");
+        for part in ["start_ms", "scatter_ms", "compute_ms", "gather_ms"] {
+            assert_eq!(mode["split"][part].as_f64() > Some(0.0), clustered, "{mode}");
+        }
     }
     let png = std::fs::read(folder.path().join("r/report.png")).unwrap();
     assert_eq!(&png[1..4], b"PNG");

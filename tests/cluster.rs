@@ -619,6 +619,26 @@ fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
 }
 
 #[test]
+fn compare_runs_on_a_named_cluster() {
+    let cluster = Cluster::start(1, 3);
+    let arguments =
+        ["compare", "--rows", "20000", "--repeat", "2", "--modes", "parallel,cluster", "--report", "r"];
+    let run =
+        ok(cluster.folder.path(), &[&arguments[..], &["--json", "-", "--cluster", &cluster.url]].concat());
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let mode = &report["modes"][2];
+    assert_eq!((&mode["mode"], &mode["status"]), (&"cluster".into(), &"ok".into()), "{mode}");
+    assert_eq!(
+        (&mode["threads"], &mode["split"]["start_ms"]),
+        (&3.into(), &serde_json::Value::Null),
+        "{mode}"
+    );
+    let without = ok(cluster.folder.path(), &[&arguments[..], &["--json", "-"]].concat());
+    let report: serde_json::Value = serde_json::from_str(&without.stdout).unwrap();
+    assert_eq!(report["modes"][2]["reason"], "no cluster was named: use --cluster df://HOST:PORT");
+}
+
+#[test]
 fn the_commands_say_what_they_take() {
     let folder = tempdir().unwrap();
     let run = finish(command(folder.path()).args(["cluster", "--help"]).output().unwrap());

@@ -32,7 +32,7 @@ pub struct ClusterCodec {
 #[derive(Debug, Serialize, Deserialize)]
 enum Function {
     Log3,
-    Fused { program: Program, formula: String, schema_name: String, nullable: bool },
+    Fused { program: Box<Program>, formula: String, schema_name: String, nullable: bool },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
         Ok(match decode(json)? {
             Function::Log3 => log3_udf(),
             Function::Fused { program, formula, schema_name, nullable } => {
-                Arc::new(ScalarUDF::from(Fused::new(program, formula, schema_name, nullable)))
+                Arc::new(ScalarUDF::from(Fused::new(*program, formula, schema_name, nullable)))
             }
         })
     }
@@ -138,7 +138,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
         if let Some(fused) = function.inner().downcast_ref::<Fused>() {
             return encode(
                 Function::Fused {
-                    program: fused.program().clone(),
+                    program: Box::new(fused.program().clone()),
                     formula: fused.formula().to_owned(),
                     schema_name: fused.column_name().to_owned(),
                     nullable: fused.is_nullable(),

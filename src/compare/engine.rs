@@ -22,7 +22,7 @@ use super::report::milliseconds;
 use super::verify::Answer;
 use super::{Comparison, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
-use crate::cluster::{COMPUTE_TIME, ClusterSettings, GATHER_TIME, LocalCluster, settle};
+use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster, settle};
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
 
@@ -105,6 +105,8 @@ impl<'a> Engine<'a> {
             (None, Some(cluster)) => cluster.clone(),
             (None, None) => return exec_err!("there is no cluster to run on"),
         };
+        let client = ClusterClient::new(settings.address.clone())?;
+        let slots = runtime.block_on(client.ready(settings.wait))?.slots();
         let session = self.session(Session::builder().cluster(settings), Source::Parquet, threads)?;
         let mut parts = Vec::new();
         let measured = measure(&mut || {
@@ -118,6 +120,7 @@ impl<'a> Engine<'a> {
             milliseconds(median(&times))
         };
         let split = Split {
+            slots,
             start_ms: started.is_some().then(|| milliseconds(start)),
             scatter_ms: self.parquet.as_ref().map_or(0.0, |(_, time)| milliseconds(*time)),
             compute_ms: median_of(|(compute, _)| *compute),

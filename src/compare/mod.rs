@@ -173,10 +173,11 @@ impl Comparison {
                         }),
                     };
                     match measured {
-                        Ok((measured, split)) => ModeReport {
-                            split,
-                            ..ModeReport::ok(mode, source, threads.get(), self.rows, &measured)
-                        },
+                        Ok((measured, split)) => {
+                            let threads = split.map_or(threads.get(), |split| split.slots);
+                            let report = ModeReport::ok(mode, source, threads, self.rows, &measured);
+                            ModeReport { split, ..report }
+                        }
                         Err(error) => {
                             ModeReport::failed(mode, source, threads.get(), error.strip_backtrace())
                         }

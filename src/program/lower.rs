@@ -1,15 +1,14 @@
 //! From DataFusion expressions to programs. What programs don't have becomes an argument, evaluated by
 //! DataFusion before the program runs.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, Cast, ScalarFunction};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, ScalarUDF};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
+use super::built_in::{Function, built_in};
 use super::ops::{Binary, Unary};
 use super::{Builder, Fault, Input, Instruction, Kind, Precision, Program, Value};
 use crate::functions::Log3;
@@ -499,48 +498,6 @@ impl Lowerer<'_> {
 fn at_most(builder: &mut Builder, x: Value, y: Value) -> Value {
     let above = builder.less(y, x);
     builder.not(above)
-}
-
-/// What a function of DataFusion's becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Function {
-    Unary(Unary),
-    Binary(Binary),
-    Log,
-    IsNan,
-    Nanvl,
-    Nullif,
-    Greatest,
-    Least,
-}
-
-/// What a function becomes, if it is DataFusion's own: a user's function of the same name is another.
-fn built_in(function: &Arc<ScalarUDF>) -> Option<Function> {
-    static KNOWN: LazyLock<HashMap<String, (Arc<ScalarUDF>, Function)>> = LazyLock::new(|| {
-        use datafusion::functions::{core, math};
-        let named = |name: &str| {
-            let unary = Unary::ALL.iter().find(|op| op.entry().name == name).copied().map(Function::Unary);
-            let binary = Binary::ALL.iter().find(|op| op.entry().name == name).copied().map(Function::Binary);
-            unary.or(binary).or(match name {
-                "log" => Some(Function::Log),
-                "isnan" => Some(Function::IsNan),
-                "nanvl" => Some(Function::Nanvl),
-                "nullif" => Some(Function::Nullif),
-                "greatest" => Some(Function::Greatest),
-                "least" => Some(Function::Least),
-                _ => None,
-            })
-        };
-        let functions = math::functions().into_iter().chain(core::functions());
-        functions
-            .filter_map(|function| {
-                let found = named(function.name())?;
-                Some((function.name().to_owned(), (function, found)))
-            })
-            .collect()
-    });
-    let (known, found) = KNOWN.get(function.name())?;
-    (known == function).then_some(*found)
 }
 
 fn describe(expr: &Expr) -> String {

@@ -3,6 +3,7 @@
 //! values are kept while it runs in `schedule`. What evaluates programs is in [`backend`](crate::backend).
 
 mod builder;
+mod built_in;
 pub mod cuda;
 mod lower;
 pub mod ops;

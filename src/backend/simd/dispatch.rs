@@ -173,101 +173,60 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     fn binary(op: Binary, x: Self, y: Self) -> Self;
 }
 
-impl Element for f64 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-    const ALMOST_HALF: Self = 0.5f64.next_down();
-    #[cfg(target_arch = "x86_64")]
-    type Avx512 = F64x8;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2 = F64x4;
-    #[cfg(target_arch = "aarch64")]
-    type Neon = F64x2;
+/// `$type` with the type of its Arrow arrays and its registers.
+macro_rules! element {
+    ($type:ident, $arrow:ty, $avx512:ty, $avx2:ty, $neon:ident) => {
+        impl Element for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const ALMOST_HALF: Self = (0.5 as $type).next_down();
+            #[cfg(target_arch = "x86_64")]
+            type Avx512 = $avx512;
+            #[cfg(target_arch = "x86_64")]
+            type Avx2 = $avx2;
+            #[cfg(target_arch = "aarch64")]
+            type Neon = $neon;
 
-    #[inline(always)]
-    fn from_f64(value: f64) -> Self {
-        value
-    }
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as Self
+            }
 
-    #[inline(always)]
-    fn from_i64(value: i64) -> Self {
-        value as Self
-    }
+            #[inline(always)]
+            fn from_i64(value: i64) -> Self {
+                value as Self
+            }
 
-    #[inline(always)]
-    fn from_u64(value: u64) -> Self {
-        value as Self
-    }
+            #[inline(always)]
+            fn from_u64(value: u64) -> Self {
+                value as Self
+            }
 
-    fn values(array: &ArrayRef) -> Option<&[Self]> {
-        array.as_primitive_opt::<Float64Type>().map(|array| array.values().as_ref())
-    }
+            fn values(array: &ArrayRef) -> Option<&[Self]> {
+                array.as_primitive_opt::<$arrow>().map(|array| array.values().as_ref())
+            }
 
-    fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>> {
-        thread_local! {
-            static SCRATCH: RefCell<Scratch<f64>> = RefCell::default();
+            fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>> {
+                thread_local! {
+                    static SCRATCH: RefCell<Scratch<$type>> = RefCell::default();
+                }
+                &SCRATCH
+            }
+
+            #[inline(always)]
+            fn unary(op: Unary, x: Self) -> Self {
+                op.$type(x)
+            }
+
+            #[inline(always)]
+            fn binary(op: Binary, x: Self, y: Self) -> Self {
+                op.$type(x, y)
+            }
         }
-        &SCRATCH
-    }
-
-    #[inline(always)]
-    fn unary(op: Unary, x: Self) -> Self {
-        op.f64(x)
-    }
-
-    #[inline(always)]
-    fn binary(op: Binary, x: Self, y: Self) -> Self {
-        op.f64(x, y)
-    }
+    };
 }
-
-impl Element for f32 {
-    const ZERO: Self = 0.0;
-    const ONE: Self = 1.0;
-    const ALMOST_HALF: Self = 0.5f32.next_down();
-    #[cfg(target_arch = "x86_64")]
-    type Avx512 = F32x16;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2 = F32x8;
-    #[cfg(target_arch = "aarch64")]
-    type Neon = F32x4;
-
-    #[inline(always)]
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-
-    #[inline(always)]
-    fn from_i64(value: i64) -> Self {
-        value as Self
-    }
-
-    #[inline(always)]
-    fn from_u64(value: u64) -> Self {
-        value as Self
-    }
-
-    fn values(array: &ArrayRef) -> Option<&[Self]> {
-        array.as_primitive_opt::<Float32Type>().map(|array| array.values().as_ref())
-    }
-
-    fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>> {
-        thread_local! {
-            static SCRATCH: RefCell<Scratch<f32>> = RefCell::default();
-        }
-        &SCRATCH
-    }
-
-    #[inline(always)]
-    fn unary(op: Unary, x: Self) -> Self {
-        op.f32(x)
-    }
-
-    #[inline(always)]
-    fn binary(op: Binary, x: Self, y: Self) -> Self {
-        op.f32(x, y)
-    }
-}
+element!(f64, Float64Type, F64x8, F64x4, F64x2);
+element!(f32, Float32Type, F32x16, F32x8, F32x4);
 
 /// Work that is written once for every register type.
 pub trait Task<E: Element> {

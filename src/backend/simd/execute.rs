@@ -4,14 +4,12 @@
 use std::mem::MaybeUninit;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
-};
+use arrow::datatypes::DataType;
 
+use super::arguments::{convert, copy_bits};
 use super::dispatch::{Element, Task};
 use super::lanes::Lanes;
+use super::truths::{Negative, NotANumber, SameBits, TotalLess, ZeroAndNegative, word_of};
 use crate::program::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop};
 use crate::program::{Fault, Instruction, Kind, Place, Program, Value};
 
@@ -19,7 +17,7 @@ use crate::program::{Fault, Instruction, Kind, Place, Program, Value};
 const REGISTER_BYTES: usize = 24 * 1024;
 
 /// Rows that share a word of truth values.
-const WORD: usize = 64;
+pub(super) const WORD: usize = 64;
 
 /// The longest register of numbers that one constant has to fill.
 const WIDEST: usize = 16;
@@ -58,7 +56,7 @@ pub struct Scratch<E> {
 
 /// Where the numbers of a value lie.
 #[derive(Debug, Clone, Copy)]
-struct Source<E> {
+pub(super) struct Source<E> {
     /// Written through only where it is a register or the output.
     first: *mut E,
     /// 1, or 0 for a constant, which fills one register of any width.
@@ -71,7 +69,7 @@ impl<E: Element> Source<E> {
     /// # Safety
     /// The numbers must reach to `row + COUNT`.
     #[inline(always)]
-    unsafe fn load<L: Lanes<Element = E>>(self, row: usize) -> L {
+    pub(super) unsafe fn load<L: Lanes<Element = E>>(self, row: usize) -> L {
         // SAFETY: as the caller promises; a constant has `WIDEST` copies.
         unsafe { L::load(self.first.add(row * self.stride)) }
     }
@@ -451,114 +449,5 @@ impl<E: Element, L: Lanes<Element = E>> BinaryLoop<L> for OverBlock<E> {
             // SAFETY: as above.
             unsafe { C::apply(self.x.load(row), self.y.load(row)).store(self.target.add(row)) };
         }
-    }
-}
-
-/// A test of two numbers.
-trait Test {
-    fn holds<L: Lanes>(x: L, y: L) -> L::Mask;
-}
-
-struct TotalLess;
-struct SameBits;
-struct NotANumber;
-struct Negative;
-struct ZeroAndNegative;
-
-impl Test for TotalLess {
-    #[inline(always)]
-    fn holds<L: Lanes>(x: L, y: L) -> L::Mask {
-        x.total_less(y)
-    }
-}
-
-impl Test for SameBits {
-    #[inline(always)]
-    fn holds<L: Lanes>(x: L, y: L) -> L::Mask {
-        x.same_bits(y)
-    }
-}
-
-impl Test for NotANumber {
-    #[inline(always)]
-    fn holds<L: Lanes>(x: L, _: L) -> L::Mask {
-        x.is_nan()
-    }
-}
-
-impl Test for Negative {
-    #[inline(always)]
-    fn holds<L: Lanes>(x: L, _: L) -> L::Mask {
-        x.less(L::splat(L::Element::ZERO))
-    }
-}
-
-impl Test for ZeroAndNegative {
-    #[inline(always)]
-    fn holds<L: Lanes>(x: L, y: L) -> L::Mask {
-        let zero = L::splat(L::Element::ZERO);
-        let (is_zero, negative) = (x.equal(zero), y.less(zero));
-        L::mask_from_bits(L::mask_bits(is_zero) & L::mask_bits(negative))
-    }
-}
-
-/// The test of 64 rows.
-///
-/// # Safety
-/// The sources must reach to the end of the word.
-#[inline(always)]
-unsafe fn word_of<L: Lanes, T: Test>(x: Source<L::Element>, y: Source<L::Element>, word: usize) -> u64 {
-    let mut bits = 0;
-    for lane in (0..WORD).step_by(L::COUNT) {
-        let row = word * WORD + lane;
-        // SAFETY: the caller's promise.
-        let mask = unsafe { T::holds::<L>(x.load(row), y.load(row)) };
-        bits |= L::mask_bits(mask) << lane;
-    }
-    bits
-}
-
-/// Some bits, from the first of a word on; what fills up the last word is 0.
-fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words: &mut [u64]) {
-    let slice = bits.slice(start, count);
-    for (word, bits) in words.iter_mut().zip(slice.bit_chunks().iter_padded()) {
-        *word = bits;
-    }
-}
-
-/// Numbers of another type, rounded to the nearest.
-fn convert<E: Element>(array: &ArrayRef, start: usize, target: &mut [E]) {
-    macro_rules! from {
-        ($type:ty, $from:ident) => {
-            for (target, value) in target.iter_mut().zip(&array.as_primitive::<$type>().values()[start..]) {
-                *target = E::$from(*value as _);
-            }
-        };
-    }
-    match array.data_type() {
-        DataType::Float32 => {
-            for (target, value) in
-                target.iter_mut().zip(&array.as_primitive::<Float32Type>().values()[start..])
-            {
-                *target = E::from_f64((*value).into());
-            }
-        }
-        DataType::Float64 => {
-            for (target, value) in
-                target.iter_mut().zip(&array.as_primitive::<Float64Type>().values()[start..])
-            {
-                *target = E::from_f64(*value);
-            }
-        }
-        DataType::Int8 => from!(Int8Type, from_i64),
-        DataType::Int16 => from!(Int16Type, from_i64),
-        DataType::Int32 => from!(Int32Type, from_i64),
-        DataType::Int64 => from!(Int64Type, from_i64),
-        DataType::UInt8 => from!(UInt8Type, from_u64),
-        DataType::UInt16 => from!(UInt16Type, from_u64),
-        DataType::UInt32 => from!(UInt32Type, from_u64),
-        DataType::UInt64 => from!(UInt64Type, from_u64),
-        // Programs have no inputs of other types.
-        _ => target.fill(E::ZERO),
     }
 }

@@ -1,6 +1,7 @@
 //! Vector code for the CPU: formulas written once (`math`, `kernels`) over an abstract register
 //! (`lanes`), the loop of programs (`execute`), one file per instruction set, and run-time dispatch in one place (`dispatch`).
 
+mod arguments;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +14,7 @@ pub(crate) mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod truths;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -118,6 +118,8 @@ pub struct ModeReport {
 /// Start and scatter happen once, before the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Split {
+    /// How many tasks the cluster ran at a time.
+    pub slots: usize,
     /// From nothing to a cluster with all its executors; null for one that was there before.
     pub start_ms: Option<f64>,
     /// Laying the rows where the executors find them.
