@@ -149,8 +149,8 @@ impl Session {
         Ok(())
     }
 
-    /// Registers local files as a table: Parquet, CSV (with a header line) or Arrow IPC, by their
-    /// extension; one file, a folder or a glob. A table of that name is replaced.
+    /// Registers files as a table: Parquet, CSV (with a header line) or Arrow IPC, by their extension; one file,
+    /// a folder, a glob, or a URL in an object store (`s3://BUCKET/PATH`). A table of that name is replaced.
     ///
     /// # Errors
     /// Nothing matches, or the files cannot be read or do not fit together.
@@ -221,9 +221,20 @@ impl SessionBuilder {
 
     /// The cluster that queries which read tables run on; this process by default. Their functions are evaluated
     /// by the backend that the executors resolve the session's choice to. [`threads`](Self::threads) then
-    /// settles the number of tasks of a query.
-    pub fn cluster(mut self, cluster: ClusterSettings) -> Self {
-        self.cluster = Some(cluster);
+    /// settles the number of tasks of a query. Nothing is connected before the first query.
+    ///
+    /// ```
+    /// # fn main() -> datafusion::error::Result<()> {
+    /// use warpframe::Session;
+    /// use warpframe::cluster::ClusterAddress;
+    ///
+    /// let cluster: ClusterAddress = "df://127.0.0.1:50050".parse()?;
+    /// let session = Session::builder().cluster(cluster).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cluster(mut self, cluster: impl Into<ClusterSettings>) -> Self {
+        self.cluster = Some(cluster.into());
         self
     }
 

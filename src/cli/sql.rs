@@ -25,7 +25,7 @@ pub struct Arguments {
     /// Run the statements in this file first, such as CREATE FUNCTION; their results are not shown
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Files to query: Parquet, CSV or Arrow IPC; a file, a folder or a glob
+    /// Files to query: Parquet, CSV or Arrow IPC; a file, a folder, a glob, or s3://BUCKET/PATH
     #[arg(long = "table", value_name = "NAME=PATH")]
     tables: Vec<String>,
     /// The format of results

@@ -66,6 +66,12 @@ impl ClusterSettings {
     }
 }
 
+impl From<ClusterAddress> for ClusterSettings {
+    fn from(address: ClusterAddress) -> Self {
+        Self::new(address)
+    }
+}
+
 impl fmt::Debug for ClusterSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterSettings").field("address", &self.address).field("wait", &self.wait).finish()
