@@ -510,7 +510,7 @@ fn a_worker_without_room_or_without_the_input_is_named() {
     cluster.executors.clear();
     cluster.wait_for(0);
 
-    let missing = format!("mount -t tmpfs none . && mkdir work && {executor}");
+    let missing = format!("mount -t tmpfs none \"$PWD\" && {executor}");
     cluster.executors.push(Process::of(&mut in_namespace(&folder, &missing).unwrap()));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT sum(x) FROM t"];

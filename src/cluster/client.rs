@@ -7,20 +7,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::execute_query_failure_result::Failure as Refusal;
 use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::execute_query_result::Result as Answer;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusResult, KeyValuePair,
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair,
     PartitionLocation, RemoveSessionParams, job_status,
 };
 use ballista_core::version;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use tonic::codec::Streaming;
+use futures::{StreamExt, stream};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -29,6 +32,12 @@ use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine, farewells};
 
 /// How long a host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an executor may take to send the next rows of a result that is ready.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The longest time between two questions whether a job has ended.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a scheduler listens: `df://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -213,8 +222,17 @@ impl ClusterClient {
         version::insert_version_header(request.metadata_mut());
         let mut scheduler = self.scheduler().await?;
         self.used.store(true, Ordering::Relaxed);
-        let answer = scheduler.execute_query_push(request).await.map_err(|status| self.refused(&status))?;
-        Ok(Job { client: Arc::clone(self), scheduler, updates: answer.into_inner(), id: None, ended: false })
+        let answer = scheduler.execute_query(request).await.map_err(|status| self.refused(&status))?;
+        match answer.into_inner().result {
+            Some(Answer::Success(accepted)) => {
+                Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
+            }
+            Some(Answer::Failure(refused)) => match refused.failure {
+                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", engine::sentence(&why)),
+                _ => exec_err!("the scheduler at {} does not know this session", self.address),
+            },
+            None => exec_err!("the scheduler at {} does not take the query", self.address),
+        }
     }
 
     fn refused(&self, status: &Status) -> DataFusionError {
@@ -255,28 +273,25 @@ fn check_version(who: &str, version: &str) -> Result<()> {
 pub(super) struct Job {
     client: Arc<ClusterClient>,
     scheduler: SchedulerGrpcClient<Channel>,
-    updates: Streaming<GetJobStatusResult>,
-    id: Option<String>,
+    id: String,
     ended: bool,
 }
 
 impl Job {
+    /// The scheduler's name for it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.
-    /// `observe` hears the job's name as soon as it has one.
-    pub async fn finished(&mut self, observe: impl Fn(&str)) -> Result<Vec<PartitionLocation>> {
+    pub async fn finished(&mut self) -> Result<Vec<PartitionLocation>> {
+        // A short query is noticed at once, a long one costs the scheduler little.
+        let mut pause = Duration::from_millis(2);
         loop {
-            let update = self.updates.message().await.map_err(|status| self.client.refused(&status))?;
-            let Some(GetJobStatusResult { status: Some(update), .. }) = update else {
-                return exec_err!(
-                    "the scheduler at {} is gone: the query cannot be finished",
-                    self.client.address
-                );
-            };
-            if self.id.is_none() && !update.job_id.is_empty() {
-                observe(&update.job_id);
-                self.id = Some(update.job_id);
-            }
-            match update.status {
+            let request = GetJobStatusParams { job_id: self.id.clone() };
+            let answer = self.scheduler.get_job_status(request).await;
+            let status = answer.map_err(|status| self.client.refused(&status))?.into_inner().status;
+            match status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(failed)) => {
                     self.ended = true;
                     return exec_err!("{}", engine::sentence(&failed.error));
@@ -291,14 +306,16 @@ impl Job {
                 }
                 _ => {}
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let Some(job_id) = self.id.take() else { return };
-        let (mut scheduler, ended) = (self.scheduler.clone(), self.ended);
+        let (job_id, mut scheduler, ended) =
+            (std::mem::take(&mut self.id), self.scheduler.clone(), self.ended);
         farewells::say(async move {
             if ended {
                 let _ = scheduler
@@ -311,7 +328,7 @@ impl Drop for Job {
     }
 }
 
-/// The rows of a partition, from the executor that holds them.
+/// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.
 pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
     let layout = location.layout();
     let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
@@ -324,10 +341,29 @@ pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordB
         ))
     };
     let bytes = MESSAGE_BYTES as usize;
-    let mut client =
-        BallistaClient::try_new(&executor.host, executor.port as u16, bytes, false, None, 3, 500, 0, 0)
-            .await
-            .map_err(lost)?;
-    let partition = partition.into();
-    client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await.map_err(lost)
+    let opened = async {
+        let (host, port) = (&executor.host, executor.port as u16);
+        let mut client = BallistaClient::try_new(host, port, bytes, false, None, 1, 500, 0, 0).await?;
+        let partition = partition.into();
+        client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
+    };
+    let silent = || {
+        DataFusionError::Execution(format!(
+            "the results on {}:{} cannot be fetched: it does not answer",
+            executor.host, executor.port
+        ))
+    };
+    let rows = tokio::time::timeout(FETCH_TIMEOUT, opened).await.map_err(|_| silent())?.map_err(lost)?;
+    let schema = rows.schema();
+    // An executor that was stopped keeps its connections, and says nothing.
+    let answered = stream::unfold((rows, silent()), |(mut rows, silent)| async move {
+        match tokio::time::timeout(FETCH_TIMEOUT, rows.next()).await {
+            Ok(batch) => batch.map(|batch| (batch, (rows, silent))),
+            Err(_) => {
+                let error = DataFusionError::Execution(silent.message().into_owned());
+                Some((Err(error), (rows, silent)))
+            }
+        }
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, answered)))
 }

@@ -1,9 +1,12 @@
 //! The plan node that runs its plan on a cluster.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::RecordBatch;
+use ballista_core::serde::protobuf::PartitionLocation;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -14,9 +17,10 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::{StreamExt, TryStreamExt, stream};
+use datafusion::prelude::SessionConfig;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::client::{ClusterClient, fetch};
+use super::client::{ClusterClient, Job, fetch};
 use super::status::JobProgress;
 
 /// How many partitions of a result are fetched at a time; they are given in order.
@@ -27,6 +31,9 @@ pub(crate) const COMPUTE_TIME: &str = "compute_time";
 
 /// The metric of the time in which the results were fetched, and used.
 pub(crate) const GATHER_TIME: &str = "gather_time";
+
+/// How often a query is run if executors are lost with its results.
+const MOST_ATTEMPTS: usize = 3;
 
 /// How often a job is asked how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -123,22 +130,11 @@ impl ExecutionPlan for ClusterExec {
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
         let rows = async move {
             let start = Instant::now();
-            let mut job = client.submit(plan, context.session_config()).await?;
-            // Ends with the job, or when this stream is dropped.
-            let followed = std::sync::Mutex::new(None);
-            let locations = job
-                .finished(|id| {
-                    if let (Some(progress), Ok(mut followed)) = (&progress, followed.lock()) {
-                        *followed = Some(follow(Arc::clone(&client), id.to_owned(), Arc::clone(progress)));
-                    }
-                })
-                .await?;
-            drop(followed);
+            let (job, partitions) = computed(&plan, &client, progress, context.session_config()).await?;
             computing.add_elapsed(start);
             let start = Instant::now();
-            let partitions = stream::iter(locations).map(fetch).buffered(FETCHED_AHEAD).try_flatten();
-            // The job's files are removed when the last row has been taken.
             let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
+            // The job's files are removed when the last row has been taken.
             let end = stream::once(async move {
                 gathering.add_elapsed(start);
                 drop(job);
@@ -152,6 +148,63 @@ impl ExecutionPlan for ClusterExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
+}
+
+/// Runs the plan and gives the rows of its partitions. An executor that was lost after its tasks were done, and
+/// before anyone noticed, takes results with it; then the plan is run again. Later it is an error.
+async fn computed(
+    plan: &Arc<dyn ExecutionPlan>,
+    client: &Arc<ClusterClient>,
+    progress: Option<ClusterProgress>,
+    config: &SessionConfig,
+) -> Result<(Job, impl Stream<Item = Result<RecordBatch>> + use<>)> {
+    let mut attempt = 1;
+    loop {
+        let mut job = client.submit(Arc::clone(plan), config).await?;
+        let locations = {
+            // Ends with the job, or when this is dropped.
+            let _followed =
+                progress.clone().map(|progress| follow(Arc::clone(client), job.id().to_owned(), progress));
+            job.finished().await?
+        };
+        match begin(&locations).await {
+            Ok(begun) => {
+                let rows = stream::iter(locations.into_iter().zip(begun))
+                    .map(|(location, begun)| async move {
+                        match begun {
+                            Some(rows) => Ok(rows),
+                            None => fetch(location).await,
+                        }
+                    })
+                    .buffered(FETCHED_AHEAD)
+                    .try_flatten();
+                return Ok((job, rows));
+            }
+            Err(lost) if attempt == MOST_ATTEMPTS => return Err(lost),
+            Err(lost) => {
+                log::warn!("the query is run again: {lost}");
+                attempt += 1;
+            }
+        }
+    }
+}
+
+/// The first partition of every executor, with its first rows: whether all of them are there.
+async fn begin(locations: &[PartitionLocation]) -> Result<Vec<Option<SendableRecordBatchStream>>> {
+    let mut executors = HashSet::new();
+    let firsts = locations.iter().map(|location| {
+        let id = location.executor_meta.as_ref().map(|executor| executor.id.clone());
+        executors.insert(id).then(|| location.clone())
+    });
+    let begun = firsts.map(|first| async move {
+        let Some(location) = first else { return Ok(None) };
+        let mut rows = fetch(location).await?;
+        let schema = rows.schema();
+        let first = rows.next().await.transpose()?;
+        let all = stream::iter(first.map(Ok)).chain(rows);
+        Ok::<_, DataFusionError>(Some(Box::pin(RecordBatchStreamAdapter::new(schema, all)) as _))
+    });
+    futures::future::try_join_all(begun).await
 }
 
 /// A task that reports a job's progress, and ends with this value.
