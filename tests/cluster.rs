@@ -227,7 +227,8 @@ fn run_writes_where_the_rows_are() {
     }
     // In the order of the input, and with nothing else left.
     let first = "SELECT id FROM b LIMIT 3";
-    let run = ok(folder, &["sql", "--table", "b=out.parquet", "--format", "csv", "-q", first]);
+    let run =
+        ok(folder, &["sql", "--threads", "1", "--table", "b=out.parquet", "--format", "csv", "-q", first]);
     assert_eq!(run.stdout, "id\n0\n1\n2\n");
     let mut expected = before;
     expected.extend(["out".to_owned(), "out.parquet".to_owned()]);
@@ -370,6 +371,9 @@ fn nobody_there() {
     assert!((2..10).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     let taken = cluster.url.strip_prefix("df://").unwrap();
     refused(folder.path(), &["cluster", "scheduler", "--bind", taken], 1, &["cannot listen at", "in use"]);
+    let ports = format!("{},1", taken.rsplit(':').next().unwrap());
+    let executor = ["cluster", "executor", "--scheduler", taken, "--ports", &ports];
+    refused(folder.path(), &executor, 1, &["cannot listen at", "in use"]);
 }
 
 #[test]
@@ -510,7 +514,7 @@ fn a_worker_without_room_or_without_the_input_is_named() {
     cluster.executors.clear();
     cluster.wait_for(0);
 
-    let missing = format!("mount -t tmpfs none \"$PWD\" && {executor}");
+    let missing = format!("mount -t tmpfs none \"$PWD\" && mkdir \"$PWD/work\" && {executor}");
     cluster.executors.push(Process::of(&mut in_namespace(&folder, &missing).unwrap()));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT sum(x) FROM t"];

@@ -6,6 +6,7 @@ mod compare;
 mod devices;
 mod error;
 mod generate;
+mod log;
 mod output;
 mod panic;
 mod progress;
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), CliError> {
     // What the environment asks for is checked before anything else is done.
     SimdPath::active().map_err(CliError::usage)?;
+    log::start()?;
     match command {
         Command::Compare(arguments) => runtime()?.block_on(compare::run(arguments)),
         Command::Sql(arguments) => sql::run(arguments),

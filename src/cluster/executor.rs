@@ -53,6 +53,14 @@ pub struct ExecutorOptions {
 /// The scheduler has another version, the ports cannot be listened at, or the work folder cannot be used. That
 /// no scheduler answers is not an error: the executor waits for it.
 pub async fn run_executor(options: ExecutorOptions, started: impl FnOnce(&str)) -> Result<()> {
+    for port in options.ports.into_iter().flatten() {
+        if TcpListener::bind((options.bind, port)).is_err() {
+            return exec_err!(
+                "cannot listen at {}:{port}: it is in use, or not an address of this host",
+                options.bind
+            );
+        }
+    }
     let temporary;
     let parent: &Path = match &options.work_dir {
         Some(folder) => {
@@ -103,7 +111,7 @@ pub async fn run_executor(options: ExecutorOptions, started: impl FnOnce(&str)) 
         };
         // The scheduler is gone, or has given us up. A flag of Ballista's outlives the attempt.
         TERMINATING.store(false, Ordering::Release);
-        if let (Err(error), Some(_)) = (&result, &options.ports) {
+        if let Err(error) = &result {
             log::warn!("the executor has stopped: {error}");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -115,6 +115,8 @@ impl LocalCluster {
             .args(["--slots", &slots.to_string(), "--while-stdin"])
             .arg("--work-dir")
             .arg(self.work_dir.path())
+            // Nobody reads what they say while they run.
+            .env_remove("WARPFRAME_LOG")
             // The executor ends with its stdin, however this process ends.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

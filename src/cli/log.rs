@@ -1,0 +1,37 @@
+//! What a cluster's processes do, on stderr, for those who ask with `WARPFRAME_LOG`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use super::error::CliError;
+
+/// The environment variable with the level: error, warn, info, debug or trace; off by default.
+const LOG_VARIABLE: &str = "WARPFRAME_LOG";
+
+struct Stderr;
+
+impl Log for Stderr {
+    fn enabled(&self, _: &Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record) {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        eprintln!("{time:.3} {:<5} {}: {}", record.level(), record.target(), record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Begins to log if the environment asks for it.
+pub fn start() -> Result<(), CliError> {
+    let Some(level) = std::env::var_os(LOG_VARIABLE) else { return Ok(()) };
+    let level: LevelFilter = level
+        .to_string_lossy()
+        .parse()
+        .map_err(|_| CliError::usage(format!("{LOG_VARIABLE} is off, error, warn, info, debug or trace")))?;
+    log::set_logger(&Stderr).map_err(CliError::failure)?;
+    log::set_max_level(level);
+    Ok(())
+}
