@@ -57,9 +57,9 @@ impl Mode {
             Self::Vectorized => "fused SIMD",
             Self::Parallel => "fused SIMD",
             Self::Rayon => "bare kernel, no engine",
-            Self::ClusterThreads1 | Self::ClusterThreads => "Ballista in one process",
-            Self::ClusterProcesses1 | Self::ClusterProcesses => "Ballista, worker processes",
-            Self::Cluster => "Ballista, named cluster",
+            Self::ClusterThreads1 | Self::ClusterThreads => "Ballista, in-process",
+            Self::ClusterProcesses1 | Self::ClusterProcesses => "Ballista, processes",
+            Self::Cluster => "Ballista, named",
         }
     }
 
