@@ -159,7 +159,7 @@ fn bad_tables_are_named() {
     table("t=empty", 1, &["no file with the extension", "'empty'"]);
     table("t=junk.parquet", 1, &["cannot read as Parquet 'junk.parquet'"]);
     table("t=notes.txt", 1, &["'notes.txt' has none of the extensions"]);
-    table("t=s3://bucket/key", 1, &["only local files"]);
+    table("t=ftp://host/file.csv", 1, &["'ftp://host/file.csv'", "use a path, or s3://BUCKET/PATH"]);
     table("missing.parquet", 2, &["NAME=PATH"]);
 }
 

@@ -11,7 +11,8 @@ use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -75,7 +76,8 @@ impl GenerateExec {
             input.output_partitioning().clone(),
             EmissionType::Incremental,
             Boundedness::Bounded,
-        );
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(Self { input, generator, columns, properties: Arc::new(properties), metrics })
     }
@@ -143,7 +145,8 @@ impl ExecutionPlan for GenerateExec {
                 .map(move |rows| generator.batch(rows, &columns).map_err(DataFusionError::from))
         });
         let rows = rows.try_flatten().inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        // Making rows never waits for anything, so it has to let others run of its own accord.
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
