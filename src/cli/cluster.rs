@@ -82,7 +82,7 @@ pub struct ExecutorArguments {
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
     /// The ports for data and for control, such as 50051,50052; free ones by default
-    #[arg(long, value_name = "DATA,CONTROL", value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_name = "DATA,CONTROL", value_delimiter = ',')]
     ports: Option<Vec<u16>>,
     /// End when stdin ends
     #[arg(long, hide = true)]
