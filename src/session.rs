@@ -270,7 +270,8 @@ impl SessionBuilder {
                 .with_optimizer_rule(Arc::new(BindBackend)),
             // Every executor binds functions to the backend that it has.
             Some(cluster) => {
-                let planner = ClusterPlanner::new(cluster, self.threads.map(NonZeroUsize::get))?;
+                let unsettled = self.threads.is_none().then(|| config.target_partitions());
+                let planner = ClusterPlanner::new(cluster, unsettled)?;
                 state
                     .with_config(clustered(config))
                     .with_optimizer_rules(ballista_default_optimizer_rules())

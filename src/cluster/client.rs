@@ -12,8 +12,8 @@ use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Answer;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobStatusParams, KeyValuePair,
-    PartitionLocation, RemoveSessionParams, job_status,
+    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams,
+    JobStageMetrics, KeyValuePair, PartitionLocation, RemoveSessionParams, job_status,
 };
 use ballista_core::version;
 use datafusion::common::{DataFusionError, Result, exec_err};
@@ -27,6 +27,8 @@ use futures::{StreamExt, stream};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use super::files::files_as_rows;
+use super::report::REPORT;
 use super::status::{ClusterStatus, JobProgress, STATUS_PATH};
 use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine, farewells};
 
@@ -196,12 +198,14 @@ impl ClusterClient {
             .max_decoding_message_size(bytes))
     }
 
-    /// Hands a plan to the scheduler.
+    /// Hands a plan to the scheduler; with `report`, its executors report what their operators do.
     pub(super) async fn submit(
         self: &Arc<Self>,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
+        report: bool,
     ) -> Result<Job> {
+        let plan = files_as_rows(plan)?;
         let mut bytes = Vec::new();
         PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default())?.try_encode(&mut bytes)?;
         if bytes.len() >= MESSAGE_BYTES as usize {
@@ -212,7 +216,9 @@ impl ClusterClient {
             );
         }
         let settings = config.options().entries().into_iter();
-        let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value }).collect();
+        let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value });
+        let report = KeyValuePair { key: REPORT.to_owned(), value: Some(report.to_string()) };
+        let settings = settings.chain([report]).collect();
         let mut request = Request::new(ExecuteQueryParams {
             session_id: self.session.clone(),
             settings,
@@ -281,6 +287,18 @@ impl Job {
     /// The scheduler's name for it.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What the operators of the finished job have reported; nothing if the scheduler cannot say it.
+    pub async fn report(&mut self) -> Vec<JobStageMetrics> {
+        let request = GetJobMetricsParams { job_id: self.id.clone() };
+        match self.scheduler.get_job_metrics(request).await {
+            Ok(answer) => answer.into_inner().stages,
+            Err(status) => {
+                log::warn!("the scheduler does not say what the operators did: {}", status.message());
+                Vec::new()
+            }
+        }
     }
 
     /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.

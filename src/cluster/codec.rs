@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::VERSION;
+use super::files::ScanFilesExec;
 use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
 use crate::parquet::{WriteShardsExec, WriterSettings};
 use crate::program::Program;
@@ -38,6 +39,7 @@ enum Function {
 #[derive(Debug, Serialize, Deserialize)]
 enum Node {
     Generate { generator: RowGenerator, columns: Vec<usize> },
+    ScanFiles,
     WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
 }
 
@@ -80,16 +82,18 @@ impl PhysicalExtensionCodec for ClusterCodec {
         let Some(json) = buffer.strip_prefix(MAGIC) else {
             return self.ballista.try_decode(buffer, inputs, context, converter);
         };
-        let [input] = inputs else {
-            return internal_err!("a plan cannot be read: a node has {} inputs, not one", inputs.len());
-        };
-        let input = Arc::clone(input);
-        Ok(match decode(json)? {
-            Node::Generate { generator, columns } => {
-                Arc::new(GenerateExec::over(input, generator, columns.into())?)
+        Ok(match (decode(json)?, inputs) {
+            (Node::Generate { generator, columns }, [input]) => {
+                Arc::new(GenerateExec::over(Arc::clone(input), generator, columns.into())?)
             }
-            Node::WriteShards { folder, settings, metadata } => {
-                Arc::new(WriteShardsExec::new(input, folder, settings, metadata))
+            (Node::ScanFiles, [files, template]) => {
+                Arc::new(ScanFilesExec::new(Arc::clone(files), Arc::clone(template))?)
+            }
+            (Node::WriteShards { folder, settings, metadata }, [input]) => {
+                Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))
+            }
+            (node, inputs) => {
+                return internal_err!("a plan cannot be read: {node:?} has {} inputs", inputs.len());
             }
         })
     }
@@ -105,6 +109,9 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 Node::Generate { generator: rows.generator(), columns: rows.columns().to_vec() },
                 buffer,
             );
+        }
+        if node.is::<ScanFilesExec>() {
+            return encode(Node::ScanFiles, buffer);
         }
         if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
             let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());

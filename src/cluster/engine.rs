@@ -18,6 +18,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
+use super::report::ReportOptions;
+
 /// Around the sentence inside the messages of all the layers that an error comes through.
 const MARKS: [char; 2] = ['⟦', '⟧'];
 
@@ -54,7 +56,8 @@ impl ExecutionEngine for NamedEngine {
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
             .map_err(|error| named(&self.name, work_dir, error))?;
-        Ok(Arc::new(NamedStage { name: self.name.clone(), work_dir: work_dir.to_owned(), stage }))
+        let report = ReportOptions::wanted(config.options());
+        Ok(Arc::new(NamedStage { name: self.name.clone(), work_dir: work_dir.to_owned(), report, stage }))
     }
 }
 
@@ -62,6 +65,7 @@ impl ExecutionEngine for NamedEngine {
 struct NamedStage {
     name: String,
     work_dir: String,
+    report: bool,
     stage: Arc<dyn QueryStageExecutor>,
 }
 
@@ -83,7 +87,11 @@ impl QueryStageExecutor for NamedStage {
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        self.stage.collect_plan_metrics()
+        let metrics = self.stage.collect_plan_metrics();
+        match self.report {
+            true => metrics,
+            false => metrics.iter().map(|_| MetricsSet::new()).collect(),
+        }
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use ballista_core::serde::protobuf::PartitionLocation;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -21,6 +21,7 @@ use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::client::{ClusterClient, Job, fetch};
+use super::report::Reported;
 use super::status::JobProgress;
 
 /// How many partitions of a result are fetched at a time; they are given in order.
@@ -47,6 +48,9 @@ pub struct ClusterExec {
     plan: Arc<dyn ExecutionPlan>,
     client: Arc<ClusterClient>,
     progress: Option<ClusterProgress>,
+    /// Whether the executors report what the plan's operators did.
+    analyzed: bool,
+    report: Arc<OnceLock<Vec<Arc<dyn ExecutionPlan>>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -65,12 +69,18 @@ impl ClusterExec {
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { plan, client, progress, properties: Arc::new(properties), metrics }
+        let report = Arc::default();
+        Self { plan, client, progress, analyzed: false, report, properties: Arc::new(properties), metrics }
     }
 
     /// What runs on the cluster.
     pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
+    }
+
+    /// The same, with the operators on the cluster as children once it has run, for `EXPLAIN ANALYZE`.
+    pub(super) fn analyzed(&self) -> Self {
+        Self { analyzed: true, ..self.with_plan(Arc::clone(&self.plan)) }
     }
 
     /// The same, with another plan.
@@ -100,9 +110,9 @@ impl ExecutionPlan for ClusterExec {
         &self.properties
     }
 
-    // What runs elsewhere is not for the optimizers here.
+    // What runs elsewhere is not for the optimizers here: only what has run can be seen.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
+        self.report.get().into_iter().flatten().collect()
     }
 
     fn apply_expressions(
@@ -112,14 +122,8 @@ impl ExecutionPlan for ClusterExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.is_empty() {
-            true => Ok(self),
-            false => internal_err!("ClusterExec has no children"),
-        }
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -128,15 +132,20 @@ impl ExecutionPlan for ClusterExec {
             (Arc::clone(&self.plan), Arc::clone(&self.client), self.progress.clone());
         let computing = MetricBuilder::new(&self.metrics).subset_time(COMPUTE_TIME, partition);
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
+        let (analyzed, report) = (self.analyzed, Arc::clone(&self.report));
         let rows = async move {
             let start = Instant::now();
-            let (job, partitions) = computed(&plan, &client, progress, context.session_config()).await?;
+            let config = context.session_config();
+            let (mut job, partitions) = computed(&plan, &client, progress, config, analyzed).await?;
             computing.add_elapsed(start);
             let start = Instant::now();
             let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
             // The job's files are removed when the last row has been taken.
             let end = stream::once(async move {
                 gathering.add_elapsed(start);
+                if analyzed {
+                    let _ = report.set(Reported::stages(job.report().await));
+                }
                 drop(job);
             });
             Ok::<_, DataFusionError>(partitions.chain(end.filter_map(|()| std::future::ready(None))))
@@ -157,10 +166,11 @@ async fn computed(
     client: &Arc<ClusterClient>,
     progress: Option<ClusterProgress>,
     config: &SessionConfig,
+    report: bool,
 ) -> Result<(Job, impl Stream<Item = Result<RecordBatch>> + use<>)> {
     let mut attempt = 1;
     loop {
-        let mut job = client.submit(Arc::clone(plan), config).await?;
+        let mut job = client.submit(Arc::clone(plan), config, report).await?;
         let locations = {
             // Ends with the job, or when this is dropped.
             let _followed =

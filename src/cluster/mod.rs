@@ -13,8 +13,10 @@ mod engine;
 mod exec;
 mod executor;
 mod farewells;
+mod files;
 mod local;
 mod planner;
+mod report;
 mod scatter;
 mod scheduler;
 mod status;
@@ -38,6 +40,7 @@ pub use scheduler::{Scheduler, SchedulerOptions};
 pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
 
 use crate::config::WarpframeOptions;
+use report::ReportOptions;
 
 /// The version that all processes of a cluster have to have.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -89,7 +92,9 @@ const MESSAGE_BYTES: u32 = 64 * 1024 * 1024;
 
 /// The configuration that every process of a cluster starts from; a client's settings are put on top.
 fn base_config() -> SessionConfig {
-    let config = SessionConfig::new().with_option_extension(WarpframeOptions::default());
+    let config = SessionConfig::new()
+        .with_option_extension(WarpframeOptions::default())
+        .with_option_extension(ReportOptions::default());
     clustered(config)
 }
 

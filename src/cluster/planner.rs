@@ -7,12 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ballista_core::planner::scans_only_information_schema;
 use datafusion::catalog::Session;
+use datafusion::common::format::ExplainFormat;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, PlanType, StringifiedPlan};
 use datafusion::physical_plan::analyze::AnalyzeExec;
+use datafusion::physical_plan::explain::ExplainExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
@@ -20,6 +22,7 @@ use super::ClusterSettings;
 use super::client::ClusterClient;
 use super::exec::ClusterExec;
 use super::scatter::Scattered;
+use super::status::ClusterStatus;
 
 /// Partitions for each slot of the cluster: enough that an executor's loss and an uneven share cost little.
 const PARTITIONS_PER_SLOT: usize = 2;
@@ -28,15 +31,15 @@ const PARTITIONS_PER_SLOT: usize = 2;
 pub(crate) struct ClusterPlanner {
     client: Arc<ClusterClient>,
     settings: ClusterSettings,
-    /// The partitions of queries, if someone has settled it.
-    partitions: Option<usize>,
+    /// The value of `target_partitions` that means that nobody has settled it.
+    unsettled: Option<usize>,
     scattered: Scattered,
 }
 
 impl ClusterPlanner {
-    pub fn new(settings: ClusterSettings, partitions: Option<usize>) -> Result<Self> {
+    pub fn new(settings: ClusterSettings, unsettled: Option<usize>) -> Result<Self> {
         let client = Arc::new(ClusterClient::new(settings.address.clone())?);
-        Ok(Self { client, settings, partitions, scattered: Scattered::default() })
+        Ok(Self { client, settings, unsettled, scattered: Scattered::default() })
     }
 }
 
@@ -56,6 +59,10 @@ impl QueryPlanner for ClusterPlanner {
         let local = DefaultPhysicalPlanner::default();
         if let LogicalPlan::Analyze(analyze) = query {
             let input = self.create_physical_plan(&analyze.input, session).await?;
+            let input = match as_cluster_exec(&input) {
+                Some(cluster) => Arc::new(cluster.analyzed()),
+                None => input,
+            };
             let plan = local.create_physical_plan(query, session).await?;
             return match plan.downcast_ref::<AnalyzeExec>() {
                 Some(_) => replace_children_if_necessary(Arc::clone(&plan), vec![input]),
@@ -70,14 +77,39 @@ impl QueryPlanner for ClusterPlanner {
         };
         let cluster = self.client.ready(self.settings.wait).await?;
         let mut state = state.clone();
-        let partitions = self.partitions.unwrap_or(cluster.slots() * PARTITIONS_PER_SLOT);
-        state.config_mut().options_mut().execution.target_partitions = partitions.max(1);
+        let partitions = &mut state.config_mut().options_mut().execution.target_partitions;
+        if self.unsettled == Some(*partitions) {
+            *partitions = (cluster.slots() * PARTITIONS_PER_SLOT).max(1);
+        }
         let plan = local.create_physical_plan(query, &state).await?;
-        if matches!(query, LogicalPlan::Explain(_)) {
-            return Ok(plan);
+        if let LogicalPlan::Explain(explain) = query {
+            return Ok(match plan.downcast_ref::<ExplainExec>() {
+                Some(plan) if explain.explain_format == ExplainFormat::Indent => {
+                    Arc::new(self.explained(plan, &cluster))
+                }
+                _ => plan,
+            });
         }
         let plan = self.scattered.scatter(plan, self.client.address(), &state).await?;
         Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
+    }
+}
+
+impl ClusterPlanner {
+    /// The explanation of a plan, with the cluster that it runs on.
+    fn explained(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
+        let (address, executors, slots) = (self.client.address(), cluster.executors.len(), cluster.slots());
+        let plans = explain.stringified_plans().iter().map(|plan| {
+            if plan.plan_type != PlanType::FinalPhysicalPlan {
+                return plan.clone();
+            }
+            let mut text = format!("ClusterExec: {address}, executors={executors}, slots={slots}\n");
+            for line in plan.plan.lines() {
+                text.extend(["  ", line, "\n"]);
+            }
+            StringifiedPlan::new(plan.plan_type.clone(), text)
+        });
+        ExplainExec::new(explain.schema(), plans.collect(), explain.verbose())
     }
 }
 

@@ -1,0 +1,149 @@
+//! Scans of files on their way to a cluster. The scheduler makes and encodes a plan for every task. It copies all
+//! files of a scan for each of them, which is quadratic when every task has a file; the partitions of a table
+//! in memory it copies one by one. So the files travel as rows of such a table.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BinaryArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, Statistics, internal_err};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+};
+use datafusion_proto::protobuf;
+use prost::Message;
+
+use super::scatter::memory_source;
+
+/// A scan whose files are the rows of its first input, encoded as DataFusion's protobuf messages; its second input
+/// is the scan itself, without files.
+#[derive(Debug)]
+pub(super) struct ScanFilesExec {
+    files: Arc<dyn ExecutionPlan>,
+    template: Arc<dyn ExecutionPlan>,
+    /// The template with the files.
+    scan: Arc<DataSourceExec>,
+}
+
+impl ScanFilesExec {
+    /// The node's name.
+    pub const NAME: &'static str = "ScanFilesExec";
+
+    /// The scan of the template with the files, which have to be a table in memory.
+    pub fn new(files: Arc<dyn ExecutionPlan>, template: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let (Some(table), Some(config)) = (memory_source(&files), file_scan(&template)) else {
+            return internal_err!("a scan's files are rows in memory, not {}", files.name());
+        };
+        let groups = table.partitions().iter().map(|batches| group(batches));
+        let scan = with_files(config, groups.collect::<Result<_>>()?);
+        Ok(Self { files, template, scan })
+    }
+}
+
+/// The plan with all scans of files in a form that the scheduler can cut quickly.
+pub(super) fn files_as_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let plan = plan.transform_up(|node| {
+        let Some(config) = file_scan(&node) else { return Ok(Transformed::no(node)) };
+        // A partitioning by values goes with the scan.
+        if !matches!(node.output_partitioning(), Partitioning::UnknownPartitioning(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let schema = Arc::new(Schema::new(vec![Field::new("file", DataType::Binary, false)]));
+        let rows = config.file_groups.iter().map(|group| {
+            let files = group.files().iter();
+            let files = files.map(|file| Ok(protobuf::PartitionedFile::try_from(file)?.encode_to_vec()));
+            let files = BinaryArray::from_iter_values(files.collect::<Result<Vec<_>>>()?);
+            Ok(vec![RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(files)])?])
+        });
+        let rows = rows.collect::<Result<Vec<_>>>()?;
+        let files = MemorySourceConfig::try_new_exec(&rows, schema, None)?;
+        Ok(Transformed::yes(Arc::new(ScanFilesExec::new(files, with_files(config, Vec::new()))?)))
+    })?;
+    Ok(plan.data)
+}
+
+fn file_scan(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
+    source.downcast_ref()
+}
+
+fn with_files(config: &FileScanConfig, groups: Vec<FileGroup>) -> Arc<DataSourceExec> {
+    let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
+    DataSourceExec::from_data_source(config)
+}
+
+/// The files in one partition's rows.
+fn group(batches: &[RecordBatch]) -> Result<FileGroup> {
+    let damaged = || DataFusionError::Internal("a scan's files cannot be read from its rows".to_owned());
+    let mut files = Vec::new();
+    for batch in batches {
+        let column = batch.columns().first().and_then(|column| column.as_binary_opt::<i32>());
+        for file in column.ok_or_else(damaged)?.iter() {
+            let file = protobuf::PartitionedFile::decode(file.unwrap_or_default()).map_err(|_| damaged())?;
+            files.push(PartitionedFile::try_from(&file)?);
+        }
+    }
+    Ok(FileGroup::new(files))
+}
+
+impl DisplayAs for ScanFilesExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "ScanFilesExec: partitions={}", self.properties().output_partitioning().partition_count())
+    }
+}
+
+impl ExecutionPlan for ScanFilesExec {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.scan.properties()
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.files, &self.template]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false, false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[_; 2]>::try_from(children) {
+            Ok([files, template]) => Ok(Arc::new(Self::new(files, template)?)),
+            Err(_) => internal_err!("ScanFilesExec has two children"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.scan.execute(partition, context)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _: &[Arc<Statistics>],
+        arguments: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.scan.statistics_from_inputs(&[], arguments)
+    }
+}
