@@ -8,12 +8,11 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
 use url::Url;
 
-use crate::parquet::ParquetInput;
+use crate::parquet::{ParquetInput, is_url};
 
 /// The extensions of files that can be tables.
 const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
@@ -25,9 +24,6 @@ pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> D
 
 /// The files that a path, a folder or a glob names, sorted by name. Of a folder, those with the extension.
 pub fn find_files(pattern: &str, extension: &str) -> Result<Vec<PathBuf>> {
-    if pattern.contains("://") {
-        return exec_err!("'{pattern}' is a URL, but only local files can be read");
-    }
     let path = Path::new(pattern);
     let glob_pattern = if path.is_dir() {
         format!("{}/*.{extension}", glob::Pattern::escape(pattern.trim_end_matches('/')))
@@ -67,7 +63,7 @@ pub fn file_url(file: &Path) -> Result<ListingTableUrl> {
 
 /// Opens files as a table. All of them have the extension of the first.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
-    if pattern.contains("://") {
+    if is_url(pattern) {
         return open_url(context, pattern).await;
     }
     let (files, extension) = find_table_files(pattern)?;
@@ -94,7 +90,7 @@ async fn open_url(context: &SessionContext, url: &str) -> Result<Arc<dyn TablePr
     let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
         Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
-        _ => Arc::new(ParquetFormat::default()),
+        _ => return ParquetInput::find(url, context).await?.table(),
     };
     let options = ListingOptions::new(format).with_file_extension("");
     let config = ListingTableConfig::new(place).with_listing_options(options);

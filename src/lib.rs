@@ -18,6 +18,7 @@ pub mod backend;
 pub mod cluster;
 pub mod compare;
 pub mod config;
+mod farewells;
 mod files;
 pub mod functions;
 pub mod kernel;
@@ -28,6 +29,7 @@ pub mod rows;
 mod session;
 mod stores;
 
+pub use farewells::settle;
 pub use functions::log3;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
 

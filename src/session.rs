@@ -7,7 +7,6 @@ use arrow::datatypes::DataType;
 use ballista_core::optimizer::ballista_default_optimizer_rules;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{
     Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
@@ -24,7 +23,7 @@ use crate::functions::statements::{self, SqlFunctions};
 use crate::functions::{Parameter, SqlFunction, log3_udf};
 use crate::planner::{BindBackend, Fuse, not_fused};
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
-use crate::stores::Stores;
+use crate::stores;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
@@ -255,7 +254,7 @@ impl SessionBuilder {
         if let Some(batch_size) = self.batch_size {
             config = config.with_batch_size(batch_size.get());
         }
-        let mut runtime = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default()));
+        let mut runtime = stores::runtime();
         if let Some(bytes) = self.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }

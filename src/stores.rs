@@ -7,11 +7,17 @@ use std::sync::Arc;
 
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::object_store::ObjectStoreRegistry;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
 use url::Url;
+
+/// A runtime that knows the stores.
+pub(crate) fn runtime() -> RuntimeEnvBuilder {
+    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default()))
+}
 
 /// The local file system, and the buckets that queries name.
 #[derive(Debug, Default)]

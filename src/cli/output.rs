@@ -35,15 +35,16 @@ pub async fn print(query: DataFrame, format: Format) -> Result<u64, CliError> {
 
 /// Runs a query and writes its rows to a file.
 pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool) -> Result<u64, CliError> {
+    let runtime = query.task_ctx().runtime_env();
     if format == Format::Parquet {
-        let staging = Staging::new(path, overwrite)?;
+        let staging = Staging::new(path, overwrite, &runtime).await?;
         let settings = WriterSettings::default();
         let written = write_query(query, Default::default(), staging, settings, Arc::new(())).await?;
         return Ok(written.rows);
     }
     let refused =
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
-    let staging = Staging::file(path, overwrite)?;
+    let staging = Staging::file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard(0)).map_err(refused)?;
     let rows = match write(query, format, &file).await {
         Err(CliError::Failure(message)) if message.contains("os error") => {
@@ -52,7 +53,7 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
         other => other?,
     };
     file.sync_all().map_err(refused)?;
-    staging.publish()?;
+    staging.publish().await?;
     Ok(rows)
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use warpframe::cluster::settle;
 use warpframe::parquet::BatchRun;
+use warpframe::settle;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use datafusion::sql::parser::DFParser;
 use warpframe::Session;
-use warpframe::cluster::settle;
+use warpframe::settle;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;

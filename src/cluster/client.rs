@@ -30,7 +30,8 @@ use tonic::{Request, Status};
 use super::files::files_as_rows;
 use super::report::REPORT;
 use super::status::{ClusterStatus, JobProgress, STATUS_PATH};
-use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine, farewells};
+use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
+use crate::farewells;
 
 /// How long a host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

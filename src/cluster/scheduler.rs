@@ -12,7 +12,6 @@ use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
@@ -24,7 +23,7 @@ use super::status::{Live, STATUS_PATH, collect};
 use super::{
     ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
 };
-use crate::stores::Stores;
+use crate::stores;
 
 /// How a scheduler is started.
 #[derive(Debug, Clone)]
@@ -107,9 +106,8 @@ fn config(address: &ClusterAddress, bound: SocketAddr) -> SchedulerConfig {
 
 /// The session in which the scheduler and the executors read plans.
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
-    let runtime =
-        RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default())).build_arc()?;
-    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+    let state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);
     Ok(state.with_default_features().build())
 }
 

@@ -22,7 +22,8 @@ use super::report::milliseconds;
 use super::verify::Answer;
 use super::{Comparison, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
-use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster, settle};
+use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster};
+use crate::farewells::settle;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
 
@@ -191,7 +192,8 @@ impl<'a> Engine<'a> {
                 let query = format!("SELECT {expression} AS r FROM rows");
                 let (time, _) = timed(|| {
                     runtime.block_on(async {
-                        let staging = Staging::new(&self.output, true)?;
+                        let staging =
+                            Staging::new(&self.output, true, &session.context().runtime_env()).await?;
                         let query = session.sql(&query).await?;
                         let settings = WriterSettings::default();
                         write_query(query, Default::default(), staging, settings, Arc::new(())).await

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,10 +17,9 @@ use tokio::task::JoinSet;
 
 use super::shard::{Shard, ShardWriter, join};
 use super::sink::WriteShardsExec;
-use super::staging::Staging;
+use super::staging::{Attempts, Staging};
 use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
-use crate::files::file_error;
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.
@@ -28,7 +27,7 @@ use crate::session::Session;
 /// The rows keep the order of the input files. Other columns, nulls and key-value metadata survive.
 #[derive(Debug, Clone)]
 pub struct BatchRun {
-    /// A file, a folder or a glob.
+    /// A file, a folder, a glob, or a URL in an object store (`s3://BUCKET/PATH`; all below it if it ends in '/').
     pub input: String,
     /// SQL statements that run first, such as `CREATE FUNCTION`.
     pub init: Option<String>,
@@ -36,7 +35,7 @@ pub struct BatchRun {
     pub select: String,
     /// The SQL condition for rows to be kept.
     pub filter: Option<String>,
-    /// One file where the name ends in `.parquet`, else a folder of shards.
+    /// One file where the name ends in `.parquet`, else a folder of shards: a path or a URL.
     pub output: PathBuf,
     /// Whether an existing output is replaced.
     pub overwrite: bool,
@@ -63,10 +62,6 @@ impl BatchRun {
     /// The input cannot be read, the select list is not valid for its columns, or the output cannot be
     /// written; nothing is left behind then.
     pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
-        let input = ParquetInput::open(&self.input)?;
-        if input.rows() == 0 {
-            return exec_err!("there are no rows in '{}'", self.input);
-        }
         let mut session = Session::builder();
         if let Some(threads) = self.threads {
             session = session.threads(threads);
@@ -78,6 +73,10 @@ impl BatchRun {
             session = session.cluster(cluster.clone());
         }
         let session = session.build()?;
+        let input = ParquetInput::find(&self.input, session.context()).await?;
+        if input.rows() == 0 {
+            return exec_err!("there are no rows in '{}'", self.input);
+        }
         if let Some(statements) = &self.init {
             session.run_script(statements).await?;
         }
@@ -90,7 +89,8 @@ impl BatchRun {
                 .warn(&format!("the files disagree on this metadata, so the output has none of it: {keys}"));
         }
         progress.start(input.rows());
-        let staging = Staging::new(&self.output, self.overwrite)?;
+        let runtime = session.context().runtime_env();
+        let staging = Staging::new(&self.output, self.overwrite, &runtime).await?;
         let metadata = input.schema().metadata().clone();
         write_query(query, metadata, staging, self.settings, progress).await
     }
@@ -109,18 +109,31 @@ pub async fn write_query(
     progress: Arc<dyn Progress>,
 ) -> Result<WriteSummary> {
     let (plan, context) = plan_in_order(query).await?;
-    let shards = match as_cluster_exec(&plan) {
-        Some(cluster) => write_on_cluster(cluster, metadata, &context, &staging, settings).await?,
-        None => {
-            let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
-            write_partitions(&plan, &schema, &context, &staging, settings, progress).await?
-        }
-    };
-    let mut shards = drop_empty(shards)?;
+    if let Some(cluster) = as_cluster_exec(&plan) {
+        let attempts = staging.attempts()?;
+        let written = write_on_cluster(cluster, metadata, &context, &attempts, settings).await;
+        let published = match written {
+            Ok(files) => take_over(&attempts, files, staging).await,
+            Err(error) => Err(error),
+        };
+        attempts.remove().await;
+        return published;
+    }
+    let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
+    let shards = write_partitions(&plan, &schema, &context, &staging, settings, progress).await?;
+    let (shards, empty) = without_empty(shards, Shard::rows);
+    for shard in empty {
+        std::fs::remove_file(&shard.path)?;
+    }
+    publish(shards, staging).await
+}
+
+/// Gives the output its name, as one file if it is one.
+async fn publish(mut shards: Vec<Shard>, staging: Staging) -> Result<WriteSummary> {
     if staging.is_file() {
         shards = vec![join(shards, &staging.shard(0)).await?];
     }
-    staging.publish()?;
+    staging.publish().await?;
     Ok(WriteSummary::of(&shards))
 }
 
@@ -140,36 +153,54 @@ pub(crate) async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn Execution
     Ok((plan, state.task_ctx()))
 }
 
-/// Has the executors of a cluster write the partitions, and takes over the files that the query names: those
-/// of attempts that were given up stay behind.
+/// A file that an executor has written for a partition.
+struct WrittenFile {
+    name: String,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Has the executors of a cluster write the partitions, each into a file of its own.
 async fn write_on_cluster(
     cluster: &ClusterExec,
     metadata: HashMap<String, String>,
     context: &Arc<TaskContext>,
-    staging: &Staging,
+    attempts: &Attempts,
     settings: WriterSettings,
-) -> Result<Vec<Shard>> {
-    let attempts = staging.attempts()?;
-    let folder = attempts.path().to_owned();
-    let sink = WriteShardsExec::new(
-        Arc::clone(cluster.plan()),
-        folder.clone(),
-        settings,
-        metadata.into_iter().collect(),
-    );
+) -> Result<Vec<WrittenFile>> {
+    let metadata = metadata.into_iter().collect();
+    let sink = WriteShardsExec::new(Arc::clone(cluster.plan()), attempts.place(), settings, metadata);
     let written = cluster.with_plan(Arc::new(sink)).execute(0, Arc::clone(context))?;
     let written: Vec<RecordBatch> = written.try_collect().await?;
-    let files = written.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten());
+    let mut files = Vec::new();
+    for batch in &written {
+        let names = batch.column(0).as_string::<i32>();
+        let [rows, bytes] = [1, 2].map(|column| batch.column(column).as_primitive::<UInt64Type>());
+        files.extend((0..batch.num_rows()).map(|file| WrittenFile {
+            name: names.value(file).to_owned(),
+            rows: rows.value(file),
+            bytes: bytes.value(file),
+        }));
+    }
+    Ok(files)
+}
+
+/// Makes the files that the query has named the output: those of attempts that were given up stay behind.
+async fn take_over(attempts: &Attempts, files: Vec<WrittenFile>, staging: Staging) -> Result<WriteSummary> {
+    let (files, _) = without_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
+    let named: Vec<_> = files.iter().map(|(number, file)| (*number, file.name.clone())).collect();
+    if staging.publish_attempts(attempts, &named).await? {
+        let files = files.iter().map(|(_, file)| file);
+        let (rows, bytes) = (files.clone().map(|file| file.rows).sum(), files.map(|file| file.bytes).sum());
+        return Ok(WriteSummary { rows, bytes, files: named.len() });
+    }
     let mut shards = Vec::new();
-    for (partition, name) in files.enumerate() {
-        let (from, to) = (folder.join(name), staging.shard(partition));
-        std::fs::rename(&from, &to).map_err(|error| {
-            let hint = "do all executors write into the same file system as this host?";
-            file_error("find the output of an executor,", &from, format!("{error}; {hint}"))
-        })?;
+    for (number, name) in named {
+        let to = staging.shard(number);
+        attempts.take(&name, &to).await?;
         shards.push(Shard::open(to)?);
     }
-    Ok(shards)
+    publish(shards, staging).await
 }
 
 /// Writes every partition into its shard, all at the same time.
@@ -232,16 +263,9 @@ fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     }
 }
 
-/// Removes shards without rows, which say nothing; the first stays where all are empty, for its columns.
-fn drop_empty(shards: Vec<Shard>) -> Result<Vec<Shard>> {
-    let all_empty = shards.iter().all(|shard| shard.rows() == 0);
-    let mut kept = Vec::with_capacity(shards.len());
-    for shard in shards {
-        if shard.rows() > 0 || (all_empty && kept.is_empty()) {
-            kept.push(shard);
-        } else {
-            std::fs::remove_file(&shard.path)?;
-        }
-    }
-    Ok(kept)
+/// The files to keep and the others: those without rows say nothing, but for the columns of the first where all
+/// are empty.
+fn without_empty<T>(files: Vec<T>, rows: impl Fn(&T) -> u64) -> (Vec<T>, Vec<T>) {
+    let mut keep_one = files.iter().all(|file| rows(file) == 0);
+    files.into_iter().partition(|file| rows(file) > 0 || std::mem::take(&mut keep_one))
 }

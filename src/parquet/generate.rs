@@ -15,6 +15,7 @@ use super::shard::{Shard, ShardWriter, join};
 use super::staging::{Staging, is_file_name};
 use super::{Progress, WriteSummary, WriterSettings};
 use crate::rows::{MAX_ROWS, RowGenerator};
+use crate::stores;
 
 /// Rows made and encoded at a time.
 const BATCH_ROWS: u64 = 64 * 1024;
@@ -56,7 +57,8 @@ impl GenerateFiles {
             return exec_err!("{} rows do not fill {files} files", self.rows);
         }
         progress.start(self.rows);
-        let staging = Staging::new(&self.output, self.overwrite)?;
+        let runtime = stores::runtime().build()?;
+        let staging = Staging::new(&self.output, self.overwrite, &runtime).await?;
         let done = Arc::new(AtomicU64::new(0));
 
         // Parts end where row groups end, so the joined file is the same however many parts there are.
@@ -76,7 +78,7 @@ impl GenerateFiles {
             let of_file = parts.by_ref().take(ranges.len()).collect();
             shards.push(join(of_file, &staging.shard(file)).await?);
         }
-        staging.publish()?;
+        staging.publish().await?;
         Ok(WriteSummary::of(&shards))
     }
 

@@ -8,45 +8,112 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::Error::NotFound;
+use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
 
+use super::is_url;
 use crate::files::{file_error, file_url, find_files};
+
+/// Footers that are read at a time from an object store.
+const FOOTERS_AT_A_TIME: usize = 16;
 
 /// Parquet files that share one schema.
 #[derive(Debug, Clone)]
 pub struct ParquetInput {
-    files: Vec<PathBuf>,
+    urls: Vec<ListingTableUrl>,
+    /// What the names of files below a URL end in.
+    extension: &'static str,
     schema: SchemaRef,
     rows: u64,
     dropped_metadata: Vec<String>,
 }
 
 impl ParquetInput {
-    /// Finds and checks the files that `pattern` names: a file, a folder (the `*.parquet` in it) or a
+    /// Finds and checks the files that `name` names: a URL in an object store that the context knows, where a
+    /// trailing '/' means all `*.parquet` right below it, or what [`open`](Self::open) takes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or the object store cannot be read.
+    pub async fn find(name: &str, context: &SessionContext) -> Result<Self> {
+        match is_url(name) {
+            true => Self::open_url(name, context).await,
+            false => Self::open(name),
+        }
+    }
+
+    async fn open_url(name: &str, context: &SessionContext) -> Result<Self> {
+        let unreadable = |cause: &str| DataFusionError::Execution(format!("cannot read '{name}': {cause}"));
+        let url = ListingTableUrl::parse(name)?;
+        let extension = if url.is_collection() { ".parquet" } else { "" };
+        let store = context.runtime_env().object_store(&url)?;
+        let state = context.state();
+        let found = url.list_all_files(&state, &*store, extension).await;
+        let found: Result<Vec<_>> = match found {
+            Ok(found) => found.try_collect().await,
+            Err(error) => Err(error),
+        };
+        let mut found = found.map_err(|error| match error.find_root() {
+            DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
+                unreadable("there is nothing; a URL of a folder ends in '/'")
+            }
+            other => unreadable(&other.message()),
+        })?;
+        if found.is_empty() {
+            return Err(unreadable("there is no *.parquet object right below it"));
+        }
+        found.sort_by(|one, other| one.location.cmp(&other.location));
+        let footers = stream::iter(found)
+            .map(|object| {
+                let store = Arc::clone(&store);
+                let name = PathBuf::from(format!("{}{}", url.object_store(), object.location));
+                async move {
+                    let footer = read_remote_footer(&*store, &object, &name).await?;
+                    Ok::<_, DataFusionError>((name, footer))
+                }
+            })
+            .buffered(FOOTERS_AT_A_TIME);
+        Self::check(name, footers.try_collect().await?, vec![url.clone()], extension)
+    }
+
+    /// Finds and checks the local files that `pattern` names: a file, a folder (the `*.parquet` in it) or a
     /// glob. They come in the order of their names.
     ///
     /// # Errors
     /// Nothing matches, a file is not readable as Parquet, or two files differ in their columns.
     pub fn open(pattern: &str) -> Result<Self> {
         let files = find_files(pattern, "parquet")?;
-        let mut footers = Vec::with_capacity(files.len());
-        for file in &files {
-            footers.push(read_footer(file)?);
-        }
-        let Some((first, others)) = footers.split_first() else {
+        let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
+        let footers = files.into_iter().map(|file| {
+            let footer = read_footer(&file)?;
+            Ok((file, footer))
+        });
+        Self::check(pattern, footers.collect::<Result<_>>()?, urls, "")
+    }
+
+    fn check(
+        pattern: &str,
+        footers: Vec<(PathBuf, ArrowReaderMetadata)>,
+        urls: Vec<ListingTableUrl>,
+        extension: &'static str,
+    ) -> Result<Self> {
+        let Some(((first_file, first), others)) = footers.split_first() else {
             return exec_err!("no file matches '{pattern}'");
         };
-        for (path, footer) in files.iter().skip(1).zip(others) {
-            check_same_columns(&files[0], first.schema(), path, footer.schema())?;
+        for (file, footer) in others {
+            check_same_columns(first_file, first.schema(), file, footer.schema())?;
         }
 
         // Metadata on which the files disagree belongs to none of the rows in particular.
         let (mut metadata, mut dropped_metadata) = (first.schema().metadata().clone(), Vec::new());
-        for footer in others {
+        for (_, footer) in others {
             let theirs = footer.schema().metadata();
             let keys: Vec<_> = metadata.keys().chain(theirs.keys()).cloned().collect();
             for key in keys {
@@ -59,15 +126,11 @@ impl ParquetInput {
         dropped_metadata.sort();
         Ok(Self {
             schema: Arc::new(Schema::new_with_metadata(first.schema().fields().clone(), metadata)),
-            rows: footers.iter().map(|footer| footer.metadata().file_metadata().num_rows() as u64).sum(),
-            files,
+            rows: footers.iter().map(|(_, footer)| footer.metadata().file_metadata().num_rows() as u64).sum(),
+            urls,
+            extension,
             dropped_metadata,
         })
-    }
-
-    /// The files, in the order in which they are read.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
     }
 
     /// The columns, with the key-value metadata that all files have in common.
@@ -88,15 +151,30 @@ impl ParquetInput {
     /// The files as a table.
     ///
     /// # Errors
-    /// A path cannot be turned into a URL.
+    /// They cannot be a table.
     pub fn table(&self) -> Result<Arc<dyn TableProvider>> {
-        let urls = self.files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");
-        let config = ListingTableConfig::new_with_multi_paths(urls)
+        let format = Arc::new(ParquetFormat::default());
+        let options = ListingOptions::new(format).with_file_extension(self.extension);
+        let config = ListingTableConfig::new_with_multi_paths(self.urls.clone())
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.schema));
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
+}
+
+async fn read_remote_footer(
+    store: &dyn ObjectStore,
+    object: &ObjectMeta,
+    name: &Path,
+) -> Result<ArrowReaderMetadata> {
+    let unreadable = |error| file_error("read as Parquet", name, error);
+    let metadata = DFParquetMetadata::new(store, object).fetch_metadata().await;
+    let metadata = metadata.map_err(|error| unreadable(error.find_root().message().into_owned()))?;
+    let footer = catch_unwind(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
+        .map_err(|_| unreadable("its footer is damaged".to_owned()))?
+        .map_err(|error| unreadable(error.to_string()))?;
+    check_footer(footer.metadata(), object.size).map_err(|what| unreadable(what.to_owned()))?;
+    Ok(footer)
 }
 
 fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {

@@ -2,6 +2,7 @@
 //! One step a file; `batch` and `generate` put the steps together.
 
 mod batch;
+mod bucket;
 mod generate;
 mod input;
 mod settings;
@@ -14,6 +15,7 @@ pub(crate) use shard::ShardWriter;
 
 pub(crate) use batch::plan_in_order;
 pub use batch::{BatchRun, write_query};
+pub(crate) use bucket::is_url;
 pub use generate::GenerateFiles;
 pub use input::ParquetInput;
 pub use settings::{ParquetCompression, WriterSettings};

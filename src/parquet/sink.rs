@@ -20,6 +20,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
+use super::bucket::{Bucket, is_url};
 use super::settings::WriterSettings;
 use super::shard::ShardWriter;
 use crate::files::file_error;
@@ -36,7 +37,7 @@ pub struct WriteShardsExec {
 }
 
 impl WriteShardsExec {
-    /// Writes the input's rows into an existing folder. `metadata` becomes the key-value metadata of every file.
+    /// Writes the input's rows into an existing folder, or below a URL in an object store. `metadata` becomes the key-value metadata of every file.
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         folder: PathBuf,
@@ -137,12 +138,22 @@ async fn write(
 ) -> Result<RecordBatch> {
     let fields = rows.schema().fields().clone();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect()));
+    let runtime = context.runtime_env();
+    let bucket = match folder.to_str().filter(|folder| is_url(folder)) {
+        Some(url) => Some(Bucket::new(url, &runtime)?),
+        None => None,
+    };
+    // What goes to an object store is written on this host first.
+    let here = match &bucket {
+        Some(_) => runtime.disk_manager.temp_dir_paths().first().cloned().unwrap_or_else(std::env::temp_dir),
+        None => folder.to_owned(),
+    };
     // A file that is given up, by an error or because nobody waits for it any more, removes itself.
     let attempt = tempfile::Builder::new()
         .prefix("attempt-")
         .suffix(".parquet")
-        .tempfile_in(folder)
-        .map_err(|error| file_error("write into", folder, error))?
+        .tempfile_in(&here)
+        .map_err(|error| file_error("write into", &here, error))?
         .into_temp_path();
     #[cfg(unix)]
     std::fs::set_permissions(&attempt, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
@@ -154,8 +165,18 @@ async fn write(
         writer.write(&batch?).map_err(named)?;
     }
     let shard = writer.finish().map_err(named)?;
-    let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    attempt.keep().map_err(|error| file_error("write into", folder, error))?;
+    let name = match bucket {
+        Some(bucket) => {
+            let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
+            bucket.child(&name).upload(&attempt).await?;
+            name
+        }
+        None => {
+            let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            attempt.keep().map_err(|error| file_error("write into", folder, error))?;
+            name
+        }
+    };
     let columns: [Arc<dyn arrow::array::Array>; 3] = [
         Arc::new(StringArray::from(vec![name])),
         Arc::new(UInt64Array::from(vec![shard.rows()])),

@@ -1,43 +1,60 @@
 //! Outputs that appear under their name only when whole: everything is written into a hidden folder
-//! beside the output, made durable, and renamed. Dropped before that, the folder is gone.
+//! beside the output, made durable, and renamed. Dropped before that, the folder is gone. For an output in an
+//! object store the folder is a temporary one of this host, and its files are sent.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use datafusion::common::{Result, exec_err};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
+use super::bucket::{AttemptsInBucket, Bucket, is_url};
 use crate::files::file_error;
 
 /// An output in the making.
 #[derive(Debug)]
 pub struct Staging {
     folder: TempDir,
-    parent: PathBuf,
-    output: PathBuf,
+    target: Target,
     is_file: bool,
     overwrite: bool,
 }
 
+#[derive(Debug)]
+enum Target {
+    Local { parent: PathBuf, output: PathBuf },
+    Bucket(Bucket),
+}
+
 impl Staging {
-    /// Prepares to write `output`: one file where the name ends in `.parquet`, else a folder.
+    /// Prepares to write `output`, a path or the URL of a place in an object store that the runtime knows: one
+    /// file where the name ends in `.parquet`, else a folder.
     ///
     /// # Errors
     /// The output exists and `overwrite` is false; it exists and is not something this function made (a
     /// folder with anything but Parquet files in it); or nothing can be written beside it.
-    pub fn new(output: &Path, overwrite: bool) -> Result<Self> {
-        Self::prepare(output, is_file_name(output), overwrite)
+    pub async fn new(output: &Path, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
+        Self::prepare(output, is_file_name(output), overwrite, runtime).await
     }
 
     /// Prepares to write `output` as one file, whatever its name ends in.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn file(output: &Path, overwrite: bool) -> Result<Self> {
-        Self::prepare(output, true, overwrite)
+    pub async fn file(output: &Path, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
+        Self::prepare(output, true, overwrite, runtime).await
     }
 
-    fn prepare(output: &Path, is_file: bool, overwrite: bool) -> Result<Self> {
+    async fn prepare(output: &Path, is_file: bool, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
+        if let Some(url) = output.to_str().filter(|name| is_url(name)) {
+            let bucket = Bucket::new(url, runtime)?;
+            replaceable_objects(&bucket, is_file, overwrite).await?;
+            let folder = tempfile::Builder::new().prefix("warpframe-").tempdir();
+            let folder = folder.map_err(|error| file_error("write", output, error))?;
+            return Ok(Self { folder, target: Target::Bucket(bucket), is_file, overwrite });
+        }
         check_replaceable(output, is_file, overwrite)?;
         let parent = match output.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -56,7 +73,8 @@ impl Staging {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(&parent).map_err(|error| file_error("write", output, error))?;
-        Ok(Self { folder, parent, output: output.to_owned(), is_file, overwrite })
+        let target = Target::Local { parent, output: output.to_owned() };
+        Ok(Self { folder, target, is_file, overwrite })
     }
 
     /// Whether the output is one file, not a folder.
@@ -66,53 +84,154 @@ impl Staging {
 
     /// Where the `shard`-th part is to be written, with a name that sorts by its number.
     pub fn shard(&self, shard: usize) -> PathBuf {
-        self.folder.path().join(format!("part-{shard:05}.parquet"))
+        self.folder.path().join(shard_name(shard))
     }
 
-    /// A folder beside the output for files that may or may not become parts of it. It is removed with the
-    /// value; what is written into it later on is lost, not published.
+    /// A place beside the output for files that may or may not become parts of it. It is removed with the
+    /// value; what is written into it later on is not published.
     ///
     /// # Errors
     /// Nothing can be written there.
-    pub fn attempts(&self) -> Result<TempDir> {
+    pub(super) fn attempts(&self) -> Result<Attempts> {
+        let (parent, output) = match &self.target {
+            Target::Bucket(bucket) => return Ok(Attempts::Bucket(AttemptsInBucket::beside(bucket))),
+            Target::Local { parent, output } => (parent, output),
+        };
         // Others may have another working folder.
-        let parent = self.parent.canonicalize().map_err(|error| file_error("open", &self.parent, error))?;
+        let parent = parent.canonicalize().map_err(|error| file_error("open", parent, error))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".warpframe-attempts-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        builder.tempdir_in(parent).map_err(|error| file_error("write", &self.output, error))
+        let folder = builder.tempdir_in(parent).map_err(|error| file_error("write", output, error))?;
+        Ok(Attempts::Local(folder))
     }
 
     /// Gives the output its name: the folder, or the one file in it.
     ///
     /// # Errors
     /// The output has come to exist in the meantime, or the file system refuses; then what existed before
-    /// is as it was.
-    pub fn publish(self) -> Result<()> {
-        let failed = |error| file_error("write", &self.output, error);
-        check_replaceable(&self.output, self.is_file, self.overwrite)?;
+    /// is as it was. In an object store files that are replaced may be lost.
+    pub async fn publish(self) -> Result<()> {
+        let (parent, output) = match &self.target {
+            Target::Bucket(bucket) => return self.send(bucket).await,
+            Target::Local { parent, output } => (parent, output),
+        };
+        let failed = |error| file_error("write", output, error);
+        check_replaceable(output, self.is_file, self.overwrite)?;
         sync_folder(self.folder.path()).map_err(failed)?;
         let whole = if self.is_file() { self.shard(0) } else { self.folder.path().to_owned() };
-        if self.output.is_dir() {
+        if output.is_dir() {
             // A folder cannot be renamed onto another: move the old one out of the way, and back on failure.
-            let old = TempDir::with_prefix_in(".warpframe-old-", &self.parent).map_err(failed)?;
+            let old = TempDir::with_prefix_in(".warpframe-old-", parent).map_err(failed)?;
             let aside = old.path().join("old");
-            fs::rename(&self.output, &aside).map_err(failed)?;
-            if let Err(error) = fs::rename(&whole, &self.output) {
-                fs::rename(&aside, &self.output).map_err(failed)?;
+            fs::rename(output, &aside).map_err(failed)?;
+            if let Err(error) = fs::rename(&whole, output) {
+                fs::rename(&aside, output).map_err(failed)?;
                 return Err(failed(error));
             }
         } else {
-            fs::rename(&whole, &self.output).map_err(failed)?;
+            fs::rename(&whole, output).map_err(failed)?;
         }
-        sync_folder(&self.parent).map_err(failed)?;
+        sync_folder(parent).map_err(failed)?;
         if !self.is_file() {
             // It has another name now, so there is nothing left to remove.
             let _ = self.folder.keep();
         }
         Ok(())
     }
+
+    /// Sends the folder's files, or the one file in it.
+    async fn send(&self, bucket: &Bucket) -> Result<()> {
+        let folder = self.folder.path();
+        let failed = |error| file_error("read", folder, error);
+        let mut files = Vec::new();
+        if self.is_file {
+            files.push((bucket.clone(), self.shard(0)));
+        } else {
+            for file in fs::read_dir(folder).map_err(failed)? {
+                let file = file.map_err(failed)?;
+                files.push((bucket.child(&file.file_name().to_string_lossy()), file.path()));
+            }
+        }
+        let replaced = replaceable_objects(bucket, self.is_file, self.overwrite).await?;
+        let sent = files.into_iter().map(|(place, file)| {
+            let target = place.clone();
+            (place, async move { target.upload(&file).await })
+        });
+        bucket.publish(sent, replaced).await
+    }
+
+    /// Makes these attempts the shards of an output folder in an object store, where they lie already, each with
+    /// the number of its shard; gives them back if the output is something else.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub(super) async fn publish_attempts(
+        &self,
+        attempts: &Attempts,
+        shards: &[(usize, String)],
+    ) -> Result<bool> {
+        let (Target::Bucket(bucket), Some(place), false) = (&self.target, attempts.bucket(), self.is_file)
+        else {
+            return Ok(false);
+        };
+        let replaced = replaceable_objects(bucket, false, self.overwrite).await?;
+        let copied = shards.iter().map(|(number, name)| {
+            let (from, to) = (place.child(name), bucket.child(&shard_name(*number)));
+            (to.clone(), async move { to.copy_from(&from).await })
+        });
+        bucket.publish(copied, replaced).await?;
+        Ok(true)
+    }
+}
+
+/// A place for files that may or may not become parts of an output.
+#[derive(Debug)]
+pub(super) enum Attempts {
+    Local(TempDir),
+    Bucket(AttemptsInBucket),
+}
+
+impl Attempts {
+    /// Its path or URL.
+    pub fn place(&self) -> PathBuf {
+        match self {
+            Self::Local(folder) => folder.path().to_owned(),
+            Self::Bucket(_) => self.bucket().map(Bucket::url).unwrap_or_default().into(),
+        }
+    }
+
+    fn bucket(&self) -> Option<&Bucket> {
+        match self {
+            Self::Local(_) => None,
+            Self::Bucket(attempts) => attempts.place(),
+        }
+    }
+
+    /// Takes a file out of it.
+    pub async fn take(&self, name: &str, to: &Path) -> Result<()> {
+        if let Some(bucket) = self.bucket() {
+            return bucket.child(name).download(to).await;
+        }
+        let from = self.place().join(name);
+        fs::rename(&from, to).map_err(|error| {
+            let hint = "do all executors write into the same file system as this host?";
+            file_error("find the output of an executor,", &from, format!("{error}; {hint}"))
+        })
+    }
+
+    /// Removes it with what is left there.
+    pub async fn remove(self) {
+        if let Self::Bucket(attempts) = self {
+            attempts.remove().await;
+        }
+    }
+}
+
+/// The name of the `shard`-th part of an output, which sorts by its number.
+fn shard_name(shard: usize) -> String {
+    format!("part-{shard:05}.parquet")
 }
 
 /// Whether an output of this name is one file.
@@ -149,6 +268,25 @@ fn check_replaceable(output: &Path, is_file: bool, overwrite: bool) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The objects that an output replaces. Refuses to replace what the user has not agreed to lose.
+async fn replaceable_objects(bucket: &Bucket, is_file: bool, overwrite: bool) -> Result<Vec<ObjectPath>> {
+    let (objects, name) = (bucket.objects().await?, bucket.url());
+    if objects.is_empty() {
+        return Ok(objects);
+    }
+    if !overwrite {
+        return exec_err!("'{name}' exists already: choose another name, or add --overwrite to replace it");
+    }
+    match (is_file, bucket.is_one_of(&objects)) {
+        (true, false) => exec_err!("cannot replace '{name}' by a file: it is a folder"),
+        (false, true) => exec_err!("cannot replace '{name}' by a folder: it is a file"),
+        (false, false) if !bucket.only_parquet_below(&objects) => {
+            exec_err!("'{name}' is not replaced: there are objects below it that are not Parquet files")
+        }
+        _ => Ok(objects),
+    }
 }
 
 /// Makes renames in a folder durable.

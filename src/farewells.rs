@@ -1,4 +1,5 @@
-//! What is told to a scheduler after a query or a session has been dropped, which cannot wait for it.
+//! What is told to a scheduler or an object store after a query or a session has been dropped, which cannot
+//! wait for it.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static UNDER_WAY: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
 /// Says it on the current runtime; without one, nobody hears it.
-pub(super) fn say(farewell: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn say(farewell: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         let mut under_way = UNDER_WAY.lock();
         under_way.retain(|farewell| !farewell.is_finished());
@@ -19,8 +20,9 @@ pub(super) fn say(farewell: impl Future<Output = ()> + Send + 'static) {
     }
 }
 
-/// Waits until the schedulers have been told of the queries that this process has cancelled or finished, for two
-/// seconds at most. A program that ends earlier leaves cancelled queries running.
+/// Waits until schedulers and object stores have been told of the queries that this process has cancelled or
+/// finished, for two seconds at most. A program that ends earlier leaves cancelled queries running on clusters, and
+/// parts of cancelled outputs in object stores.
 pub async fn settle() {
     let under_way = std::mem::take(&mut *UNDER_WAY.lock());
     let _ = tokio::time::timeout(PATIENCE, futures::future::join_all(under_way)).await;
