@@ -19,6 +19,20 @@ pub(crate) fn runtime() -> RuntimeEnvBuilder {
     RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default()))
 }
 
+/// What an object store refuses, in a few words.
+pub(crate) fn describe(error: &object_store::Error) -> String {
+    use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+    let text = error.to_string();
+    match error {
+        _ if text.contains("NoSuchBucket") => "there is no such bucket".to_owned(),
+        NotFound { .. } => "there is nothing".to_owned(),
+        PermissionDenied { .. } | Unauthenticated { .. } => {
+            "access is denied: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned()
+        }
+        _ => text,
+    }
+}
+
 /// The local file system, and the buckets that queries name.
 #[derive(Debug, Default)]
 pub(crate) struct Stores {

@@ -15,6 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 
 use crate::farewells;
 use crate::files::file_error;
+use crate::stores::describe;
 
 /// The size of the parts in which files are sent. A store takes 10,000 of them: objects up to 160 GB.
 const PART_BYTES: usize = 16 * 1024 * 1024;
@@ -172,7 +173,7 @@ impl Bucket {
     }
 
     fn failed(&self, action: &str, error: &object_store::Error) -> DataFusionError {
-        DataFusionError::Execution(format!("cannot {action} '{}': {error}", self.url))
+        DataFusionError::Execution(format!("cannot {action} '{}': {}", self.url, describe(error)))
     }
 }
 

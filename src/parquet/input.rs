@@ -21,6 +21,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::is_url;
 use crate::files::{file_error, file_url, find_files};
+use crate::stores::describe;
 
 /// Footers that are read at a time from an object store.
 const FOOTERS_AT_A_TIME: usize = 16;
@@ -62,8 +63,9 @@ impl ParquetInput {
         };
         let mut found = found.map_err(|error| match error.find_root() {
             DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
-                unreadable("there is nothing; a URL of a folder ends in '/'")
+                unreadable(&format!("{}; a URL of a folder ends in '/'", describe(cause)))
             }
+            DataFusionError::ObjectStore(cause) => unreadable(&describe(cause)),
             other => unreadable(&other.message()),
         })?;
         if found.is_empty() {

@@ -1,0 +1,168 @@
+"""Runs one peer in this process: python run.py '{"program": "numpy", "mode": "numpy", ...}'.
+
+The program `peer_<program>.py` has a dictionary MODES of classes: the constructor takes the rows and the settings
+and lays the rows where the peer likes them; `collect` gives an array, `sum` a number, `parquet` writes a file. What
+it found is the last line of stdout, as JSON.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+
+STARTED = time.perf_counter()
+
+
+class Unavailable(Exception):
+    """This peer cannot do that, or not here."""
+
+
+class Peer:
+    """What a mode has unless it says otherwise."""
+
+    #: Threads it computes with: all that it may, or one.
+    parallel = True
+    #: It evaluates one of this many rows; the time is extrapolated.
+    fraction = 1
+
+    def collect(self):
+        raise Unavailable("it has no arrays as a result")
+
+    def sum(self):
+        raise Unavailable("it has no sum")
+
+    def parquet(self, path):
+        raise Unavailable("it does not write Parquet from Parquet")
+
+    def close(self):
+        """Ends what it has started."""
+
+
+class Rows:
+    """The rows, in an Arrow file and a Parquet file."""
+
+    def __init__(self, settings):
+        self.arrow, self.file = settings["arrow"], settings["parquet"]
+
+    def table(self):
+        """A pyarrow table of one batch, in memory."""
+        import pyarrow as pa
+
+        with pa.OSFile(self.arrow) as file:
+            return pa.ipc.open_file(file).read_all()
+
+    def columns(self):
+        """Three NumPy arrays, aligned as NumPy would."""
+        import numpy as np
+
+        table = self.table()
+        return [np.array(table[name].chunk(0).to_numpy()) for name in ("x", "y", "z")]
+
+
+def end_with_parent():
+    """Ends this process, and those it has started, when the one that asked for it is gone."""
+
+    def watch():
+        while os.read(0, 1):
+            pass
+        os.killpg(0, signal.SIGKILL) if os.getpgid(0) == os.getpid() else os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def milliseconds(since):
+    return (time.perf_counter() - since) * 1e3
+
+
+def version(*packages):
+    from importlib.metadata import version
+
+    return ", ".join(f"{package} {version(package)}" for package in packages)
+
+
+def measure(settings):
+    program = importlib.import_module("peer_" + settings["program"])
+    mode = program.MODES[settings["mode"]]
+    found = {
+        "version": ", ".join([version(*program.PACKAGES), *getattr(program, "NOTES", [])]),
+        "import_ms": milliseconds(STARTED),
+        "threads": settings["threads"] if mode.parallel else 1,
+    }
+    since = time.perf_counter()
+    peer = mode(Rows(settings), settings)
+    found["load_ms"] = milliseconds(since)
+    try:
+        found.update(timed(peer, settings))
+    finally:
+        peer.close()
+    return found
+
+
+def timed(peer, settings):
+    kind, answer = settings["result"], settings["answer"]
+    expected = settings["rows"] // peer.fraction
+
+    def run():
+        if kind == "parquet":
+            remove(answer)
+        since = time.perf_counter()
+        result = peer.parquet(answer) if kind == "parquet" else getattr(peer, kind)()
+        elapsed = milliseconds(since)
+        if kind == "collect" and len(result) != expected:
+            raise ValueError(f"wrong answer: {len(result)} rows instead of {expected}")
+        return elapsed, result
+
+    first, result = run()
+    times = []
+    # The first run may have compiled something: what is affordable is known after the second.
+    while len(times) < settings["repeat"] and sum(times) < settings["budget_ms"]:
+        del result
+        elapsed, result = run()
+        times.append(elapsed)
+    found = {"first_ms": first * peer.fraction, "times_ms": [time * peer.fraction for time in times]}
+    found["rows"] = expected
+    if kind == "sum":
+        found["sum"] = float(result)
+    elif kind == "collect":
+        import numpy as np
+
+        np.asarray(result, dtype=np.float64).tofile(answer)
+    return found
+
+
+def remove(output):
+    """Removes what an earlier run has written: a file or a folder."""
+    if os.path.isdir(output):
+        shutil.rmtree(output)
+    elif os.path.exists(output):
+        os.remove(output)
+
+
+def main():
+    settings = json.loads(sys.argv[1])
+    end_with_parent()
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[: settings["threads"]])
+    try:
+        found = measure(settings)
+    except ModuleNotFoundError as error:
+        found = {"skipped": f"the Python package {error.name} is not installed"}
+    except Unavailable as error:
+        found = {"skipped": str(error)}
+    except Exception as error:
+        found = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+    print("\n" + json.dumps(found), flush=True)
+    # Some peers leave threads behind that would be waited for.
+    os._exit(0)
+
+
+# Workers that peers start import this file again.
+if __name__ == "__main__":
+    # The programs say `from run import ...` of what is already here.
+    sys.modules["run"] = sys.modules["__main__"]
+    main()
