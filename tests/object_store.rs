@@ -115,7 +115,6 @@ fn runs_read_and_write_object_stores() {
     BufReader::new(cluster.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
     let on_cluster = ["--cluster", url.trim()];
 
-    let inputs: Vec<String> = (0..3).map(|file| format!("in/part-{file:05}.parquet")).collect();
     for (place, more) in [("here", &[][..]), ("cluster", &on_cluster[..])] {
         let folder_out = format!("s3://rows/{place}/out");
         let file_out = format!("s3://rows/{place}/out.parquet");
@@ -139,7 +138,7 @@ fn runs_read_and_write_object_stores() {
         let (ours, others): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.starts_with(place));
         assert_eq!(ours, [format!("{place}/out.parquet"), format!("{place}/out/part-00000.parquet")]);
-        assert_eq!(others.iter().filter(|object| object.starts_with("in/")).count(), inputs.len());
+        assert_eq!(others.iter().filter(|object| object.starts_with("in/")).count(), 3);
         // What fails leaves nothing.
         let run = ["run", "--in", "s3://rows/in/", "--select", "sqrt(-x) AS r", "--out", "s3://rows/no"];
         store.refused(folder, &[&run[..], more].concat(), "square root of a negative number");
@@ -160,8 +159,8 @@ fn what_is_not_there_is_said() {
     let Some(store) = Store::start() else { return };
     let folder = tempdir().unwrap();
     let cases = [
-        ("s3://rows/none/", "there is no *.parquet object right below it"),
-        ("s3://rows/none", "a URL of a folder ends in '/'"),
+        ("s3://rows/none/", "there is no *.parquet object"),
+        ("s3://rows/none", "the URL of a folder ends in '/'"),
         ("s3://other/none/", "there is no such bucket"),
         ("ftp://rows/none/", "use a path, or s3://BUCKET/PATH"),
     ];

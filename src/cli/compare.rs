@@ -3,10 +3,11 @@
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use warpframe::compare::report::terminal;
-use warpframe::compare::{Comparison, Event, Mode, Outcome, Report, Source, Status};
+use warpframe::compare::{Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, peers};
 use warpframe::rows::{Distribution, RowGenerator};
 
 use super::cluster::ClusterArguments;
@@ -52,12 +53,35 @@ pub struct Arguments {
     /// Write the JSON report to this file too; '-' is stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Run the tools of others too, on the same rows: all of them, or those named, such as numba,dask
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, value_delimiter = ',', default_missing_value = "")]
+    peers: Option<Vec<String>>,
+    /// The Python interpreter for --peers; WARPFRAME_PYTHON or python3 by default
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// How long one of them may take
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = values::count)]
+    peer_timeout: NonZeroUsize,
     #[command(flatten)]
     cluster: ClusterArguments,
 }
 
+impl Arguments {
+    /// The tools of others that take part.
+    fn peers(&self) -> Result<Option<Peers>, CliError> {
+        let Some(names) = &self.peers else { return Ok(None) };
+        let names: Vec<_> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let modes = peers::named(&names).map_err(|error| CliError::usage(error.message()))?;
+        let from_environment = || std::env::var_os("WARPFRAME_PYTHON").map(PathBuf::from);
+        let python = self.python.clone().or_else(from_environment).unwrap_or_else(|| "python3".into());
+        let limit = Duration::from_secs(self.peer_timeout.get() as u64);
+        Ok(Some(Peers { modes, python, limit }))
+    }
+}
+
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let interrupted = interrupt();
+    let peers = arguments.peers()?;
     // Folders first: a comparison takes too long to find out at its end that it cannot be written.
     let folder = match &arguments.report {
         Some(folder) => {
@@ -90,12 +114,14 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         work_folder: work_folder.path().to_owned(),
         program: std::env::current_exe().ok(),
         cluster: arguments.cluster.settings(),
+        peers,
     };
     let running = tokio::task::spawn_blocking(move || {
         let spinner = spinner();
         let report = comparison.run(command_line(), &|event| match event {
             Event::MakingRows => spinner.set_message("making rows"),
             Event::Mode(mode, source) => spinner.set_message(format!("{mode} from {source}: first run")),
+            Event::Peer(peer) => spinner.set_message(peer.to_string()),
             Event::Repeat(mode, run, of) => spinner.set_message(format!("{mode}: {run} of {of}")),
             Event::Done(mode) => spinner.suspend(|| say(mode)),
         });

@@ -18,12 +18,14 @@ use tokio::runtime::Runtime;
 
 use super::bare::Columns;
 use super::formula::Formula;
+use super::peers::size;
 use super::report::milliseconds;
 use super::verify::Answer;
 use super::{Comparison, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
 use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster};
 use crate::farewells::settle;
+use crate::files::find_files;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
 
@@ -43,8 +45,9 @@ type Parts = (Duration, Duration);
 impl<'a> Engine<'a> {
     /// Lays the rows where the modes will find them.
     pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
-        let needs_parquet =
-            comparison.source == Source::Parquet || comparison.modes.iter().any(|mode| mode.is_clustered());
+        let needs_parquet = comparison.source == Source::Parquet
+            || comparison.modes.iter().any(|mode| mode.is_clustered())
+            || comparison.peers.is_some() && comparison.result == Outcome::Parquet;
         let parquet = match needs_parquet {
             true => {
                 let (time, input) = timed(|| write_rows(comparison))?;
@@ -54,6 +57,16 @@ impl<'a> Engine<'a> {
         };
         let output = comparison.work_folder.join("result.parquet");
         Ok(Self { comparison, formula, memory: whole_batch(columns)?, parquet, output })
+    }
+
+    /// The rows in memory.
+    pub fn memory(&self) -> &RecordBatch {
+        &self.memory
+    }
+
+    /// The size of the files that the last mode has written, if that is what modes do.
+    pub fn output_bytes(&self) -> Option<u64> {
+        (self.comparison.result == Outcome::Parquet).then(|| size(&self.output))
     }
 
     /// Hands `measure` a function that runs the mode once, by the clock, on rows that lie there; for a mode on a
@@ -118,7 +131,7 @@ impl<'a> Engine<'a> {
         let median_of = |part: fn(&Parts) -> Duration| {
             let mut times: Vec<_> = parts.iter().map(part).collect();
             times.sort();
-            milliseconds(median(&times))
+            median(&times.iter().copied().map(milliseconds).collect::<Vec<_>>())
         };
         let split = Split {
             slots,
@@ -221,7 +234,7 @@ fn whole_batch(columns: &Columns) -> Result<RecordBatch> {
 }
 
 fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
-    let path = comparison.work_folder.join("rows.parquet");
+    let path = comparison.rows_file();
     let generate = GenerateFiles {
         generator: comparison.generator,
         rows: comparison.rows,
@@ -258,7 +271,12 @@ fn results(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
         .collect()
 }
 
-fn read_back(path: &std::path::Path) -> Result<Vec<Float64Array>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path)?)?.build()?;
-    results(reader.collect::<Result<Vec<_>, _>>()?)
+/// The results in a Parquet file, or in the files of a folder.
+pub(super) fn read_back(path: &std::path::Path) -> Result<Vec<Float64Array>> {
+    let mut batches = Vec::new();
+    for file in find_files(&path.to_string_lossy(), "parquet")? {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file)?)?.build()?;
+        batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
+    }
+    results(batches)
 }

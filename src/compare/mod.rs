@@ -1,12 +1,13 @@
 //! The comparison: the same rows and the same formula through every execution mode, verified and timed.
 //! The formula is in `formula`, what the modes are in `mode`, how one is run in `engine` and `bare`, how answers are checked in
-//! `verify`, what is known of the machine in `machine`, and how it is shown in `report`.
+//! `verify`, the tools of others are in `peers`, what is known of the machine in `machine`, and how it is shown in `report`.
 
 mod bare;
 mod engine;
 mod formula;
 mod machine;
 mod mode;
+pub mod peers;
 pub mod report;
 mod verify;
 
@@ -20,6 +21,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 
 pub use machine::Machine;
 pub use mode::Mode;
+pub use peers::{Peer, PeerDetails, Peers};
 pub use report::{Limit, ModeReport, Report, Split, Status};
 
 use crate::cluster::ClusterSettings;
@@ -27,6 +29,8 @@ use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
 use bare::Columns;
 use engine::Engine;
 use formula::Formula;
+use peers::Stage;
+use report::milliseconds;
 use verify::{Reference, Verified};
 
 /// Where the rows lie when the clock starts.
@@ -116,6 +120,8 @@ pub struct Comparison {
     pub program: Option<PathBuf>,
     /// The cluster of the mode `cluster`.
     pub cluster: Option<ClusterSettings>,
+    /// The tools of others that take part.
+    pub peers: Option<Peers>,
 }
 
 /// What a comparison is doing, for those who wait.
@@ -125,6 +131,8 @@ pub enum Event<'a> {
     MakingRows,
     /// A mode begins, on rows that lie there.
     Mode(Mode, Source),
+    /// A peer begins.
+    Peer(&'a Peer),
     /// A repeat of a mode has ended: which one, of how many.
     Repeat(Mode, usize, usize),
     /// The mode has ended.
@@ -176,7 +184,7 @@ impl Comparison {
                         Ok((measured, split)) => {
                             let threads = split.map_or(threads.get(), |split| split.slots);
                             let report = ModeReport::ok(mode, source, threads, self.rows, &measured);
-                            ModeReport { split, ..report }
+                            ModeReport { split, output_bytes: engine.output_bytes(), ..report }
                         }
                         Err(error) => {
                             ModeReport::failed(mode, source, threads.get(), error.strip_backtrace())
@@ -187,10 +195,25 @@ impl Comparison {
             observe(Event::Done(&report));
             modes.push(report);
         }
+        if let Some(peers) = &self.peers {
+            let stage = Stage::prepare(self, peers, engine.memory())?;
+            for peer in &peers.modes {
+                observe(Event::Peer(peer));
+                let report = stage.run(peer, &reference);
+                observe(Event::Done(&report));
+                modes.push(report);
+            }
+        }
         // Before the modes and after them: a machine's speed drifts, and a median is compared to medians.
         stream.extend(pool.install(|| columns.stream(self.repeat.get()))?);
         stream.sort();
+        let stream: Vec<_> = stream.into_iter().map(milliseconds).collect();
         Ok(Report::new(self, &formula, command, machine, median(&stream), modes))
+    }
+
+    /// Where the rows lie as Parquet, for modes that need that.
+    fn rows_file(&self) -> PathBuf {
+        self.work_folder.join("rows.parquet")
     }
 
     fn check_size(&self) -> Result<()> {
@@ -274,10 +297,10 @@ pub struct Measured {
 }
 
 /// The median of times in ascending order; zero if there are none.
-fn median(times: &[Duration]) -> Duration {
+fn median(times: &[f64]) -> f64 {
     match (times.len() / 2, times.len() % 2) {
-        (0, 0) => Duration::ZERO,
-        (middle, 0) => (times[middle - 1] + times[middle]) / 2,
+        (0, 0) => 0.0,
+        (middle, 0) => (times[middle - 1] + times[middle]) / 2.0,
         (middle, _) => times[middle],
     }
 }

@@ -18,6 +18,7 @@ use object_store::Error::NotFound;
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
+use url::Url;
 
 use super::is_url;
 use crate::files::{file_error, file_url, find_files};
@@ -25,6 +26,8 @@ use crate::stores::describe;
 
 /// Footers that are read at a time from an object store.
 const FOOTERS_AT_A_TIME: usize = 16;
+
+const FOLDER_HINT: &str = "there is nothing; the URL of a folder ends in '/'";
 
 /// Parquet files that share one schema.
 #[derive(Debug, Clone)]
@@ -39,7 +42,7 @@ pub struct ParquetInput {
 
 impl ParquetInput {
     /// Finds and checks the files that `name` names: a URL in an object store that the context knows, where a
-    /// trailing '/' means all `*.parquet` right below it, or what [`open`](Self::open) takes.
+    /// trailing '/' means all `*.parquet` right below it and the last part may be a glob, or what [`open`](Self::open) takes.
     ///
     /// # Errors
     /// As [`open`](Self::open), or the object store cannot be read.
@@ -52,7 +55,7 @@ impl ParquetInput {
 
     async fn open_url(name: &str, context: &SessionContext) -> Result<Self> {
         let unreadable = |cause: &str| DataFusionError::Execution(format!("cannot read '{name}': {cause}"));
-        let url = ListingTableUrl::parse(name)?;
+        let url = parse_url(name)?;
         let extension = if url.is_collection() { ".parquet" } else { "" };
         let store = context.runtime_env().object_store(&url)?;
         let state = context.state();
@@ -63,13 +66,16 @@ impl ParquetInput {
         };
         let mut found = found.map_err(|error| match error.find_root() {
             DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
-                unreadable(&format!("{}; a URL of a folder ends in '/'", describe(cause)))
+                unreadable(FOLDER_HINT)
             }
             DataFusionError::ObjectStore(cause) => unreadable(&describe(cause)),
             other => unreadable(&other.message()),
         })?;
         if found.is_empty() {
-            return Err(unreadable("there is no *.parquet object right below it"));
+            return Err(unreadable(match url.is_collection() {
+                true => "there is no *.parquet object",
+                false => FOLDER_HINT,
+            }));
         }
         found.sort_by(|one, other| one.location.cmp(&other.location));
         let footers = stream::iter(found)
@@ -162,6 +168,18 @@ impl ParquetInput {
             .with_schema(Arc::clone(&self.schema));
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
+}
+
+/// A URL with, perhaps, a glob as its last part.
+fn parse_url(name: &str) -> Result<ListingTableUrl> {
+    let Some(folder) = name.find(['*', '?', '[']).and_then(|glob| name[..glob].rfind('/')) else {
+        return ListingTableUrl::parse(name);
+    };
+    let (folder, pattern) = name.split_at(folder + 1);
+    let invalid =
+        |what: &dyn std::fmt::Display| DataFusionError::Execution(format!("'{name}' is not valid: {what}"));
+    let url = Url::parse(folder).map_err(|error| invalid(&error))?;
+    ListingTableUrl::try_new(url, Some(glob::Pattern::new(pattern).map_err(|error| invalid(&error))?))
 }
 
 async fn read_remote_footer(

@@ -26,7 +26,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
          <title>{title}: warpframe comparison</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <h1>{title}</h1>\n<figure style=\"margin: 0\">\n{drawing}</figure>\n<div class=\"table\">\n<table>\n\
          <tr><th>mode</th><th>threads</th><th>median</th><th>min</th><th>max</th><th>first run</th>\
-         <th>repeats</th><th>M rows/s</th><th>speed-up</th><th>× limit</th><th>sum</th><th>max ULP</th></tr>\n"
+         <th>repeats</th><th>M rows/s</th><th>speed-up</th><th>× parallel</th><th>× limit</th><th>sum</th><th>max ULP</th></tr>\n"
     );
     let slowest = report.slowest().map_or(f64::NAN, |(_, time)| time);
     for mode in &report.modes {
@@ -34,7 +34,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
             (Some(median), Some(min), Some(max), Some(first), Some(rate)) => writeln!(
                 html,
                 "<tr><td title=\"{}\">{}</td><td>{}</td><td><b>{}</b></td><td>{}</td><td>{}</td><td>{}</td>\
-                 <td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                 <td>{}</td><td>{:.1}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
                 escape(&mode.description),
                 escape(&mode.label(report)),
                 mode.threads,
@@ -45,13 +45,14 @@ pub fn page(report: &Report, drawing: &str) -> String {
                 mode.repeats,
                 rate / 1e6,
                 format_ratio(slowest / median),
+                report.against_parallel(mode).map_or("-".to_owned(), format_ratio),
                 format_ratio(median / report.limit.stream_ms),
                 mode.sum.map_or(String::new(), |sum| sum.to_string()),
                 mode.max_ulp.map_or("-".to_owned(), |ulp| ulp.to_string()),
             ),
             _ => writeln!(
                 html,
-                "<tr><td>{}</td><td colspan=\"11\" class=\"{}\">{}: {}</td></tr>",
+                "<tr><td>{}</td><td colspan=\"12\" class=\"{}\">{}: {}</td></tr>",
                 escape(&mode.label(report)),
                 if mode.status == Status::Failed { "failed" } else { "skipped" },
                 if mode.status == Status::Failed { "FAILED" } else { "skipped" },
@@ -64,6 +65,13 @@ pub fn page(report: &Report, drawing: &str) -> String {
         if let Some(split) = &mode.split {
             let split = super::describe_split(split);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&split));
+        }
+        if let Some(peer) = super::describe_peer(mode, report.rows) {
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&peer));
+        }
+        if let Some(bytes) = mode.output_bytes {
+            let (mode, bytes) = (escape(&mode.label(report)), group_digits(bytes));
+            let _ = writeln!(html, "<dt>{mode}</dt><dd>{bytes} bytes of Parquet</dd>");
         }
     }
     let facts = [
@@ -83,6 +91,15 @@ pub fn page(report: &Report, drawing: &str) -> String {
             "The rows are made before the clock starts. The first run of each mode does not count. Every run's \
              row count, sum and, where it has rows, every row are checked against the standard library's \
              logarithm; a mode with a wrong answer fails. Slow modes repeat less."
+                .to_owned(),
+        ),
+        (
+            "The tools of others",
+            "Each runs in a process of its own, one at a time, with the same threads and repeats. The clock runs from \
+             columns in memory, in the tool's own form, to an array in memory; for a sum to the number; for Parquet \
+             from file to file, uncompressed. Imports and bringing the rows into that form are before the clock, \
+             compilation is in the first run, which does not count. What their last run leaves is checked like \
+             any other answer."
                 .to_owned(),
         ),
         (

@@ -11,7 +11,8 @@ use datafusion::common::{DataFusionError, Result};
 use serde::Serialize;
 
 use super::formula::Formula;
-use super::{Comparison, Machine, Measured, Mode, Outcome, Source, describe_rows, median};
+use super::verify::Verified;
+use super::{Comparison, Machine, Measured, Mode, Outcome, Peer, PeerDetails, Source, describe_rows, median};
 
 /// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
 /// without it.
@@ -112,6 +113,10 @@ pub struct ModeReport {
     pub rows_per_s: Option<f64>,
     /// Of a mode on a cluster, what its time was spent on.
     pub split: Option<Split>,
+    /// Of a tool of others, its versions and what it did before the clock started.
+    pub peer: Option<PeerDetails>,
+    /// The size of the Parquet files it has written, where that is the result.
+    pub output_bytes: Option<u64>,
 }
 
 /// What a mode on a cluster spent its time on, in milliseconds; medians of the repeats where there are several.
@@ -131,44 +136,68 @@ pub struct Split {
 }
 
 impl ModeReport {
+    /// Whether it is a tool of others.
+    pub fn is_peer(&self) -> bool {
+        super::peers::ALL.iter().any(|peer| peer.name == self.mode)
+    }
+
     /// The mode's name, with where its rows lay if that is not where the report's rows lay.
     fn label(&self, report: &Report) -> String {
-        match self.source == report.source || self.mode.starts_with("cluster") {
+        match self.source == report.source || self.mode.starts_with("cluster") || self.is_peer() {
             true => self.mode.clone(),
             false => format!("{} ({})", self.mode, self.source),
         }
     }
 
     pub(super) fn ok(mode: Mode, source: Source, threads: usize, rows: u64, measured: &Measured) -> Self {
-        let times = &measured.times;
-        let median = median(times);
+        let times: Vec<f64> = measured.times.iter().copied().map(milliseconds).collect();
+        let empty = Self::empty(mode.name(), mode.description(), source, Status::Ok, None);
+        let first = milliseconds(measured.first);
+        Self { threads, rows, ..empty.timed(first, &times, rows, measured.verified) }
+    }
+
+    /// Nothing yet of a tool of others.
+    pub(super) fn of_peer(peer: &Peer, source: Source) -> Self {
+        Self::empty(peer.name, peer.description, source, Status::Ok, None)
+    }
+
+    pub(super) fn skipped_because(self, reason: &str) -> Self {
+        Self { status: Status::Skipped, reason: Some(reason.to_owned()), ..self }
+    }
+
+    pub(super) fn failed_because(self, reason: String) -> Self {
+        Self { status: Status::Failed, reason: Some(reason), ..self }
+    }
+
+    /// With times in milliseconds, in ascending order, of so many rows.
+    pub(super) fn timed(self, first_ms: f64, times_ms: &[f64], rows: u64, verified: Verified) -> Self {
+        let median = median(times_ms);
         Self {
-            first_ms: Some(milliseconds(measured.first)),
-            median_ms: Some(milliseconds(median)),
-            min_ms: times.first().copied().map(milliseconds),
-            max_ms: times.last().copied().map(milliseconds),
-            repeats: times.len(),
-            threads,
-            rows,
-            sum: Some(measured.verified.sum),
-            max_ulp: measured.verified.max_ulp,
-            rows_per_s: Some(rows as f64 / median.as_secs_f64()),
-            ..Self::empty(mode, source, Status::Ok, None)
+            first_ms: Some(first_ms),
+            median_ms: Some(median),
+            min_ms: times_ms.first().copied(),
+            max_ms: times_ms.last().copied(),
+            repeats: times_ms.len(),
+            rows_per_s: Some(rows as f64 / median * 1e3),
+            sum: Some(verified.sum),
+            max_ulp: verified.max_ulp,
+            ..self
         }
     }
 
     pub(super) fn skipped(mode: Mode, source: Source, reason: &str) -> Self {
-        Self::empty(mode, source, Status::Skipped, Some(reason.to_owned()))
+        Self::empty(mode.name(), mode.description(), source, Status::Skipped, Some(reason.to_owned()))
     }
 
     pub(super) fn failed(mode: Mode, source: Source, threads: usize, reason: String) -> Self {
-        Self { threads, ..Self::empty(mode, source, Status::Failed, Some(reason)) }
+        let empty = Self::empty(mode.name(), mode.description(), source, Status::Failed, Some(reason));
+        Self { threads, ..empty }
     }
 
-    fn empty(mode: Mode, source: Source, status: Status, reason: Option<String>) -> Self {
+    fn empty(mode: &str, description: &str, source: Source, status: Status, reason: Option<String>) -> Self {
         Self {
-            mode: mode.name().to_owned(),
-            description: mode.description().to_owned(),
+            mode: mode.to_owned(),
+            description: description.to_owned(),
             source: source.to_string(),
             status,
             reason,
@@ -183,6 +212,8 @@ impl ModeReport {
             max_ulp: None,
             rows_per_s: None,
             split: None,
+            peer: None,
+            output_bytes: None,
         }
     }
 }
@@ -193,7 +224,7 @@ impl Report {
         formula: &Formula,
         command: String,
         machine: Machine,
-        stream: Duration,
+        stream_ms: f64,
         modes: Vec<ModeReport>,
     ) -> Self {
         Self {
@@ -211,7 +242,7 @@ impl Report {
                 arrow: arrow::ARROW_VERSION.to_owned(),
             },
             machine,
-            limit: Limit { stream_ms: milliseconds(stream) },
+            limit: Limit { stream_ms },
             modes,
         }
     }
@@ -263,6 +294,15 @@ impl Report {
         format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB")
     }
 
+    /// How many times as long as `parallel` a mode has taken, on rows from the same place.
+    fn against_parallel(&self, mode: &ModeReport) -> Option<f64> {
+        let parallel = |same: bool| {
+            let rows = self.modes.iter().filter(|other| other.mode == Mode::Parallel.name());
+            rows.filter(|other| !same || other.source == mode.source).find_map(|other| other.median_ms)
+        };
+        Some(mode.median_ms? / parallel(true).or_else(|| parallel(false))?)
+    }
+
     /// The slowest median, which speed-ups refer to, with its mode.
     fn slowest(&self) -> Option<(&ModeReport, f64)> {
         let timed = self.modes.iter().filter_map(|mode| Some((mode, mode.median_ms?)));
@@ -283,6 +323,17 @@ fn describe_split(split: &Split) -> String {
         format_ms(split.compute_ms),
         format_ms(split.gather_ms)
     )
+}
+
+/// What is known of a tool of others, in words.
+fn describe_peer(mode: &ModeReport, rows: u64) -> Option<String> {
+    let PeerDetails { version, import_ms, load_ms } = mode.peer.as_ref()?;
+    let fraction = match mode.rows < rows {
+        true => format!("; extrapolated from {} rows", group_digits(mode.rows)),
+        false => String::new(),
+    };
+    let (import, load) = (format_ms(*import_ms), format_ms(*load_ms));
+    Some(format!("{version}; import {import}, load {load}, before the clock{fraction}"))
 }
 
 /// `10000000` as `10,000,000`.

@@ -18,12 +18,13 @@ const TOP: f64 = 108.0;
 const ROW: f64 = 54.0;
 const BAR: f64 = 30.0;
 
-/// Blue for one thread, orange for all threads, grey for the interpreter, violet for clusters: told apart without colour by
-/// their lightness too.
+/// Blue for one thread, orange for all threads, grey for the interpreter, violet for clusters, light rose for the tools of
+/// others: told apart without colour by their lightness too.
 const SLOW: &str = "#8a8f98";
 const SINGLE: &str = "#3b76b5";
 const ALL: &str = "#e07b24";
 const CLUSTER: &str = "#7d4fa0";
+const PEER: &str = "#d98ba3";
 const LIMIT: &str = "#1c7a4a";
 
 /// The report as SVG.
@@ -104,6 +105,7 @@ fn draw_mode(
         return;
     };
     let colour = match (mode.mode.as_str(), mode.threads) {
+        _ if mode.is_peer() => PEER,
         ("interpreted", _) => SLOW,
         (name, _) if name.starts_with("cluster") => CLUSTER,
         (_, 1) => SINGLE,

@@ -17,13 +17,22 @@ pub fn table(report: &Report) -> String {
         report.setting(),
         String::new(),
         format!(
-            "{:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8}  (logarithmic)",
-            "mode", "threads", "median", "min - max", "first", "repeats", "M rows/s", "speed-up"
+            "{:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8} {:>10} {:>8}  (logarithmic)",
+            "mode",
+            "threads",
+            "median",
+            "min - max",
+            "first",
+            "repeats",
+            "M rows/s",
+            "speed-up",
+            "× parallel",
+            "× limit"
         ),
     ];
-    lines.extend(report.modes.iter().map(|mode| line(mode, &mode.label(report), limit, slowest)));
+    lines.extend(report.modes.iter().map(|mode| line(report, mode, limit, slowest)));
     lines.push(format!(
-        "{:<NAME$} {:>7} {:>9} {:>64}  {}",
+        "{:<NAME$} {:>7} {:>9} {:>84}  {}",
         "(memory)",
         "",
         format_ms(limit),
@@ -39,18 +48,26 @@ pub fn table(report: &Report) -> String {
         let ulp = mode.max_ulp.map_or(String::new(), |ulp| format!(", every row within {ulp} ULP"));
         if let Some(sum) = mode.sum {
             let label = mode.label(report);
-            lines.push(format!("{label:<NAME$} {} rows, sum {sum}{ulp}", group_digits(mode.rows)));
+            let size = match mode.output_bytes {
+                Some(bytes) => format!(", {} bytes written", group_digits(bytes)),
+                None => String::new(),
+            };
+            lines.push(format!("{label:<NAME$} {} rows, sum {sum}{ulp}{size}", group_digits(mode.rows)));
         }
     }
     for mode in &report.modes {
         if let Some(split) = mode.split {
             lines.push(format!("{:<NAME$} {}", mode.mode, super::describe_split(&split)));
         }
+        if let Some(peer) = super::describe_peer(mode, report.rows) {
+            lines.push(format!("{:<NAME$} {peer}", mode.mode));
+        }
     }
     lines.join("\n") + "\n"
 }
 
-fn line(mode: &ModeReport, label: &str, limit: f64, slowest: f64) -> String {
+fn line(report: &Report, mode: &ModeReport, limit: f64, slowest: f64) -> String {
+    let label = mode.label(report);
     let (Some(median), Some(first), Some(min), Some(max), Some(rate)) =
         (mode.median_ms, mode.first_ms, mode.min_ms, mode.max_ms, mode.rows_per_s)
     else {
@@ -58,7 +75,7 @@ fn line(mode: &ModeReport, label: &str, limit: f64, slowest: f64) -> String {
         return format!("{label:<NAME$} {status}: {}", mode.reason.as_deref().unwrap_or_default());
     };
     format!(
-        "{label:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8}  {}",
+        "{label:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8} {:>10} {:>8}  {}",
         mode.threads,
         format_ms(median),
         format!("{} - {}", format_ms(min), format_ms(max)),
@@ -66,6 +83,8 @@ fn line(mode: &ModeReport, label: &str, limit: f64, slowest: f64) -> String {
         mode.repeats,
         rate / 1e6,
         format_ratio(slowest / median),
+        report.against_parallel(mode).map_or("-".to_owned(), format_ratio),
+        format_ratio(median / limit),
         bar(median, limit, slowest),
     )
 }

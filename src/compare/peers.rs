@@ -1,0 +1,319 @@
+//! The tools that people would use otherwise, on the same rows in the same run: Python programs, each in a process
+//! of its own, one at a time. They get the rows as files, time themselves with the same repeats and threads,
+//! and leave their last answer, which is checked like any other.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Float64Array, RecordBatch};
+use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::ipc::writer::FileWriter;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use serde::Deserialize;
+
+use super::engine::read_back;
+use super::verify::{Answer, Reference};
+use super::{Comparison, ModeReport, Outcome, Source, TIME_PER_MODE};
+use crate::files::file_error;
+
+/// A way of a tool to evaluate the formula.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The name of the mode on the command line, in JSON and in the drawing.
+    pub name: &'static str,
+    /// The program in `benches/peers`, and the name of all its modes together.
+    pub program: &'static str,
+    /// What runs, in a few words.
+    pub description: &'static str,
+}
+
+macro_rules! peers {
+    ($($program:literal { $($name:literal: $description:literal),+ })+) => {
+        /// All peers.
+        pub const ALL: &[Peer] = &[
+            $($(Peer { name: $name, program: $program, description: $description }),+),+
+        ];
+
+        /// The programs, which are part of this one.
+        const PROGRAMS: &[(&str, &str)] = &[
+            ("run.py", include_str!("../../benches/peers/run.py")),
+            $((
+                concat!("peer_", $program, ".py"),
+                include_str!(concat!("../../benches/peers/peer_", $program, ".py"))
+            )),+
+        ];
+    };
+}
+
+peers! {
+    "python" { "python": "plain loop, extrapolated" }
+    "numpy" { "numpy": "NumPy" }
+    "numexpr" { "numexpr": "numexpr" }
+    "numba" {
+        "numba": "Numba",
+        "numba-parallel": "Numba, parallel",
+        "numba-rows": "Numba, row triples"
+    }
+    "jax" { "jax": "JAX, jit", "jax-gpu": "JAX, GPU, host to host" }
+    "polars" { "polars": "Polars, in memory", "polars-streaming": "Polars, streaming" }
+    "duckdb" { "duckdb": "DuckDB" }
+    "datafusion" { "datafusion-python": "DataFusion's package" }
+    "dask" {
+        "dask-threads-1": "Dask, in-process",
+        "dask-threads": "Dask, in-process",
+        "dask-processes-1": "Dask, processes",
+        "dask-processes": "Dask, processes",
+        "dask-rows": "Dask, row triples"
+    }
+    "cupy" { "cupy": "CuPy, host to host" }
+    "torch" { "torch": "PyTorch, host to host" }
+    "numba_cuda" { "numba-cuda": "Numba CUDA, host to host" }
+}
+
+/// The peers with these names, each the name of a mode or of all modes of a program; all of them if there is no name.
+///
+/// # Errors
+/// There is no such peer.
+pub fn named(names: &[String]) -> Result<Vec<&'static Peer>> {
+    let is = |peer: &Peer, name: &String| peer.name == name || peer.program == name;
+    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|peer| is(peer, name))) {
+        let mut seen = HashSet::new();
+        let known: Vec<_> = ALL.iter().flat_map(|peer| [peer.program, peer.name]).collect();
+        let known: Vec<_> = known.into_iter().filter(|name| seen.insert(*name)).collect();
+        return exec_err!("there is no peer '{unknown}': use one of {}", known.join(", "));
+    }
+    let wanted = ALL.iter().filter(|peer| names.is_empty() || names.iter().any(|name| is(peer, name)));
+    Ok(wanted.collect())
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The peers that take part, and how they are run.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// The peers, in the order in which they run.
+    pub modes: Vec<&'static Peer>,
+    /// The Python interpreter.
+    pub python: PathBuf,
+    /// A peer that takes longer, with all its repeats, has failed.
+    pub limit: Duration,
+}
+
+/// What a peer's program says at its end. Times are in milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    skipped: Option<String>,
+    failed: Option<String>,
+    version: String,
+    import_ms: f64,
+    load_ms: f64,
+    first_ms: f64,
+    times_ms: Vec<f64>,
+    threads: usize,
+    rows: usize,
+    sum: Option<f64>,
+}
+
+/// What is known of a peer's run besides its times.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct PeerDetails {
+    /// The versions of its packages.
+    pub version: String,
+    /// From the start of the interpreter to the end of its imports, in milliseconds.
+    pub import_ms: f64,
+    /// Bringing the rows into its own form, in milliseconds.
+    pub load_ms: f64,
+}
+
+/// The rows where the peers find them.
+pub(super) struct Stage<'a> {
+    comparison: &'a Comparison,
+    peers: &'a Peers,
+    folder: PathBuf,
+    /// Why none of them can run.
+    reason: Option<String>,
+}
+
+impl<'a> Stage<'a> {
+    /// Writes the rows and the programs into the work folder.
+    pub fn prepare(comparison: &'a Comparison, peers: &'a Peers, rows: &RecordBatch) -> Result<Self> {
+        let folder = comparison.work_folder.join("peers");
+        let failed = |error: std::io::Error| file_error("write", &folder, error);
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        for (name, text) in PROGRAMS {
+            std::fs::write(folder.join(name), text).map_err(failed)?;
+        }
+        let reason = match Command::new(&peers.python).arg("--version").output() {
+            _ if comparison.expression.is_some() => Some("the peers know log3 only".to_owned()),
+            _ if comparison.result != Outcome::Parquet && comparison.source == Source::Parquet => {
+                Some("peers read columns in memory: use --source memory, or --result parquet".to_owned())
+            }
+            Ok(version) if version.status.success() => None,
+            Ok(_) => Some(format!("'{}' is not a Python interpreter", peers.python.display())),
+            Err(error) => Some(format!("'{}' cannot be run: {error}", peers.python.display())),
+        };
+        if reason.is_none() {
+            let file = File::create(folder.join("rows.arrow")).map_err(failed)?;
+            let mut writer = FileWriter::try_new(file, &rows.schema())?;
+            writer.write(rows)?;
+            writer.finish()?;
+        }
+        Ok(Self { comparison, peers, folder, reason })
+    }
+
+    /// Runs a peer and checks its answer.
+    pub fn run(&self, peer: &Peer, reference: &Reference) -> ModeReport {
+        let source = match self.comparison.result {
+            Outcome::Parquet => Source::Parquet,
+            _ => Source::Memory,
+        };
+        let empty = ModeReport::of_peer(peer, source);
+        if let Some(reason) = &self.reason {
+            return empty.skipped_because(reason);
+        }
+        let measured = self.said(peer).and_then(|said| match &said.skipped {
+            Some(_) => Ok((said, None)),
+            None => self.verified(&said, reference).map(|verified| (said, Some(verified))),
+        });
+        match measured {
+            Err(error) => empty.failed_because(error.strip_backtrace()),
+            Ok((said, None)) => empty.skipped_because(&said.skipped.unwrap_or_default()),
+            Ok((mut said, Some(verified))) => {
+                said.times_ms.sort_by(f64::total_cmp);
+                let details =
+                    PeerDetails { version: said.version, import_ms: said.import_ms, load_ms: said.load_ms };
+                let report = empty.timed(said.first_ms, &said.times_ms, self.comparison.rows, verified);
+                ModeReport {
+                    threads: said.threads,
+                    rows: said.rows as u64,
+                    peer: Some(details),
+                    output_bytes: match self.comparison.result {
+                        Outcome::Parquet => Some(size(&self.answer())),
+                        _ => None,
+                    },
+                    ..report
+                }
+            }
+        }
+    }
+
+    fn answer(&self) -> PathBuf {
+        self.folder.join("answer.parquet")
+    }
+
+    fn verified(&self, said: &Said, reference: &Reference) -> Result<super::Verified> {
+        let reference = reference.first(said.rows);
+        match (self.comparison.result, said.sum) {
+            (Outcome::Sum, Some(sum)) => reference.verify(Answer::Sum(sum)),
+            (Outcome::Sum, None) => exec_err!("wrong answer: there is no sum"),
+            (Outcome::Collect, _) => {
+                let path = self.answer();
+                let bytes = std::fs::read(&path).map_err(|error| file_error("read", &path, error))?;
+                let rows = bytes.len() / size_of::<f64>();
+                let rows = ScalarBuffer::new(Buffer::from_vec(bytes), 0, rows);
+                reference.verify(Answer::Rows(vec![Float64Array::new(rows, None)]))
+            }
+            // Not all of them write the rows in the order in which they read them.
+            (Outcome::Parquet, _) => reference.verify(Answer::Unordered(read_back(&self.answer())?)),
+        }
+    }
+
+    /// Runs the program until it ends or has taken too long.
+    fn said(&self, peer: &Peer) -> Result<Said> {
+        let comparison = self.comparison;
+        let settings = serde_json::json!({
+            "program": peer.program,
+            "mode": peer.name,
+            "rows": comparison.rows,
+            "result": comparison.result.name(),
+            "repeat": comparison.repeat,
+            "budget_ms": TIME_PER_MODE.as_millis() as u64,
+            "threads": comparison.threads,
+            "arrow": self.folder.join("rows.arrow"),
+            "parquet": comparison.rows_file(),
+            "answer": self.answer(),
+        });
+        let errors = self.folder.join("stderr");
+        let failed = |error: std::io::Error| file_error("run", &self.peers.python, error);
+        let mut command = Command::new(&self.peers.python);
+        command
+            .arg(self.folder.join("run.py"))
+            .arg(settings.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors).map_err(failed)?);
+        for library in ["OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA"] {
+            command.env(format!("{library}_NUM_THREADS"), comparison.threads.to_string());
+        }
+        command.env("POLARS_MAX_THREADS", comparison.threads.to_string());
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
+        // What it starts ends with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = Group(command.spawn().map_err(failed)?);
+
+        let output = process.0.stdout.take();
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = output.map(|mut output| output.read_to_string(&mut text));
+            text
+        });
+        let start = Instant::now();
+        while process.0.try_wait().map_err(failed)?.is_none() {
+            if start.elapsed() > self.peers.limit {
+                return exec_err!("it took longer than {} seconds", self.peers.limit.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Its children may hold on to its output.
+        drop(process);
+        let text = reader.join().unwrap_or_default();
+        let said = text.lines().last().and_then(|line| serde_json::from_str::<Said>(line).ok());
+        match said {
+            Some(Said { failed: Some(why), .. }) => Err(DataFusionError::Execution(why)),
+            Some(said) => Ok(said),
+            None => {
+                let errors = std::fs::read_to_string(&errors).unwrap_or_default();
+                exec_err!(
+                    "it ended without an answer: {}",
+                    errors.lines().last().unwrap_or("it says nothing")
+                )
+            }
+        }
+    }
+}
+
+/// A process that is killed with all that it has started.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &format!("-{}", self.0.id())])
+            .stderr(Stdio::null())
+            .status();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The bytes of a file, or of the files in a folder.
+pub(super) fn size(path: &Path) -> u64 {
+    match std::fs::read_dir(path) {
+        Ok(entries) => {
+            entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+        }
+        Err(_) => path.metadata().map_or(0, |file| file.len()),
+    }
+}
