@@ -1,10 +1,12 @@
 """The plain interpreter: a loop over lists of numbers, over a twentieth of the rows."""
 
+import platform
 from math import log
 
 from run import Peer
 
-PACKAGES = ["pyarrow"]
+PACKAGES = []
+NOTES = [f"Python {platform.python_version()}"]
 
 
 class Python(Peer):

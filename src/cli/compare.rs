@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use warpframe::compare::report::terminal;
-use warpframe::compare::{Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, peers};
+use warpframe::DEFAULT_ROWS;
+use warpframe::compare::report::{lines, terminal};
+use warpframe::compare::{
+    Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, Sweep, peers, sweep,
+};
 use warpframe::rows::{Distribution, RowGenerator};
 
 use super::cluster::ClusterArguments;
@@ -16,15 +19,18 @@ use super::generate::all_cores;
 use super::progress::spinner;
 use super::{interrupt, values};
 
+/// The most rows of a sweep.
+const MOST_ROWS: u64 = 100_000_000;
+
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// A SQL expression over x, y and z to compare, such as 'sqrt(x*x+1)*sin(x)+cos(y/2)'; log3(x, y, z)
     /// by default
     #[arg(long, value_name = "SQL")]
     expr: Option<String>,
-    /// How many rows
-    #[arg(long, value_name = "N", default_value = "10000000", value_parser = values::rows)]
-    rows: u64,
+    /// How many rows; 10,000,000 by default
+    #[arg(long, value_name = "N", value_parser = values::rows)]
+    rows: Option<u64>,
     /// What x, y and z hold: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
     #[arg(long, default_value_t, value_parser = values::named::<Distribution>)]
     distribution: Distribution,
@@ -53,6 +59,9 @@ pub struct Arguments {
     /// Write the JSON report to this file too; '-' is stdout
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Compare with 1,000 to 100,000,000 rows, ten times as many each time, up to --rows if that is given
+    #[arg(long)]
+    sweep: bool,
     /// Run the tools of others too, on the same rows: all of them, or those named, such as numba,dask
     #[arg(long, value_name = "NAMES", num_args = 0..=1, value_delimiter = ',', default_missing_value = "")]
     peers: Option<Vec<String>>,
@@ -71,6 +80,10 @@ impl Arguments {
     fn peers(&self) -> Result<Option<Peers>, CliError> {
         let Some(names) = &self.peers else { return Ok(None) };
         let names: Vec<_> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let names = match names.is_empty() && self.sweep {
+            true => sweep::PEERS.map(str::to_owned).to_vec(),
+            false => names,
+        };
         let modes = peers::named(&names).map_err(|error| CliError::usage(error.message()))?;
         let from_environment = || std::env::var_os("WARPFRAME_PYTHON").map(PathBuf::from);
         let python = self.python.clone().or_else(from_environment).unwrap_or_else(|| "python3".into());
@@ -96,6 +109,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         .map_err(|error| cannot_write(&folder, error))?;
     let modes = match arguments.modes.is_empty() {
         false => arguments.modes,
+        true if arguments.sweep => sweep::MODES.to_vec(),
         // The mode of a named cluster is one of all if there is a name.
         true => {
             let all = Mode::ALL.iter().copied();
@@ -104,7 +118,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     let comparison = Comparison {
         expression: arguments.expr,
-        rows: arguments.rows,
+        rows: arguments.rows.unwrap_or(if arguments.sweep { MOST_ROWS } else { DEFAULT_ROWS }),
         generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
         source: arguments.source,
         result: arguments.result,
@@ -116,49 +130,70 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         cluster: arguments.cluster.settings(),
         peers,
     };
+    let sweep = arguments.sweep;
     let running = tokio::task::spawn_blocking(move || {
         let spinner = spinner();
-        let report = comparison.run(command_line(), &|event| match event {
+        let observe = |event: Event| match event {
+            Event::Size(rows) => spinner.suspend(|| eprintln!("{rows} rows")),
             Event::MakingRows => spinner.set_message("making rows"),
             Event::Mode(mode, source) => spinner.set_message(format!("{mode} from {source}: first run")),
             Event::Peer(peer) => spinner.set_message(peer.to_string()),
             Event::Repeat(mode, run, of) => spinner.set_message(format!("{mode}: {run} of {of}")),
             Event::Done(mode) => spinner.suspend(|| say(mode)),
-        });
+        };
+        let found = match sweep {
+            true => Sweep::run(&comparison, &command_line(), &observe).map(Found::Sweep),
+            false => comparison.run(command_line(), &observe).map(|report| Found::Report(Box::new(report))),
+        };
         spinner.finish_and_clear();
-        report
+        found
     });
-    let report = tokio::select! {
-        report = running => report.map_err(CliError::failure)??,
-        () = interrupted => {
-            // The modes don't listen; end the process, with nothing left behind.
-            drop(work_folder);
-            if arguments.report.is_none() {
-                let _ = std::fs::remove_dir(&folder);
-            }
-            CliError::Interrupted.print();
-            std::process::exit(130);
-        }
+    let found = tokio::select! {
+        found = running => Some(found.map_err(CliError::failure)?),
+        () = interrupted => None,
     };
     drop(work_folder);
-    report.write_to(&folder).map_err(|error| cannot_write(&folder, error))?;
-    print(&report, arguments.json.as_deref())?;
-    eprintln!("report: {}", folder.join("report.html").display());
-    match report.has_failures() {
+    if arguments.report.is_none() && !matches!(found, Some(Ok(_))) {
+        let _ = std::fs::remove_dir(&folder);
+    }
+    let Some(found) = found else {
+        // The modes don't listen; end the process, with nothing left behind.
+        CliError::Interrupted.print();
+        std::process::exit(130);
+    };
+    let found = found?;
+    let (written, page, failures) = match &found {
+        Found::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
+        Found::Sweep(sweep) => (lines::write(sweep, &folder), "sweep.html", sweep.has_failures()),
+    };
+    written.map_err(|error| cannot_write(&folder, error))?;
+    print(&found, arguments.json.as_deref())?;
+    eprintln!("report: {}", folder.join(page).display());
+    match failures {
         true => Err(CliError::failure("a mode failed, see above")),
         false => Ok(()),
     }
 }
 
-fn print(report: &Report, json: Option<&std::path::Path>) -> Result<(), CliError> {
+/// What a comparison has found.
+enum Found {
+    Report(Box<Report>),
+    Sweep(Sweep),
+}
+
+fn print(found: &Found, json: Option<&std::path::Path>) -> Result<(), CliError> {
+    let (table, text) = match found {
+        Found::Report(report) => (terminal::table(report), report.to_json()?),
+        Found::Sweep(sweep) => (lines::table(sweep), sweep.to_json()?),
+    };
     let mut out = std::io::stdout().lock();
     match json {
-        Some(path) if path.as_os_str() == "-" => writeln!(out, "{}", report.to_json()?)?,
+        Some(path) if path.as_os_str() == "-" => writeln!(out, "{text}")?,
         Some(path) => {
-            std::fs::write(path, report.to_json()? + "\n").map_err(|error| cannot_write(path, error))?;
-            write!(out, "{}", terminal::table(report))?;
+            std::fs::write(path, text + "\n").map_err(|error| cannot_write(path, error))?;
+            write!(out, "{table}")?;
         }
-        None => write!(out, "{}", terminal::table(report))?,
+        None => write!(out, "{table}")?,
     }
     Ok(())
 }

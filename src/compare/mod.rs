@@ -1,6 +1,6 @@
 //! The comparison: the same rows and the same formula through every execution mode, verified and timed.
 //! The formula is in `formula`, what the modes are in `mode`, how one is run in `engine` and `bare`, how answers are checked in
-//! `verify`, the tools of others are in `peers`, what is known of the machine in `machine`, and how it is shown in `report`.
+//! `verify`, the tools of others are in `peers`, many numbers of rows in `sweep`, what is known of the machine in `machine`, and how it is shown in `report`.
 
 mod bare;
 mod engine;
@@ -9,6 +9,7 @@ mod machine;
 mod mode;
 pub mod peers;
 pub mod report;
+pub mod sweep;
 mod verify;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use machine::Machine;
 pub use mode::Mode;
 pub use peers::{Peer, PeerDetails, Peers};
 pub use report::{Limit, ModeReport, Report, Split, Status};
+pub use sweep::Sweep;
 
 use crate::cluster::ClusterSettings;
 use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
@@ -127,6 +129,8 @@ pub struct Comparison {
 /// What a comparison is doing, for those who wait.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// A comparison of a sweep begins, with so many rows.
+    Size(u64),
     /// The rows are being made.
     MakingRows,
     /// A mode begins, on rows that lie there.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Report, Status, format_ms, format_ratio, group_digits};
 
-const STYLE: &str = "\
+pub(super) const STYLE: &str = "\
 body { font: 16px/1.5 'DejaVu Sans', Verdana, sans-serif; color: #16191d; max-width: 1000px; margin: 2em auto; padding: 0 1em }
 svg { max-width: 100%; height: auto }
 .table { overflow-x: auto }

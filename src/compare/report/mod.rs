@@ -1,6 +1,7 @@
 //! What a comparison has found, as data with a stable JSON form. How it is shown is in the modules below.
 
 pub mod html;
+pub mod lines;
 pub mod svg;
 pub mod terminal;
 
@@ -337,7 +338,7 @@ fn describe_peer(mode: &ModeReport, rows: u64) -> Option<String> {
 }
 
 /// `10000000` as `10,000,000`.
-fn group_digits(number: u64) -> String {
+pub(super) fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
     for (position, digit) in digits.chars().enumerate() {

@@ -171,7 +171,7 @@ impl Scale {
     }
 }
 
-fn line(svg: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, style: &str) {
+pub(super) fn line(svg: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, style: &str) {
     let _ = writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {style}/>");
 }
 
@@ -184,7 +184,7 @@ fn shortened(expression: &str) -> String {
     expression.chars().take(MOST - 1).chain(['…']).collect()
 }
 
-fn text(svg: &mut String, x: f64, y: f64, style: &str, content: &str) {
+pub(super) fn text(svg: &mut String, x: f64, y: f64, style: &str, content: &str) {
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{}</text>", super::html::escape(content));
 }
 
