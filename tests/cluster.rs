@@ -188,6 +188,27 @@ fn functions_work_without_being_installed() {
         let distributed = ok(folder, &[&arguments[..], &["--cluster", &cluster.url]].concat()).stdout;
         check_same(&distributed, &local);
     }
+    // The plan says where it runs, and afterwards what each operator did there.
+    let sum = "SELECT sum(log3(x, y, z)) AS r FROM t";
+    let explain = |what: &str| {
+        let query = format!("{what} {sum}");
+        ok(folder, &["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, "-q", &query]).stdout
+    };
+    let place = format!("ClusterExec: {}, executors=2, slots=2", cluster.url);
+    assert!(explain("EXPLAIN").contains(&place), "{}", explain("EXPLAIN"));
+    let analyzed = explain("EXPLAIN ANALYZE");
+    for part in [
+        "Stage 2: ",
+        "Stage 1: ",
+        "AggregateExec: mode=Partial",
+        "file_type=parquet, metrics=[output_rows=100.0 K",
+    ] {
+        assert!(analyzed.contains(part), "{part} is not in {analyzed}");
+    }
+    // One task for each partition that somebody asks for.
+    let many = format!("SET datafusion.execution.target_partitions = 7; EXPLAIN ANALYZE {sum}");
+    let run = ok(folder, &["sql", "--cluster", &cluster.url, "-q", &many.replace("FROM t", "FROM rows")]);
+    assert!(run.stdout.contains("Stage 1: partitions=7"), "{}", run.stdout);
     // What fails says why, and on which executor.
     let negative = "SELECT sum(sqrt(x - 10)) AS r FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", negative];
