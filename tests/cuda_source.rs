@@ -1,5 +1,5 @@
 //! The CUDA C of random programs, without a GPU: compiled for the CPU through `kernels/host_shim.h` and run
-//! against the interpreter, and compiled for GPUs by NVRTC where that library can be found.
+//! against the interpreter and the SIMD backend, and compiled for GPUs by NVRTC where that library can be found.
 //!
 //! NVRTC comes with CUDA, or as the Python package `nvidia-cuda-nvrtc-cu12`; its folder has to be in
 //! `LD_LIBRARY_PATH`. `ptxas`, from CUDA or `nvidia-cuda-nvcc-cu12`, has to be in `PATH`.
@@ -19,9 +19,9 @@ use common::skipped;
 use common::trees::{for_random_expressions, schema};
 use libloading::{Library, Symbol};
 use warpframe::backend::cuda::Compiler;
-use warpframe::backend::{Backend, Interpreted};
+use warpframe::backend::{Backend, Interpreted, Simd};
 use warpframe::program::cuda::{PRELUDE, source};
-use warpframe::program::{Fault, Precision, Program, compile, log3};
+use warpframe::program::{Fault, Precision, Program, Range, compile, log3};
 
 /// A program, and rows for it.
 struct Case {
@@ -84,7 +84,7 @@ type Launch = unsafe extern "C" fn(
 );
 
 #[test]
-fn the_source_gives_the_interpreters_answers_on_the_cpu() {
+fn the_source_gives_the_other_backends_answers_on_the_cpu() {
     let cases = cases(150);
     let mut text = format!("{}\n{PRELUDE}\n", include_str!("../kernels/host_shim.h"));
     for (number, case) in cases.iter().enumerate() {
@@ -135,6 +135,8 @@ fn check(case: &Case, launch: &Launch) -> usize {
         .map(|array| array.nulls().map_or(ones.as_ptr(), |nulls| nulls.validity().as_ptr()))
         .collect();
     let expected = Interpreted.evaluate(&case.program, &case.arguments, case.rows);
+    let simd = Simd::active().unwrap().evaluate(&case.program, &case.arguments, case.rows);
+    assert_eq!(simd.is_err(), expected.is_err(), "{}: {simd:?}", case.text);
     let ranges: Option<Vec<_>> = (0..case.rows).map(|row| case.program.range(&case.arguments, row)).collect();
     let mut checked = 0;
     // More threads than rows, fewer, and one.
@@ -158,9 +160,16 @@ fn check(case: &Case, launch: &Launch) -> usize {
         if expected.is_err() {
             return checked;
         }
+        // Both are where the ops' bounds allow them to be, and so as near to each other as those say.
+        let simd = simd.as_ref().unwrap().as_primitive::<Float64Type>();
         for (row, range) in ranges.iter().enumerate() {
             let result = (out_valid[row] != 0).then_some(out[row]);
             assert!(range.holds(result), "{}: row {row} is {result:?}, not in {range:?}", case.text);
+            let theirs = simd.is_valid(row).then(|| simd.value(row));
+            assert!(range.holds(theirs), "{}: SIMD row {row} is {theirs:?}, not in {range:?}", case.text);
+            if !matches!(range, Range::Unknown) {
+                assert_eq!(result.is_some(), theirs.is_some(), "{}: row {row}", case.text);
+            }
             checked += 1;
         }
     }
