@@ -23,8 +23,9 @@ class DataFusion(Peer):
         self.context.register_parquet("file", rows.file)
 
     def collect(self):
-        batches = self.context.sql(f"SELECT {LOG3} AS r FROM rows").collect()
-        return pa.chunked_array([batch["r"] for batch in batches])
+        # Partition by partition, for the order of the rows.
+        partitions = self.context.sql(f"SELECT {LOG3} AS r FROM rows").collect_partitioned()
+        return pa.chunked_array([batch["r"] for batches in partitions for batch in batches])
 
     def sum(self):
         return self.context.sql(f"SELECT sum({LOG3}) AS s FROM rows").collect()[0]["s"][0].as_py()

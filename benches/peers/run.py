@@ -111,6 +111,8 @@ def timed(peer, settings):
             remove(answer)
         since = time.perf_counter()
         result = peer.parquet(answer) if kind == "parquet" else getattr(peer, kind)()
+        if kind == "parquet":
+            settle(answer)
         elapsed = milliseconds(since)
         if kind == "collect" and len(result) != expected:
             raise ValueError(f"wrong answer: {len(result)} rows instead of {expected}")
@@ -140,6 +142,15 @@ def remove(output):
         shutil.rmtree(output)
     elif os.path.exists(output):
         os.remove(output)
+
+
+def settle(output):
+    """Waits until a file, or what is in a folder, is on the disk."""
+    inside = os.listdir(output) if os.path.isdir(output) else []
+    for path in [os.path.join(output, name) for name in inside] or [output]:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
 
 def main():

@@ -220,9 +220,11 @@ async fn write_partitions(
         let writer = ShardWriter::create(path, Arc::clone(schema), properties, context.memory_pool())?;
         let stream = plan.execute(partition, Arc::clone(context))?;
         let (plan, progress) = (Arc::clone(plan), Arc::clone(&progress));
+        // What will be joined need not be on the disk before.
+        let stays = !staging.is_file();
         tasks.spawn(async move {
-            let shard = write_stream(stream, writer, || progress.position(rows_read(&plan))).await;
-            shard.map(|shard| (partition, shard))
+            let shard = write_stream(stream, writer, || progress.position(rows_read(&plan))).await?;
+            Ok((partition, if stays { shard.settle()? } else { shard }))
         });
     }
     let mut shards = Vec::new();

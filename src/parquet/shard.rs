@@ -25,7 +25,7 @@ pub struct ShardWriter {
     reservation: MemoryReservation,
 }
 
-/// A Parquet file that is whole and durable.
+/// A Parquet file that is whole, and on the disk once it is settled.
 #[derive(Debug)]
 pub struct Shard {
     pub path: PathBuf,
@@ -44,6 +44,12 @@ impl Shard {
             .parse_and_finish(&file)
             .map_err(|error| unreadable(&error))?;
         Ok(Self { path, metadata, bytes })
+    }
+
+    /// Waits until the file is on the disk.
+    pub fn settle(self) -> Result<Self> {
+        File::open(&self.path).and_then(|file| file.sync_all()).map_err(write_failed)?;
+        Ok(self)
     }
 
     pub fn rows(&self) -> u64 {
@@ -75,20 +81,21 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Writes the footer and waits until the file is on the disk.
+    /// Writes the footer.
     pub fn finish(mut self) -> Result<Shard> {
         let metadata = self.writer.finish().map_err(write_error)?;
-        let bytes = settle(self.writer.inner()).map_err(write_failed)?;
+        let bytes = self.writer.inner().metadata().map_err(write_failed)?.len();
         Ok(Shard { path: self.path, metadata, bytes })
     }
 }
 
-/// Joins shards of one schema, in order, into one file at `path`: their row groups are copied as they
-/// are. The shards are removed.
+/// Joins shards of one schema, in order, into one file at `path`, which is on the disk then: their row groups
+/// are copied as they are. The shards are removed.
 pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
     if shards.len() == 1
         && let Some(only) = shards.pop()
     {
+        let only = only.settle()?;
         std::fs::rename(&only.path, path).map_err(|error| file_error("create", path, error))?;
         return Ok(Shard { path: path.to_owned(), ..only });
     }
@@ -115,9 +122,10 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
         std::fs::remove_file(&shard.path).map_err(|error| file_error("remove", &shard.path, error))?;
     }
     let metadata = writer.finish().map_err(write_error)?;
-    let bytes = settle(writer.inner()).map_err(write_failed)?;
-    std::fs::rename(&joined, path).map_err(|error| file_error("create", path, error))?;
-    Ok(Shard { path: path.to_owned(), metadata, bytes })
+    let bytes = writer.inner().metadata().map_err(write_failed)?.len();
+    let joined = Shard { path: joined, metadata, bytes }.settle()?;
+    std::fs::rename(&joined.path, path).map_err(|error| file_error("create", path, error))?;
+    Ok(Shard { path: path.to_owned(), ..joined })
 }
 
 fn copy_row_group<W: Write + Send>(
@@ -143,12 +151,6 @@ fn copy_row_group<W: Write + Send>(
     }
     copy.close()?;
     Ok(())
-}
-
-/// Waits until everything is on the disk, and gives the file's size.
-fn settle(file: &File) -> std::io::Result<u64> {
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
 }
 
 fn write_error(error: ParquetError) -> datafusion::common::DataFusionError {

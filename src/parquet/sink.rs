@@ -22,7 +22,7 @@ use futures::{StreamExt, stream};
 
 use super::bucket::{Bucket, is_url};
 use super::settings::WriterSettings;
-use super::shard::ShardWriter;
+use super::shard::{Shard, ShardWriter};
 use crate::files::file_error;
 
 /// Writes the rows of each partition of its input as a Parquet file into a folder, and gives one row for each:
@@ -164,7 +164,7 @@ async fn write(
     while let Some(batch) = rows.next().await {
         writer.write(&batch?).map_err(named)?;
     }
-    let shard = writer.finish().map_err(named)?;
+    let shard = writer.finish().and_then(Shard::settle).map_err(named)?;
     let name = match bucket {
         Some(bucket) => {
             let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());

@@ -97,7 +97,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
             "The tools of others",
             "Each runs in a process of its own, one at a time, with the same threads and repeats. The clock runs from \
              columns in memory, in the tool's own form, to an array in memory; for a sum to the number; for Parquet \
-             from file to file, uncompressed. Imports and bringing the rows into that form are before the clock, \
+             from file to file, uncompressed and on the disk. Imports and bringing the rows into that form are before the clock, \
              compilation is in the first run, which does not count. What their last run leaves is checked like \
              any other answer."
                 .to_owned(),
