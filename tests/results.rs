@@ -1,34 +1,54 @@
-//! The README's table is that of the committed report, and the report's form is documented.
+//! The tables are those of the committed reports, and the reports' form is documented.
+
+fn report(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
 
 #[test]
 fn the_readme_shows_the_committed_measurement() {
-    let readme = include_str!("../README.md");
-    let report: serde_json::Value =
-        serde_json::from_str(include_str!("../benches/results/cpu-2026-11-23.json")).unwrap();
-    for mode in report["modes"].as_array().unwrap() {
+    let collect = report(include_str!("../benches/results/cpu-2026-11-23.json"));
+    check_table("README.md", include_str!("../README.md"), &collect);
+    let page = include_str!("../docs/peers.md");
+    check_table("docs/peers.md", page, &report(include_str!("../benches/results/cpu-2026-11-23-sum.json")));
+    check_table("docs/peers.md", page, &report(include_str!("../benches/results/cpu-2026-11-23-parquet.json")));
+    let sweep = report(include_str!("../benches/results/cpu-2026-11-23-sweep.json"));
+    for finding in sweep["findings"].as_array().unwrap() {
+        let finding = finding.as_str().unwrap();
+        assert!(page.contains(finding), "docs/peers.md does not say '{finding}'");
+    }
+}
+
+fn check_table(name: &str, page: &str, report: &serde_json::Value) {
+    let mut shown = 0;
+    for mode in report["modes"].as_array().unwrap().iter().filter(|mode| mode["status"] == "ok") {
         let number = |field: &str| mode[field].as_f64().unwrap();
-        let (name, source) = (mode["mode"].as_str().unwrap(), mode["source"].as_str().unwrap());
-        let again = source == "parquet" && !name.starts_with("cluster");
+        let (mode_name, source) = (mode["mode"].as_str().unwrap(), mode["source"].as_str().unwrap());
+        let again = source != report["source"] && !mode_name.starts_with("cluster");
         let row = format!(
-            "| `{name}`{} | {} | {:.1} | {:.1} – {:.1} |",
+            "| `{mode_name}`{} | {} | {:.1} | {:.1} – {:.1} |",
             if again { ", from Parquet" } else { "" },
             mode["threads"],
             number("median_ms"),
             number("min_ms"),
             number("max_ms"),
         );
-        assert!(readme.contains(&row), "the README has no row '{row}'");
+        assert!(page.contains(&row), "{name} has no row '{row}'");
+        shown += 1;
     }
+    assert!(shown > 3, "{name}: {shown} modes");
 }
 
 #[test]
 fn every_field_of_the_report_is_documented() {
     let documentation = include_str!("../docs/report.md");
-    let report: serde_json::Value =
-        serde_json::from_str(include_str!("../benches/results/cpu-2026-11-23.json")).unwrap();
-    let last = report["modes"].as_array().unwrap().last().unwrap();
-    for object in [&report, &report["libraries"], &report["machine"], &report["limit"], last, &last["split"]]
-    {
+    let report = report(include_str!("../benches/results/cpu-2026-11-23.json"));
+    let with = |field: &str| {
+        let modes = report["modes"].as_array().unwrap();
+        modes.iter().find(|mode| mode[field].is_object()).unwrap()
+    };
+    let (split, peer) = (with("split"), with("peer"));
+    let objects = [&report, &report["libraries"], &report["machine"], &report["limit"]];
+    for object in objects.into_iter().chain([split, &split["split"], &peer["peer"]]) {
         for field in object.as_object().unwrap().keys() {
             assert!(documentation.contains(&format!("`{field}`")), "docs/report.md has no field '{field}'");
         }
