@@ -10,7 +10,11 @@ fn the_readme_shows_the_committed_measurement() {
     check_table("README.md", include_str!("../README.md"), &collect);
     let page = include_str!("../docs/peers.md");
     check_table("docs/peers.md", page, &report(include_str!("../benches/results/cpu-2026-11-23-sum.json")));
-    check_table("docs/peers.md", page, &report(include_str!("../benches/results/cpu-2026-11-23-parquet.json")));
+    check_table(
+        "docs/peers.md",
+        page,
+        &report(include_str!("../benches/results/cpu-2026-11-23-parquet.json")),
+    );
     let sweep = report(include_str!("../benches/results/cpu-2026-11-23-sweep.json"));
     for finding in sweep["findings"].as_array().unwrap() {
         let finding = finding.as_str().unwrap();

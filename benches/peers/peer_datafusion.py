@@ -20,7 +20,7 @@ class DataFusion(Peer):
         parts = [table.slice(start, share) for start in range(0, len(table), share)]
         batches = [part.to_batches(max_chunksize=BATCH_ROWS) for part in parts]
         self.context.register_record_batches("rows", batches)
-        self.context.register_parquet("file", rows.file)
+        self.file = rows.file
 
     def collect(self):
         # Partition by partition, for the order of the rows.
@@ -31,6 +31,8 @@ class DataFusion(Peer):
         return self.context.sql(f"SELECT sum({LOG3}) AS s FROM rows").collect()[0]["s"][0].as_py()
 
     def parquet(self, path):
+        if not self.context.table_exist("file"):
+            self.context.register_parquet("file", self.file)
         self.context.sql(f"SELECT {LOG3} AS r FROM file").write_parquet(path, compression="uncompressed")
 
 

@@ -186,7 +186,7 @@ impl<'a> Stage<'a> {
             None => self.verified(&said, reference).map(|verified| (said, Some(verified))),
         });
         match measured {
-            Err(error) => empty.failed_because(error.strip_backtrace()),
+            Err(error) => empty.failed_because(error.message().into_owned()),
             Ok((said, None)) => empty.skipped_because(&said.skipped.unwrap_or_default()),
             Ok((mut said, Some(verified))) => {
                 said.times_ms.sort_by(f64::total_cmp);

@@ -65,8 +65,12 @@ pub fn draw(report: &Report) -> String {
     text(&mut svg, limit.max(AXIS_LEFT + 40.0), TOP - 20.0, &style, &label);
 
     text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &report.setting());
+    let others = match report.modes.iter().any(ModeReport::is_peer) {
+        true => "rose: the tools of others; ",
+        false => "",
+    };
     let note = format!(
-        "median, with the range of all repeats; logarithmic time axis; × is against the slowest; \
+        "{others}median, with the range of all repeats; logarithmic axis; × is against the slowest; \
          warpframe {} ({})",
         report.version, report.git_revision
     );
