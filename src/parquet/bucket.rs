@@ -110,8 +110,10 @@ impl Bucket {
                 break;
             }
             upload.write(&part[..read]);
-            let sent = upload.wait_for_capacity(AT_A_TIME).await;
-            sent.map_err(|error| self.failed("write", &error))?;
+            if let Err(error) = upload.wait_for_capacity(AT_A_TIME).await {
+                let _ = upload.abort().await;
+                return Err(self.failed("write", &error));
+            }
         }
         upload.finish().await.map_err(|error| self.failed("write", &error))?;
         Ok(())
