@@ -87,6 +87,11 @@ impl Store {
         let run = finish(self.command(folder, arguments).output().unwrap());
         assert_eq!(run.code, Some(1), "{arguments:?}: {run:#?}");
         assert!(run.stderr.contains(words), "{arguments:?}: '{words}' is not in: {}", run.stderr);
+        // What tasks of a failed query are still sending they remove when it is there.
+        let start = Instant::now();
+        while self.objects() != before && start.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
         assert_eq!(self.objects(), before, "{arguments:?} left something behind");
     }
 }

@@ -110,7 +110,7 @@ pub async fn write_query(
 ) -> Result<WriteSummary> {
     let (plan, context) = plan_in_order(query).await?;
     if let Some(cluster) = as_cluster_exec(&plan) {
-        let attempts = staging.attempts()?;
+        let attempts = staging.attempts().await?;
         let written = write_on_cluster(cluster, metadata, &context, &attempts, settings).await;
         let published = match written {
             Ok(files) => take_over(&attempts, files, staging).await,

@@ -11,7 +11,7 @@ use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 
 use crate::farewells;
 use crate::files::file_error;
@@ -73,10 +73,8 @@ impl Bucket {
     pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
         let below = self.store.list(Some(&self.path)).map_ok(|object| object.location);
         let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.failed("read", &error))?;
-        match self.store.head(&self.path).await {
-            Ok(_) => objects.push(self.path.clone()),
-            Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(self.failed("read", &error)),
+        if self.exists().await? {
+            objects.push(self.path.clone());
         }
         Ok(objects)
     }
@@ -130,6 +128,21 @@ impl Bucket {
                 .map_err(|error| file_error("write", file, error))?;
         }
         Ok(())
+    }
+
+    /// Makes an empty object at this place.
+    pub async fn mark(&self) -> Result<()> {
+        let marked = self.store.put(&self.path, PutPayload::new()).await;
+        marked.map(|_| ()).map_err(|error| self.failed("write", &error))
+    }
+
+    /// Whether there is an object at this place.
+    pub async fn exists(&self) -> Result<bool> {
+        match self.store.head(&self.path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed("read", &error)),
+        }
     }
 
     /// Copies the object at another place to this one, inside of the store.
@@ -194,6 +207,10 @@ impl Drop for Unpublished {
     }
 }
 
+/// The object that stands for a place for attempts being open. It is the first to be removed: an attempt that ends
+/// later, when nobody looks for it any more, finds it gone and removes itself.
+const OPEN: &str = "open";
+
 /// A place for files that may or may not become parts of an output. What is there is removed with the value.
 #[derive(Debug)]
 pub(super) struct AttemptsInBucket {
@@ -202,9 +219,26 @@ pub(super) struct AttemptsInBucket {
 
 impl AttemptsInBucket {
     /// A new place beside an output.
-    pub fn beside(output: &Bucket) -> Self {
+    pub async fn beside(output: &Bucket) -> Result<Self> {
         let name = format!(".warpframe-attempts-{}", ballista_core::ids::new_instance_id());
-        Self { place: Some(output.beside(&name)) }
+        let place = output.beside(&name);
+        place.child(OPEN).mark().await?;
+        Ok(Self { place: Some(place) })
+    }
+
+    /// Sends a file to such a place, under a name of its own.
+    ///
+    /// # Errors
+    /// The place has been removed in the meantime; then the file is, too.
+    pub async fn add(place: &Bucket, file: &Path) -> Result<String> {
+        let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
+        let attempt = place.child(&name);
+        attempt.upload(file).await?;
+        if !place.child(OPEN).exists().await? {
+            attempt.remove(vec![attempt.path.clone()]).await;
+            return exec_err!("cannot write '{}': the query is over", place.url);
+        }
+        Ok(name)
     }
 
     /// The place, until it is removed.
@@ -229,6 +263,7 @@ impl Drop for AttemptsInBucket {
 }
 
 async fn clear(place: Bucket) {
+    place.remove(vec![place.child(OPEN).path]).await;
     match place.objects().await {
         Ok(objects) => place.remove(objects).await,
         Err(error) => log::warn!("objects below {} were not removed: {error}", place.url),

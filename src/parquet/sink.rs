@@ -20,7 +20,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
-use super::bucket::{Bucket, is_url};
+use super::bucket::{AttemptsInBucket, Bucket, is_url};
 use super::settings::WriterSettings;
 use super::shard::{Shard, ShardWriter};
 use crate::files::file_error;
@@ -166,11 +166,7 @@ async fn write(
     }
     let shard = writer.finish().and_then(Shard::settle).map_err(named)?;
     let name = match bucket {
-        Some(bucket) => {
-            let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
-            bucket.child(&name).upload(&attempt).await?;
-            name
-        }
+        Some(place) => AttemptsInBucket::add(&place, &attempt).await?,
         None => {
             let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
             attempt.keep().map_err(|error| file_error("write into", folder, error))?;

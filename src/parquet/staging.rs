@@ -92,9 +92,9 @@ impl Staging {
     ///
     /// # Errors
     /// Nothing can be written there.
-    pub(super) fn attempts(&self) -> Result<Attempts> {
+    pub(super) async fn attempts(&self) -> Result<Attempts> {
         let (parent, output) = match &self.target {
-            Target::Bucket(bucket) => return Ok(Attempts::Bucket(AttemptsInBucket::beside(bucket))),
+            Target::Bucket(bucket) => return Ok(Attempts::Bucket(AttemptsInBucket::beside(bucket).await?)),
             Target::Local { parent, output } => (parent, output),
         };
         // Others may have another working folder.
