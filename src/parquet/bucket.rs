@@ -233,11 +233,13 @@ impl AttemptsInBucket {
     pub async fn add(place: &Bucket, file: &Path) -> Result<String> {
         let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
         let attempt = place.child(&name);
-        attempt.upload(file).await?;
+        // Also where the task is cancelled on its way.
+        let mut unpublished = Unpublished { objects: vec![attempt.path.clone()], bucket: attempt };
+        unpublished.bucket.upload(file).await?;
         if !place.child(OPEN).exists().await? {
-            attempt.remove(vec![attempt.path.clone()]).await;
             return exec_err!("cannot write '{}': the query is over", place.url);
         }
+        unpublished.objects.clear();
         Ok(name)
     }
 
