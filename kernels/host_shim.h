@@ -2,11 +2,19 @@
 // tests do where there is no GPU.
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
+#include <utility>
 
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define __launch_bounds__(threads)
+
+struct alignas(16) double2 { double x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+static inline double2 make_double2(double x, double y) { return {x, y}; }
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 struct wf_dim { unsigned int x, y, z; };
 static thread_local wf_dim gridDim, blockDim, blockIdx, threadIdx;
@@ -22,14 +30,21 @@ static inline double __longlong_as_double(long long x) { return wf_bits<double>(
 static inline int __float_as_int(float x) { return wf_bits<int>(x); }
 static inline float __int_as_float(int x) { return wf_bits<float>(x); }
 
-// Runs a call of a kernel for every thread of a grid.
-template <typename Call> static void wf_launch(unsigned int blocks, unsigned int threads, Call call) {
+// Runs a kernel for every thread of a grid. The arguments are pointers to values of its parameters' types, as the
+// driver takes them.
+template <typename... Parameters, size_t... Positions>
+static void wf_run(void (*kernel)(Parameters...), unsigned int blocks, unsigned int threads, void **arguments,
+                   std::index_sequence<Positions...>) {
     gridDim = {blocks, 1, 1};
     blockDim = {threads, 1, 1};
     for (unsigned int block = 0; block < blocks; block++)
         for (unsigned int thread = 0; thread < threads; thread++) {
             blockIdx = {block, 0, 0};
             threadIdx = {thread, 0, 0};
-            call();
+            kernel(*(Parameters *)arguments[Positions]...);
         }
+}
+template <typename... Parameters>
+static void wf_run(void (*kernel)(Parameters...), unsigned int blocks, unsigned int threads, void **arguments) {
+    wf_run(kernel, blocks, threads, arguments, std::index_sequence_for<Parameters...>());
 }

@@ -1,6 +1,11 @@
 // What generated kernels use: the ops for which CUDA has no function of the same meaning. Compiled without
 // contraction of multiplications and additions (--fmad=false), so that results are those of the CPU.
 
+// Threads in a block, and bytes that a thread of a kernel written by hand reads at once. The same in
+// src/backend/cuda/kernels.rs.
+#define WF_THREADS 256
+#define WF_VECTOR_BYTES 16
+
 typedef unsigned char wf_byte;
 typedef long long wf_rows;
 

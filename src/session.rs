@@ -16,12 +16,13 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 
 use crate::backend::BackendChoice;
+use crate::backend::cuda::Gpus;
 use crate::cluster::{ClusterPlanner, ClusterSettings, clustered};
 use crate::config::WarpframeOptions;
 use crate::files;
 use crate::functions::statements::{self, SqlFunctions};
 use crate::functions::{Parameter, SqlFunction, log3_udf};
-use crate::planner::{BindBackend, Fuse, not_fused};
+use crate::planner::{BindBackend, FeedGpus, Fuse, not_fused};
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
 use crate::stores;
 
@@ -182,6 +183,7 @@ pub struct SessionBuilder {
     memory_limit: Option<usize>,
     backend: BackendChoice,
     unfused: bool,
+    gpus: Option<Arc<Gpus>>,
     cluster: Option<ClusterSettings>,
 }
 
@@ -218,6 +220,12 @@ impl SessionBuilder {
         self
     }
 
+    /// The GPUs that are used; this machine's by default. Tests bring others.
+    pub fn gpus(mut self, gpus: Arc<Gpus>) -> Self {
+        self.gpus = Some(gpus);
+        self
+    }
+
     /// The cluster that queries which read tables run on; this process by default. Their functions are evaluated
     /// by the backend that the executors resolve the session's choice to. [`threads`](Self::threads) then
     /// settles the number of tasks of a query. Nothing is connected before the first query.
@@ -240,12 +248,23 @@ impl SessionBuilder {
     /// Makes the session.
     ///
     /// # Errors
-    /// `WARPFRAME_SIMD` asks for instructions that this CPU lacks.
+    /// This machine does not have the backend, or `WARPFRAME_SIMD` asks for instructions that its CPU lacks.
     pub fn build(self) -> Result<Session> {
-        self.backend.resolve()?;
-        let mut config = SessionConfig::new()
-            .with_information_schema(true)
-            .with_option_extension(WarpframeOptions { backend: self.backend, fuse: !self.unfused });
+        let mut runtime = stores::runtime();
+        if let Some(bytes) = self.memory_limit {
+            runtime = runtime.with_memory_limit(bytes, 1.0);
+        }
+        let runtime = runtime.build_arc()?;
+        let options = WarpframeOptions {
+            backend: self.backend,
+            fuse: !self.unfused,
+            gpus: self.gpus,
+            memory_pool: Some(Arc::clone(&runtime.memory_pool)),
+            ..WarpframeOptions::default()
+        };
+        options.resolve()?;
+        let mut config =
+            SessionConfig::new().with_information_schema(true).with_option_extension(options);
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
         if let Some(threads) = self.threads {
@@ -254,19 +273,16 @@ impl SessionBuilder {
         if let Some(batch_size) = self.batch_size {
             config = config.with_batch_size(batch_size.get());
         }
-        let mut runtime = stores::runtime();
-        if let Some(bytes) = self.memory_limit {
-            runtime = runtime.with_memory_limit(bytes, 1.0);
-        }
         let state = SessionStateBuilder::new()
-            .with_runtime_env(runtime.build_arc()?)
+            .with_runtime_env(runtime)
             .with_default_features()
             .with_function_factory(Some(Arc::new(SqlFunctions)));
         let state = match self.cluster {
             None => state
                 .with_config(config)
                 .with_optimizer_rule(Arc::new(Fuse))
-                .with_optimizer_rule(Arc::new(BindBackend)),
+                .with_optimizer_rule(Arc::new(BindBackend))
+                .with_physical_optimizer_rule(Arc::new(FeedGpus)),
             // Every executor binds functions to the backend that it has.
             Some(cluster) => {
                 let unsettled = self.threads.is_none().then(|| config.target_partitions());

@@ -3,6 +3,7 @@
 
 pub mod cuda;
 mod interpreted;
+mod placement;
 pub mod simd;
 mod vectorized;
 
@@ -14,7 +15,9 @@ use arrow::array::ArrayRef;
 use datafusion::common::{DataFusionError, Result};
 
 use crate::program::Program;
+use cuda::{Counters, Cuda, CudaSettings};
 pub use interpreted::Interpreted;
+pub use placement::{Placed, Placement};
 pub use vectorized::Simd;
 
 /// Evaluates programs on Arrow arrays.
@@ -31,6 +34,28 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// # Errors
     /// The arrays don't fit the inputs in number, type or length, or a row is an error.
     fn evaluate(&self, program: &Program, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
+
+    /// What it has done on GPUs, if it uses them.
+    fn counters(&self) -> Option<&Arc<Counters>> {
+        None
+    }
+
+    /// How many rows a call should have, if more than an engine for CPUs hands out.
+    fn batch_rows(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// The fast backends that this machine has, in words.
+///
+/// # Errors
+/// `WARPFRAME_SIMD` asks for instructions that this CPU lacks.
+pub fn available() -> Result<Vec<String>> {
+    let mut found = vec![Simd::active()?.description()];
+    if let Ok(gpus) = cuda::gpus() {
+        found.push(Cuda::new(gpus, CudaSettings::default(), None)?.description());
+    }
+    Ok(found)
 }
 
 /// The value of the `warpframe.backend` option.
@@ -43,11 +68,13 @@ pub enum BackendChoice {
     Interpreted,
     /// The CPU's vector instructions.
     Simd,
+    /// NVIDIA GPUs.
+    Cuda,
 }
 
 impl BackendChoice {
     /// All choices.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Interpreted, Self::Simd];
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Interpreted, Self::Simd, Self::Cuda];
 
     /// The option's value.
     pub fn name(self) -> &'static str {
@@ -55,18 +82,8 @@ impl BackendChoice {
             Self::Auto => "auto",
             Self::Interpreted => "interpreted",
             Self::Simd => "simd",
+            Self::Cuda => "cuda",
         }
-    }
-
-    /// The backend that this choice means on this machine.
-    ///
-    /// # Errors
-    /// `WARPFRAME_SIMD` asks for instructions that this CPU lacks.
-    pub fn resolve(self) -> Result<Arc<dyn Backend>> {
-        Ok(match self {
-            Self::Interpreted => Arc::new(Interpreted),
-            Self::Auto | Self::Simd => Arc::new(Simd::active()?),
-        })
     }
 }
 

@@ -43,8 +43,8 @@ pub struct Arguments {
     /// What is made of them: collect (arrays in memory), sum or parquet
     #[arg(long, default_value_t, value_parser = values::named::<Outcome>)]
     result: Outcome,
-    /// The modes to run: interpreted, columnar, vectorized, parallel, rayon, cluster-threads-1, cluster-threads,
-    /// cluster-processes-1, cluster-processes, cluster; all by default
+    /// The modes to run: interpreted, columnar, vectorized, parallel, rayon, cuda, cuda-resident, cluster-threads-1,
+    /// cluster-threads, cluster-processes-1, cluster-processes, cluster; all by default
     #[arg(long, value_delimiter = ',', value_parser = values::named::<Mode>)]
     modes: Vec<Mode>,
     /// How often each mode is timed; slow ones less
@@ -128,6 +128,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         work_folder: work_folder.path().to_owned(),
         program: std::env::current_exe().ok(),
         cluster: arguments.cluster.settings(),
+        gpus: None,
         peers,
     };
     let sweep = arguments.sweep;

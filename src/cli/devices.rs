@@ -1,7 +1,9 @@
 //! `warpframe devices`: what this machine can compute with.
 
 use std::io::Write;
+use std::sync::Arc;
 
+use warpframe::backend::cuda::{self, Gpus, Rates};
 use warpframe::compare::Machine;
 use warpframe::kernel::SIMD_VARIABLE;
 
@@ -19,5 +21,30 @@ pub fn run() -> Result<(), CliError> {
     writeln!(out, "SIMD    {} of {}{forced}", machine.simd, machine.simd_available.join(", "))?;
     writeln!(out, "memory  {:.1} GiB", machine.memory_bytes as f64 / f64::from(1 << 30))?;
     writeln!(out, "system  {}", machine.os)?;
+    match cuda::gpus() {
+        Ok(gpus) => show(&gpus, &mut out),
+        Err(error) => Ok(writeln!(out, "GPU     none: {error}")?),
+    }
+}
+
+/// The GPUs, with what was measured of the first.
+fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
+    let driver = gpus.driver();
+    for device in driver.devices() {
+        let gib = device.memory_bytes as f64 / f64::from(1 << 30);
+        let (major, minor) = device.compute_capability;
+        writeln!(out, "GPU     {}, {gib:.1} GiB, compute capability {major}.{minor}", device.name)?;
+    }
+    let compiler = driver.compiler().unwrap_or_else(|error| error.to_string());
+    writeln!(out, "driver  CUDA {}; {compiler}", driver.version())?;
+    match gpus.rates() {
+        Ok(Rates { h2d, d2h, stage, latency, .. }) => writeln!(
+            out,
+            "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {stage:.1} GB/s into page-locked memory, \
+             {:.0} µs for a call",
+            latency / 1e3
+        )?,
+        Err(error) => writeln!(out, "bus     not measured: {error}")?,
+    }
     Ok(())
 }

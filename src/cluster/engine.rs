@@ -19,6 +19,10 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
 use super::report::ReportOptions;
+use crate::backend::BackendChoice;
+use crate::backend::cuda::BATCH_ROWS;
+use crate::config::WarpframeOptions;
+use crate::planner::with_batch_rows;
 
 /// Around the sentence inside the messages of all the layers that an error comes through.
 const MARKS: [char; 2] = ['⟦', '⟧'];
@@ -57,7 +61,9 @@ impl ExecutionEngine for NamedEngine {
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
             .map_err(|error| named(&self.name, work_dir, error))?;
         let report = ReportOptions::wanted(config.options());
-        Ok(Arc::new(NamedStage { name: self.name.clone(), work_dir: work_dir.to_owned(), report, stage }))
+        let on_gpu = WarpframeOptions::of(config.options()).backend == BackendChoice::Cuda;
+        let name = self.name.clone();
+        Ok(Arc::new(NamedStage { name, work_dir: work_dir.to_owned(), report, on_gpu, stage }))
     }
 }
 
@@ -66,6 +72,8 @@ struct NamedStage {
     name: String,
     work_dir: String,
     report: bool,
+    /// The session has named GPUs, which want larger batches.
+    on_gpu: bool,
     stage: Arc<dyn QueryStageExecutor>,
 }
 
@@ -82,6 +90,7 @@ impl QueryStageExecutor for NamedStage {
         task: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
+        let context = if self.on_gpu { with_batch_rows(&context, BATCH_ROWS) } else { context };
         let done = self.stage.execute_query_stage(task, context).await;
         done.map_err(|error| named(&self.name, &self.work_dir, error))
     }

@@ -24,7 +24,6 @@ use super::engine::NamedEngine;
 use super::scheduler::session_state;
 use super::status::ExecutorId;
 use super::{ClusterCodec, HEARTBEAT_SECONDS, MESSAGE_BYTES, VERSION, base_config};
-use crate::backend::BackendChoice;
 use crate::stores::Stores;
 
 /// How an executor is started.
@@ -76,7 +75,7 @@ pub async fn run_executor(options: ExecutorOptions, started: impl FnOnce(&str)) 
         .prefix("warpframe-executor-")
         .tempdir_in(parent)
         .map_err(|error| unusable(parent, &error))?;
-    let backend = BackendChoice::Auto.resolve()?.description();
+    let backend = crate::backend::available()?.join(", ");
     let mut started = Some(started);
     let mut ended = std::pin::pin!(stop_asked());
     loop {

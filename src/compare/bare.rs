@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::formula::Formula;
 use super::verify::Answer;
 use super::{Outcome, timed};
-use crate::backend::BackendChoice;
+use crate::backend::{Backend, Simd};
 use crate::kernel::{self, ROWS_PER_TASK};
 use crate::rows::RowGenerator;
 
@@ -92,7 +92,7 @@ impl Columns {
 
     /// Any formula: its program on shares of the rows.
     fn program(&self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
-        let backend = BackendChoice::Simd.resolve()?;
+        let backend = Simd::active()?;
         let arguments = self.arguments(formula);
         let rows = self.inputs[0].len();
         let starts = (0..rows.div_ceil(ROWS_PER_TASK)).into_par_iter().map(|task| task * ROWS_PER_TASK);

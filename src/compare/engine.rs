@@ -21,11 +21,13 @@ use super::formula::Formula;
 use super::peers::size;
 use super::report::milliseconds;
 use super::verify::Answer;
-use super::{Comparison, Mode, Outcome, Source, Split, median, timed};
+use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
+use crate::backend::cuda::{Counts, Cuda, CudaSettings};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster};
 use crate::farewells::settle;
 use crate::files::find_files;
+use crate::program::Compiled;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
 
@@ -39,8 +41,16 @@ pub struct Engine<'a> {
     output: PathBuf,
 }
 
-/// What a run on a cluster was spent on.
-type Parts = (Duration, Duration);
+/// What a run on a cluster was spent on: computing and gathering.
+type Spent = (Duration, Duration);
+
+/// What a mode's time was spent on, where that is known.
+pub struct Parts {
+    /// On a cluster.
+    pub split: Option<Split>,
+    /// On a GPU.
+    pub gpu: Option<GpuSplit>,
+}
 
 impl<'a> Engine<'a> {
     /// Lays the rows where the modes will find them.
@@ -76,24 +86,87 @@ impl<'a> Engine<'a> {
         (mode, source): (Mode, Source),
         threads: NonZeroUsize,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
-    ) -> Result<(T, Option<Split>)> {
+    ) -> Result<(T, Option<Parts>)> {
         let runtime = runtime(threads)?;
         if mode.is_clustered() {
             let (measured, split) = self.with_cluster(&runtime, mode, threads, measure)?;
-            return Ok((measured, Some(split)));
+            return Ok((measured, Some(Parts { split: Some(split), gpu: None })));
+        }
+        if mode == Mode::CudaResident {
+            return self.on_gpu(measure);
         }
         let backend = match mode {
             Mode::Interpreted => BackendChoice::Interpreted,
+            Mode::Cuda => BackendChoice::Cuda,
             _ => BackendChoice::Simd,
         };
         let (expression, fuse) = match mode {
             Mode::Columnar => (&self.formula.sql, false),
             _ => (&self.formula.fused_sql, true),
         };
-        let builder = Session::builder().threads(threads).backend(backend).fuse(fuse);
+        let mut builder = Session::builder().threads(threads).backend(backend).fuse(fuse);
+        if mode == Mode::Cuda {
+            builder = builder.gpus(self.comparison.gpus()?);
+        }
         let session = self.session(builder, source, threads)?;
-        let measured = measure(&mut || Ok(self.run(&runtime, &session, expression)?.0))?;
-        Ok((measured, None))
+        let mut run = || Ok(self.run(&runtime, &session, expression)?.0);
+        match mode {
+            Mode::Cuda => self.counted(measure, &mut run),
+            _ => Ok((measure(&mut run)?, None)),
+        }
+    }
+
+    /// The mode with columns that stay on a GPU.
+    fn on_gpu<T>(
+        &self,
+        measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
+    ) -> Result<(T, Option<Parts>)> {
+        let Compiled { program, columns } = &self.formula.compiled;
+        let columns: Vec<_> =
+            columns.iter().filter_map(|name| self.memory.column_by_name(name).cloned()).collect();
+        let cuda = Cuda::new(self.comparison.gpus()?, CudaSettings::default(), None)?;
+        let mut resident = cuda.upload(program, &columns)?;
+        let compile_time = resident.compile_time();
+        let (mut first, mut others, mut runs) = (Counts { compile_time, ..Counts::default() }, Counts::default(), 0);
+        let measured = measure(&mut || {
+            let (time, (answer, kernel_time)) = timed(|| match self.comparison.result {
+                Outcome::Sum => resident.sum().map(|(sum, kernel)| (Some(Answer::Sum(sum)), kernel)),
+                _ => Ok((None, resident.evaluate()?)),
+            })?;
+            let counts = if runs == 0 { &mut first } else { &mut others };
+            counts.kernel_time += kernel_time;
+            runs += 1;
+            // Off the clock: the results are for the check only.
+            let answer = match answer {
+                Some(answer) => answer,
+                None => Answer::Rows(vec![resident.results()?]),
+            };
+            Ok((time, answer))
+        })?;
+        let gpu = GpuSplit::of(first, others, usize::max(runs, 2) - 1);
+        Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
+    }
+
+    /// Measures, with what GPUs have counted meanwhile.
+    fn counted<T>(
+        &self,
+        measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
+        run: &mut dyn FnMut() -> Result<(Duration, Answer)>,
+    ) -> Result<(T, Option<Parts>)> {
+        let gpus = self.comparison.gpus()?;
+        let begin = gpus.counters().counts();
+        let (mut after_first, mut runs) = (begin, 0);
+        let measured = measure(&mut || {
+            let done = run()?;
+            runs += 1;
+            if runs == 1 {
+                after_first = gpus.counters().counts();
+            }
+            Ok(done)
+        })?;
+        let others = gpus.counters().counts().since(after_first);
+        let gpu = GpuSplit::of(after_first.since(begin), others, usize::max(runs, 2) - 1);
+        Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
     }
 
     /// Starts the mode's cluster, and stops it in the end.
@@ -128,7 +201,7 @@ impl<'a> Engine<'a> {
             parts.extend(spent);
             Ok(run)
         })?;
-        let median_of = |part: fn(&Parts) -> Duration| {
+        let median_of = |part: fn(&Spent) -> Duration| {
             let mut times: Vec<_> = parts.iter().map(part).collect();
             times.sort();
             median(&times.iter().copied().map(milliseconds).collect::<Vec<_>>())
@@ -184,7 +257,7 @@ impl<'a> Engine<'a> {
         runtime: &Runtime,
         session: &Session,
         expression: &str,
-    ) -> Result<((Duration, Answer), Option<Parts>)> {
+    ) -> Result<((Duration, Answer), Option<Spent>)> {
         match self.comparison.result {
             Outcome::Sum => {
                 let query = format!("SELECT sum({expression}) AS r FROM rows");
@@ -249,7 +322,7 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
 }
 
 /// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.
-async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Parts>)> {
+async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Spent>)> {
     let (plan, context) = plan_in_order(query).await?;
     let batches = collect_partitioned(Arc::clone(&plan), context).await?.into_iter().flatten().collect();
     let spent = |name: &str| {

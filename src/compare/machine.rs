@@ -4,6 +4,7 @@ use datafusion::common::{DataFusionError, Result};
 use serde::Serialize;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
+use crate::backend::cuda::Gpus;
 use crate::backend::simd::SimdPath;
 
 /// The machine, as far as it matters for the numbers.
@@ -21,6 +22,10 @@ pub struct Machine {
     pub memory_bytes: u64,
     /// Operating system and architecture.
     pub os: String,
+    /// The GPUs that can be used.
+    pub gpus: Vec<String>,
+    /// The highest version of CUDA that their driver speaks.
+    pub gpu_driver: Option<String>,
 }
 
 impl Machine {
@@ -45,7 +50,16 @@ impl Machine {
             simd_available: SimdPath::available().iter().map(ToString::to_string).collect(),
             memory_bytes: system.as_ref().map_or(0, System::total_memory),
             os: format!("{os}, {}", std::env::consts::ARCH),
+            gpus: Vec::new(),
+            gpu_driver: None,
         })
+    }
+
+    /// The machine with these GPUs.
+    pub fn with_gpus(self, gpus: Option<&Gpus>) -> Self {
+        let Some(driver) = gpus.map(Gpus::driver) else { return self };
+        let names = driver.devices().iter().map(|device| device.name.clone()).collect();
+        Self { gpus: names, gpu_driver: Some(format!("CUDA {}", driver.version())), ..self }
     }
 }
 

@@ -16,6 +16,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
@@ -23,9 +24,11 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 pub use machine::Machine;
 pub use mode::Mode;
 pub use peers::{Peer, PeerDetails, Peers};
-pub use report::{Limit, ModeReport, Report, Split, Status};
+pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status};
 pub use sweep::Sweep;
 
+use crate::backend::cuda::driver::CudaError;
+use crate::backend::cuda::{self, Gpus};
 use crate::cluster::ClusterSettings;
 use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
 use bare::Columns;
@@ -122,6 +125,8 @@ pub struct Comparison {
     pub program: Option<PathBuf>,
     /// The cluster of the mode `cluster`.
     pub cluster: Option<ClusterSettings>,
+    /// The GPUs, if not this machine's.
+    pub gpus: Option<Arc<Gpus>>,
     /// The tools of others that take part.
     pub peers: Option<Peers>,
 }
@@ -154,7 +159,7 @@ impl Comparison {
         self.check_size()?;
         let formula = Formula::new(self.expression.as_deref())?;
         observe(Event::MakingRows);
-        let machine = Machine::detect()?;
+        let machine = Machine::detect()?.with_gpus(self.gpus().ok().as_deref());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.get())
             .build()
@@ -171,7 +176,7 @@ impl Comparison {
             observe(Event::Mode(mode, source));
             let threads = if mode.is_parallel() { self.threads } else { NonZeroUsize::MIN };
             let report = match self.reason_to_skip(mode) {
-                Some(reason) => ModeReport::skipped(mode, source, reason),
+                Some(reason) => ModeReport::skipped(mode, source, &reason),
                 None => {
                     let repeated = |run: usize, of: usize| observe(Event::Repeat(mode, run, of));
                     let measured = match mode {
@@ -185,10 +190,12 @@ impl Comparison {
                         }),
                     };
                     match measured {
-                        Ok((measured, split)) => {
-                            let threads = split.map_or(threads.get(), |split| split.slots);
+                        Ok((measured, parts)) => {
+                            let slots = parts.as_ref().and_then(|parts| parts.split).map(|split| split.slots);
+                            let threads = slots.unwrap_or(threads.get());
                             let report = ModeReport::ok(mode, source, threads, self.rows, &measured);
-                            ModeReport { split, output_bytes: engine.output_bytes(), ..report }
+                            let (split, gpu) = parts.map_or((None, None), |parts| (parts.split, parts.gpu));
+                            ModeReport { split, gpu, output_bytes: engine.output_bytes(), ..report }
                         }
                         Err(error) => {
                             ModeReport::failed(mode, source, threads.get(), error.strip_backtrace())
@@ -243,28 +250,39 @@ impl Comparison {
         let (clustered, single): (Vec<Mode>, _) = self.modes.iter().partition(|mode| mode.is_clustered());
         let again = !clustered.is_empty() && self.source == Source::Memory;
         let own = single.iter().map(|&mode| (mode, self.source));
-        let from_parquet = single.iter().filter(|mode| again && **mode != Mode::Rayon);
+        let from_parquet = single.iter().filter(|mode| again && !mode.is_bare());
         let from_parquet = from_parquet.map(|&mode| (mode, Source::Parquet));
         let clustered = clustered.iter().map(|&mode| (mode, Source::Parquet));
         own.chain(from_parquet).chain(clustered).collect()
     }
 
-    fn reason_to_skip(&self, mode: Mode) -> Option<&'static str> {
-        match mode {
+    fn reason_to_skip(&self, mode: Mode) -> Option<String> {
+        let reason = match mode {
             Mode::Rayon if self.source != Source::Memory => {
-                Some("the bare kernel reads arrays in memory only: use --source memory")
+                "the bare kernel reads arrays in memory only: use --source memory"
             }
             Mode::Rayon if self.result == Outcome::Parquet => {
-                Some("the bare kernel has no Parquet writer: use --result collect or sum")
+                "the bare kernel has no Parquet writer: use --result collect or sum"
             }
-            Mode::Cluster if self.cluster.is_none() => {
-                Some("no cluster was named: use --cluster df://HOST:PORT")
+            _ if mode.needs_gpu() && self.gpus().is_err() => return self.gpus().err().map(|e| e.to_string()),
+            Mode::CudaResident if self.source != Source::Memory => {
+                "columns that stay on a GPU come from arrays in memory: use --source memory"
             }
+            Mode::CudaResident if self.result == Outcome::Parquet => {
+                "results that stay on a GPU are not written: use --result collect or sum"
+            }
+            Mode::Cluster if self.cluster.is_none() => "no cluster was named: use --cluster df://HOST:PORT",
             Mode::ClusterProcesses1 | Mode::ClusterProcesses if self.program.is_none() => {
-                Some("worker processes need the warpframe program, and this is another")
+                "worker processes need the warpframe program, and this is another"
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(reason.to_owned())
+    }
+
+    /// The GPUs that take part.
+    fn gpus(&self) -> Result<Arc<Gpus>, CudaError> {
+        self.gpus.clone().map_or_else(cuda::gpus, Ok)
     }
 
     /// Times a mode: a first run, then the repeats, and every answer checked off the clock.

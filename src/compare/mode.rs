@@ -21,6 +21,10 @@ pub enum Mode {
     Parallel,
     /// All threads, the bare kernel on the arrays, without the engine: what the engine costs.
     Rayon,
+    /// NVIDIA GPUs, from arrays in memory to arrays in memory.
+    Cuda,
+    /// One NVIDIA GPU, with columns and results in its own memory: what the bus costs.
+    CudaResident,
     /// A cluster's scheduler and one executor with one slot, inside this process.
     ClusterThreads1,
     /// The same with a slot for each thread.
@@ -41,6 +45,8 @@ named!(
     Vectorized => "vectorized",
     Parallel => "parallel",
     Rayon => "rayon",
+    Cuda => "cuda",
+    CudaResident => "cuda-resident",
     ClusterThreads1 => "cluster-threads-1",
     ClusterThreads => "cluster-threads",
     ClusterProcesses1 => "cluster-processes-1",
@@ -57,6 +63,8 @@ impl Mode {
             Self::Vectorized => "fused SIMD",
             Self::Parallel => "fused SIMD",
             Self::Rayon => "bare kernel, no engine",
+            Self::Cuda => "GPU, host to host",
+            Self::CudaResident => "GPU, columns on it",
             Self::ClusterThreads1 | Self::ClusterThreads => "Ballista, in-process",
             Self::ClusterProcesses1 | Self::ClusterProcesses => "Ballista, processes",
             Self::Cluster => "Ballista, named",
@@ -65,7 +73,20 @@ impl Mode {
 
     /// Whether the mode uses all threads.
     pub fn is_parallel(self) -> bool {
-        matches!(self, Self::Parallel | Self::Rayon | Self::ClusterThreads | Self::ClusterProcesses)
+        matches!(
+            self,
+            Self::Parallel | Self::Rayon | Self::Cuda | Self::ClusterThreads | Self::ClusterProcesses
+        )
+    }
+
+    /// Whether the mode needs a GPU.
+    pub fn needs_gpu(self) -> bool {
+        matches!(self, Self::Cuda | Self::CudaResident)
+    }
+
+    /// Whether the mode evaluates arrays in memory without the engine, which then cannot read or write files.
+    pub fn is_bare(self) -> bool {
+        matches!(self, Self::Rayon | Self::CudaResident)
     }
 
     /// Whether the mode runs on a cluster.

@@ -69,6 +69,11 @@ impl Fused {
         self.backend.is_some()
     }
 
+    /// The backend it was bound to.
+    pub fn backend(&self) -> Option<&Arc<dyn Backend>> {
+        self.backend.as_ref()
+    }
+
     /// The expression as it is shown.
     pub fn formula(&self) -> &str {
         &self.formula
@@ -136,20 +141,24 @@ impl ScalarUDFImpl for Fused {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let backend = match &self.backend {
-            Some(backend) => Arc::clone(backend),
-            None => WarpframeOptions::of(&arguments.config_options).backend.resolve()?,
-        };
-        evaluate(&*backend, &self.program, arguments)
+        evaluate(self.backend(), &self.program, arguments)
     }
 }
 
-/// Evaluates a program on a function's arguments: a scalar if they all are.
+/// Evaluates a program on a function's arguments, by the backend that the function was bound to, or else by the one
+/// that the session's options mean: a scalar if all of them are.
 pub(super) fn evaluate(
-    backend: &dyn Backend,
+    bound: Option<&Arc<dyn Backend>>,
     program: &Program,
     arguments: ScalarFunctionArgs,
 ) -> Result<ColumnarValue> {
+    let backend = match bound {
+        Some(backend) => Arc::clone(backend),
+        None => {
+            let config = &arguments.config_options;
+            WarpframeOptions::of(config).resolve_for(program, config.execution.target_partitions)?
+        }
+    };
     let all_scalar = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
     let rows = if all_scalar { 1 } else { arguments.number_rows };
     let arrays =

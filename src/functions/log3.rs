@@ -14,7 +14,6 @@ use datafusion::logical_expr::{
 
 use super::fused::evaluate;
 use crate::backend::Backend;
-use crate::config::WarpframeOptions;
 use crate::program::{self, Precision};
 
 const NAME: &str = "log3";
@@ -48,7 +47,7 @@ impl Log3 {
 
     /// The same function, evaluated by `backend` whatever the session's option says, and shown with it
     /// in plans.
-    pub fn bound_to(backend: Arc<dyn Backend>) -> Self {
+    pub fn bound_to(&self, backend: Arc<dyn Backend>) -> Self {
         let name = format!("{NAME}[{}]", backend.description());
         Self::new(Some(Bound { backend, name }))
     }
@@ -56,6 +55,11 @@ impl Log3 {
     /// Whether the function was [bound](Self::bound_to) to a backend.
     pub fn is_bound(&self) -> bool {
         self.bound.is_some()
+    }
+
+    /// The backend it was bound to.
+    pub fn backend(&self) -> Option<&Arc<dyn Backend>> {
+        Some(&self.bound.as_ref()?.backend)
     }
 }
 
@@ -131,15 +135,11 @@ impl ScalarUDFImpl for Log3 {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let backend = match &self.bound {
-            Some(bound) => Arc::clone(&bound.backend),
-            None => WarpframeOptions::of(&arguments.config_options).backend.resolve()?,
-        };
         let precision = match arguments.return_field.data_type() {
             DataType::Float32 => Precision::Single,
             _ => Precision::Double,
         };
-        evaluate(&*backend, program::log3(precision), arguments)
+        evaluate(self.backend(), program::log3(precision), arguments)
     }
 
     fn documentation(&self) -> Option<&Documentation> {

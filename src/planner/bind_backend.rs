@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, BackendChoice};
 use crate::config::WarpframeOptions;
 use crate::functions::{Fused, Log3};
+use crate::program::{self, Precision, Program};
 
 /// Replaces every call of a warpframe function by the same function bound to the backend that the
 /// session's `warpframe.backend` means on this machine, so that `EXPLAIN` shows what will run:
@@ -34,35 +37,45 @@ impl OptimizerRule for BindBackend {
     }
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        let choice = WarpframeOptions::of(&config.options()).backend;
-        // Resolved at the first call of a function of ours: most plans have none.
-        let mut backend = None;
+        let config = config.options();
+        let (options, threads) = (WarpframeOptions::of(&config), config.execution.target_partitions);
+        // A backend for all functions of the plan, but that `auto` decides for each.
+        let mut shared = None;
+        let mut backend = |program: &Program| match (&shared, options.backend) {
+            (_, BackendChoice::Auto) => options.resolve_for(program, threads),
+            (Some(backend), _) => Ok(Arc::clone(backend)),
+            (None, _) => Ok(Arc::clone(shared.insert(options.resolve()?))),
+        };
+        let schema = merge_schema(&plan.inputs());
         plan.map_expressions(|expression| {
-            expression.transform_up(|expression| {
-                bind(expression, || match &backend {
-                    Some(backend) => Ok(Arc::clone(backend)),
-                    None => Ok(Arc::clone(backend.insert(choice.resolve()?))),
-                })
-            })
+            expression.transform_up(|expression| bind(expression, &schema, &mut backend))
         })
     }
 }
 
-fn bind(expression: Expr, backend: impl FnOnce() -> Result<Arc<dyn Backend>>) -> Result<Transformed<Expr>> {
+fn bind(
+    expression: Expr,
+    schema: &DFSchema,
+    mut backend: impl FnMut(&Program) -> Result<Arc<dyn Backend>>,
+) -> Result<Transformed<Expr>> {
     let Expr::ScalarFunction(mut call) = expression else {
         return Ok(Transformed::no(expression));
     };
-    match call.func.inner().downcast_ref::<Log3>() {
-        Some(function) if !function.is_bound() => {
-            call.func = Arc::new(ScalarUDF::from(Log3::bound_to(backend()?)));
-            Ok(Transformed::yes(Expr::ScalarFunction(call)))
+    let function = call.func.inner();
+    let bound = if let Some(function) = function.downcast_ref::<Log3>().filter(|log3| !log3.is_bound()) {
+        let single = call.args.iter().all(|argument| matches!(argument.get_type(schema), Ok(DataType::Float32)));
+        let precision = if single { Precision::Single } else { Precision::Double };
+        Some(ScalarUDF::from(function.bound_to(backend(program::log3(precision))?)))
+    } else if let Some(function) = function.downcast_ref::<Fused>().filter(|fused| !fused.is_bound()) {
+        Some(ScalarUDF::from(function.bound_to(backend(function.program())?)))
+    } else {
+        None
+    };
+    Ok(match bound {
+        Some(bound) => {
+            call.func = Arc::new(bound);
+            Transformed::yes(Expr::ScalarFunction(call))
         }
-        _ => match call.func.inner().downcast_ref::<Fused>() {
-            Some(function) if !function.is_bound() => {
-                call.func = Arc::new(ScalarUDF::from(function.bound_to(backend()?)));
-                Ok(Transformed::yes(Expr::ScalarFunction(call)))
-            }
-            _ => Ok(Transformed::no(Expr::ScalarFunction(call))),
-        },
-    }
+        None => Transformed::no(Expr::ScalarFunction(call)),
+    })
 }

@@ -1,7 +1,9 @@
 //! What warpframe adds to DataFusion's query planning. One rule a file.
 
 mod bind_backend;
+mod feed_gpus;
 mod fuse;
 
 pub use bind_backend::BindBackend;
+pub use feed_gpus::{FeedGpus, with_batch_rows};
 pub use fuse::{Fuse, not_fused};

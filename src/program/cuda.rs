@@ -28,6 +28,12 @@ impl Fault {
     }
 }
 
+/// Whether a kernel of this program is told of nulls: that of a [strict](Program::is_strict) one is not, whose
+/// nulls are the union of its arguments'. Its results are then those of the bytes that lie under the nulls.
+pub fn follows_nulls(program: &Program) -> bool {
+    !program.is_strict()
+}
+
 /// The CUDA C source of a program as a kernel with this name, without the [`PRELUDE`].
 ///
 /// Its parameters are, in this order:
@@ -38,14 +44,16 @@ impl Fault {
 /// - the output's validity, one byte a row, where it may be null;
 /// - an integer that receives the [`Fault::code`] of a row that is an error.
 ///
-/// Blocks have one dimension; the grid may have any size.
+/// There are no validities where the kernel does not [follow nulls](follows_nulls). Blocks have one dimension; the
+/// grid may have any size.
 pub fn source(program: &Program, name: &str) -> String {
-    let mut source = format!("extern \"C\" __global__ void {name}(\n");
+    let mut source = format!("extern \"C\" __global__ void __launch_bounds__(WF_THREADS) {name}(\n");
+    let nulls = follows_nulls(program);
     // Writing to a String cannot fail.
     for (position, input) in program.inputs().iter().enumerate() {
         let c_type = input_type(&input.data_type);
         let _ = writeln!(source, "    const {c_type} *__restrict__ in{position},");
-        if input.nullable {
+        if nulls && input.nullable {
             let _ = writeln!(source, "    const wf_byte *__restrict__ valid{position},");
         }
     }
@@ -53,7 +61,7 @@ pub fn source(program: &Program, name: &str) -> String {
     let number = c_number(program.precision());
     let result = if program.kind(output) == Kind::Number { number } else { "wf_byte" };
     let _ = writeln!(source, "    wf_rows rows, {result} *__restrict__ out,");
-    if program.may_be_null(output) {
+    if nulls && program.may_be_null(output) {
         let _ = writeln!(source, "    wf_byte *__restrict__ out_valid,");
     }
     let _ = writeln!(source, "    int *fault) {{");
@@ -64,7 +72,7 @@ pub fn source(program: &Program, name: &str) -> String {
         step(&mut source, program, position, number);
     }
     let _ = writeln!(source, "        out[row] = v{};", output.position());
-    if program.may_be_null(output) {
+    if nulls && program.may_be_null(output) {
         let _ = writeln!(source, "        out_valid[row] = n{};", output.position());
     }
     source + "    }\n}\n"
@@ -97,16 +105,16 @@ fn input_type(data_type: &DataType) -> &'static str {
 fn step(source: &mut String, program: &Program, position: usize, number: &str) {
     let value = Value(position as u32);
     let v = |value: Value| format!("v{}", value.position());
+    let may_be_null = |value: Value| follows_nulls(program) && program.may_be_null(value);
     // Whether a value is valid, and true.
     let n = |value: Value| {
-        if program.may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
+        if may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
     };
     let all = |values: &[Value]| {
-        let nullable: Vec<_> =
-            values.iter().filter(|value| program.may_be_null(**value)).map(|x| n(*x)).collect();
+        let nullable: Vec<_> = values.iter().filter(|value| may_be_null(**value)).map(|x| n(*x)).collect();
         if nullable.is_empty() { "true".to_owned() } else { nullable.join(" && ") }
     };
-    let holds = |value: Value| match program.may_be_null(value) {
+    let holds = |value: Value| match may_be_null(value) {
         true => format!("(n{0} && v{0})", value.position()),
         false => v(value),
     };
@@ -164,7 +172,7 @@ fn step(source: &mut String, program: &Program, position: usize, number: &str) {
     };
     let c_type = if program.kind(value) == Kind::Number { number } else { "bool" };
     let _ = writeln!(source, "        const {c_type} v{position} = {text};");
-    if program.may_be_null(value) {
+    if may_be_null(value) {
         let _ = writeln!(source, "        const bool n{position} = {validity};");
     }
 }

@@ -27,7 +27,7 @@ pub use lower::{Lowered, NotLowered, lower, pays};
 pub use range::Range;
 pub(crate) use schedule::{Place, Schedule};
 
-use crate::backend::BackendChoice;
+use crate::config::WarpframeOptions;
 use ops::{Binary, Unary};
 
 /// The floating-point type a program calculates in.
@@ -276,7 +276,7 @@ impl Program {
     /// root of a negative number, zero to a negative power).
     pub fn evaluate(&self, arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let rows = arguments.first().map_or(1, |array| array.len());
-        BackendChoice::Auto.resolve()?.evaluate(self, arguments, rows)
+        WarpframeOptions::default().resolve()?.evaluate(self, arguments, rows)
     }
 
     /// Checks what every backend relies on.

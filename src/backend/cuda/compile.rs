@@ -1,43 +1,36 @@
-//! Compiles programs with NVRTC, and keeps what it made in memory and on disk. NVRTC is looked for when it is
+//! Compiles kernels with NVRTC, and keeps what it made in memory and on disk. NVRTC is looked for when it is
 //! first needed; a machine without it builds and runs everything else.
 
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString};
+use std::ffi::{CString, c_char};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use cudarc::nvrtc::{result, sys};
-use datafusion::common::{DataFusionError, Result, exec_err};
 use parking_lot::Mutex;
 
-use crate::program::Program;
-use crate::program::cuda::{OPTIONS, PRELUDE, source};
+use super::driver::CudaError;
+use crate::program::cuda::OPTIONS;
+
+type Result<T> = std::result::Result<T, CudaError>;
 
 /// Entries kept in memory, and on disk.
 const IN_MEMORY: usize = 256;
 const ON_DISK: usize = 1024;
 
 /// The first line of an entry on disk.
-const MAGIC: &str = "warpframe PTX 1";
+const MAGIC: &str = "warpframe kernel 2";
 
-/// Assembly for a GPU, by the driver to be made into its code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ptx {
-    /// The text.
-    pub text: Arc<str>,
-    /// The kernel's name in it.
-    pub kernel: &'static str,
-}
-
-/// Compiles programs, each once for an architecture.
+/// Compiles kernels, each once for an architecture.
 #[derive(Debug)]
 pub struct Compiler {
     folder: Option<PathBuf>,
-    /// Keys and texts, those used last at the end.
-    memory: Mutex<VecDeque<(String, Arc<str>)>>,
+    /// Keys and what was made for them, those used last at the end.
+    memory: Mutex<VecDeque<(String, Arc<[u8]>)>>,
     compiled: AtomicUsize,
 }
 
@@ -53,65 +46,70 @@ impl Compiler {
         self.compiled.load(Ordering::Relaxed)
     }
 
-    /// The kernel of a program for an architecture, such as `compute_90`.
+    /// NVRTC's version, such as `12.9`.
     ///
     /// # Errors
-    /// There is no NVRTC, or it does not know the architecture.
-    pub fn compile(&self, program: &Program, architecture: &str) -> Result<Ptx> {
-        let kernel = "program";
-        let text = format!("{PRELUDE}{}", source(program, kernel));
-        // The program and its types are in the source, which decides alone together with these.
-        let key = format!("{architecture} {} NVRTC {}\n{text}", OPTIONS.join(" "), version()?);
-        let text = match self.recall(&key).or_else(|| self.read(&key)) {
+    /// There is no NVRTC.
+    pub fn version() -> Result<String> {
+        version()
+    }
+
+    /// What NVRTC makes of CUDA C for an architecture: a GPU's code for a name such as `sm_90`, PTX, which ends
+    /// with a zero, for one such as `compute_90`.
+    ///
+    /// # Errors
+    /// There is no NVRTC, it does not know the architecture, or the source is not valid.
+    pub fn compile(&self, source: &str, architecture: &str) -> Result<Arc<[u8]>> {
+        let key = format!("{architecture} {} NVRTC {}\n{source}", OPTIONS.join(" "), version()?);
+        let image = match self.recall(&key).or_else(|| self.read(&key)) {
             Some(known) => known,
             None => {
-                let ptx: Arc<str> = nvrtc(&text, architecture)?.into();
+                let image: Arc<[u8]> = nvrtc(source, architecture)?.into();
                 self.compiled.fetch_add(1, Ordering::Relaxed);
-                self.write(&key, &ptx);
-                ptx
+                self.write(&key, &image);
+                image
             }
         };
-        self.remember(key, &text);
-        Ok(Ptx { text, kernel })
+        self.remember(key, &image);
+        Ok(image)
     }
 
-    fn recall(&self, key: &str) -> Option<Arc<str>> {
+    fn recall(&self, key: &str) -> Option<Arc<[u8]>> {
         let memory = self.memory.lock();
-        memory.iter().find(|(known, _)| known == key).map(|(_, ptx)| Arc::clone(ptx))
+        memory.iter().find(|(known, _)| known == key).map(|(_, image)| Arc::clone(image))
     }
 
-    fn remember(&self, key: String, ptx: &Arc<str>) {
+    fn remember(&self, key: String, image: &Arc<[u8]>) {
         let mut memory = self.memory.lock();
         memory.retain(|(known, _)| *known != key);
         if memory.len() >= IN_MEMORY {
             memory.pop_front();
         }
-        memory.push_back((key, Arc::clone(ptx)));
+        memory.push_back((key, Arc::clone(image)));
     }
 
     fn path(&self, key: &str) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(format!("{:016x}.ptx", hash(key))))
+        Some(self.folder.as_ref()?.join(format!("{:016x}.kernel", hash(key.as_bytes()))))
     }
 
     /// An entry on disk, if it is whole and has this very key.
-    fn read(&self, key: &str) -> Option<Arc<str>> {
-        let text = std::fs::read_to_string(self.path(key)?).ok()?;
-        let (magic, rest) = text.split_once('\n')?;
-        let (sum, rest) = rest.split_once('\n')?;
-        let ptx = rest.strip_prefix(key)?;
-        (magic == MAGIC && sum == format!("{:016x}", hash(ptx))).then(|| ptx.into())
+    fn read(&self, key: &str) -> Option<Arc<[u8]>> {
+        let entry = std::fs::read(self.path(key)?).ok()?;
+        let mut parts = entry.splitn(3, |&byte| byte == b'\n');
+        let (magic, sum, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        let image = rest.strip_prefix(key.as_bytes())?;
+        let whole = magic == MAGIC.as_bytes() && sum == format!("{:016x}", hash(image)).as_bytes();
+        whole.then(|| image.into())
     }
 
     /// Puts an entry on disk; without it the next process compiles again, which is no error.
-    fn write(&self, key: &str, ptx: &str) {
+    fn write(&self, key: &str, image: &[u8]) {
         let Some((folder, path)) = self.folder.as_ref().zip(self.path(key)) else { return };
         let write = || -> std::io::Result<()> {
             std::fs::create_dir_all(folder)?;
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(
-                &mut file,
-                format!("{MAGIC}\n{:016x}\n{key}{ptx}", hash(ptx)).as_bytes(),
-            )?;
+            file.write_all(format!("{MAGIC}\n{:016x}\n{key}", hash(image)).as_bytes())?;
+            file.write_all(image)?;
             file.persist(path)?;
             trim(folder)
         };
@@ -136,9 +134,9 @@ fn trim(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn hash(text: &str) -> u64 {
+fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    bytes.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -148,10 +146,11 @@ fn check() -> Result<()> {
     if unsafe { sys::is_culib_present() } {
         Ok(())
     } else {
-        exec_err!(
+        Err(CudaError::Missing(
             "there is no NVRTC, NVIDIA's run-time compiler: install the CUDA toolkit or the Python package \
              nvidia-cuda-nvrtc-cu12, and put the folder of libnvrtc.so into LD_LIBRARY_PATH"
-        )
+                .to_owned(),
+        ))
     }
 }
 
@@ -163,9 +162,9 @@ fn version() -> Result<String> {
     Ok(format!("{major}.{minor}"))
 }
 
-fn nvrtc(source: &str, architecture: &str) -> Result<String> {
+fn nvrtc(source: &str, architecture: &str) -> Result<Vec<u8>> {
     check()?;
-    let source = CString::new(source).map_err(|error| DataFusionError::External(error.into()))?;
+    let source = CString::new(source).map_err(|error| CudaError::Kernel(error.to_string()))?;
     let program = result::create_program(&source, None).map_err(failed)?;
     let options: Vec<_> = OPTIONS
         .iter()
@@ -174,32 +173,39 @@ fn nvrtc(source: &str, architecture: &str) -> Result<String> {
         .collect();
     // SAFETY: the program was created above and is destroyed below, after its last use.
     let compiled = unsafe { result::compile_program(program, &options) };
-    let text = match compiled {
+    let image = match compiled {
+        Ok(()) if architecture.starts_with("sm_") => cubin(program),
         // SAFETY: as above.
-        Ok(()) => unsafe { result::get_ptx(program) }.map_err(failed).map(|text| to_string(&text)),
+        Ok(()) => unsafe { result::get_ptx(program) }.map_err(failed).map(|text| to_bytes(&text)),
         Err(error) => {
             // SAFETY: as above.
-            let log = unsafe { result::get_program_log(program) }.map(|text| to_string(&text));
-            exec_err!(
-                "NVRTC cannot compile for {architecture}: {}",
-                log.unwrap_or_else(|_| error.to_string()).trim()
-            )
+            let log = unsafe { result::get_program_log(program) }.map(|text| to_bytes(&text));
+            let log = log.map(|log| String::from_utf8_lossy(&log).trim_end_matches('\0').trim().to_owned());
+            let log = log.unwrap_or_else(|_| error.to_string());
+            Err(CudaError::Kernel(format!("NVRTC cannot compile for {architecture}: {log}")))
         }
     };
     // SAFETY: as above.
     unsafe { result::destroy_program(program) }.map_err(failed)?;
-    text
+    image
 }
 
-/// NVRTC's texts end with a zero.
-fn to_string(text: &[std::ffi::c_char]) -> String {
-    let bytes: Vec<u8> = text.iter().map(|&byte| byte as u8).collect();
-    match CStr::from_bytes_until_nul(&bytes) {
-        Ok(text) => text.to_string_lossy().into_owned(),
-        Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
-    }
+/// The code of a program that was compiled for a real architecture.
+fn cubin(program: sys::nvrtcProgram) -> Result<Vec<u8>> {
+    let mut size = 0;
+    // SAFETY: the program is valid, and the pointer that of an integer.
+    unsafe { sys::nvrtcGetCUBINSize(program, &mut size) }.result().map_err(failed)?;
+    let mut code = vec![0u8; size];
+    // SAFETY: the buffer has the size that NVRTC has asked for.
+    unsafe { sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()) }.result().map_err(failed)?;
+    Ok(code)
 }
 
-fn failed(error: result::NvrtcError) -> DataFusionError {
-    DataFusionError::External(format!("NVRTC failed: {error:?}").into())
+/// NVRTC's texts as bytes, with the zero at their end.
+fn to_bytes(text: &[c_char]) -> Vec<u8> {
+    text.iter().map(|&byte| byte as u8).collect()
+}
+
+fn failed(error: result::NvrtcError) -> CudaError {
+    CudaError::Kernel(format!("NVRTC failed: {error:?}"))
 }

@@ -66,6 +66,10 @@ pub fn page(report: &Report, drawing: &str) -> String {
             let split = super::describe_split(split);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&split));
         }
+        if let Some(gpu) = &mode.gpu {
+            let gpu = super::describe_gpu(gpu);
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.label(report)), escape(&gpu));
+        }
         if let Some(peer) = super::describe_peer(mode, report.rows) {
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&peer));
         }

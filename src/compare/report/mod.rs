@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::formula::Formula;
 use super::verify::Verified;
+use crate::backend::cuda::Counts;
 use super::{Comparison, Machine, Measured, Mode, Outcome, Peer, PeerDetails, Source, describe_rows, median};
 
 /// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
@@ -114,6 +115,8 @@ pub struct ModeReport {
     pub rows_per_s: Option<f64>,
     /// Of a mode on a cluster, what its time was spent on.
     pub split: Option<Split>,
+    /// Of a mode on a GPU, what its time was spent on.
+    pub gpu: Option<GpuSplit>,
     /// Of a tool of others, its versions and what it did before the clock started.
     pub peer: Option<PeerDetails>,
     /// The size of the Parquet files it has written, where that is the result.
@@ -134,6 +137,45 @@ pub struct Split {
     pub compute_ms: f64,
     /// Fetching the results.
     pub gather_ms: f64,
+}
+
+/// What a mode on a GPU spent its time on, in milliseconds, the mean of the repeats. Parts overlap, so that they add up
+/// to more than the time that passes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GpuSplit {
+    /// Compiling kernels, before the repeats.
+    pub compile_ms: f64,
+    /// Copying columns into page-locked memory.
+    pub stage_ms: f64,
+    /// Copies to the GPU.
+    pub h2d_ms: f64,
+    /// Kernels.
+    pub kernel_ms: f64,
+    /// Copies from the GPU.
+    pub d2h_ms: f64,
+    /// Bytes copied to the GPU in a run.
+    pub h2d_bytes: u64,
+    /// Bytes copied from the GPU in a run.
+    pub d2h_bytes: u64,
+    /// Batches that the CPU evaluated instead, in all runs.
+    pub fallback_batches: u64,
+}
+
+impl GpuSplit {
+    /// The split of what the first run and the others have counted.
+    pub(super) fn of(first: Counts, others: Counts, runs: usize) -> Self {
+        let each = |time: Duration| milliseconds(time) / runs.max(1) as f64;
+        Self {
+            compile_ms: milliseconds(first.compile_time),
+            stage_ms: each(others.stage_time),
+            h2d_ms: each(others.h2d_time),
+            kernel_ms: each(others.kernel_time),
+            d2h_ms: each(others.d2h_time),
+            h2d_bytes: others.h2d_bytes / runs.max(1) as u64,
+            d2h_bytes: others.d2h_bytes / runs.max(1) as u64,
+            fallback_batches: first.fallback_batches + others.fallback_batches,
+        }
+    }
 }
 
 impl ModeReport {
@@ -213,6 +255,7 @@ impl ModeReport {
             max_ulp: None,
             rows_per_s: None,
             split: None,
+            gpu: None,
             peer: None,
             output_bytes: None,
         }
@@ -290,9 +333,10 @@ impl Report {
 
     /// The machine, in words.
     fn setting(&self) -> String {
-        let Machine { cpu, cores, simd, memory_bytes, .. } = &self.machine;
+        let Machine { cpu, cores, simd, memory_bytes, gpus, .. } = &self.machine;
         let gib = *memory_bytes as f64 / f64::from(1 << 30);
-        format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB")
+        let gpus: String = gpus.iter().map(|gpu| format!(", {gpu}")).collect();
+        format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB{gpus}")
     }
 
     /// How many times as long as `parallel` a mode has taken, on rows from the same place.
@@ -323,6 +367,22 @@ fn describe_split(split: &Split) -> String {
         format_ms(split.scatter_ms),
         format_ms(split.compute_ms),
         format_ms(split.gather_ms)
+    )
+}
+
+/// What a GPU's time was spent on, in words.
+fn describe_gpu(gpu: &GpuSplit) -> String {
+    let fallback = match gpu.fallback_batches {
+        0 => String::new(),
+        batches => format!("; {batches} batches on the CPU, for want of memory"),
+    };
+    format!(
+        "compile {} once; host copy {}, to the GPU {}, kernel {}, from the GPU {}, overlapping{fallback}",
+        format_ms(gpu.compile_ms),
+        format_ms(gpu.stage_ms),
+        format_ms(gpu.h2d_ms),
+        format_ms(gpu.kernel_ms),
+        format_ms(gpu.d2h_ms)
     )
 }
 

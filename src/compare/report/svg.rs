@@ -18,12 +18,13 @@ const TOP: f64 = 108.0;
 const ROW: f64 = 54.0;
 const BAR: f64 = 30.0;
 
-/// Blue for one thread, orange for all threads, grey for the interpreter, violet for clusters, light rose for the tools of
+/// Blue for one thread, orange for all threads, grey for the interpreter, green for GPUs, violet for clusters, light rose for the tools of
 /// others: told apart without colour by their lightness too.
 const SLOW: &str = "#8a8f98";
 const SINGLE: &str = "#3b76b5";
 const ALL: &str = "#e07b24";
 const CLUSTER: &str = "#7d4fa0";
+const GPU: &str = "#5b9a2f";
 const PEER: &str = "#d98ba3";
 const LIMIT: &str = "#1c7a4a";
 
@@ -112,6 +113,7 @@ fn draw_mode(
         _ if mode.is_peer() => PEER,
         ("interpreted", _) => SLOW,
         (name, _) if name.starts_with("cluster") => CLUSTER,
+        (name, _) if name.starts_with("cuda") => GPU,
         (_, 1) => SINGLE,
         _ => ALL,
     };

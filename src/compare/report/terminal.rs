@@ -59,6 +59,9 @@ pub fn table(report: &Report) -> String {
         if let Some(split) = mode.split {
             lines.push(format!("{:<NAME$} {}", mode.mode, super::describe_split(&split)));
         }
+        if let Some(gpu) = mode.gpu {
+            lines.push(format!("{:<NAME$} {}", mode.label(report), super::describe_gpu(&gpu)));
+        }
         if let Some(peer) = super::describe_peer(mode, report.rows) {
             lines.push(format!("{:<NAME$} {peer}", mode.mode));
         }

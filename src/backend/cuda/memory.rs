@@ -1,0 +1,242 @@
+//! Memory of GPUs and memory that is locked for them: owned, counted, and kept for the next call.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::buffer::Buffer;
+use datafusion::execution::memory_pool::MemoryReservation;
+use parking_lot::Mutex;
+
+use super::driver::{CudaError, Device, DeviceAddress};
+
+/// The bytes that this process holds for a GPU: on it, and locked for it.
+#[derive(Debug, Default)]
+pub(super) struct Held(AtomicUsize);
+
+impl Held {
+    /// Counts bytes in, if a limit allows them.
+    fn add(&self, bytes: usize, limit: usize) -> Result<(), CudaError> {
+        let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limit);
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
+            Ok(_) => Ok(()),
+            Err(held) => Err(CudaError::OutOfMemory(format!(
+                "{bytes} bytes more than the {held} that are held for the GPU would be over \
+                 warpframe.cuda.memory_limit, which is {limit}"
+            ))),
+        }
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Memory on a GPU; given back when it is dropped, which has to be after the work that uses it.
+#[derive(Debug)]
+pub(super) struct DeviceMemory {
+    device: Arc<dyn Device>,
+    held: Arc<Held>,
+    address: DeviceAddress,
+    bytes: usize,
+}
+
+impl DeviceMemory {
+    pub fn new(
+        device: &Arc<dyn Device>,
+        held: &Arc<Held>,
+        bytes: usize,
+        limit: usize,
+    ) -> Result<Self, CudaError> {
+        held.add(bytes, limit)?;
+        let address = device.allocate(bytes).inspect_err(|_| held.remove(bytes))?;
+        Ok(Self { device: Arc::clone(device), held: Arc::clone(held), address, bytes })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The address of a byte in it.
+    pub fn at(&self, offset: usize) -> DeviceAddress {
+        debug_assert!(offset <= self.bytes);
+        DeviceAddress(self.address.0 + offset as u64)
+    }
+}
+
+impl Drop for DeviceMemory {
+    fn drop(&mut self) {
+        // SAFETY: it came from this device, and whoever drops it has waited for the work with it.
+        unsafe { self.device.free(self.address) };
+        self.held.remove(self.bytes);
+    }
+}
+
+/// Page-locked memory; given back when it is dropped, which has to be after the work that uses it.
+#[derive(Debug)]
+pub(super) struct PinnedMemory {
+    device: Arc<dyn Device>,
+    held: Arc<Held>,
+    address: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: it is plain memory with one owner.
+unsafe impl Send for PinnedMemory {}
+// SAFETY: shared references only read.
+unsafe impl Sync for PinnedMemory {}
+
+impl PinnedMemory {
+    pub fn new(
+        device: &Arc<dyn Device>,
+        held: &Arc<Held>,
+        bytes: usize,
+        limit: usize,
+    ) -> Result<Self, CudaError> {
+        held.add(bytes, limit)?;
+        let address = device.allocate_pinned(bytes).inspect_err(|_| held.remove(bytes))?;
+        // SAFETY: the memory is that long. Bytes that were never written must not be read.
+        unsafe { address.as_ptr().write_bytes(0, bytes) };
+        Ok(Self { device: Arc::clone(device), held: Arc::clone(held), address, bytes })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn address(&self) -> NonNull<u8> {
+        self.address
+    }
+
+    /// A part of it.
+    ///
+    /// # Safety
+    /// No work in a stream writes to that part.
+    pub unsafe fn part(&self, offset: usize, bytes: usize) -> &[u8] {
+        assert!(offset + bytes <= self.bytes, "a part of page-locked memory lies in it");
+        // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
+        unsafe { std::slice::from_raw_parts(self.address.as_ptr().add(offset), bytes) }
+    }
+
+    /// A part of it, to be written to.
+    ///
+    /// # Safety
+    /// No work in a stream uses that part.
+    pub unsafe fn part_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
+        assert!(offset + bytes <= self.bytes, "a part of page-locked memory lies in it");
+        // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr().add(offset), bytes) }
+    }
+}
+
+impl Drop for PinnedMemory {
+    fn drop(&mut self) {
+        // SAFETY: it came from this device, and whoever drops it has waited for the work with it.
+        unsafe { self.device.free_pinned(self.address) };
+        self.held.remove(self.bytes);
+    }
+}
+
+/// Page-locked memory that nobody uses, kept because locking is slow, and where all of it lies.
+#[derive(Debug)]
+pub(super) struct PinnedPool {
+    device: Arc<dyn Device>,
+    held: Arc<Held>,
+    idle: Mutex<Vec<PinnedMemory>>,
+    /// The most bytes that are kept idle.
+    most_idle: usize,
+    /// Addresses and sizes of what is in use.
+    used: Mutex<BTreeMap<usize, usize>>,
+}
+
+impl PinnedPool {
+    pub fn new(device: Arc<dyn Device>, held: Arc<Held>, most_idle: usize) -> Self {
+        Self { device, held, idle: Mutex::default(), most_idle, used: Mutex::default() }
+    }
+
+    /// Memory of at least so many bytes. Its contents are those of its last use.
+    pub fn take(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Pinned, CudaError> {
+        let bytes = size_class(bytes);
+        let kept = {
+            let mut idle = self.idle.lock();
+            let position = idle.iter().position(|memory| memory.bytes() == bytes);
+            position.map(|position| idle.swap_remove(position))
+        };
+        let memory = match kept {
+            Some(memory) => memory,
+            None => PinnedMemory::new(&self.device, &self.held, bytes, limit)?,
+        };
+        self.used.lock().insert(memory.address().as_ptr() as usize, memory.bytes());
+        Ok(Pinned { pool: Arc::clone(self), memory: Some(memory) })
+    }
+
+    /// Whether a range lies in memory that was taken from here.
+    pub fn contains(&self, range: &[u8]) -> bool {
+        let (start, used) = (range.as_ptr() as usize, self.used.lock());
+        let before = used.range(..=start).next_back();
+        before.is_some_and(|(address, bytes)| start + range.len() <= address + bytes)
+    }
+
+    /// Gives back what is idle.
+    pub fn trim(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        drop(idle);
+    }
+
+    fn put_back(&self, memory: PinnedMemory) {
+        self.used.lock().remove(&(memory.address().as_ptr() as usize));
+        let mut idle = self.idle.lock();
+        let idle_bytes: usize = idle.iter().map(PinnedMemory::bytes).sum();
+        if idle_bytes + memory.bytes() <= self.most_idle {
+            idle.push(memory);
+        }
+    }
+}
+
+/// Page-locked memory from a pool, to which it goes back.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    pool: Arc<PinnedPool>,
+    /// There until it is dropped.
+    memory: Option<PinnedMemory>,
+}
+
+impl Pinned {
+    /// Its first byte; dangling only while it is dropped.
+    pub fn address(&self) -> NonNull<u8> {
+        self.memory.as_ref().map_or(NonNull::dangling(), PinnedMemory::address)
+    }
+
+    /// Its first bytes as a buffer, which gives the memory back, and what was reserved for it, when the last
+    /// reference to it is gone. Work that writes there was waited for.
+    pub fn into_buffer(self, bytes: usize, reservation: Option<MemoryReservation>) -> Buffer {
+        let length = self.memory.as_ref().map_or(0, PinnedMemory::bytes);
+        assert!(bytes <= length, "a buffer lies in its memory");
+        let address = self.address();
+        // What is shared between threads is behind locks, which a panic does not leave half done.
+        let owner = Arc::new(AssertUnwindSafe((self, reservation)));
+        // SAFETY: the memory is that long, was initialized when it was allocated, and stays as long as its owner.
+        unsafe { Buffer::from_custom_allocation(address, bytes, owner) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            self.pool.put_back(memory);
+        }
+    }
+}
+
+/// The next of eight sizes between two powers of two, so that memory fits other calls as well and at most an eighth
+/// of it is lost.
+fn size_class(bytes: usize) -> usize {
+    let step = (bytes.max(4096).next_power_of_two() / 16).max(4096);
+    bytes.max(1).next_multiple_of(step)
+}

@@ -1,0 +1,210 @@
+//! Columns that stay on a GPU, and programs on them: what its memory allows where no bus is in the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, Float64Array};
+use arrow::buffer::Buffer;
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, exec_err};
+
+use super::Cuda;
+use super::call::{ALIGNMENT, Arguments, Layout, Source, blocks, copy};
+use super::driver::CudaError;
+use super::gpu::{Gpu, LaneBytes, LaneGuard, LoadedKernel};
+use super::kernels::{Kernel, THREADS};
+use super::memory::DeviceMemory;
+use crate::program::{Fault, Precision, Program};
+
+/// Partial sums that the first step of a sum makes: enough that all of a GPU is busy.
+const PARTIALS: usize = 1 << 16;
+
+/// How many of them each later step makes into one.
+const FAN_IN: usize = 256;
+
+/// Bytes that are copied at a time to the GPU and back.
+const PIECE: usize = 8 << 20;
+
+/// A program's columns on a GPU, and room for its results: `f64` without nulls.
+#[derive(Debug)]
+pub struct Resident {
+    gpu: Arc<Gpu>,
+    rows: usize,
+    kernel: Arc<LoadedKernel>,
+    sum: Arc<LoadedKernel>,
+    compile_time: Duration,
+    arguments: Arguments,
+    layout: Layout,
+    // The lane waits for its work when it is dropped, so that it has to be dropped before the memory.
+    lane: LaneGuard,
+    memory: DeviceMemory,
+    /// Two places for partial sums, one read while the other is written.
+    partials: DeviceMemory,
+}
+
+impl Cuda {
+    /// Brings a program's columns to a GPU.
+    ///
+    /// # Errors
+    /// The columns don't fit the program, they or its results have nulls or are no `f64`, or the GPU's memory is
+    /// too small for them.
+    pub fn upload(&self, program: &Program, columns: &[ArrayRef]) -> Result<Resident> {
+        let rows = columns.first().map_or(0, |column| column.len());
+        program.check(columns, rows)?;
+        let nulls = columns.iter().any(|column| column.null_count() > 0);
+        if rows == 0 || nulls || program.data_type() != DataType::Float64 {
+            return exec_err!("columns that stay on a GPU have rows and no nulls, and give Float64");
+        }
+        let limit = self.settings.memory_limit;
+        let gpu = self.gpus.next()?;
+        let layout = Layout::new(program, rows);
+        let (kernel, for_program) = gpu.kernel(&Kernel::of(program))?;
+        let (sum, for_sum) = gpu.kernel(&Kernel::sum(Precision::Double))?;
+        let lane = gpu.lane(LaneBytes { device: ALIGNMENT, staging: PIECE }, limit)?;
+        let memory = gpu.memory(layout.bytes().device, limit)?;
+        let partials = gpu.memory(2 * PARTIALS * size_of::<f64>(), limit)?;
+        let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
+        let arguments = layout.arguments(rows, |offset| memory.at(offset).0, &inputs);
+        let compile_time = for_program + for_sum;
+        let mut resident =
+            Resident { gpu, rows, kernel, sum, compile_time, arguments, layout, lane, memory, partials };
+        let places: Vec<_> = resident.layout.inputs().collect();
+        for (column, (values, validity)) in columns.iter().zip(places) {
+            resident.put(values, &Source::new(column).values(&(0..rows)))?;
+            if let Some(validity) = validity {
+                resident.put(validity, &vec![u8::MAX; rows.div_ceil(8)])?;
+            }
+        }
+        Ok(resident)
+    }
+}
+
+impl Resident {
+    /// How long its kernels were compiled; nothing where they were known.
+    pub fn compile_time(&self) -> Duration {
+        self.compile_time
+    }
+
+    /// Calculates all results; they stay on the GPU. The time is the kernel's, by the GPU's clock.
+    ///
+    /// # Errors
+    /// A row is an error, or the GPU has failed.
+    pub fn evaluate(&mut self) -> Result<Duration> {
+        let time = self.work(|this| this.put_kernel())?;
+        let code = self.fetch(self.layout.fault(), size_of::<i32>())?;
+        let code = code.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
+        match Fault::of_code(code) {
+            None => Ok(time),
+            Some(fault) => Err(fault.error()),
+        }
+    }
+
+    /// The sum of the results, calculated anew, and the time of all kernels by the GPU's clock. It is the same in
+    /// every run: the order of additions depends on nothing but the number of rows.
+    ///
+    /// # Errors
+    /// The GPU has failed.
+    pub fn sum(&mut self) -> Result<(f64, Duration)> {
+        let mut place = 0;
+        let time = self.work(|this| {
+            this.put_kernel()?;
+            let (mut from, mut rows) = (this.memory.at(this.layout.out()).0, this.rows);
+            let mut partials = PARTIALS;
+            loop {
+                let to = this.partials.at(place * PARTIALS * size_of::<f64>()).0;
+                let mut arguments = Arguments(vec![from, rows as u64, partials as u64, to]);
+                let blocks = blocks(&this.gpu, partials);
+                // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
+                unsafe {
+                    let (stream, kernel) = (this.lane.stream, this.sum.loaded);
+                    this.gpu.device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
+                }
+                if partials == 1 {
+                    return Ok(());
+                }
+                (from, rows, partials, place) = (to, partials, partials.div_ceil(FAN_IN), 1 - place);
+            }
+        })?;
+        let sum = self.fetch_partial(place)?;
+        Ok((sum, time))
+    }
+
+    /// The results of the last evaluation.
+    ///
+    /// # Errors
+    /// The GPU has failed.
+    pub fn results(&mut self) -> Result<Float64Array> {
+        let bytes = self.fetch(self.layout.out(), self.rows * size_of::<f64>())?;
+        Ok(Float64Array::new(Buffer::from(bytes).into(), None))
+    }
+
+    fn put_kernel(&mut self) -> Result<(), CudaError> {
+        let (device, stream, fault) = (&self.gpu.device, self.lane.stream, self.layout.fault());
+        let blocks = blocks(&self.gpu, self.rows);
+        // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
+        unsafe {
+            device.clear(stream, self.memory.at(fault), size_of::<i32>())?;
+            device.launch(stream, self.kernel.loaded, blocks, THREADS, &mut self.arguments.pointers())
+        }
+    }
+
+    /// Puts work into the stream and waits for it: the time between its beginning and its end.
+    fn work(&mut self, put: impl FnOnce(&mut Self) -> Result<(), CudaError>) -> Result<Duration> {
+        let [begin, end, ..] = self.lane.events;
+        let time = || -> Result<Duration, CudaError> {
+            // SAFETY: the events and the stream are the lane's.
+            unsafe { self.gpu.device.record(self.lane.stream, begin)? };
+            put(self)?;
+            // SAFETY: as above.
+            unsafe {
+                self.gpu.device.record(self.lane.stream, end)?;
+                self.gpu.device.wait(end)?;
+                self.gpu.device.elapsed(begin, end)
+            }
+        }();
+        Ok(time.inspect_err(|error| self.gpu.judge(error))?)
+    }
+
+    /// Copies bytes to the GPU.
+    fn put(&mut self, place: usize, bytes: &[u8]) -> Result<(), CudaError> {
+        let (device, stream) = (Arc::clone(&self.gpu.device), self.lane.stream);
+        for (number, piece) in bytes.chunks(PIECE).enumerate() {
+            // SAFETY: the last copy from there was waited for.
+            copy(unsafe { self.lane.staging.part_mut(0, piece.len()) }, piece);
+            let (to, from) = (self.memory.at(place + number * PIECE), self.lane.staging.address());
+            // SAFETY: both ranges are this value's and as long as the piece, and the copy is waited for.
+            unsafe {
+                device.copy_in(stream, to, from.as_ptr(), piece.len())?;
+                device.synchronize(stream)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies bytes from the GPU.
+    fn fetch(&mut self, place: usize, bytes: usize) -> Result<Vec<u8>, CudaError> {
+        let mut fetched = Vec::with_capacity(bytes);
+        for offset in (0..bytes).step_by(PIECE) {
+            let piece = PIECE.min(bytes - offset);
+            let from = self.memory.at(place + offset);
+            fetched.extend_from_slice(self.fetch_piece(from, piece)?);
+        }
+        Ok(fetched)
+    }
+
+    fn fetch_partial(&mut self, place: usize) -> Result<f64, CudaError> {
+        let from = self.partials.at(place * PARTIALS * size_of::<f64>());
+        let bytes = self.fetch_piece(from, size_of::<f64>())?;
+        Ok(bytes.first_chunk().map_or(f64::NAN, |bytes| f64::from_ne_bytes(*bytes)))
+    }
+
+    fn fetch_piece(&mut self, from: super::driver::DeviceAddress, bytes: usize) -> Result<&[u8], CudaError> {
+        let (device, to) = (&self.gpu.device, self.lane.staging.address().as_ptr());
+        // SAFETY: both ranges are this value's and that long, the copy is waited for, and then nothing writes there.
+        unsafe {
+            device.copy_out(self.lane.stream, to, from, bytes)?;
+            device.synchronize(self.lane.stream)?;
+            Ok(self.lane.staging.part(0, bytes))
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! The CUDA backend on GPUs that are not there, whose kernels run on the CPU, see `common::gpu`; and the same on this
+//! machine's GPUs, if it has any. What goes wrong only goes wrong on those that are not there.
+
+mod common;
+
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+use std::sync::atomic::Ordering;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
+use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler};
+use common::skipped;
+use common::trees::{for_random_expressions, schema};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
+use datafusion::functions::expr_fn::{exp, ln, sqrt};
+use datafusion::prelude::{col, lit};
+use futures::StreamExt;
+use warpframe::backend::cuda::{Counts, Cuda, CudaSettings, Gpus, Kernel, Rates};
+use warpframe::backend::{Backend, BackendChoice, Interpreted, Placement, Simd};
+use warpframe::compare::{Comparison, Mode, Outcome, Source, Status};
+use warpframe::program::{Precision, Program, Range, compile, log3};
+use warpframe::Session;
+use warpframe::rows::{Distribution, RowGenerator};
+
+/// GPUs for a test; none where kernels cannot be compiled.
+fn gpus(devices: usize) -> Option<(Arc<Gpus>, Arc<Desk>)> {
+    if !has_compiler() {
+        skipped("there is no C++ compiler to make kernels for the CPU with");
+        return None;
+    }
+    Some(FakeDriver::new(devices))
+}
+
+/// GPUs for a test that any will do for: one that is not there, and this machine's.
+fn all_gpus() -> Vec<Arc<Gpus>> {
+    static ONCE: Once = Once::new();
+    let real = warpframe::backend::cuda::gpus();
+    if let Err(error) = &real {
+        ONCE.call_once(|| skipped(&format!("nothing is tested on a real GPU: {error}")));
+    }
+    gpus(1).map(|(gpus, _)| gpus).into_iter().chain(real).collect()
+}
+
+fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Cuda {
+    Cuda::new(Arc::clone(gpus), settings, None).unwrap()
+}
+
+/// Small chunks, so that a few rows are several.
+fn chunked(chunk_rows: usize) -> CudaSettings {
+    CudaSettings { chunk_rows, ..CudaSettings::default() }
+}
+
+fn counts(cuda: &Cuda) -> Counts {
+    cuda.counters().counts()
+}
+
+/// Nothing is left when the GPUs are given up, and nothing was done that is not allowed.
+fn all_given_back(gpus: Arc<Gpus>, desk: &Desk) {
+    drop(gpus);
+    desk.check();
+}
+
+/// The columns of `log3`, with numbers that depend on the row.
+fn columns(rows: usize) -> Vec<ArrayRef> {
+    let column = |factor: f64| Float64Array::from_iter_values((0..rows).map(|row| factor * (row as f64 + 0.5)));
+    vec![Arc::new(column(1.0)), Arc::new(column(0.25)), Arc::new(column(1e3))]
+}
+
+/// What the SIMD backend gives, which is as near to the kernels' results as both are to the truth.
+fn assert_near(result: &ArrayRef, expected: &ArrayRef) {
+    assert_eq!(result.data_type(), expected.data_type());
+    assert_eq!(result.nulls(), expected.nulls());
+    let (one, other) = (result.to_data(), expected.to_data());
+    assert_eq!(one.len(), other.len());
+    for row in (0..one.len()).filter(|row| result.is_valid(*row)) {
+        let (one, other, unit) = match result.data_type() {
+            DataType::Float32 => {
+                let at = |array: &ArrayRef| f64::from(array.as_primitive::<Float32Type>().value(row));
+                (at(result), at(expected), f64::from(f32::EPSILON))
+            }
+            _ => {
+                let at = |array: &ArrayRef| array.as_primitive::<Float64Type>().value(row);
+                (at(result), at(expected), f64::EPSILON)
+            }
+        };
+        let near = one == other || one.is_nan() && other.is_nan() || (one - other).abs() <= 8.0 * unit * one.abs();
+        assert!(near, "row {row}: {one} is not {other}");
+    }
+}
+
+/// A program, and rows for it.
+struct Case {
+    text: String,
+    program: Program,
+    arguments: Vec<ArrayRef>,
+    rows: usize,
+}
+
+fn cases(count: u32) -> Vec<Case> {
+    let cases = RefCell::new(Vec::new());
+    for_random_expressions(count, |expr, batch| {
+        let Ok(compiled) = compile(&expr, &schema()) else { return };
+        let column = |name: &String| batch.column_by_name(name).unwrap().clone();
+        let arguments = compiled.columns.iter().map(column).collect();
+        let (text, rows) = (expr.to_string(), batch.num_rows());
+        cases.borrow_mut().push(Case { text, program: compiled.program, arguments, rows });
+    });
+    cases.into_inner()
+}
+
+#[test]
+fn random_programs_give_the_other_backends_answers() {
+    let cases = cases(150);
+    if let Some((gpus, desk)) = gpus(1) {
+        // All at once, which is faster.
+        desk.prepare(&cases.iter().map(|case| Kernel::of(&case.program)).collect::<Vec<_>>());
+        check_programs(&gpus, &cases);
+        all_given_back(gpus, &desk);
+    }
+    if let Ok(gpus) = warpframe::backend::cuda::gpus() {
+        check_programs(&gpus, &cases);
+    }
+}
+
+fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
+    let (mut checked, mut truths) = (0, 0);
+    for case in cases {
+        let expected = Interpreted.evaluate(&case.program, &case.arguments, case.rows);
+        // In one chunk, and in several of which the last is not full.
+        for chunk_rows in [1 << 18, 64] {
+            let cuda = cuda(gpus, chunked(chunk_rows));
+            let result = cuda.evaluate(&case.program, &case.arguments, case.rows);
+            assert_eq!(result.is_err(), expected.is_err(), "{}: {result:?}", case.text);
+            let (Ok(result), Ok(expected)) = (result, &expected) else { continue };
+            assert_eq!(counts(&cuda).batches, 1, "{}", case.text);
+            if let Some(expected) = expected.as_boolean_opt() {
+                let ranges = (0..case.rows).map(|row| case.program.range(&case.arguments, row));
+                if ranges.into_iter().all(|range| range.is_some_and(|range| !matches!(range, Range::Unknown))) {
+                    assert_eq!(result.as_boolean(), expected, "{}", case.text);
+                    truths += 1;
+                }
+                continue;
+            }
+            let simd = Simd::active().unwrap().evaluate(&case.program, &case.arguments, case.rows).unwrap();
+            for row in 0..case.rows {
+                let Some(range) = case.program.range(&case.arguments, row) else { continue };
+                // Both are where the ops' bounds allow them to be, and so as near to each other as those say.
+                for (backend, array) in [("cuda", &result), ("simd", &simd)] {
+                    let array = array.as_primitive::<Float64Type>();
+                    let value = array.is_valid(row).then(|| array.value(row));
+                    assert!(range.holds(value), "{}: {backend} row {row}: {value:?}, not in {range:?}", case.text);
+                }
+                if !matches!(range, Range::Unknown) {
+                    assert_eq!(result.is_valid(row), simd.is_valid(row), "{}: row {row}", case.text);
+                }
+                checked += 1;
+            }
+        }
+    }
+    println!("{} programs, {checked} numbers, {truths} columns of truth values", cases.len());
+    assert!(checked > 1000 && truths > 0);
+}
+
+#[test]
+fn log3_at_every_length_and_offset() {
+    for gpus in all_gpus() {
+        check_lengths(&cuda(&gpus, chunked(128)));
+    }
+}
+
+fn check_lengths(cuda: &Cuda) {
+    for precision in [Precision::Double, Precision::Single] {
+        let all = columns(1000);
+        let all: Vec<ArrayRef> = match precision {
+            Precision::Double => all,
+            Precision::Single => all
+                .iter()
+                .map(|column| {
+                    let numbers = column.as_primitive::<Float64Type>().values();
+                    Arc::new(Float32Array::from_iter_values(numbers.iter().map(|x| *x as f32))) as ArrayRef
+                })
+                .collect(),
+        };
+        for rows in [0, 1, 2, 3, 7, 63, 64, 65, 127, 128, 129, 255, 384, 600] {
+            for offset in [0, 1, 5] {
+                let arguments: Vec<_> = all.iter().map(|column| column.slice(offset, rows)).collect();
+                let result = cuda.evaluate(log3(precision), &arguments, rows).unwrap();
+                let expected = Simd::active().unwrap().evaluate(log3(precision), &arguments, rows).unwrap();
+                assert_near(&result, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn nulls_are_the_union_of_the_columns() {
+    for gpus in all_gpus() {
+        check_nulls(&cuda(&gpus, chunked(64)));
+    }
+}
+
+fn check_nulls(cuda: &Cuda) {
+    let holes = |every: usize| -> ArrayRef {
+        Arc::new((0..500).map(|row| (row % every != 0).then_some(row as f64 + 1.0)).collect::<Float64Array>())
+    };
+    for offset in [0, 3] {
+        let arguments = [holes(3), holes(7), columns(500)[0].clone()].map(|column| column.slice(offset, 490));
+        let result = cuda.evaluate(log3(Precision::Double), &arguments, 490).unwrap();
+        let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 490).unwrap();
+        assert_near(&result, &expected);
+        assert!(result.null_count() > 100);
+    }
+    assert_eq!(counts(cuda).fallback_batches, 0);
+}
+
+#[test]
+fn nulls_that_the_plan_denies_are_followed_by_the_cpu() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let cuda = cuda(&gpus, CudaSettings::default());
+    let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
+    // A null must not be taken for the number that lies under it, whose root may be an error.
+    let program = compile(&(sqrt(col("x")) + lit(1.0)), &schema).unwrap().program;
+    let numbers = Float64Array::new(vec![1.0, -1.0].into(), Some(vec![true, false].into()));
+    let denied: ArrayRef = Arc::new(numbers);
+    let expected = Interpreted.evaluate(&program, &[denied.clone()], 2).unwrap();
+    assert_eq!(&cuda.evaluate(&program, &[denied], 2).unwrap(), &expected);
+    assert_eq!(counts(&cuda).fallback_batches, 1);
+    drop(cuda);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn results_and_pinned_columns_outlive_the_backend() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let cuda = cuda(&gpus, chunked(64));
+    let plain = columns(1000);
+    let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(&column.slice(10, 900)).unwrap()).collect();
+    let result = cuda.evaluate(log3(Precision::Double), &pinned, 900).unwrap();
+    let starts: Vec<_> =
+        pinned.iter().map(|column| column.as_primitive::<Float64Type>().values().as_ptr() as usize).collect();
+    for start in starts {
+        assert!(desk.sources().contains(&start), "it was fetched from where it lies");
+    }
+    let before = desk.sources().len();
+    let half: Vec<_> = pinned.iter().map(|column| column.slice(450, 64)).collect();
+    let of_half = cuda.evaluate(log3(Precision::Double), &half, 64).unwrap();
+    assert_eq!(desk.sources().len(), before + 3);
+    assert_eq!(&of_half, &result.slice(450, 64));
+    let again = cuda.evaluate(log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
+    let held = gpus.held_bytes();
+    drop((cuda, gpus, pinned));
+    let expected: Vec<_> = plain.iter().map(|column| column.slice(10, 900)).collect();
+    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &expected, 900).unwrap();
+    assert_near(&result, &expected);
+    assert!(held > 0);
+    drop((result, of_half, again));
+    desk.check();
+}
+
+#[test]
+fn memory_is_used_again_and_given_back() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let cuda = cuda(&gpus, chunked(4096));
+    let arguments = columns(50_000);
+    drop(cuda.evaluate(log3(Precision::Double), &arguments, 50_000).unwrap());
+    let held = gpus.held_bytes();
+    for _ in 0..10 {
+        drop(cuda.evaluate(log3(Precision::Double), &arguments, 50_000).unwrap());
+    }
+    assert_eq!(gpus.held_bytes(), held, "what one call leaves is enough for the next");
+    gpus.trim();
+    assert_eq!(gpus.held_bytes(), 0);
+    drop(cuda);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn short_memory_means_smaller_chunks_and_then_the_cpu() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let arguments = columns(100_000);
+    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 100_000).unwrap();
+    for (memory, lockable, limit, fallbacks) in [
+        // A chunk of 65,536 rows does not fit, one of 16,384 does.
+        (2 << 20, usize::MAX, usize::MAX, 0),
+        (usize::MAX, usize::MAX, 4 << 20, 0),
+        // Nothing does.
+        (1 << 10, usize::MAX, usize::MAX, 1),
+        (usize::MAX, 1 << 10, usize::MAX, 1),
+        (usize::MAX, usize::MAX, 1 << 10, 1),
+    ] {
+        desk.memory.store(memory, Ordering::Relaxed);
+        desk.lockable.store(lockable, Ordering::Relaxed);
+        gpus.trim();
+        let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, chunk_rows: 65_536 });
+        let result = cuda.evaluate(log3(Precision::Double), &arguments, 100_000).unwrap();
+        assert_near(&result, &expected);
+        let counts = counts(&cuda);
+        assert_eq!((counts.batches, counts.fallback_batches), (1 - fallbacks, fallbacks), "{memory} {lockable}");
+    }
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn memory_is_reserved_in_the_sessions_pool() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let arguments = columns(10_000);
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
+    let cuda = Cuda::new(Arc::clone(&gpus), chunked(4096), Some(Arc::clone(&pool))).unwrap();
+    let result = cuda.evaluate(log3(Precision::Double), &arguments, 10_000).unwrap();
+    assert_eq!(pool.reserved(), 80_000, "the result's, as long as it is there");
+    let slice = result.slice(5, 5);
+    drop(result);
+    assert_eq!(pool.reserved(), 80_000);
+    drop(slice);
+    assert_eq!(pool.reserved(), 0);
+
+    let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 10));
+    let cuda = Cuda::new(Arc::clone(&gpus), chunked(4096), Some(pool)).unwrap();
+    assert!(cuda.evaluate(log3(Precision::Double), &arguments, 10_000).is_ok());
+    assert_eq!(counts(&cuda).fallback_batches, 1);
+    drop(cuda);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn a_failure_is_an_error_and_the_next_query_works() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let (arguments, rows) = (columns(1000), 1000);
+    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, rows).unwrap();
+    let cuda = cuda(&gpus, chunked(64));
+    let mut failures = 0;
+    use Operation::{CopyIn, CopyOut, Launch, Open, Wait};
+    for operation in [Open, CopyIn, CopyOut, Launch, Wait] {
+        for number in [1, 2, 5, 10] {
+            desk.fail(operation, number);
+            // A GPU that is open is not opened, so that nothing fails then.
+            match cuda.evaluate(log3(Precision::Double), &arguments, rows) {
+                Ok(result) => {
+                    assert_eq!(operation, Open);
+                    assert_near(&result, &expected);
+                }
+                Err(error) => {
+                    failures += 1;
+                    assert!(error.to_string().contains("the GPU has failed"), "{error}");
+                }
+            }
+            desk.fail(Open, usize::MAX);
+            assert_near(&cuda.evaluate(log3(Precision::Double), &arguments, rows).unwrap(), &expected);
+        }
+    }
+    assert!(failures >= 16, "{failures}");
+    assert!(desk.opened() > 16, "a GPU that has failed is opened again");
+    assert_eq!(counts(&cuda).fallback_batches, 0, "an error is no reason to go on with the CPU");
+    drop(cuda);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn without_a_compiler_the_shipped_kernels_work() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    desk.compiler.store(false, Ordering::Relaxed);
+    let cuda = cuda(&gpus, CudaSettings::default());
+    assert!(cuda.evaluate(log3(Precision::Double), &columns(10), 10).is_ok());
+    let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
+    let program = compile(&(col("x") * col("x") + col("x")), &schema).unwrap().program;
+    let error = cuda.evaluate(&program, &columns(10)[..1], 10).unwrap_err();
+    assert!(error.to_string().contains("there is no compiler"), "{error}");
+    drop(cuda);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn several_gpus_take_turns_and_many_threads_share_them() {
+    let Some((gpus, desk)) = gpus(2) else { return };
+    let cuda = cuda(&gpus, chunked(64));
+    let arguments = columns(2000);
+    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 2000).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    assert_near(&cuda.evaluate(log3(Precision::Double), &arguments, 2000).unwrap(), &expected);
+                }
+            });
+        }
+    });
+    let on_first = desk.launches().iter().filter(|device| **device == 0).count();
+    assert_eq!(on_first * 2, desk.launches().len());
+    assert_eq!(counts(&cuda).batches, 80);
+    drop(cuda);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn columns_that_stay_on_the_gpu() {
+    for gpus in all_gpus() {
+        check_resident(&cuda(&gpus, CudaSettings::default()));
+    }
+}
+
+fn check_resident(cuda: &Cuda) {
+    let arguments = columns(100_001);
+    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 100_001).unwrap();
+    let mut resident = cuda.upload(log3(Precision::Double), &arguments).unwrap();
+    resident.evaluate().unwrap();
+    let results = resident.results().unwrap();
+    assert_near(&(Arc::new(results.clone()) as ArrayRef), &expected);
+    let (sum, _) = resident.sum().unwrap();
+    let exact: f64 = results.values().iter().sum();
+    assert!((sum - exact).abs() <= 1e-12 * exact.abs(), "{sum} {exact}");
+    assert_eq!(resident.sum().unwrap().0.to_bits(), sum.to_bits(), "the same in every run");
+    let partials = |numbers: &[f64], count: usize| -> Vec<f64> {
+        (0..count).map(|first| numbers.iter().skip(first).step_by(count).fold(0.0, |sum, x| sum + x)).collect()
+    };
+    let steps = partials(&partials(&partials(results.values(), 65_536), 256), 1);
+    assert_eq!(sum.to_bits(), steps[0].to_bits(), "in the order that is promised");
+}
+
+/// A session whose table `t` has columns a, b and c with nulls.
+fn session(gpus: &Arc<Gpus>) -> Session {
+    let session = Session::builder().gpus(Arc::clone(gpus)).threads(2.try_into().unwrap()).build().unwrap();
+    let column = |every: usize| -> ArrayRef {
+        Arc::new((0..20_000).map(|row| (row % every != 0).then_some(row as f64)).collect::<Float64Array>())
+    };
+    let columns = [("a", column(5)), ("b", column(11)), ("c", column(20_001))];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)));
+    session.context().register_batch("t", batch.unwrap()).unwrap();
+    session
+}
+
+async fn rows(session: &Session, query: &str) -> Vec<RecordBatch> {
+    session.sql(query).await.unwrap().collect().await.unwrap()
+}
+
+async fn text(session: &Session, query: &str) -> String {
+    arrow::util::pretty::pretty_format_batches(&rows(session, query).await).unwrap().to_string()
+}
+
+const QUERY: &str = "SELECT log3(a + 1, b + 1, c + 1) AS r, CASE WHEN a > 100 THEN sqrt(a) * b ELSE exp(-b) END AS s \
+                     FROM t WHERE c * a + b > 50";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sql_gives_the_same_answers_on_the_gpu() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let session = session(&gpus);
+    let expected = rows(&session, QUERY).await;
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    let plan = text(&session, &format!("EXPLAIN {QUERY}")).await;
+    assert!(plan.contains("[cuda Imaginary]"), "{plan}");
+    assert!(plan.contains("FeedGpusExec: batch_rows=1048576"), "{plan}");
+    let on_gpu = rows(&session, QUERY).await;
+    for column in 0..2 {
+        let whole = |batches: &[RecordBatch]| {
+            concat(&batches.iter().map(|batch| batch.column(column).as_ref()).collect::<Vec<_>>()).unwrap()
+        };
+        assert_near(&whole(&on_gpu), &whole(&expected));
+    }
+    assert!(!desk.launches().is_empty());
+
+    let analyzed = text(&session, &format!("EXPLAIN ANALYZE {QUERY}")).await;
+    let line = analyzed.lines().find(|line| line.contains("FeedGpusExec")).unwrap();
+    for metric in ["h2d_bytes=", "d2h_bytes=", "kernel_time=", "compile_time=", "fallback_batches=0"] {
+        assert!(line.contains(metric), "{metric} is not in {line}");
+    }
+    assert!(!line.contains("h2d_bytes=0"), "{line}");
+    // Another size that the user asks for stays.
+    rows(&session, "SET datafusion.execution.batch_size = 1000").await;
+    let before = desk.launches().len();
+    rows(&session, "SELECT log3(a, b, c) FROM t").await;
+    assert!(desk.launches().len() >= before + 20);
+    drop((session, on_gpu));
+    all_given_back(gpus, &desk);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_is_given_up_leaves_nothing() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let session = session(&gpus);
+    for statement in
+        ["SET warpframe.backend = 'cuda'", "SET warpframe.cuda.chunk_rows = 64", "SET datafusion.execution.batch_size = 500"]
+    {
+        rows(&session, statement).await;
+    }
+    let mut stream = session.sql("SELECT log3(a, b, c) FROM t").await.unwrap().execute_stream().await.unwrap();
+    let first = stream.next().await.unwrap().unwrap();
+    drop(stream);
+    desk.fail(Operation::Launch, 20);
+    let failed = session.sql("SELECT sum(log3(a, b, c)) FROM t").await.unwrap().collect().await;
+    assert!(failed.unwrap_err().to_string().contains("the GPU has failed"));
+    assert_eq!(rows(&session, "SELECT sum(log3(a, b, c)) FROM t").await[0].num_rows(), 1);
+    drop((first, session));
+    all_given_back(gpus, &desk);
+}
+
+#[tokio::test]
+async fn gpus_that_are_not_there_are_named() {
+    if has_gpus() {
+        return skipped("this machine has a GPU");
+    }
+    let session = Session::new().unwrap();
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    for query in ["SELECT log3(x, y, z) FROM rows LIMIT 1", "SELECT log3(1, 2, 3)"] {
+        let failed = async { session.sql(query).await?.collect().await }.await.unwrap_err();
+        assert!(failed.to_string().contains("NVIDIA driver"), "{failed}");
+    }
+    let refused = Session::builder().backend(BackendChoice::Cuda).build().map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("NVIDIA driver"), "{refused}");
+    for (option, value) in [("cuda.chunk_rows", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
+        let failed = session.sql(&format!("SET warpframe.{option} = '{value}'")).await.map(|_| ()).unwrap_err();
+        assert!(failed.to_string().contains(&format!("warpframe.{option}")), "{failed}");
+    }
+}
+
+fn has_gpus() -> bool {
+    warpframe::backend::cuda::gpus().is_ok()
+}
+
+/// A machine on which a GPU is worth it for costly programs and enough rows.
+const GOOD_RATES: Rates = Rates { h2d: 50.0, d2h: 50.0, gpu_cheap: 0.001, gpu_costly: 0.01, ..RATES };
+
+#[test]
+fn auto_weighs_rows_and_ops() {
+    let fields = ["x", "y"].map(|name| Field::new(name, DataType::Float64, false)).to_vec();
+    let schema = Schema::new(fields);
+    let program = |expr| compile(&expr, &schema).unwrap().program;
+    let (cheap, costly) = (program(col("x") * col("y") + col("x")), program(ln(col("x")) * ln(exp(col("y")) + col("x"))));
+    let slow_bus = Placement::of(&costly, &RATES, 1);
+    assert_eq!((slow_bus.gpu_from, slow_bus.bound), (None, "the bus"), "{}", slow_bus.reason());
+    let placement = Placement::of(&costly, &GOOD_RATES, 1);
+    // 3 costly ops and 2 cheap ones: 3.2 ns on the CPU, of which four fifths count, against 1.6 ns of copying.
+    assert_eq!(placement.bound, "copying into page-locked memory");
+    assert_eq!(placement.gpu_from, Some((10_000.0f64 / (3.2 * 0.8 - 1.6)).ceil() as usize), "{placement:?}");
+    assert_eq!(Placement::of(&costly, &GOOD_RATES, 8).gpu_from, None, "more threads, more CPU");
+    assert_eq!(Placement::of(&cheap, &GOOD_RATES, 1).gpu_from, None, "next to no arithmetic");
+}
+
+#[tokio::test]
+async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
+    if !has_compiler() {
+        return skipped("there is no C++ compiler to make kernels for the CPU with");
+    }
+    let (gpus, desk) = FakeDriver::with_rates(1, GOOD_RATES);
+    let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
+    let costly = "SELECT sum(ln(x) * ln(exp(y / 1e7) + x)) AS r FROM rows";
+    let plan = text(&session, &format!("EXPLAIN {costly}")).await;
+    assert!(plan.contains("[cuda Imaginary; GPU from "), "{plan}");
+    let on_gpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
+    let launches = desk.launches().len();
+    assert!(launches > 0);
+    rows(&session, &format!("{costly} WHERE x <= 100")).await;
+    assert_eq!(desk.launches().len(), launches, "too few rows for a GPU");
+    let plan = text(&session, "EXPLAIN SELECT x * y + z * x FROM rows").await;
+    assert!(plan.contains("; no GPU: ") && !plan.contains("FeedGpusExec"), "{plan}");
+    rows(&session, "SET warpframe.backend = 'simd'").await;
+    let on_cpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
+    assert_near(on_gpu[0].column(0), on_cpu[0].column(0));
+    drop(session);
+    all_given_back(gpus, &desk);
+}
+
+#[test]
+fn rates_are_measured() {
+    for gpus in all_gpus() {
+        let rates = Rates::measure(&gpus).unwrap();
+        println!("{rates:?}");
+        let Rates { h2d, d2h, stage, latency, gpu_cheap, gpu_costly, cpu_cheap, cpu_costly, cpu_scalar } = rates;
+        for rate in [h2d, d2h, stage, latency, gpu_cheap, gpu_costly, cpu_cheap, cpu_costly, cpu_scalar] {
+            assert!(rate.is_finite() && rate > 0.0, "{rates:?}");
+        }
+    }
+}
+
+/// A comparison of the modes on GPUs, small.
+#[test]
+fn the_comparison_has_modes_on_gpus() {
+    let folder = tempfile::tempdir().unwrap();
+    for gpus in all_gpus() {
+        for result in [Outcome::Collect, Outcome::Sum, Outcome::Parquet] {
+            let comparison = Comparison {
+                expression: None,
+                rows: 100_000,
+                generator: RowGenerator { distribution: Distribution::Sequence, seed: 0 },
+                source: Source::Memory,
+                result,
+                modes: vec![Mode::Parallel, Mode::Cuda, Mode::CudaResident],
+                repeat: 3.try_into().unwrap(),
+                threads: 2.try_into().unwrap(),
+                work_folder: folder.path().to_owned(),
+                program: None,
+                cluster: None,
+                gpus: Some(Arc::clone(&gpus)),
+                peers: None,
+            };
+            let report = comparison.run(String::new(), &|_| ()).unwrap();
+            let found: Vec<_> = report.modes.iter().map(|mode| (mode.status, mode.reason.clone())).collect();
+            let last = if result == Outcome::Parquet { Status::Skipped } else { Status::Ok };
+            assert_eq!([found[0].0, found[1].0, found[2].0], [Status::Ok, Status::Ok, last], "{found:?}");
+            let split = report.modes[1].gpu.unwrap();
+            assert_eq!((split.h2d_bytes, split.d2h_bytes / 100_000), (2_400_000, 8), "{split:?}");
+            assert_eq!(split.fallback_batches, 0);
+            assert_eq!(report.machine.gpus.len(), gpus.driver().devices().len());
+            if result == Outcome::Collect {
+                assert!(report.modes[2].gpu.unwrap().kernel_ms > 0.0);
+                report.write_to(folder.path()).unwrap();
+                let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+                assert!(page.contains("<dt>cuda</dt><dd>compile ") && page.contains("from the GPU"));
+            }
+        }
+    }
+}
