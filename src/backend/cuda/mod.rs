@@ -128,7 +128,7 @@ impl Cuda {
         let (kernel, compile_time) = gpu.kernel(&Kernel::of(program)).map_err(judge)?;
         self.count(Counts { compile_time, ..Counts::default() });
         let _turn = gpu.turn();
-        let wanted = self.settings.chunk_rows.max(LEAST_CHUNK_ROWS).next_multiple_of(64);
+        let wanted = self.settings.chunk_rows.next_multiple_of(64);
         let mut chunk_rows = wanted.min(rows.next_multiple_of(64));
         loop {
             let (gpu, kernel, limit) = (&gpu, Arc::clone(&kernel), self.settings.memory_limit);
