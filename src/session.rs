@@ -262,7 +262,10 @@ impl SessionBuilder {
             memory_pool: Some(Arc::clone(&runtime.memory_pool)),
             ..WarpframeOptions::default()
         };
-        options.resolve()?;
+        if self.cluster.is_none() {
+            // The executors of a cluster have their own.
+            options.resolve()?;
+        }
         let mut config =
             SessionConfig::new().with_information_schema(true).with_option_extension(options);
         // Errors in a query then say where in it they are.

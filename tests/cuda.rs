@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
-use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler};
-use common::skipped;
+use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler, write_driver};
+use common::{command, finish, skipped};
 use common::trees::{for_random_expressions, schema};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::functions::expr_fn::{exp, ln, sqrt};
@@ -617,5 +617,83 @@ fn the_comparison_has_modes_on_gpus() {
                 assert!(page.contains("<dt>cuda</dt><dd>compile ") && page.contains("from the GPU"));
             }
         }
+    }
+}
+
+/// A folder with a driver that is not NVIDIA's; none where it cannot be compiled.
+fn driver() -> Option<tempfile::TempDir> {
+    if !has_compiler() {
+        skipped("there is no C++ compiler to make a driver with");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_driver(folder.path());
+    Some(folder)
+}
+
+/// The program with that driver, and no NVRTC.
+fn with_driver(folder: &std::path::Path) -> std::process::Command {
+    let mut command = command(folder);
+    command.env("LD_LIBRARY_PATH", folder).env("XDG_CACHE_HOME", folder.join("cache"));
+    command
+}
+
+#[test]
+fn the_program_runs_kernels_by_the_drivers_interface() {
+    let Some(folder) = driver() else { return };
+    let run = |arguments: &[&str]| finish(with_driver(folder.path()).args(arguments).output().unwrap());
+    let devices = run(&["devices"]);
+    assert_eq!(devices.code, Some(0), "{devices:?}");
+    assert!(devices.stdout.contains("GPU     Imaginary 0, 8.0 GiB, compute capability 9.0"), "{devices:?}");
+    assert!(devices.stdout.contains("driver  CUDA 12.9; there is no NVRTC"), "{devices:?}");
+    for result in ["collect", "sum", "parquet"] {
+        let modes = "parallel,cuda,cuda-resident";
+        let arguments = ["compare", "--modes", modes, "--rows", "1000000", "--repeat", "2", "--json", "-"];
+        let run = run(&[&arguments[..], &["--result", result, "--report", "report"]].concat());
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let modes = report["modes"].as_array().unwrap();
+        assert_eq!((&modes[1]["status"], &modes[1]["reason"]), (&"ok".into(), &serde_json::Value::Null));
+        assert_eq!(modes[1]["gpu"]["h2d_bytes"], 24_000_000);
+        assert_eq!(modes[1]["gpu"]["fallback_batches"], 0);
+        assert_eq!(modes[2]["status"], if result == "parquet" { "skipped" } else { "ok" });
+        assert_eq!(report["machine"]["gpus"], serde_json::json!(["Imaginary 0"]));
+    }
+    // The driver has no memory for a whole chunk, and says so.
+    let query = "SET warpframe.backend = 'cuda'; SELECT sum(log3(x, y, z)) > 0 AS ok FROM rows WHERE x <= 500000";
+    for (largest, code) in [("2000000", Some(0)), ("10", Some(0))] {
+        let mut command = with_driver(folder.path());
+        let run = finish(command.args(["sql", "-q", query]).env("FAKE_CUDA_LARGEST", largest).output().unwrap());
+        assert_eq!(run.code, code, "{run:?}");
+        assert!(run.stdout.contains("true"), "{run:?}");
+    }
+    let out = ["--select", "id, log3(x, y, z) AS r", "--out", "out", "--backend", "cuda"];
+    let rows = ["generate", "--rows", "10000", "--out", "in.parquet"];
+    assert_eq!(run(&rows).code, Some(0));
+    assert_eq!(run(&[&["run", "--in", "in.parquet"][..], &out].concat()).code, Some(0));
+    let query = "EXPLAIN SELECT log3(x, y, z) FROM rows";
+    assert!(run(&["sql", "--backend", "cuda", "-q", query]).stdout.contains("log3[cuda Imaginary 0]"));
+    let unfused = run(&["sql", "-q", "SET warpframe.backend = 'cuda'; SELECT exp(x) * exp(y) FROM rows LIMIT 1"]);
+    assert_eq!(unfused.code, Some(1));
+    assert!(unfused.stderr.contains("there is no NVRTC"), "{unfused:?}");
+}
+
+#[test]
+fn a_driver_that_cannot_be_used_is_named() {
+    let Some(folder) = driver() else { return };
+    for (variable, value, words) in [
+        ("FAKE_CUDA_VERSION", "11040", "the NVIDIA driver is for CUDA 11.4, and 12.0 is needed"),
+        ("FAKE_CUDA_INIT", "100", "the NVIDIA driver finds no GPU"),
+        ("FAKE_CUDA_INIT", "999", "the NVIDIA driver does not start: an imaginary error"),
+        ("FAKE_CUDA_DEVICES", "0", "the NVIDIA driver finds no GPU"),
+        ("FAKE_CUDA_CAPABILITY", "61", "the GPU has compute capability 6.1, and 7.5 is needed"),
+    ] {
+        let devices = finish(with_driver(folder.path()).arg("devices").env(variable, value).output().unwrap());
+        assert_eq!(devices.code, Some(0), "{devices:?}");
+        assert!(devices.stdout.contains(&format!("GPU     none: {words}")), "{devices:?}");
+        let query = ["sql", "-q", "SET warpframe.backend = 'cuda'; SELECT log3(1, 2, 3)"];
+        let refused = finish(with_driver(folder.path()).args(query).env(variable, value).output().unwrap());
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains(words), "{refused:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use warpframe::backend::BackendChoice;
 use warpframe::parquet::BatchRun;
 use warpframe::settle;
 
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Replace an existing output once the new one is whole
     #[arg(long)]
     overwrite: bool,
+    /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
+    #[arg(long, default_value_t, value_parser = values::named::<BackendChoice>)]
+    backend: BackendChoice,
     #[command(flatten)]
     cluster: ClusterArguments,
 }
@@ -60,6 +64,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         settings: arguments.writer.settings(),
         threads: arguments.threads,
         memory_limit: arguments.memory_limit,
+        backend: arguments.backend,
         cluster: arguments.cluster.settings(),
     };
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use datafusion::sql::parser::DFParser;
 use warpframe::Session;
+use warpframe::backend::BackendChoice;
 use warpframe::settle;
 
 use super::cluster::ClusterArguments;
@@ -43,6 +44,9 @@ pub struct Arguments {
     /// The memory that a query's operators may hold, such as 512MiB; no limit by default
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
+    /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
+    #[arg(long, default_value_t, value_parser = values::named::<BackendChoice>)]
+    backend: BackendChoice,
     #[command(flatten)]
     cluster: ClusterArguments,
 }
@@ -51,7 +55,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     if arguments.format == Format::Parquet && arguments.out.is_none() {
         return Err(CliError::usage("Parquet is not for a terminal: add --out FILE.parquet"));
     }
-    let mut session = Session::builder();
+    let mut session = Session::builder().backend(arguments.backend);
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
     }

@@ -9,6 +9,7 @@ use std::alloc::Layout;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::{c_uint, c_void};
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -185,14 +186,32 @@ impl Desk {
     }
 }
 
-/// C++ as a library.
-pub fn compiled(text: &str) -> Library {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, library) = (folder.path().join("kernels.cpp"), folder.path().join("kernels.so"));
+/// C++ as a library in a folder.
+fn compile(text: &str, folder: &Path, name: &str) -> PathBuf {
+    let (file, library) = (folder.join("source.cpp"), folder.join(name));
     std::fs::write(&file, text).unwrap();
     let arguments = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o"];
     let done = std::process::Command::new("c++").args(arguments).arg(&library).arg(&file).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    library
+}
+
+/// Puts a `libcuda.so.1` into a folder, which has the kernels that come with the program and runs them on the CPU:
+/// what the program takes for NVIDIA's driver where `LD_LIBRARY_PATH` is that folder.
+pub fn write_driver(folder: &Path) {
+    let text = format!(
+        "{}\n{}\n{}",
+        include_str!("../../kernels/host_shim.h"),
+        Kernel::shipped_text(),
+        include_str!("libcuda.cpp")
+    );
+    compile(&text, folder, "libcuda.so.1");
+}
+
+/// C++ as a library that is loaded.
+pub fn compiled(text: &str) -> Library {
+    let folder = tempfile::tempdir().unwrap();
+    let library = compile(text, folder.path(), "kernels.so");
     // SAFETY: a library made of the kernels and what calls them; loading it runs no code of its own.
     unsafe { Library::new(&library) }.unwrap()
 }
