@@ -266,8 +266,7 @@ impl SessionBuilder {
             // The executors of a cluster have their own.
             options.resolve()?;
         }
-        let mut config =
-            SessionConfig::new().with_information_schema(true).with_option_extension(options);
+        let mut config = SessionConfig::new().with_information_schema(true).with_option_extension(options);
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
         if let Some(threads) = self.threads {

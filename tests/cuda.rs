@@ -4,24 +4,24 @@
 mod common;
 
 use std::cell::RefCell;
-use std::sync::{Arc, Once};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Once};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
 use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler, write_driver};
-use common::{command, finish, skipped};
 use common::trees::{for_random_expressions, schema};
+use common::{command, finish, skipped};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::functions::expr_fn::{exp, ln, sqrt};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
+use warpframe::Session;
 use warpframe::backend::cuda::{Counts, Cuda, CudaSettings, Gpus, Kernel, Rates};
 use warpframe::backend::{Backend, BackendChoice, Interpreted, Placement, Simd};
 use warpframe::compare::{Comparison, Mode, Outcome, Source, Status};
 use warpframe::program::{Precision, Program, Range, compile, log3};
-use warpframe::Session;
 use warpframe::rows::{Distribution, RowGenerator};
 
 /// GPUs for a test; none where kernels cannot be compiled.
@@ -30,7 +30,7 @@ fn gpus(devices: usize) -> Option<(Arc<Gpus>, Arc<Desk>)> {
         skipped("there is no C++ compiler to make kernels for the CPU with");
         return None;
     }
-    Some(FakeDriver::new(devices))
+    Some(FakeDriver::gpus(devices))
 }
 
 /// GPUs for a test that any will do for: one that is not there, and this machine's.
@@ -64,7 +64,8 @@ fn all_given_back(gpus: Arc<Gpus>, desk: &Desk) {
 
 /// The columns of `log3`, with numbers that depend on the row.
 fn columns(rows: usize) -> Vec<ArrayRef> {
-    let column = |factor: f64| Float64Array::from_iter_values((0..rows).map(|row| factor * (row as f64 + 0.5)));
+    let column =
+        |factor: f64| Float64Array::from_iter_values((0..rows).map(|row| factor * (row as f64 + 0.5)));
     vec![Arc::new(column(1.0)), Arc::new(column(0.25)), Arc::new(column(1e3))]
 }
 
@@ -85,7 +86,8 @@ fn assert_near(result: &ArrayRef, expected: &ArrayRef) {
                 (at(result), at(expected), f64::EPSILON)
             }
         };
-        let near = one == other || one.is_nan() && other.is_nan() || (one - other).abs() <= 8.0 * unit * one.abs();
+        let near =
+            one == other || one.is_nan() && other.is_nan() || (one - other).abs() <= 8.0 * unit * one.abs();
         assert!(near, "row {row}: {one} is not {other}");
     }
 }
@@ -142,7 +144,9 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
                 for row in 0..case.rows {
                     let truth = result.is_valid(row).then(|| result.value(row));
                     match case.program.range(&case.arguments, row) {
-                        Some(Range::Truth(known)) => assert_eq!(truth, Some(known), "{}: row {row}", case.text),
+                        Some(Range::Truth(known)) => {
+                            assert_eq!(truth, Some(known), "{}: row {row}", case.text)
+                        }
                         Some(Range::Null) => assert_eq!(truth, None, "{}: row {row}", case.text),
                         _ => continue,
                     }
@@ -157,7 +161,11 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
                 for (backend, array) in [("cuda", &result), ("simd", &simd)] {
                     let array = array.as_primitive::<Float64Type>();
                     let value = array.is_valid(row).then(|| array.value(row));
-                    assert!(range.holds(value), "{}: {backend} row {row}: {value:?}, not in {range:?}", case.text);
+                    assert!(
+                        range.holds(value),
+                        "{}: {backend} row {row}: {value:?}, not in {range:?}",
+                        case.text
+                    );
                 }
                 if !matches!(range, Range::Unknown) {
                     assert_eq!(result.is_valid(row), simd.is_valid(row), "{}: row {row}", case.text);
@@ -255,7 +263,8 @@ fn results_and_pinned_columns_outlive_the_backend() {
     let of_half = cuda.evaluate(log3(Precision::Double), &half, 64).unwrap();
     assert_eq!(desk.sources().len(), before + 3);
     assert_eq!(&of_half, &result.slice(450, 64));
-    let again = cuda.evaluate(log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
+    let again =
+        cuda.evaluate(log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
     let held = gpus.held_bytes();
     drop((cuda, gpus, pinned));
     let expected: Vec<_> = plain.iter().map(|column| column.slice(10, 900)).collect();
@@ -304,7 +313,11 @@ fn short_memory_means_smaller_chunks_and_then_the_cpu() {
         let result = cuda.evaluate(log3(Precision::Double), &arguments, 100_000).unwrap();
         assert_near(&result, &expected);
         let counts = counts(&cuda);
-        assert_eq!((counts.batches, counts.fallback_batches), (1 - fallbacks, fallbacks), "{memory} {lockable}");
+        assert_eq!(
+            (counts.batches, counts.fallback_batches),
+            (1 - fallbacks, fallbacks),
+            "{memory} {lockable}"
+        );
     }
     all_given_back(gpus, &desk);
 }
@@ -388,7 +401,10 @@ fn several_gpus_take_turns_and_many_threads_share_them() {
         for _ in 0..16 {
             scope.spawn(|| {
                 for _ in 0..5 {
-                    assert_near(&cuda.evaluate(log3(Precision::Double), &arguments, 2000).unwrap(), &expected);
+                    assert_near(
+                        &cuda.evaluate(log3(Precision::Double), &arguments, 2000).unwrap(),
+                        &expected,
+                    );
                 }
             });
         }
@@ -419,7 +435,9 @@ fn check_resident(cuda: &Cuda) {
     assert!((sum - exact).abs() <= 1e-12 * exact.abs(), "{sum} {exact}");
     assert_eq!(resident.sum().unwrap().0.to_bits(), sum.to_bits(), "the same in every run");
     let partials = |numbers: &[f64], count: usize| -> Vec<f64> {
-        (0..count).map(|first| numbers.iter().skip(first).step_by(count).fold(0.0, |sum, x| sum + x)).collect()
+        (0..count)
+            .map(|first| numbers.iter().skip(first).step_by(count).fold(0.0, |sum, x| sum + x))
+            .collect()
     };
     let steps = partials(&partials(&partials(results.values(), 65_536), 256), 1);
     assert_eq!(sum.to_bits(), steps[0].to_bits(), "in the order that is promised");
@@ -485,12 +503,15 @@ async fn sql_gives_the_same_answers_on_the_gpu() {
 async fn a_query_that_is_given_up_leaves_nothing() {
     let Some((gpus, desk)) = gpus(1) else { return };
     let session = session(&gpus);
-    for statement in
-        ["SET warpframe.backend = 'cuda'", "SET warpframe.cuda.chunk_rows = 64", "SET datafusion.execution.batch_size = 500"]
-    {
+    for statement in [
+        "SET warpframe.backend = 'cuda'",
+        "SET warpframe.cuda.chunk_rows = 64",
+        "SET datafusion.execution.batch_size = 500",
+    ] {
         rows(&session, statement).await;
     }
-    let mut stream = session.sql("SELECT log3(a, b, c) FROM t").await.unwrap().execute_stream().await.unwrap();
+    let mut stream =
+        session.sql("SELECT log3(a, b, c) FROM t").await.unwrap().execute_stream().await.unwrap();
     let first = stream.next().await.unwrap().unwrap();
     drop(stream);
     desk.fail(Operation::Launch, 20);
@@ -515,7 +536,8 @@ async fn gpus_that_are_not_there_are_named() {
     let refused = Session::builder().backend(BackendChoice::Cuda).build().map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("NVIDIA driver"), "{refused}");
     for (option, value) in [("cuda.chunk_rows", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
-        let failed = session.sql(&format!("SET warpframe.{option} = '{value}'")).await.map(|_| ()).unwrap_err();
+        let failed =
+            session.sql(&format!("SET warpframe.{option} = '{value}'")).await.map(|_| ()).unwrap_err();
         assert!(failed.to_string().contains(&format!("warpframe.{option}")), "{failed}");
     }
 }
@@ -532,7 +554,8 @@ fn auto_weighs_rows_and_ops() {
     let fields = ["x", "y"].map(|name| Field::new(name, DataType::Float64, false)).to_vec();
     let schema = Schema::new(fields);
     let program = |expr| compile(&expr, &schema).unwrap().program;
-    let (cheap, costly) = (program(col("x") * col("y") + col("x")), program(ln(col("x")) * ln(exp(col("y")) + col("x"))));
+    let (cheap, costly) =
+        (program(col("x") * col("y") + col("x")), program(ln(col("x")) * ln(exp(col("y")) + col("x"))));
     let slow_bus = Placement::of(&costly, &RATES, 1);
     assert_eq!((slow_bus.gpu_from, slow_bus.bound), (None, "the bus"), "{}", slow_bus.reason());
     let placement = Placement::of(&costly, &GOOD_RATES, 1);
@@ -574,9 +597,9 @@ fn rates_are_measured() {
     for gpus in all_gpus() {
         let rates = Rates::measure(&gpus).unwrap();
         println!("{rates:?}");
-        let Rates { h2d, d2h, stage, latency, gpu_cheap, gpu_costly, cpu_cheap, cpu_costly, cpu_scalar } = rates;
-        for rate in [h2d, d2h, stage, latency, gpu_cheap, gpu_costly, cpu_cheap, cpu_costly, cpu_scalar] {
-            assert!(rate.is_finite() && rate > 0.0, "{rates:?}");
+        let found = serde_json::to_value(rates).unwrap();
+        for (name, rate) in found.as_object().unwrap() {
+            assert!(rate.as_f64().is_some_and(|rate| rate > 0.0), "{name}: {rates:?}");
         }
     }
 }
@@ -660,10 +683,12 @@ fn the_program_runs_kernels_by_the_drivers_interface() {
         assert_eq!(report["machine"]["gpus"], serde_json::json!(["Imaginary 0"]));
     }
     // The driver has no memory for a whole chunk, and says so.
-    let query = "SET warpframe.backend = 'cuda'; SELECT sum(log3(x, y, z)) > 0 AS ok FROM rows WHERE x <= 500000";
+    let query =
+        "SET warpframe.backend = 'cuda'; SELECT sum(log3(x, y, z)) > 0 AS ok FROM rows WHERE x <= 500000";
     for (largest, code) in [("2000000", Some(0)), ("10", Some(0))] {
         let mut command = with_driver(folder.path());
-        let run = finish(command.args(["sql", "-q", query]).env("FAKE_CUDA_LARGEST", largest).output().unwrap());
+        let run =
+            finish(command.args(["sql", "-q", query]).env("FAKE_CUDA_LARGEST", largest).output().unwrap());
         assert_eq!(run.code, code, "{run:?}");
         assert!(run.stdout.contains("true"), "{run:?}");
     }
@@ -673,7 +698,8 @@ fn the_program_runs_kernels_by_the_drivers_interface() {
     assert_eq!(run(&[&["run", "--in", "in.parquet"][..], &out].concat()).code, Some(0));
     let query = "EXPLAIN SELECT log3(x, y, z) FROM rows";
     assert!(run(&["sql", "--backend", "cuda", "-q", query]).stdout.contains("log3[cuda Imaginary 0]"));
-    let unfused = run(&["sql", "-q", "SET warpframe.backend = 'cuda'; SELECT exp(x) * exp(y) FROM rows LIMIT 1"]);
+    let unfused =
+        run(&["sql", "-q", "SET warpframe.backend = 'cuda'; SELECT exp(x) * exp(y) FROM rows LIMIT 1"]);
     assert_eq!(unfused.code, Some(1));
     assert!(unfused.stderr.contains("there is no NVRTC"), "{unfused:?}");
 }
@@ -688,7 +714,8 @@ fn a_driver_that_cannot_be_used_is_named() {
         ("FAKE_CUDA_DEVICES", "0", "the NVIDIA driver finds no GPU"),
         ("FAKE_CUDA_CAPABILITY", "61", "the GPU has compute capability 6.1, and 7.5 is needed"),
     ] {
-        let devices = finish(with_driver(folder.path()).arg("devices").env(variable, value).output().unwrap());
+        let devices =
+            finish(with_driver(folder.path()).arg("devices").env(variable, value).output().unwrap());
         assert_eq!(devices.code, Some(0), "{devices:?}");
         assert!(devices.stdout.contains(&format!("GPU     none: {words}")), "{devices:?}");
         let query = ["sql", "-q", "SET warpframe.backend = 'cuda'; SELECT log3(1, 2, 3)"];

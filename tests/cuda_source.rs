@@ -112,7 +112,10 @@ fn the_shipped_ptx_belongs_to_the_source() {
         return std::fs::write("kernels/shipped.ptx", text).unwrap();
     }
     let (first, rest) = Kernel::SHIPPED_PTX.split_once('\n').unwrap();
-    assert_eq!(first, header, "the kernels have changed: run '{WRITE}=1 cargo test --test cuda_source shipped_ptx'");
+    assert_eq!(
+        first, header,
+        "the kernels have changed: run '{WRITE}=1 cargo test --test cuda_source shipped_ptx'"
+    );
     for name in Kernel::SHIPPED {
         assert!(rest.contains(&format!(".entry {name}(")), "{name} is missing");
     }
@@ -128,7 +131,8 @@ fn the_shipped_ptx_belongs_to_the_source() {
 
 /// A hash that is the same everywhere: 64 bits of Fowler, Noll and Vo's, variant 1a.
 fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[test]

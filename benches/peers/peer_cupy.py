@@ -1,4 +1,4 @@
-"""CuPy: one fused kernel, from arrays of the host to an array of the host."""
+"""CuPy: one fused kernel, from arrays of the host to an array of the host, and with all of them on the GPU."""
 
 import cupy
 
@@ -32,4 +32,18 @@ class CuPy(Peer):
         return self.compute().sum().item()
 
 
-MODES = {"cupy": CuPy}
+class Resident(CuPy):
+    def __init__(self, rows, settings):
+        super().__init__(rows, settings)
+        self.columns = [cupy.asarray(column) for column in self.columns]
+
+    def collect(self):
+        result = self.compute()
+        cupy.cuda.get_current_stream().synchronize()
+        return result
+
+    def to_host(self, result):
+        return cupy.asnumpy(result)
+
+
+MODES = {"cupy": CuPy, "cupy-resident": Resident}

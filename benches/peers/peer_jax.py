@@ -51,4 +51,14 @@ class Gpu(Cpu):
         return [jax.device_put(column, self.device) for column in self.columns]
 
 
-MODES = {"jax": Cpu, "jax-gpu": Gpu}
+class Resident(Cpu):
+    """With arrays and result on the GPU."""
+
+    platform = "gpu"
+    parallel = False
+
+    def collect(self):
+        return self._collect(*self.columns).block_until_ready()
+
+
+MODES = {"jax": Cpu, "jax-gpu": Gpu, "jax-gpu-resident": Resident}

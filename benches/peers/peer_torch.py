@@ -1,4 +1,5 @@
-"""PyTorch: the formula compiled for a GPU, from arrays of the host to an array of the host."""
+"""PyTorch: the formula compiled for a GPU, from arrays of the host to an array of the host, and with all of them on
+the GPU."""
 
 import torch
 
@@ -30,4 +31,21 @@ class Torch(Peer):
         return self.compute().sum().item()
 
 
-MODES = {"torch": Torch}
+class Resident(Torch):
+    def __init__(self, rows, settings):
+        super().__init__(rows, settings)
+        self.columns = [column.to("cuda") for column in self.columns]
+
+    def compute(self):
+        return self.compiled(*self.columns)
+
+    def collect(self):
+        result = self.compute()
+        torch.cuda.synchronize()
+        return result
+
+    def to_host(self, result):
+        return result.cpu().numpy()
+
+
+MODES = {"torch": Torch, "torch-resident": Resident}

@@ -41,7 +41,8 @@ impl Placement {
             ("the bus", (read / rates.h2d).max(written / rates.d2h)),
             ("the kernel", kernel),
         ];
-        let (bound, gpu) = parts.into_iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or_default();
+        let (bound, gpu) =
+            parts.into_iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or_default();
         let gained = cpu * WORTH - gpu;
         let gpu_from = (gained > 0.0).then(|| (rates.latency / gained).ceil() as usize);
         Self { cpu, gpu, bound, gpu_from }

@@ -38,10 +38,10 @@ fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     let compiler = driver.compiler().unwrap_or_else(|error| error.to_string());
     writeln!(out, "driver  CUDA {}; {compiler}", driver.version())?;
     match gpus.rates() {
-        Ok(Rates { h2d, d2h, stage, latency, .. }) => writeln!(
+        Ok(Rates { h2d, d2h, stage, device_copy, latency, .. }) => writeln!(
             out,
             "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {stage:.1} GB/s into page-locked memory, \
-             {:.0} µs for a call",
+             {device_copy:.0} GB/s on the GPU, {:.0} µs for a call",
             latency / 1e3
         )?,
         Err(error) => writeln!(out, "bus     not measured: {error}")?,

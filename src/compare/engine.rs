@@ -27,8 +27,8 @@ use crate::backend::cuda::{Counts, Cuda, CudaSettings};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster};
 use crate::farewells::settle;
 use crate::files::find_files;
-use crate::program::Compiled;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
+use crate::program::Compiled;
 use crate::session::{Session, SessionBuilder};
 
 /// The rows as the engine reads them.
@@ -127,7 +127,8 @@ impl<'a> Engine<'a> {
         let cuda = Cuda::new(self.comparison.gpus()?, CudaSettings::default(), None)?;
         let mut resident = cuda.upload(program, &columns)?;
         let compile_time = resident.compile_time();
-        let (mut first, mut others, mut runs) = (Counts { compile_time, ..Counts::default() }, Counts::default(), 0);
+        let (mut first, mut others, mut runs) =
+            (Counts { compile_time, ..Counts::default() }, Counts::default(), 0);
         let measured = measure(&mut || {
             let (time, (answer, kernel_time)) = timed(|| match self.comparison.result {
                 Outcome::Sum => resident.sum().map(|(sum, kernel)| (Some(Answer::Sum(sum)), kernel)),

@@ -59,7 +59,7 @@ peers! {
         "numba-parallel": "Numba, parallel",
         "numba-rows": "Numba, row triples"
     }
-    "jax" { "jax": "JAX, jit", "jax-gpu": "JAX, GPU, host to host" }
+    "jax" { "jax": "JAX, jit", "jax-gpu": "JAX, GPU, host to host", "jax-gpu-resident": "JAX, arrays on GPU" }
     "polars" { "polars": "Polars, in memory", "polars-streaming": "Polars, streaming" }
     "duckdb" { "duckdb": "DuckDB" }
     "datafusion" { "datafusion-python": "DataFusion's package" }
@@ -70,8 +70,8 @@ peers! {
         "dask-processes": "Dask, processes",
         "dask-rows": "Dask, row triples"
     }
-    "cupy" { "cupy": "CuPy, host to host" }
-    "torch" { "torch": "PyTorch, host to host" }
+    "cupy" { "cupy": "CuPy, host to host", "cupy-resident": "CuPy, arrays on GPU" }
+    "torch" { "torch": "PyTorch, host to host", "torch-resident": "PyTorch, arrays on GPU" }
     "numba_cuda" { "numba-cuda": "Numba CUDA, host to host" }
 }
 

@@ -63,7 +63,8 @@ fn bind(
     };
     let function = call.func.inner();
     let bound = if let Some(function) = function.downcast_ref::<Log3>().filter(|log3| !log3.is_bound()) {
-        let single = call.args.iter().all(|argument| matches!(argument.get_type(schema), Ok(DataType::Float32)));
+        let single =
+            call.args.iter().all(|argument| matches!(argument.get_type(schema), Ok(DataType::Float32)));
         let precision = if single { Precision::Single } else { Precision::Double };
         Some(ScalarUDF::from(function.bound_to(backend(program::log3(precision))?)))
     } else if let Some(function) = function.downcast_ref::<Fused>().filter(|fused| !fused.is_bound()) {

@@ -36,11 +36,7 @@ impl PhysicalOptimizerRule for FeedGpus {
         "feed_gpus"
     }
 
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         // What is analyzed is the plan below, and the node is a part of that.
         if plan.downcast_ref::<AnalyzeExec>().is_some() {
             let feed = |child: Arc<dyn ExecutionPlan>| FeedGpusExec::over(child);

@@ -45,6 +45,7 @@ pub const RATES: Rates = Rates {
     h2d: 0.001,
     d2h: 0.001,
     stage: 10.0,
+    device_copy: 1000.0,
     latency: 10_000.0,
     gpu_cheap: 0.1,
     gpu_costly: 1.0,
@@ -81,7 +82,7 @@ pub struct Desk {
 
 impl FakeDriver {
     /// So many GPUs with enough memory, behind so slow a bus that `auto` never uses them.
-    pub fn new(devices: usize) -> (Arc<Gpus>, Arc<Desk>) {
+    pub fn gpus(devices: usize) -> (Arc<Gpus>, Arc<Desk>) {
         Self::with_rates(devices, RATES)
     }
 
@@ -166,7 +167,9 @@ impl Desk {
             let source = kernel.text.strip_prefix(PRELUDE).unwrap();
             // Names have to differ in one file.
             let _ = match kernel.ptx {
-                Some(_) if number > 0 && new[..number].iter().any(|other| other.text == kernel.text) => Ok(()),
+                Some(_) if number > 0 && new[..number].iter().any(|other| other.text == kernel.text) => {
+                    Ok(())
+                }
                 Some(_) => text.write_str(source),
                 None => text.write_str(&source.replace(&format!("{}(", kernel.name), &format!("k{number}("))),
             };
@@ -499,7 +502,8 @@ impl Device for FakeDevice {
         let (to, from) = (to.0 as usize, from as usize);
         let state = self.state();
         if !within(&state.memory, to, bytes) || !within(&state.pinned, from, bytes) {
-            self.desk.violation("a copy to the GPU is not from page-locked memory, or not to its own".to_owned());
+            self.desk
+                .violation("a copy to the GPU is not from page-locked memory, or not to its own".to_owned());
         }
         drop(state);
         self.desk.sources.lock().unwrap().push(from);
@@ -512,10 +516,23 @@ impl Device for FakeDevice {
         let (to, from) = (to as usize, from.0 as usize);
         let state = self.state();
         if !within(&state.memory, from, bytes) || !within(&state.pinned, to, bytes) {
-            self.desk.violation("a copy from the GPU is not to page-locked memory, or not of its own".to_owned());
+            self.desk
+                .violation("a copy from the GPU is not to page-locked memory, or not of its own".to_owned());
         }
         drop(state);
         self.put(stream, Work::Copy { to, from, bytes });
+        Ok(())
+    }
+
+    unsafe fn copy_within(
+        &self,
+        stream: Stream,
+        to: DeviceAddress,
+        from: DeviceAddress,
+        bytes: usize,
+    ) -> Result<()> {
+        self.alive()?;
+        self.put(stream, Work::Copy { to: to.0 as usize, from: from.0 as usize, bytes });
         Ok(())
     }
 

@@ -96,6 +96,9 @@ int cuMemcpyHtoDAsync_v2(unsigned long long to, const void *from, size_t bytes, 
 int cuMemcpyDtoHAsync_v2(void *to, unsigned long long from, size_t bytes, void *stream) {
     return memcpy(to, (const void *)from, bytes), stream ? inside() : INVALID_VALUE;
 }
+int cuMemcpyDtoDAsync_v2(unsigned long long to, unsigned long long from, size_t bytes, void *stream) {
+    return memcpy((void *)to, (const void *)from, bytes), stream ? inside() : INVALID_VALUE;
+}
 int cuMemsetD8Async(unsigned long long address, unsigned char value, size_t bytes, void *stream) {
     return memset((void *)address, value, bytes), stream ? inside() : INVALID_VALUE;
 }

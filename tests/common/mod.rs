@@ -23,9 +23,11 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// The program, to be run in `folder`.
+/// The program, to be run in `folder`: the one that was built with the tests, or WARPFRAME_PROGRAM, where these are run
+/// on another machine.
 pub fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_warpframe"));
+    let other = std::env::var_os("WARPFRAME_PROGRAM");
+    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_warpframe").into()));
     command.current_dir(folder).stdin(Stdio::null()).env_remove("WARPFRAME_SIMD");
     command
 }

@@ -403,7 +403,8 @@ impl Flow {
             (counts.h2d_time + h2d, counts.kernel_time + kernel, counts.d2h_time + d2h);
         // SAFETY: the lane's work was waited for.
         let fetched = |offset: usize, bytes: usize| unsafe { self.lane.staging.part(offset, bytes) };
-        let code = fetched(layout.fault, size_of::<i32>()).first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
+        let code =
+            fetched(layout.fault, size_of::<i32>()).first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
         if let Some(fault) = Fault::of_code(code) {
             return Err(Failure::Query(fault.error()));
         }

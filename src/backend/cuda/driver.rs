@@ -167,6 +167,21 @@ pub trait Device: fmt::Debug + Send + Sync {
         bytes: usize,
     ) -> Result<(), CudaError>;
 
+    /// Puts a copy from one place on the GPU to another into a stream.
+    ///
+    /// # Safety
+    /// Both ranges are whole, do not meet, and stay until the copy is done.
+    ///
+    /// # Errors
+    /// The device does not answer.
+    unsafe fn copy_within(
+        &self,
+        stream: Stream,
+        to: DeviceAddress,
+        from: DeviceAddress,
+        bytes: usize,
+    ) -> Result<(), CudaError>;
+
     /// Puts the filling of memory with zeros into a stream.
     ///
     /// # Safety
@@ -250,7 +265,10 @@ impl fmt::Display for CudaError {
             Self::Missing(what) | Self::OutOfMemory(what) => f.write_str(what),
             Self::Kernel(what) => write!(f, "the GPU's kernel cannot be made: {what}"),
             Self::Device(what) => {
-                write!(f, "the GPU has failed: {what}; run the query again, or with warpframe.backend = 'simd'")
+                write!(
+                    f,
+                    "the GPU has failed: {what}; run the query again, or with warpframe.backend = 'simd'"
+                )
             }
         }
     }

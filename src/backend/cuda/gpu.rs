@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use datafusion::common::Result;
@@ -39,7 +39,13 @@ impl Gpus {
     /// The GPUs of a driver.
     pub fn new(driver: Arc<dyn Driver>) -> Self {
         let open = driver.devices().iter().map(|_| Mutex::new(None)).collect();
-        Self { driver, open, next: AtomicUsize::new(0), rates: OnceLock::new(), counters: Counters::default() }
+        Self {
+            driver,
+            open,
+            next: AtomicUsize::new(0),
+            rates: OnceLock::new(),
+            counters: Counters::default(),
+        }
     }
 
     /// The same with rates that are not measured.
@@ -152,7 +158,8 @@ impl Gpu {
         }
         // Not locked meanwhile: others can go on. Two calls may then load the same kernel, which is only slow.
         let loaded = self.device.load(kernel)?;
-        let made = Arc::new(LoadedKernel { device: Arc::clone(&self.device), kernel: kernel.clone(), loaded });
+        let made =
+            Arc::new(LoadedKernel { device: Arc::clone(&self.device), kernel: kernel.clone(), loaded });
         let mut kernels = self.kernels.lock();
         if kernels.len() >= KERNELS {
             kernels.pop_front();

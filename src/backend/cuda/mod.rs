@@ -77,7 +77,10 @@ pub struct Cuda {
 
 impl fmt::Debug for Cuda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cuda").field("gpus", &self.gpus).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Cuda")
+            .field("gpus", &self.gpus)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

@@ -95,13 +95,18 @@ impl Driver for Nvidia {
     }
 
     fn open(&self, device: usize) -> Result<Arc<dyn Device>> {
-        let (Some(&number), Some(properties)) = (self.devices.get(device), self.properties.get(device)) else {
+        let (Some(&number), Some(properties)) = (self.devices.get(device), self.properties.get(device))
+        else {
             return missing(&format!("there is no GPU {device}"));
         };
         let mut context = ptr::null_mut();
         // SAFETY: the driver was started, the device is one of its own, and the pointer is that of a context.
         check(unsafe { sys::cuCtxCreate_v2(&mut context, 0, handle(number)?) }, "opening the GPU")?;
-        Ok(Arc::new(Context { context, properties: properties.clone(), compiler: Arc::clone(&self.compiler) }))
+        Ok(Arc::new(Context {
+            context,
+            properties: properties.clone(),
+            compiler: Arc::clone(&self.compiler),
+        }))
     }
 }
 
@@ -126,7 +131,10 @@ fn properties(device: c_int) -> Result<DeviceProperties> {
     let attribute = |attribute: Attribute| -> Result<u32> {
         let mut value = 0;
         // SAFETY: the device is valid, and the pointer that of an integer.
-        check(unsafe { sys::cuDeviceGetAttribute(&mut value, attribute, device) }, "asking for an attribute")?;
+        check(
+            unsafe { sys::cuDeviceGetAttribute(&mut value, attribute, device) },
+            "asking for an attribute",
+        )?;
         Ok(value.unsigned_abs())
     };
     let mut name = [0; 256];
@@ -200,7 +208,9 @@ impl Context {
             compiled => compiled,
         };
         match (compiled, kernel.ptx) {
-            (Err(CudaError::Missing(_)), Some(ptx)) => Ok(CString::new(ptx).unwrap_or_default().as_bytes_with_nul().into()),
+            (Err(CudaError::Missing(_)), Some(ptx)) => {
+                Ok(CString::new(ptx).unwrap_or_default().as_bytes_with_nul().into())
+            }
             (compiled, _) => compiled,
         }
     }
@@ -248,10 +258,8 @@ impl Device for Context {
         self.enter()?;
         let mut address = 0;
         // SAFETY: the pointer is that of an address.
-        check(
-            unsafe { sys::cuMemAlloc_v2(&mut address, bytes.max(1)) },
-            &format!("asking for {bytes} bytes of the GPU"),
-        )?;
+        let got = unsafe { sys::cuMemAlloc_v2(&mut address, bytes.max(1)) };
+        check(got, &format!("asking for {bytes} bytes of the GPU"))?;
         Ok(DeviceAddress(address))
     }
 
@@ -268,10 +276,8 @@ impl Device for Context {
         // Portable: for the contexts of other GPUs, too.
         let flags = sys::CU_MEMHOSTALLOC_PORTABLE;
         // SAFETY: the pointer is that of an address.
-        check(
-            unsafe { sys::cuMemHostAlloc(&mut address, bytes.max(1), flags) },
-            &format!("asking for {bytes} bytes of page-locked memory"),
-        )?;
+        let got = unsafe { sys::cuMemHostAlloc(&mut address, bytes.max(1), flags) };
+        check(got, &format!("asking for {bytes} bytes of page-locked memory"))?;
         NonNull::new(address.cast()).ok_or_else(|| CudaError::OutOfMemory("no page-locked memory".to_owned()))
     }
 
@@ -325,6 +331,19 @@ impl Device for Context {
         // SAFETY: the caller's.
         let put = unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), from.0, bytes, stream.0 as sys::CUstream) };
         check(put, "copying from the GPU")
+    }
+
+    unsafe fn copy_within(
+        &self,
+        stream: Stream,
+        to: DeviceAddress,
+        from: DeviceAddress,
+        bytes: usize,
+    ) -> Result<()> {
+        self.enter()?;
+        // SAFETY: the caller's.
+        let put = unsafe { sys::cuMemcpyDtoDAsync_v2(to.0, from.0, bytes, stream.0 as sys::CUstream) };
+        check(put, "copying on the GPU")
     }
 
     unsafe fn clear(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {

@@ -21,6 +21,9 @@ use crate::program::{Precision, Program, compile, log3};
 /// Bytes of a copy whose speed is measured.
 const COPY: usize = 32 << 20;
 
+/// Bytes of a copy on the GPU: more than its cache holds.
+const DEVICE_COPY: usize = 256 << 20;
+
 /// Rows of a program whose speed is measured, on a GPU and on a CPU.
 const GPU_ROWS: usize = 1 << 20;
 const CPU_ROWS: usize = 1 << 15;
@@ -37,6 +40,8 @@ pub struct Rates {
     pub d2h: f64,
     /// The same into page-locked memory, on all threads.
     pub stage: f64,
+    /// The same from one place on the GPU to another, read and written bytes together.
+    pub device_copy: f64,
     /// The time of a call with next to no rows.
     pub latency: f64,
     /// A cheap op of a row on the GPU.
@@ -99,6 +104,7 @@ impl Rates {
             h2d,
             d2h,
             stage,
+            device_copy: device_copy(gpus)?,
             latency,
             gpu_cheap: on_gpu(cheap, CHEAP_OPS)?,
             gpu_costly: on_gpu(costly, COSTLY_OPS)?,
@@ -176,6 +182,26 @@ fn copies(gpus: &Gpus) -> Result<(f64, f64, f64)> {
     let (h2d, d2h) = (timed(true)?, timed(false)?);
     let rate = |time: f64| COPY as f64 / time;
     Ok((rate(stage), rate(h2d), rate(d2h)))
+}
+
+/// Bytes per nanosecond, read and written, of a copy on the GPU.
+fn device_copy(gpus: &Gpus) -> Result<f64> {
+    let gpu = gpus.next()?;
+    let lane = gpu.lane(LaneBytes { device: 0, staging: 0 }, usize::MAX)?;
+    let memory = gpu.memory(2 * DEVICE_COPY, usize::MAX)?;
+    let (device, stream, [begin, end, ..]) = (&gpu.device, lane.stream, lane.events);
+    let time = fastest(|| {
+        // SAFETY: both halves of the memory are that long, and the copy is waited for.
+        Ok(unsafe {
+            device.record(stream, begin)?;
+            device.copy_within(stream, memory.at(DEVICE_COPY), memory.at(0), DEVICE_COPY)?;
+            device.record(stream, end)?;
+            device.wait(end)?;
+            device.elapsed(begin, end)?
+        })
+    })?;
+    drop(lane);
+    Ok(2.0 * DEVICE_COPY as f64 / time)
 }
 
 /// Where rates are kept: a file for each pair of CPU path and GPU. None for GPUs that are not real.

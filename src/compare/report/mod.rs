@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::formula::Formula;
 use super::verify::Verified;
-use crate::backend::cuda::Counts;
 use super::{Comparison, Machine, Measured, Mode, Outcome, Peer, PeerDetails, Source, describe_rows, median};
+use crate::backend::cuda::Counts;
 
 /// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
 /// without it.

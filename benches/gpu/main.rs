@@ -1,0 +1,212 @@
+//! GPUs against what they could do: the kernel against copies on the GPU, an evaluation from host to host against
+//! the bus. Everything is a ratio to something measured in the same run. `benches/gpu/run` runs it with the rest.
+//!
+//! `cargo bench --bench gpu -- [--json FILE] [--rows MOST]`
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::Float64Type;
+use datafusion::common::Result;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use warpframe::backend::Backend;
+use warpframe::backend::cuda::{Cuda, CudaSettings, Gpus, Rates, gpus};
+use warpframe::compare::Machine;
+use warpframe::kernel::par_log3;
+use warpframe::program::{Precision, log3};
+
+const REPEATS: usize = 7;
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
+    let most = value("--rows").and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000_000);
+    let gpus = match gpus() {
+        Ok(gpus) => gpus,
+        Err(error) => return eprintln!("SKIPPED: {error}"),
+    };
+    match measure(&gpus, most) {
+        Ok(found) => {
+            if let Some(file) = value("--json") {
+                let text = serde_json::to_string_pretty(&found).unwrap_or_default() + "\n";
+                std::fs::write(file, text)
+                    .unwrap_or_else(|error| fail(&format!("cannot write '{file}': {error}")));
+            }
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(what: &str) -> ! {
+    eprintln!("error: {what}");
+    std::process::exit(1)
+}
+
+fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
+    let machine = Machine::detect()?.with_gpus(Some(gpus));
+    let rates = Rates::measure(gpus)?;
+    println!(
+        "{}, {} cores; {}, {}",
+        machine.cpu,
+        machine.cores,
+        machine.gpus.join(", "),
+        gpus.driver().version()
+    );
+    println!(
+        "GB/s: {:.1} to the GPU, {:.1} from it, {:.1} into page-locked memory, {:.0} on the GPU; a call {:.0} µs",
+        rates.h2d,
+        rates.d2h,
+        rates.stage,
+        rates.device_copy,
+        rates.latency / 1e3
+    );
+    println!(
+        "ns a row of a cheap and a costly op: GPU {:.5} {:.5}, a core {:.3} {:.3}",
+        rates.gpu_cheap, rates.gpu_costly, rates.cpu_cheap, rates.cpu_costly
+    );
+    println!(
+        "\n{:>13} {:>34} {:>30} {:>30} {:>10}",
+        "", "resident", "pinned, host to host", "ordinary, host to host", "CPU"
+    );
+    println!(
+        "{:>13} {:>10} {:>10} {:>12} {:>14} {:>15} {:>14} {:>15} {:>10}",
+        "rows", "ms", "GB/s", "of a copy", "ms", "of the bus", "ms", "of the bus", "ms"
+    );
+    let mut sizes = Vec::new();
+    for power in 6..=9 {
+        let rows = 10usize.pow(power);
+        if rows > most || !fits(gpus, &machine, rows) {
+            println!("{rows:>13} not measured: more than --rows, or than the memory");
+            continue;
+        }
+        sizes.push(one_size(gpus, &rates, rows)?);
+    }
+    println!("\n10,000,000 rows, host to host, by warpframe.cuda.chunk_rows:");
+    let columns = columns(10_000_000);
+    let mut chunks = Vec::new();
+    for power in 15..=22 {
+        let settings = CudaSettings { chunk_rows: 1 << power, ..CudaSettings::default() };
+        let cuda = Cuda::new(Arc::clone(gpus), settings, None)?;
+        let pinned = pin(&cuda, &columns)?;
+        let (pinned, ordinary) = (host_to_host(&cuda, &pinned)?, host_to_host(&cuda, &columns)?);
+        println!("{:>13} pinned {:>8.3} ms, ordinary {:>8.3} ms", 1 << power, ms(pinned), ms(ordinary));
+        chunks.push(json!({"chunk_rows": 1 << power, "pinned_ms": ms(pinned), "ordinary_ms": ms(ordinary)}));
+        gpus.trim();
+    }
+    Ok(json!({
+        "machine": machine,
+        "version": env!("CARGO_PKG_VERSION"),
+        "compiler": gpus.driver().compiler().unwrap_or_else(|error| error.to_string()),
+        "rates": rates,
+        "sizes": sizes,
+        "chunks": chunks,
+    }))
+}
+
+/// Whether a number of rows fits on the GPU, and with all its copies into the host's memory.
+fn fits(gpus: &Gpus, machine: &Machine, rows: usize) -> bool {
+    let on_gpu = gpus.driver().devices().iter().map(|device| device.memory_bytes).min().unwrap_or(0);
+    let (resident, host) = (rows as u64 * 32, rows as u64 * 72);
+    resident < on_gpu / 10 * 9 && host < machine.memory_bytes / 10 * 8
+}
+
+fn one_size(gpus: &Arc<Gpus>, rates: &Rates, rows: usize) -> Result<Value> {
+    let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), None)?;
+    let plain = columns(rows);
+    let (resident, sum) = resident(&cuda, &plain)?;
+    let cpu = on_cpu(&plain, sum);
+    let ordinary = host_to_host(&cuda, &plain)?;
+    let pinned = pin(&cuda, &plain)?;
+    drop(plain);
+    let from_pinned = host_to_host(&cuda, &pinned)?;
+    drop(pinned);
+    gpus.trim();
+    // Three columns in, one out: nanoseconds are bytes by bytes per nanosecond.
+    let bus = (rows as f64 * 24.0 / rates.h2d).max(rows as f64 * 8.0 / rates.d2h);
+    let bandwidth = rows as f64 * 32.0 / resident.as_nanos() as f64;
+    let of_bus = |time: Duration| time.as_nanos() as f64 / bus;
+    println!(
+        "{rows:>13} {:>10.3} {:>10.0} {:>11.0}% {:>14.3} {:>14.2}x {:>14.3} {:>14.2}x {:>10.3}",
+        ms(resident),
+        bandwidth,
+        100.0 * bandwidth / rates.device_copy,
+        ms(from_pinned),
+        of_bus(from_pinned),
+        ms(ordinary),
+        of_bus(ordinary),
+        ms(cpu)
+    );
+    Ok(json!({
+        "rows": rows,
+        "resident_ms": ms(resident),
+        "resident_gb_per_s": bandwidth,
+        "resident_of_device_copy": bandwidth / rates.device_copy,
+        "pinned_ms": ms(from_pinned),
+        "pinned_of_bus": of_bus(from_pinned),
+        "ordinary_ms": ms(ordinary),
+        "ordinary_of_bus": of_bus(ordinary),
+        "cpu_ms": ms(cpu),
+        "sum": sum,
+    }))
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// x = y = z = 1, 2, 3, ...
+fn columns(rows: usize) -> Vec<ArrayRef> {
+    let column = || {
+        let numbers: Vec<f64> = (0..rows).into_par_iter().map(|row| row as f64 + 1.0).collect();
+        Arc::new(Float64Array::from(numbers)) as ArrayRef
+    };
+    (0..3).map(|_| column()).collect()
+}
+
+fn pin(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+    columns.iter().map(|column| cuda.pin(column)).collect()
+}
+
+/// The median of some times, after a run that does not count.
+fn median(mut once: impl FnMut() -> Result<Duration>) -> Result<Duration> {
+    once()?;
+    let mut times = (0..REPEATS).map(|_| once()).collect::<Result<Vec<_>>>()?;
+    times.sort();
+    Ok(times[REPEATS / 2])
+}
+
+/// The kernel's time, by the GPU's clock, and the sum of its results.
+fn resident(cuda: &Cuda, columns: &[ArrayRef]) -> Result<(Duration, f64)> {
+    let mut resident = cuda.upload(log3(Precision::Double), columns)?;
+    let time = median(|| resident.evaluate())?;
+    Ok((time, resident.sum()?.0))
+}
+
+fn host_to_host(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Duration> {
+    let rows = columns[0].len();
+    median(|| {
+        let start = Instant::now();
+        let result = cuda.evaluate(log3(Precision::Double), columns, rows)?;
+        let time = start.elapsed();
+        assert_eq!(result.len(), rows);
+        assert_eq!(cuda.counters().counts().fallback_batches, 0, "the CPU has evaluated it instead");
+        Ok(time)
+    })
+}
+
+/// All of the CPU's threads, into memory that was touched before; the GPU's sum has to be the same.
+fn on_cpu(columns: &[ArrayRef], sum: f64) -> Duration {
+    let [x, y, z] =
+        [0, 1, 2].map(|column: usize| columns[column].as_primitive::<Float64Type>().values().as_ref());
+    let mut output = vec![1.0; x.len()];
+    let time = median(|| {
+        let start = Instant::now();
+        par_log3(x, y, z, &mut output).unwrap_or_else(|error| fail(&error.to_string()));
+        Ok(start.elapsed())
+    });
+    let expected: f64 = output.par_chunks(4096).map(|chunk| chunk.iter().sum::<f64>()).sum();
+    assert!((sum - expected).abs() <= 1e-12 * expected, "the GPU's sum {sum} is not the CPU's {expected}");
+    time.unwrap_or_default()
+}
