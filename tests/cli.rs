@@ -174,7 +174,10 @@ fn options_that_cannot_be_are_usage_errors() {
     usage(&["compare", "--rows", "0"], &["whole number of rows from 1"]);
     usage(
         &["compare", "--modes", "parallel,warp"],
-        &["no mode 'warp'", "interpreted, columnar, vectorized, parallel, rayon, cluster-threads-1"],
+        &[
+            "no mode 'warp'",
+            "interpreted, columnar, vectorized, parallel, rayon, cuda, cuda-resident, cluster-threads-1",
+        ],
     );
     usage(&["compare", "--source", "tape"], &["no source 'tape'", "memory, parquet"]);
     usage(&["compare", "--result", "fame"], &["no result 'fame'", "collect, sum, parquet"]);
@@ -220,6 +223,21 @@ fn a_reader_that_stops_early_is_no_error() {
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
 
+fn has_gpu() -> bool {
+    warpframe::backend::cuda::gpus().is_ok()
+}
+
+/// Whether a mode was left out because there is no GPU: with the reason.
+fn without_gpu(mode: &serde_json::Value) -> bool {
+    let without = mode["mode"].as_str().unwrap().starts_with("cuda") && !has_gpu();
+    if without {
+        assert_eq!(mode["status"], "skipped");
+        let reason = mode["reason"].as_str().unwrap();
+        assert!(reason.contains("NVIDIA driver") || reason.contains("compute capability"), "{reason}");
+    }
+    without
+}
+
 #[test]
 fn compare_writes_the_whole_report() {
     let folder = tempdir().unwrap();
@@ -257,13 +275,18 @@ fn compare_writes_the_whole_report() {
         .iter()
         .map(|mode| format!("{}, {}", mode["mode"].as_str().unwrap(), mode["source"].as_str().unwrap()))
         .collect();
-    let single = ["interpreted", "columnar", "vectorized", "parallel", "rayon"];
+    let single = ["interpreted", "columnar", "vectorized", "parallel", "rayon", "cuda", "cuda-resident"];
+    let again = if has_gpu() { vec![0, 1, 2, 3, 5] } else { vec![0, 1, 2, 3] };
     let clusters = ["cluster-threads-1", "cluster-threads", "cluster-processes-1", "cluster-processes"];
     let mut expected: Vec<_> = single.iter().map(|mode| format!("{mode}, memory")).collect();
     // Clusters read Parquet, so the others are shown from there too.
-    expected.extend(single[..4].iter().chain(&clusters).map(|mode| format!("{mode}, parquet")));
+    let again = again.into_iter().map(|position: usize| single[position]);
+    expected.extend(again.chain(clusters).map(|mode| format!("{mode}, parquet")));
     assert_eq!(names, expected);
     for mode in report["modes"].as_array().unwrap() {
+        if without_gpu(mode) {
+            continue;
+        }
         assert_eq!(mode["status"], "ok", "{mode}");
         assert!(mode["median_ms"].as_f64().unwrap() >= mode["min_ms"].as_f64().unwrap());
         assert!(mode["max_ulp"].as_u64().unwrap() <= 8);
@@ -310,7 +333,8 @@ fn compare_runs_from_every_source_to_every_result() {
             );
             let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
             for mode in report["modes"].as_array().unwrap() {
-                let skipped = mode["mode"] == "rayon" && (source == "parquet" || result == "parquet");
+                let bare = mode["mode"] == "rayon" || mode["mode"] == "cuda-resident";
+                let skipped = without_gpu(mode) || bare && (source == "parquet" || result == "parquet");
                 assert_eq!(
                     mode["status"],
                     if skipped { "skipped" } else { "ok" },
@@ -328,7 +352,7 @@ fn every_mode_reproduces_the_published_sum_over_ten_million_rows() {
     let folder = tempdir().unwrap();
     let run = ok(folder.path(), &["compare", "--repeat", "1", "--report", "r", "--json", "-"]);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    for mode in report["modes"].as_array().unwrap() {
+    for mode in report["modes"].as_array().unwrap().iter().filter(|mode| !without_gpu(mode)) {
         assert_eq!((&mode["status"], &mode["rows"]), (&"ok".into(), &10_000_000.into()), "{mode}");
         let sum = mode["sum"].as_f64().unwrap();
         assert!((sum / 34986983045.743 - 1.0).abs() < 1e-12, "{mode}");

@@ -239,7 +239,7 @@ fn nulls_that_the_plan_denies_are_followed_by_the_cpu() {
     let program = compile(&(sqrt(col("x")) + lit(1.0)), &schema).unwrap().program;
     let numbers = Float64Array::new(vec![1.0, -1.0].into(), Some(vec![true, false].into()));
     let denied: ArrayRef = Arc::new(numbers);
-    let expected = Interpreted.evaluate(&program, &[denied.clone()], 2).unwrap();
+    let expected = Interpreted.evaluate(&program, std::slice::from_ref(&denied), 2).unwrap();
     assert_eq!(&cuda.evaluate(&program, &[denied], 2).unwrap(), &expected);
     assert_eq!(counts(&cuda).fallback_batches, 1);
     drop(cuda);

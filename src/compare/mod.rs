@@ -250,7 +250,8 @@ impl Comparison {
         let (clustered, single): (Vec<Mode>, _) = self.modes.iter().partition(|mode| mode.is_clustered());
         let again = !clustered.is_empty() && self.source == Source::Memory;
         let own = single.iter().map(|&mode| (mode, self.source));
-        let from_parquet = single.iter().filter(|mode| again && !mode.is_bare());
+        let twice = |mode: &Mode| again && !mode.is_bare() && !(mode.needs_gpu() && self.gpus().is_err());
+        let from_parquet = single.iter().filter(|mode| twice(mode));
         let from_parquet = from_parquet.map(|&mode| (mode, Source::Parquet));
         let clustered = clustered.iter().map(|&mode| (mode, Source::Parquet));
         own.chain(from_parquet).chain(clustered).collect()
