@@ -437,7 +437,7 @@ fn any_expression_is_compared_and_a_bad_one_refused() {
     let run = ok(at, &["compare", "--expr", expression, "--rows", "20000", "--report", "r", "--json", "-"]);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(report["expression"], expression);
-    for mode in report["modes"].as_array().unwrap() {
+    for mode in report["modes"].as_array().unwrap().iter().filter(|mode| !without_gpu(mode)) {
         assert_eq!(mode["status"], "ok", "{mode}");
     }
     for (expression, word) in [

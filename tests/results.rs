@@ -67,8 +67,8 @@ fn ops_page() -> String {
         handed to the fused function as an argument.\n\n\
         The bound is the largest error in units in the last place, for f64 and f32, on every backend; 0 means \
         exact, 0.5 correctly rounded. Every backend has every op. Where the SIMD backend has no vector code, it \
-        calls the scalar function for each number, inside the fused pass. The CUDA C is generated, and tested \
-        without a GPU; no backend runs it on one yet.\n\n\
+        calls the scalar function for each number, inside the fused pass. The CUDA C is generated; it has been \
+        tested without a GPU only.\n\n\
         | SQL | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|\n"
         .to_owned();
     let mut row = |sql: String, entry: Entry| {

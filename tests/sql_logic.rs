@@ -1,14 +1,19 @@
 //! Runs the SQL logic tests in `slt/`, each with every backend of this machine and with fusion on and off: one
 //! expected output.
 
-use std::path::Path;
+mod common;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use common::gpu::{FakeDriver, has_compiler};
+use common::skipped;
 use datafusion::error::DataFusionError;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 use warpframe::Session;
 use warpframe::backend::BackendChoice;
+use warpframe::backend::cuda::{self, Gpus};
 
 struct Database {
     session: Session,
@@ -55,16 +60,29 @@ impl AsyncDB for Database {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_file_gives_its_expected_output_with_every_backend() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir("tests/slt").unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
-    for (backend, fuse) in
-        BackendChoice::ALL.into_iter().flat_map(|backend| [(backend, true), (backend, false)])
-    {
+    let backends =
+        [BackendChoice::Auto, BackendChoice::Interpreted, BackendChoice::Simd].map(|one| (one, None));
+    let imaginary = has_compiler().then(|| FakeDriver::gpus(1));
+    if imaginary.is_none() {
+        skipped("there is no C++ compiler to make kernels for the CPU with");
+    }
+    let on_gpus = imaginary.iter().map(|(gpus, _)| Arc::clone(gpus)).chain(cuda::gpus());
+    let on_gpus = on_gpus.map(|gpus| (BackendChoice::Cuda, Some(gpus)));
+    let with_and_without = |(backend, gpus): (BackendChoice, Option<Arc<Gpus>>)| {
+        [(backend, gpus.clone(), true), (backend, gpus, false)]
+    };
+    for (backend, gpus, fuse) in backends.into_iter().chain(on_gpus).flat_map(with_and_without) {
         for file in &files {
             let mut runner = Runner::new(|| async {
-                Ok(Database { session: Session::builder().backend(backend).fuse(fuse).build()? })
+                let mut session = Session::builder().backend(backend).fuse(fuse);
+                if let Some(gpus) = &gpus {
+                    session = session.gpus(Arc::clone(gpus));
+                }
+                Ok(Database { session: session.build()? })
             });
             runner.with_validator(|_, actual, expected| {
                 let actual: Vec<_> = actual.iter().map(|row| digits(&row.join(" "))).collect();
@@ -75,6 +93,11 @@ async fn every_file_gives_its_expected_output_with_every_backend() {
                 panic!("{} with backend {backend}, fuse {fuse}: {}", file.display(), error.display(false));
             }
         }
+    }
+    if let Some((gpus, desk)) = imaginary {
+        drop(gpus);
+        assert!(!desk.launches().is_empty());
+        desk.check();
     }
 }
 

@@ -11,7 +11,8 @@ use super::{Comparison, Event, Mode, peers};
 const SIZES: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 /// The modes of a sweep if none are named: the others take long, or are the same with more threads.
-pub const MODES: [Mode; 4] = [Mode::Columnar, Mode::Vectorized, Mode::Parallel, Mode::Rayon];
+pub const MODES: [Mode; 6] =
+    [Mode::Columnar, Mode::Vectorized, Mode::Parallel, Mode::Rayon, Mode::Cuda, Mode::CudaResident];
 
 /// The peers of a sweep if none are named: the best of each tool.
 pub const PEERS: [&str; 12] = [

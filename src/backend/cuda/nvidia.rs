@@ -131,10 +131,8 @@ fn properties(device: c_int) -> Result<DeviceProperties> {
     let attribute = |attribute: Attribute| -> Result<u32> {
         let mut value = 0;
         // SAFETY: the device is valid, and the pointer that of an integer.
-        check(
-            unsafe { sys::cuDeviceGetAttribute(&mut value, attribute, device) },
-            "asking for an attribute",
-        )?;
+        let found = unsafe { sys::cuDeviceGetAttribute(&mut value, attribute, device) };
+        check(found, "asking for an attribute")?;
         Ok(value.unsigned_abs())
     };
     let mut name = [0; 256];
