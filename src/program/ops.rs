@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::simd::math::{self, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
+use crate::backend::simd::math::{self, Acos, Asin, Atan, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
 use crate::backend::simd::{Element, Lanes};
 
 /// What is said of an op besides its code.
@@ -218,9 +218,9 @@ unary_ops! {
     Sin "sin", 2.0 ulp, costly, "sin@($0)", |x| x.sin(), vector |x| L::in_f64::<Sin, 1>([x]);
     Cos "cos", 2.0 ulp, costly, "cos@($0)", |x| x.cos(), vector |x| L::in_f64::<Cos, 1>([x]);
     Tan "tan", 4.0 ulp, costly, "tan@($0)", |x| x.tan(), vector |x| L::in_f64::<Tan, 1>([x]);
-    Asin "asin", 2.0 ulp, costly, "asin@($0)", |x| x.asin(), scalar;
-    Acos "acos", 2.0 ulp, costly, "acos@($0)", |x| x.acos(), scalar;
-    Atan "atan", 2.0 ulp, costly, "atan@($0)", |x| x.atan(), scalar;
+    Asin "asin", 2.0 ulp, costly, "asin@($0)", |x| x.asin(), vector |x| L::in_f64::<Asin, 1>([x]);
+    Acos "acos", 2.0 ulp, costly, "acos@($0)", |x| x.acos(), vector |x| L::in_f64::<Acos, 1>([x]);
+    Atan "atan", 2.0 ulp, costly, "atan@($0)", |x| x.atan(), vector |x| L::in_f64::<Atan, 1>([x]);
     Sinh "sinh", 3.0 ulp, costly, "sinh@($0)", |x| x.sinh(), scalar;
     Cosh "cosh", 2.0 ulp, costly, "cosh@($0)", |x| x.cosh(), scalar;
     Tanh "tanh", 3.0 ulp, costly, "tanh@($0)", |x| x.tanh(), vector |x| L::in_f64::<Tanh, 1>([x]);

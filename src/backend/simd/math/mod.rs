@@ -5,11 +5,13 @@
 //! The polynomials interpolate at Chebyshev nodes, computed with 400 bits.
 
 mod exponential;
+mod inverse;
 mod log;
 mod power;
 mod trigonometric;
 
 pub use exponential::{Exp, Tanh};
+pub use inverse::{Acos, Asin, Atan};
 pub use log::{Log2, Log10, LogElement, ln};
 pub use power::Power;
 pub use trigonometric::{Cos, Sin, Tan};
