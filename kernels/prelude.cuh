@@ -29,3 +29,11 @@ __device__ __forceinline__ int wf_order(float x) {
 
 // A bit of an Arrow bitmap.
 __device__ __forceinline__ bool wf_bit(const wf_byte *bits, wf_rows row) { return bits[row >> 3] >> (row & 7) & 1; }
+
+// Functions that CUDA has in single precision with larger errors than the op table allows: in double precision.
+__device__ __forceinline__ double wf_exp(double x) { return exp(x); }
+__device__ __forceinline__ float wf_exp(float x) { return (float)exp((double)x); }
+__device__ __forceinline__ double wf_power(double x, double y) { return pow(x, y); }
+__device__ __forceinline__ float wf_power(float x, float y) { return (float)pow((double)x, (double)y); }
+__device__ __forceinline__ double wf_atan2(double y, double x) { return atan2(y, x); }
+__device__ __forceinline__ float wf_atan2(float y, float x) { return (float)atan2((double)y, (double)x); }

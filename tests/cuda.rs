@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
-use arrow::compute::concat;
+use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
 use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler, write_driver};
 use common::trees::{for_random_expressions, schema};
@@ -100,12 +100,12 @@ struct Case {
     rows: usize,
 }
 
-fn cases(count: u32) -> Vec<Case> {
+fn cases(count: u32, precision: Precision) -> Vec<Case> {
     let cases = RefCell::new(Vec::new());
-    for_random_expressions(count, |expr, batch| {
+    for_random_expressions(count, precision, |expr, batch| {
         // Some that give truth values, too.
         let expr = if cases.borrow().len() % 4 == 3 { expr.gt(lit(0.5)) } else { expr };
-        let Ok(compiled) = compile(&expr, &schema()) else { return };
+        let Ok(compiled) = compile(&expr, &schema(precision)) else { return };
         let column = |name: &String| batch.column_by_name(name).unwrap().clone();
         let arguments = compiled.columns.iter().map(column).collect();
         let (text, rows) = (expr.to_string(), batch.num_rows());
@@ -116,7 +116,8 @@ fn cases(count: u32) -> Vec<Case> {
 
 #[test]
 fn random_programs_give_the_other_backends_answers() {
-    let cases = cases(150);
+    let mut cases = cases(120, Precision::Double);
+    cases.extend(self::cases(80, Precision::Single));
     if let Some((gpus, desk)) = gpus(1) {
         // All at once, which is faster.
         desk.prepare(&cases.iter().map(|case| Kernel::of(&case.program)).collect::<Vec<_>>());
@@ -155,6 +156,7 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
                 continue;
             }
             let simd = Simd::active().unwrap().evaluate(&case.program, &case.arguments, case.rows).unwrap();
+            let [result, simd] = [result, simd].map(|array| cast(&array, &DataType::Float64).unwrap());
             for row in 0..case.rows {
                 let Some(range) = case.program.range(&case.arguments, row) else { continue };
                 // Both are where the ops' bounds allow them to be, and so as near to each other as those say.

@@ -30,9 +30,11 @@ const ARCHITECTURES: [&str; 6] = ["75", "80", "86", "89", "90", "100"];
 
 fn random_programs(count: u32) -> Vec<Program> {
     let programs = RefCell::new(Vec::new());
-    for_random_expressions(count, |expr, _| {
-        programs.borrow_mut().extend(compile(&expr, &schema()).map(|compiled| compiled.program));
-    });
+    for precision in [Precision::Double, Precision::Single] {
+        for_random_expressions(count, precision, |expr, _| {
+            programs.borrow_mut().extend(compile(&expr, &schema(precision)).map(|compiled| compiled.program));
+        });
+    }
     programs.into_inner()
 }
 
@@ -64,7 +66,7 @@ fn ptx(compiler: &Compiler, kernel: &Kernel, architecture: &str) -> Option<Strin
 fn generated_kernels_compile_for_every_architecture_without_spills() {
     let Some(compiler) = compiler(None) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let kernels: Vec<_> = random_programs(12).iter().map(Kernel::of).collect();
+    let kernels: Vec<_> = random_programs(8).iter().map(Kernel::of).collect();
     for architecture in ARCHITECTURES {
         let mut most = 0;
         for kernel in &kernels {

@@ -11,6 +11,7 @@ mod common;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use common::trees::{for_random_expressions, schema};
 use datafusion::logical_expr::{Expr, lit, when};
@@ -18,7 +19,7 @@ use datafusion::prelude::col;
 use warpframe::Session;
 use warpframe::backend::simd::SimdPath;
 use warpframe::backend::{Backend, BackendChoice, Interpreted, Simd};
-use warpframe::program::{Range, compile};
+use warpframe::program::{Precision, Range, compile};
 
 fn run(backend: BackendChoice, fuse: bool, batch: &RecordBatch, expr: &Expr) -> Result<ArrayRef, String> {
     let session = Session::builder().backend(backend).fuse(fuse).build().unwrap();
@@ -37,8 +38,15 @@ fn same(one: f64, other: f64) -> bool {
     one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
 }
 
+/// Numbers of either precision; nothing for truth values.
+fn numbers(array: &ArrayRef) -> Option<Float64Array> {
+    let float = matches!(array.data_type(), DataType::Float32 | DataType::Float64);
+    float.then(|| cast(array, &DataType::Float64).unwrap().as_primitive::<Float64Type>().clone())
+}
+
 fn check_same(expr: &Expr, unfused: &ArrayRef, fused: &ArrayRef, batch: &RecordBatch) {
-    let (one, other) = (unfused.as_primitive::<Float64Type>(), fused.as_primitive::<Float64Type>());
+    assert_eq!(unfused.data_type(), fused.data_type(), "{expr}");
+    let (Some(one), Some(other)) = (numbers(unfused), numbers(fused)) else { return };
     assert_eq!(one.len(), other.len(), "{expr}");
     for row in 0..one.len() {
         let equal = one.is_null(row) == other.is_null(row)
@@ -53,11 +61,13 @@ fn check_same(expr: &Expr, unfused: &ArrayRef, fused: &ArrayRef, batch: &RecordB
     }
 }
 
-fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 2]) {
-    let Ok(compiled) = compile(expr, &schema()) else { return };
+/// Counts results that were checked, those that could not be, and programs of single precision.
+fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 3]) {
+    let Ok(compiled) = compile(expr, &batch.schema()) else { return };
     let arguments: Vec<ArrayRef> =
         compiled.columns.iter().map(|name| batch.column_by_name(name).unwrap().clone()).collect();
     let program = &compiled.program;
+    counts[2] += usize::from(program.precision() == Precision::Single);
     let interpreted = Interpreted.evaluate(program, &arguments, batch.num_rows());
     let ranges: Option<Vec<Range>> =
         (0..batch.num_rows()).map(|row| program.range(&arguments, row)).collect();
@@ -66,10 +76,7 @@ fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 2]) {
         let result = Simd::on(path).unwrap().evaluate(program, &arguments, batch.num_rows());
         assert_eq!(result.is_ok(), interpreted.is_ok(), "{path}: {expr}: {result:?}");
         let Ok(result) = result else { return };
-        if *result.data_type() != DataType::Float64 {
-            continue;
-        }
-        let result = result.as_primitive::<Float64Type>();
+        let Some(result) = numbers(&result) else { continue };
         for (row, range) in ranges.iter().enumerate() {
             if matches!(range, Range::Unknown) {
                 counts[1] += 1;
@@ -89,9 +96,18 @@ fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 2]) {
 
 #[test]
 fn random_expressions_give_the_same_answers_fused_and_unfused() {
+    check_random(Precision::Double);
+}
+
+#[test]
+fn random_expressions_in_single_precision_do_so_too() {
+    check_random(Precision::Single);
+}
+
+fn check_random(precision: Precision) {
     let trees = std::env::var("WARPFRAME_TREES").ok().and_then(|trees| trees.parse().ok()).unwrap_or(400);
-    let counts = std::cell::Cell::new([0; 2]);
-    for_random_expressions(trees, |expr, batch| {
+    let counts = std::cell::Cell::new([0; 3]);
+    for_random_expressions(trees, precision, |expr, batch| {
         let unfused = run(BackendChoice::Interpreted, false, &batch, &expr);
         let fused = run(BackendChoice::Interpreted, true, &batch, &expr);
         match (&unfused, &fused) {
@@ -103,8 +119,16 @@ fn random_expressions_give_the_same_answers_fused_and_unfused() {
         check_paths(&expr, &batch, &mut now);
         counts.set(now);
     });
-    let [checked, unknown] = counts.get();
-    println!("{trees} expressions: {checked} results checked, {unknown} left out");
+    let [checked, unknown, single] = counts.get();
+    println!(
+        "{trees} expressions of {precision:?}: {checked} results checked, {unknown} left out, {single} single"
+    );
+    match precision {
+        Precision::Double => assert_eq!(single, 0),
+        Precision::Single => {
+            assert!(single > trees as usize / 3, "only {single} programs of single precision")
+        }
+    }
     assert!(checked > 20 * trees as usize, "too few results could be checked: {checked}");
 }
 
@@ -127,7 +151,7 @@ fn long_expressions_are_evaluated() {
 #[test]
 fn nulls_that_were_not_declared_are_nulls() {
     let case = when(col("x").gt(lit(1.0)), col("x") * lit(2.0)).otherwise(col("x")).unwrap();
-    let compiled = compile(&case, &schema()).unwrap();
+    let compiled = compile(&case, &schema(Precision::Double)).unwrap();
     let x: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), None, Some(1.0)]));
     let expected = Float64Array::from(vec![Some(4.0), None, Some(1.0)]);
     for backend in [&Simd::active().unwrap() as &dyn Backend, &Interpreted] {

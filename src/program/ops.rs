@@ -214,7 +214,7 @@ unary_ops! {
     Ln "ln", 1.0 ulp, costly, "log@($0)", |x| x.ln(), vector |x| math::ln(x);
     Log2 "log2", 1.0 ulp, costly, "log2@($0)", |x| x.log2(), vector |x| L::in_f64::<Log2, 1>([x]);
     Log10 "log10", 2.0 ulp, costly, "log10@($0)", |x| x.log10(), vector |x| L::in_f64::<Log10, 1>([x]);
-    Exp "exp", 1.0 ulp, costly, "exp@($0)", |x| x.exp(), vector |x| L::in_f64::<Exp, 1>([x]);
+    Exp "exp", 1.0 ulp, costly, "wf_exp($0)", |x| x.exp(), vector |x| L::in_f64::<Exp, 1>([x]);
     Sin "sin", 2.0 ulp, costly, "sin@($0)", |x| x.sin(), vector |x| L::in_f64::<Sin, 1>([x]);
     Cos "cos", 2.0 ulp, costly, "cos@($0)", |x| x.cos(), vector |x| L::in_f64::<Cos, 1>([x]);
     Tan "tan", 4.0 ulp, costly, "tan@($0)", |x| x.tan(), vector |x| L::in_f64::<Tan, 1>([x]);
@@ -239,6 +239,6 @@ binary_ops! {
     Multiply "*", 0.5 ulp, cheap, "$0 * $1", |x, y| x * y, vector |x, y| x.mul(y);
     Divide "/", 0.5 ulp, cheap, "$0 / $1", |x, y| x / y, vector |x, y| x.div(y);
     Remainder "%", 0.0 ulp, costly, "fmod@($0, $1)", |x, y| x % y, scalar;
-    Power "power", 3.0 ulp, costly, "pow@($0, $1)", |x, y| x.powf(y), vector |x, y| L::in_f64::<math::Power, 2>([x, y]);
-    Atan2 "atan2", 2.0 ulp, costly, "atan2@($0, $1)", |x, y| x.atan2(y), scalar;
+    Power "power", 3.0 ulp, costly, "wf_power($0, $1)", |x, y| x.powf(y), vector |x, y| L::in_f64::<math::Power, 2>([x, y]);
+    Atan2 "atan2", 2.0 ulp, costly, "wf_atan2($0, $1)", |x, y| x.atan2(y), scalar;
 }

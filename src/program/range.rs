@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
-use super::ops::Unary;
-use super::{Fault, Instruction, Program, Value};
+use super::ops::{Binary, Unary};
+use super::{Fault, Instruction, Precision, Program, Value};
 
 /// What a value may be in a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,8 +38,60 @@ fn same(one: f64, other: f64) -> bool {
     one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
 }
 
-/// `value`, up and down by some units in the last place.
-fn widen(low: f64, high: f64, ulp: f64) -> Range {
+impl Precision {
+    /// An op of one number of this precision.
+    fn unary(self, op: Unary, x: f64) -> f64 {
+        match self {
+            Self::Double => op.f64(x),
+            Self::Single => f64::from(op.f32(x as f32)),
+        }
+    }
+
+    /// An op of two numbers of this precision.
+    fn binary(self, op: Binary, x: f64, y: f64) -> f64 {
+        match self {
+            Self::Double => op.f64(x, y),
+            Self::Single => f64::from(op.f32(x as f32, y as f32)),
+        }
+    }
+
+    /// The nearest number of this precision.
+    fn round(self, x: f64) -> f64 {
+        match self {
+            Self::Double => x,
+            Self::Single => f64::from(x as f32),
+        }
+    }
+
+    /// The unit in the last place.
+    fn unit(self, x: f64) -> f64 {
+        match self {
+            _ if !x.is_finite() => 0.0,
+            Self::Double => x.abs().next_up() - x.abs(),
+            Self::Single => f64::from((x.abs() as f32).next_up()) - f64::from(x.abs() as f32),
+        }
+    }
+
+    /// An interval with ends of this precision around one.
+    fn outward(self, low: f64, high: f64) -> Range {
+        match self {
+            Self::Double => Range::Number(low, high),
+            Self::Single => {
+                let (mut below, mut above) = (low as f32, high as f32);
+                if f64::from(below) > low {
+                    below = below.next_down();
+                }
+                if f64::from(above) < high {
+                    above = above.next_up();
+                }
+                Range::Number(f64::from(below), f64::from(above))
+            }
+        }
+    }
+}
+
+/// An interval, up and down by some units in the last place.
+fn widen(low: f64, high: f64, ulp: f64, precision: Precision) -> Range {
     if low.is_nan() || high.is_nan() {
         return if low.is_nan() && high.is_nan() {
             Range::Number(f64::NAN, f64::NAN)
@@ -47,11 +99,14 @@ fn widen(low: f64, high: f64, ulp: f64) -> Range {
             Range::Unknown
         };
     }
-    let unit = |x: f64| if x.is_finite() { x.abs().next_up() - x.abs() } else { 0.0 };
-    Range::Number(low - ulp * unit(low), high + ulp * unit(high))
+    if ulp == 0.0 {
+        // Infinities stay what they are.
+        return Range::Number(low, high);
+    }
+    precision.outward(low - ulp * precision.unit(low), high + ulp * precision.unit(high))
 }
 
-fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64) -> Range {
+fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64, precision: Precision) -> Range {
     let candidates: Vec<_> = candidates.into_iter().collect();
     let nans = candidates.iter().filter(|x| x.is_nan()).count();
     if nans > 0 {
@@ -63,7 +118,7 @@ fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64) -> Range {
         low = if candidate.total_cmp(&low).is_lt() { candidate } else { low };
         high = if candidate.total_cmp(&high).is_gt() { candidate } else { high };
     }
-    widen(low, high, ulp)
+    widen(low, high, ulp, precision)
 }
 
 /// Numbers of an interval at which a monotonic function, or an even one, has its extremes.
@@ -73,10 +128,12 @@ fn ends(low: f64, high: f64) -> [f64; 3] {
 }
 
 impl Program {
-    /// What the result may be in a row of a double precision program, each op being within its bound; none if
-    /// it may or may not be an error. The arguments must fit the self.
+    /// What the result may be in a row, each op being within its bound; none if it may or may not be an error. The
+    /// arguments must fit the program.
     pub fn range(&self, arguments: &[ArrayRef], row: usize) -> Option<Range> {
         let mut values: Vec<Range> = Vec::new();
+        let precision = self.precision();
+        let around = |candidates: Vec<f64>, ulp: f64| around(candidates, ulp, precision);
         let bound = |ulp: f64| if ulp <= 0.5 { 0.0 } else { 2.0 * ulp };
         for instruction in self.instructions() {
             let at = |value: Value| values[value.position()];
@@ -88,14 +145,20 @@ impl Program {
                         _ => match ScalarValue::try_from_array(array, row) {
                             Ok(ScalarValue::Boolean(Some(value))) => Range::Truth(value),
                             Ok(number) => match number.cast_to(&DataType::Float64) {
-                                Ok(ScalarValue::Float64(Some(number))) => Range::Number(number, number),
+                                Ok(ScalarValue::Float64(Some(number))) => {
+                                    let number = precision.round(number);
+                                    Range::Number(number, number)
+                                }
                                 _ => Range::Unknown,
                             },
                             Err(_) => Range::Unknown,
                         },
                     }
                 }
-                Instruction::Number(bits) => Range::Number(f64::from_bits(bits), f64::from_bits(bits)),
+                Instruction::Number(bits) => {
+                    let number = precision.round(f64::from_bits(bits));
+                    Range::Number(number, number)
+                }
                 Instruction::Boolean(value) => Range::Truth(value),
                 Instruction::Null(_) => Range::Null,
                 Instruction::Unary(op, x) => match at(x) {
@@ -104,17 +167,17 @@ impl Program {
                         let lost_sign = op == Unary::Signum && low <= 0.0 && high >= 0.0;
                         let ulp = bound(op.entry().ulp);
                         match op {
-                            _ if same(low, high) => around([op.f64(low)], ulp),
+                            _ if same(low, high) => around(vec![precision.unary(op, low)], ulp),
                             // Their slope is at most 1.
-                            Unary::Sin | Unary::Cos => match around([op.f64(low)], ulp) {
+                            Unary::Sin | Unary::Cos => match around(vec![precision.unary(op, low)], ulp) {
                                 Range::Number(below, above) => {
-                                    Range::Number(below - (high - low), above + (high - low))
+                                    precision.outward(below - (high - low), above + (high - low))
                                 }
                                 other => other,
                             },
                             Unary::Tan => Range::Unknown,
                             _ if lost_sign => Range::Unknown,
-                            _ => around(ends(low, high).map(|x| op.f64(x)), ulp),
+                            _ => around(ends(low, high).map(|x| precision.unary(op, x)).to_vec(), ulp),
                         }
                     }
                     other => other,
@@ -125,17 +188,17 @@ impl Program {
                         let exact =
                             same(a, b) && same(c, d) || a.is_nan() && b.is_nan() || c.is_nan() && d.is_nan();
                         // A divisor around zero, and the jumps of the others, say nothing of the result.
+                        let corners = || {
+                            let pairs = ends(a, b).into_iter().flat_map(|x| ends(c, d).map(|y| (x, y)));
+                            pairs.map(|(x, y)| precision.binary(op, x, y)).collect()
+                        };
                         let jumps = matches!(op.entry().name, "%" | "atan2" | "power" | "/");
                         match jumps && !exact {
-                            true if op.entry().name == "/" && !(c <= 0.0 && d >= 0.0) => around(
-                                ends(a, b).into_iter().flat_map(|x| ends(c, d).map(|y| op.f64(x, y))),
-                                bound(op.entry().ulp),
-                            ),
+                            true if op.entry().name == "/" && !(c <= 0.0 && d >= 0.0) => {
+                                around(corners(), bound(op.entry().ulp))
+                            }
                             true => Range::Unknown,
-                            false => around(
-                                ends(a, b).into_iter().flat_map(|x| ends(c, d).map(|y| op.f64(x, y))),
-                                bound(op.entry().ulp),
-                            ),
+                            false => around(corners(), bound(op.entry().ulp)),
                         }
                     }
                     _ => Range::Unknown,

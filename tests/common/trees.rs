@@ -3,20 +3,27 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions::core::expr_fn::{greatest, least, nullif};
 use datafusion::functions::math::expr_fn as math;
 use datafusion::logical_expr::{Expr, cast, lit, when};
 use datafusion::prelude::col;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use warpframe::program::Precision;
 
-/// Runs a test on random expressions and rows, the same in every run.
-pub fn for_random_expressions(cases: u32, test: impl Fn(Expr, RecordBatch)) {
+/// Runs a test on random expressions and rows of a precision, the same in every run.
+pub fn for_random_expressions(cases: u32, precision: Precision, test: impl Fn(Expr, RecordBatch)) {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let outcome = runner.run(&(any_expression(), any_batch()), |(expr, batch)| {
-        test(expr, batch);
+        match precision {
+            Precision::Double => test(expr, batch),
+            Precision::Single => test(in_single(expr), single_batch(&batch)),
+        }
         Ok(())
     });
     if let Err(error) = outcome {
@@ -36,10 +43,36 @@ pub fn any_number() -> impl Strategy<Value = f64> {
     ]
 }
 
-pub fn schema() -> SchemaRef {
+/// The same expression with literals and casts of single precision.
+fn in_single(expr: Expr) -> Expr {
+    let changed = expr.transform(|part| {
+        Ok(match part {
+            Expr::Literal(ScalarValue::Float64(Some(number)), _) => Transformed::yes(lit(number as f32)),
+            Expr::Cast(inner) if *inner.field.data_type() == DataType::Float64 => {
+                Transformed::yes(cast(*inner.expr, DataType::Float32))
+            }
+            other => Transformed::no(other),
+        })
+    });
+    changed.unwrap().data
+}
+
+/// The same rows in single precision, cut out of a longer batch too.
+fn single_batch(batch: &RecordBatch) -> RecordBatch {
+    let columns = batch.columns().iter().map(|column| match column.data_type() {
+        DataType::Float64 => {
+            let longer = concat(&[&column.slice(0, 1), column]).unwrap();
+            arrow::compute::cast(&longer, &DataType::Float32).unwrap().slice(1, column.len())
+        }
+        _ => column.clone(),
+    });
+    RecordBatch::try_new(schema(Precision::Single), columns.collect()).unwrap()
+}
+
+pub fn schema(precision: Precision) -> SchemaRef {
     Arc::new(Schema::new(vec![
-        Field::new("x", DataType::Float64, false),
-        Field::new("y", DataType::Float64, true),
+        Field::new("x", precision.data_type(), false),
+        Field::new("y", precision.data_type(), true),
         Field::new("i", DataType::Int64, true),
         Field::new("b", DataType::Boolean, true),
     ]))
@@ -58,7 +91,7 @@ pub fn any_batch() -> impl Strategy<Value = RecordBatch> {
         let y: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Float64Array>());
         let i: ArrayRef = Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>());
         let b: ArrayRef = Arc::new(rows.iter().map(|row| row.3).collect::<BooleanArray>());
-        let whole = RecordBatch::try_new(schema(), vec![x, y, i, b]).unwrap();
+        let whole = RecordBatch::try_new(schema(Precision::Double), vec![x, y, i, b]).unwrap();
         whole.slice(skip, rows.len() - skip)
     })
 }
