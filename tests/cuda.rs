@@ -9,7 +9,7 @@ use std::sync::{Arc, Once};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
 use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler, write_driver};
 use common::trees::{for_random_expressions, schema};
 use common::{command, finish, skipped};
@@ -17,6 +17,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::functions::expr_fn::{exp, ln, sqrt};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
 use warpframe::backend::cuda::{Counts, Cuda, CudaSettings, Gpus, Kernel, Rates};
 use warpframe::backend::{Backend, BackendChoice, Interpreted, Placement, Simd};
@@ -694,10 +695,21 @@ fn the_program_runs_kernels_by_the_drivers_interface() {
         assert_eq!(run.code, code, "{run:?}");
         assert!(run.stdout.contains("true"), "{run:?}");
     }
-    let out = ["--select", "id, log3(x, y, z) AS r", "--out", "out", "--backend", "cuda"];
-    let rows = ["generate", "--rows", "10000", "--out", "in.parquet"];
+    let out =
+        ["--select", "id, log3(x, y, z) AS r", "--out", "out.parquet", "--backend", "cuda", "--threads", "2"];
+    let rows = ["generate", "--rows", "400000", "--files", "7", "--out", "in"];
     assert_eq!(run(&rows).code, Some(0));
-    assert_eq!(run(&[&["run", "--in", "in.parquet"][..], &out].concat()).code, Some(0));
+    assert_eq!(run(&[&["run", "--in", "in"][..], &out].concat()).code, Some(0));
+    let file = std::fs::File::open(folder.path().join("out.parquet")).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut next = 0;
+    for batch in reader {
+        for id in batch.unwrap().column(0).as_primitive::<Int64Type>().values() {
+            assert_eq!(*id, next, "the rows keep their order");
+            next += 1;
+        }
+    }
+    assert_eq!(next, 400_000);
     let query = "EXPLAIN SELECT log3(x, y, z) FROM rows";
     assert!(run(&["sql", "--backend", "cuda", "-q", query]).stdout.contains("log3[cuda Imaginary 0]"));
     let unfused =

@@ -26,6 +26,8 @@ fn session(backend: BackendChoice) -> Session {
 fn masked(check: impl FnOnce()) {
     let mut settings = Settings::clone_current();
     settings.add_filter("simd (avx512|avx2|neon|portable)", "simd <path>");
+    // What `auto` says where there is a GPU that is not worth it.
+    settings.add_filter(r"; no GPU: [^\]]*", "");
     settings.add_filter(r"\{2 groups: .*?\]\]\}", "{files}");
     settings.add_filter(r"\{1 group: .*?\]\]\}", "{files}");
     settings.bind(check);
