@@ -260,25 +260,12 @@ impl Program {
                 },
                 Instruction::Forbid(fault, [x, y], guard) => {
                     let guarded = guard.map_or(Range::Truth(true), at);
-                    if matches!(guarded, Range::Truth(true) | Range::Unknown) {
-                        match (fault, at(x), at(y)) {
-                            // Whether it is an error may hang on the last bit.
-                            (Fault::SqrtOfNegative, Range::Number(low, high), _)
-                                if low < 0.0 && high >= 0.0 =>
-                            {
-                                return None;
-                            }
-                            (_, Range::Unknown, _) | (_, _, Range::Unknown) => return None,
-                            (Fault::ZeroToNegativePower, Range::Number(a, b), _)
-                                if a != b && a <= 0.0 && b >= 0.0 =>
-                            {
-                                return None;
-                            }
-                            (Fault::ZeroToNegativePower, _, Range::Number(a, b)) if a < 0.0 && b >= 0.0 => {
-                                return None;
-                            }
-                            _ => {}
-                        }
+                    let happens = happens(fault, at(x), at(y));
+                    match (guarded, happens) {
+                        (Range::Truth(false) | Range::Null, _) | (_, Some(false)) => {}
+                        (Range::Truth(true), Some(true)) => {}
+                        // Whether it is an error may hang on the last bit, or on the sign of a NaN.
+                        _ => return None,
                     }
                     Range::Unknown
                 }
@@ -286,5 +273,30 @@ impl Program {
             values.push(range);
         }
         Some(values[self.output().position()])
+    }
+}
+
+/// Whether a fault happens with these arguments; nothing if it may or may not.
+fn happens(fault: Fault, x: Range, y: Range) -> Option<bool> {
+    // Whether a number of the interval is negative: all, some or none. None of NaN is.
+    let negative = |low: f64, high: f64| match (low < 0.0, high < 0.0) {
+        (true, false) => None,
+        (below, _) => Some(below),
+    };
+    match (fault, x, y) {
+        (_, Range::Null, _) | (_, _, Range::Null) => Some(false),
+        (Fault::SqrtOfNegative, Range::Number(low, high), _) => negative(low, high),
+        (Fault::ZeroToNegativePower, Range::Number(a, b), Range::Number(c, d)) => {
+            let zero = match a <= 0.0 && b >= 0.0 {
+                true if a != b => None,
+                zero => Some(zero),
+            };
+            match (zero, negative(c, d)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(true),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
