@@ -21,7 +21,7 @@ use crate::backend::Backend;
 use crate::backend::cuda::{Counters, Counts};
 use crate::functions::{Fused, Log3};
 
-/// Puts a [`FeedGpusExec`] over a plan in which GPUs evaluate functions:
+/// Puts a `FeedGpusExec` over a plan in which GPUs evaluate functions:
 ///
 /// ```text
 /// ProjectionExec: expr=[log3[cuda NVIDIA H200](x, y, z)]
