@@ -64,12 +64,7 @@ impl Fused {
         )
     }
 
-    /// Whether the function was [bound](Self::bound_to) to a backend.
-    pub fn is_bound(&self) -> bool {
-        self.backend.is_some()
-    }
-
-    /// The backend it was bound to.
+    /// The backend it was [bound](Self::bound_to) to.
     pub fn backend(&self) -> Option<&Arc<dyn Backend>> {
         self.backend.as_ref()
     }

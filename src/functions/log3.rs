@@ -52,12 +52,7 @@ impl Log3 {
         Self::new(Some(Bound { backend, name }))
     }
 
-    /// Whether the function was [bound](Self::bound_to) to a backend.
-    pub fn is_bound(&self) -> bool {
-        self.bound.is_some()
-    }
-
-    /// The backend it was bound to.
+    /// The backend it was [bound](Self::bound_to) to.
     pub fn backend(&self) -> Option<&Arc<dyn Backend>> {
         Some(&self.bound.as_ref()?.backend)
     }

@@ -62,12 +62,15 @@ fn bind(
         return Ok(Transformed::no(expression));
     };
     let function = call.func.inner();
-    let bound = if let Some(function) = function.downcast_ref::<Log3>().filter(|log3| !log3.is_bound()) {
+    let bound = if let Some(function) =
+        function.downcast_ref::<Log3>().filter(|log3| log3.backend().is_none())
+    {
         let single =
             call.args.iter().all(|argument| matches!(argument.get_type(schema), Ok(DataType::Float32)));
         let precision = if single { Precision::Single } else { Precision::Double };
         Some(ScalarUDF::from(function.bound_to(backend(program::log3(precision))?)))
-    } else if let Some(function) = function.downcast_ref::<Fused>().filter(|fused| !fused.is_bound()) {
+    } else if let Some(function) = function.downcast_ref::<Fused>().filter(|fused| fused.backend().is_none())
+    {
         Some(ScalarUDF::from(function.bound_to(backend(function.program())?)))
     } else {
         None

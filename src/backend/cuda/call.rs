@@ -8,7 +8,7 @@ use std::time::Instant;
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, make_array};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow::datatypes::DataType;
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, internal_err};
 use datafusion::execution::memory_pool::MemoryReservation;
 use rayon::prelude::*;
 
@@ -62,7 +62,8 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Runs it. The reservation is asked for the memory that it needs, and stays with the result for the result's.
     pub fn run(&self, reservation: MemoryReservation) -> Result<(ArrayRef, Counts), Failure> {
-        let sources: Vec<_> = self.arguments.iter().map(Source::new).collect();
+        let sources = self.arguments.iter().map(Source::new).collect::<Result<Vec<_>, _>>();
+        let sources = sources.map_err(Failure::Query)?;
         let chunks = self.rows.div_ceil(self.chunk_rows);
         let layout = Layout::new(self.program, self.chunk_rows.min(self.rows.next_multiple_of(8)));
         let lanes = LANES.min(chunks);
@@ -128,6 +129,12 @@ pub(super) fn output_width(program: &Program) -> usize {
     program.data_type().primitive_width().unwrap_or(1)
 }
 
+/// The numbers of an array as bytes, and the bytes of each; nothing for arrays of other types.
+pub(super) fn numbers(data: &ArrayData) -> Option<(Buffer, usize)> {
+    let width = data.data_type().primitive_width()?;
+    Some((data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width), width))
+}
+
 /// A column as bytes.
 pub(super) struct Source {
     values: Bytes,
@@ -143,16 +150,15 @@ enum Bytes {
 }
 
 impl Source {
-    pub fn new(array: &ArrayRef) -> Self {
+    pub fn new(array: &ArrayRef) -> Result<Self, DataFusionError> {
         let values = match array.data_type() {
             DataType::Boolean => Bytes::Bits(array.as_boolean().values().clone()),
-            data_type => {
-                let (data, width) = (array.to_data(), data_type.primitive_width().unwrap_or(1));
-                let values = data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width);
-                Bytes::Numbers(values, width)
-            }
+            _ => match numbers(&array.to_data()) {
+                Some((values, width)) => Bytes::Numbers(values, width),
+                None => return internal_err!("programs have no inputs of type {}", array.data_type()),
+            },
         };
-        Self { values, validity: array.nulls().map(|nulls| nulls.inner().clone()) }
+        Ok(Self { values, validity: array.nulls().map(|nulls| nulls.inner().clone()) })
     }
 
     /// The rows' values as a kernel reads them.
@@ -241,9 +247,20 @@ impl Layout {
 pub(super) struct Arguments(pub Vec<u64>);
 
 impl Arguments {
-    /// Pointers to them, as the driver takes them.
-    pub fn pointers(&mut self) -> Vec<*mut c_void> {
-        self.0.iter_mut().map(|argument| std::ptr::from_mut(argument).cast()).collect()
+    /// Pointers to them, as the driver takes them; it only reads.
+    pub fn pointers(&self) -> Vec<*mut c_void> {
+        self.0.iter().map(|argument| std::ptr::from_ref(argument).cast_mut().cast()).collect()
+    }
+}
+
+/// Reads what a kernel has left at [`Layout::fault`].
+///
+/// # Errors
+/// A row is one.
+pub(super) fn check_fault(code: &[u8]) -> Result<(), DataFusionError> {
+    match code.first_chunk().and_then(|code| Fault::of_code(i32::from_ne_bytes(*code))) {
+        Some(fault) => Err(fault.error()),
+        None => Ok(()),
     }
 }
 
@@ -350,7 +367,7 @@ impl Flow {
         outcome.counts.stage_time += start.elapsed();
         let memory = &self.lane.memory;
         let inputs: Vec<_> = layout.inputs.iter().map(|(values, _)| memory.at(*values).0).collect();
-        let mut arguments = layout.arguments(rows.len(), |offset| memory.at(offset).0, &inputs);
+        let arguments = layout.arguments(rows.len(), |offset| memory.at(offset).0, &inputs);
         let out_width = output_width(call.program);
         // SAFETY: stream and events are the lane's, the addresses lie in its memory, in its page-locked memory, in
         // an argument or in the result. All of these stay until the lane has finished, or waits in its drop.
@@ -403,11 +420,7 @@ impl Flow {
             (counts.h2d_time + h2d, counts.kernel_time + kernel, counts.d2h_time + d2h);
         // SAFETY: the lane's work was waited for.
         let fetched = |offset: usize, bytes: usize| unsafe { self.lane.staging.part(offset, bytes) };
-        let code =
-            fetched(layout.fault, size_of::<i32>()).first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-        if let Some(fault) = Fault::of_code(code) {
-            return Err(Failure::Query(fault.error()));
-        }
+        check_fault(fetched(layout.fault, size_of::<i32>())).map_err(Failure::Query)?;
         if let (Some(validity), Some(out_valid)) = (&mut outcome.validity, layout.out_valid) {
             validity.extend(fetched(out_valid, rows));
         }

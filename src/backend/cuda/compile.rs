@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::ffi::{CString, c_char};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +12,7 @@ use std::time::SystemTime;
 use cudarc::nvrtc::{result, sys};
 use parking_lot::Mutex;
 
+use super::cached;
 use super::driver::CudaError;
 use crate::program::cuda::OPTIONS;
 
@@ -105,15 +105,8 @@ impl Compiler {
     /// Puts an entry on disk; without it the next process compiles again, which is no error.
     fn write(&self, key: &str, image: &[u8]) {
         let Some((folder, path)) = self.folder.as_ref().zip(self.path(key)) else { return };
-        let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(format!("{MAGIC}\n{:016x}\n{key}", hash(image)).as_bytes())?;
-            file.write_all(image)?;
-            file.persist(path)?;
-            trim(folder)
-        };
-        let _ = write();
+        let head = format!("{MAGIC}\n{:016x}\n{key}", hash(image));
+        let _ = cached::write(&path, &[head.as_bytes(), image]).and_then(|()| trim(folder));
     }
 }
 

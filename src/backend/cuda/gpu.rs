@@ -286,6 +286,20 @@ impl Lane {
         &self.device
     }
 
+    /// Puts work into the stream and waits for it: the time between its beginning and its end.
+    pub fn timed(&self, put: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
+        let [begin, end, ..] = self.events;
+        // SAFETY: the stream and the events are the lane's.
+        unsafe { self.device.record(self.stream, begin)? };
+        put()?;
+        // SAFETY: as above.
+        unsafe {
+            self.device.record(self.stream, end)?;
+            self.device.wait(end)?;
+            self.device.elapsed(begin, end)
+        }
+    }
+
     fn fits(&self, bytes: LaneBytes) -> bool {
         bytes.device <= self.memory.bytes() && bytes.staging <= self.staging.bytes()
     }

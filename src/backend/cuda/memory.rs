@@ -18,10 +18,10 @@ pub(super) struct Held(AtomicUsize);
 
 impl Held {
     /// Counts bytes in, if a limit allows them.
-    fn add(&self, bytes: usize, limit: usize) -> Result<(), CudaError> {
+    fn share(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Share, CudaError> {
         let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limit);
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Share { held: Arc::clone(self), bytes }),
             Err(held) => Err(CudaError::OutOfMemory(format!(
                 "{bytes} bytes more than the {held} that are held for the GPU would be over \
                  warpframe.cuda.memory_limit, which is {limit}"
@@ -29,12 +29,21 @@ impl Held {
         }
     }
 
-    fn remove(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes that are counted until it is dropped.
+#[derive(Debug)]
+struct Share {
+    held: Arc<Held>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -42,9 +51,8 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct DeviceMemory {
     device: Arc<dyn Device>,
-    held: Arc<Held>,
+    share: Share,
     address: DeviceAddress,
-    bytes: usize,
 }
 
 impl DeviceMemory {
@@ -54,18 +62,18 @@ impl DeviceMemory {
         bytes: usize,
         limit: usize,
     ) -> Result<Self, CudaError> {
-        held.add(bytes, limit)?;
-        let address = device.allocate(bytes).inspect_err(|_| held.remove(bytes))?;
-        Ok(Self { device: Arc::clone(device), held: Arc::clone(held), address, bytes })
+        let share = held.share(bytes, limit)?;
+        let address = device.allocate(bytes)?;
+        Ok(Self { device: Arc::clone(device), share, address })
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.share.bytes
     }
 
     /// The address of a byte in it.
     pub fn at(&self, offset: usize) -> DeviceAddress {
-        debug_assert!(offset <= self.bytes);
+        debug_assert!(offset <= self.share.bytes);
         DeviceAddress(self.address.0 + offset as u64)
     }
 }
@@ -74,7 +82,6 @@ impl Drop for DeviceMemory {
     fn drop(&mut self) {
         // SAFETY: it came from this device, and whoever drops it has waited for the work with it.
         unsafe { self.device.free(self.address) };
-        self.held.remove(self.bytes);
     }
 }
 
@@ -82,9 +89,8 @@ impl Drop for DeviceMemory {
 #[derive(Debug)]
 pub(super) struct PinnedMemory {
     device: Arc<dyn Device>,
-    held: Arc<Held>,
+    share: Share,
     address: NonNull<u8>,
-    bytes: usize,
 }
 
 // SAFETY: it is plain memory with one owner.
@@ -99,15 +105,15 @@ impl PinnedMemory {
         bytes: usize,
         limit: usize,
     ) -> Result<Self, CudaError> {
-        held.add(bytes, limit)?;
-        let address = device.allocate_pinned(bytes).inspect_err(|_| held.remove(bytes))?;
+        let share = held.share(bytes, limit)?;
+        let address = device.allocate_pinned(bytes)?;
         // SAFETY: the memory is that long. Bytes that were never written must not be read.
         unsafe { address.as_ptr().write_bytes(0, bytes) };
-        Ok(Self { device: Arc::clone(device), held: Arc::clone(held), address, bytes })
+        Ok(Self { device: Arc::clone(device), share, address })
     }
 
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.share.bytes
     }
 
     pub fn address(&self) -> NonNull<u8> {
@@ -119,7 +125,7 @@ impl PinnedMemory {
     /// # Safety
     /// No work in a stream writes to that part.
     pub unsafe fn part(&self, offset: usize, bytes: usize) -> &[u8] {
-        assert!(offset + bytes <= self.bytes, "a part of page-locked memory lies in it");
+        assert!(offset + bytes <= self.share.bytes, "a part of page-locked memory lies in it");
         // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
         unsafe { std::slice::from_raw_parts(self.address.as_ptr().add(offset), bytes) }
     }
@@ -129,7 +135,7 @@ impl PinnedMemory {
     /// # Safety
     /// No work in a stream uses that part.
     pub unsafe fn part_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
-        assert!(offset + bytes <= self.bytes, "a part of page-locked memory lies in it");
+        assert!(offset + bytes <= self.share.bytes, "a part of page-locked memory lies in it");
         // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr().add(offset), bytes) }
     }
@@ -139,7 +145,6 @@ impl Drop for PinnedMemory {
     fn drop(&mut self) {
         // SAFETY: it came from this device, and whoever drops it has waited for the work with it.
         unsafe { self.device.free_pinned(self.address) };
-        self.held.remove(self.bytes);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The backend that runs programs on NVIDIA GPUs. What it asks of CUDA's driver is in `driver`, NVIDIA's own in
 //! `nvidia`; kernels are chosen in `kernels` and compiled in `compile`; a GPU that is open, and its memory, are in
-//! `gpu` and `memory`; one evaluation is in `call`, columns that stay on a GPU in `resident`, and how fast all that is
-//! in `rates`.
+//! `gpu` and `memory`; one evaluation is in `call`, columns that stay on a GPU in `resident`, how fast all that is in
+//! `rates`, and what is kept on disk in `cached`.
 
+mod cached;
 mod call;
 mod compile;
 mod counters;
@@ -23,7 +24,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMe
 
 use super::{Backend, Interpreted, Simd};
 use crate::program::Program;
-use call::{Call, Failure, LEAST_CHUNK_ROWS, copy};
+use call::{Call, Failure, LEAST_CHUNK_ROWS, copy, numbers};
 pub use compile::Compiler;
 pub use counters::{Counters, Counts};
 use driver::CudaError;
@@ -110,14 +111,13 @@ impl Cuda {
     /// # Errors
     /// There is not enough memory to lock.
     pub fn pin(&self, column: &ArrayRef) -> Result<ArrayRef> {
-        let Some(width) = column.data_type().primitive_width() else { return Ok(Arc::clone(column)) };
         let data = column.to_data();
-        let bytes = data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width);
+        let Some((bytes, _)) = numbers(&data) else { return Ok(Arc::clone(column)) };
         let pinned = self.gpus.next()?.pinned(bytes.len(), self.settings.memory_limit)?;
         // SAFETY: the memory was just taken, is that long, and was initialized when it was allocated.
         copy(unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr(), bytes.len()) }, &bytes);
         let values = pinned.into_buffer(bytes.len(), None);
-        let data = data.clone().into_builder().offset(0).buffers(vec![values]).nulls(column.nulls().cloned());
+        let data = data.into_builder().offset(0).buffers(vec![values]).nulls(column.nulls().cloned());
         Ok(make_array(data.build()?))
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 
+use super::cached;
 use super::compile::Compiler;
 use super::driver::{CudaError, Device, DeviceAddress, DeviceProperties, Driver, Event, Loaded, Stream};
 use super::kernels::Kernel;
@@ -70,8 +71,8 @@ impl Nvidia {
                 LEAST_CAPABILITY.0, LEAST_CAPABILITY.1
             )),
             (false, _) => {
-                let folder = dirs::cache_dir().map(|cache| cache.join("warpframe").join("kernels"));
-                Ok(Self { version, devices, properties, compiler: Arc::new(Compiler::new(folder)) })
+                let compiler = Arc::new(Compiler::new(cached::folder("kernels")));
+                Ok(Self { version, devices, properties, compiler })
             }
         }
     }

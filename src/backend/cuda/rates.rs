@@ -12,6 +12,7 @@ use datafusion::functions::expr_fn::{cbrt, exp, ln};
 use datafusion::prelude::{col, lit};
 use serde::{Deserialize, Serialize};
 
+use super::cached;
 use super::call::copy;
 use super::gpu::LaneBytes;
 use super::{Cuda, CudaSettings, Gpus};
@@ -66,8 +67,9 @@ impl Rates {
             return Ok(known);
         }
         let rates = Self::measure(gpus)?;
-        if let Some(file) = file {
-            keep(&file, &rates);
+        if let (Some(file), Ok(text)) = (file, serde_json::to_vec(&rates)) {
+            // Without it the next process measures again.
+            let _ = cached::write(&file, &[&text]);
         }
         Ok(rates)
     }
@@ -161,25 +163,12 @@ fn copies(gpus: &Gpus) -> Result<(f64, f64, f64)> {
         copy(unsafe { lane.staging.part_mut(0, COPY) }, &plain);
         Ok(start.elapsed())
     })?;
-    let [begin, end, ..] = lane.events;
     let (device, stream, memory) = (&gpu.device, lane.stream, lane.memory.at(0));
     let address = lane.staging.address().as_ptr();
-    let timed = |to_gpu: bool| {
-        fastest(|| {
-            // SAFETY: both ranges are the lane's and that long, and the copy is waited for.
-            Ok(unsafe {
-                device.record(stream, begin)?;
-                match to_gpu {
-                    true => device.copy_in(stream, memory, address, COPY)?,
-                    false => device.copy_out(stream, address, memory, COPY)?,
-                }
-                device.record(stream, end)?;
-                device.wait(end)?;
-                device.elapsed(begin, end)?
-            })
-        })
-    };
-    let (h2d, d2h) = (timed(true)?, timed(false)?);
+    // SAFETY: both ranges are the lane's and that long, and the copy is waited for.
+    let h2d = fastest(|| Ok(lane.timed(|| unsafe { device.copy_in(stream, memory, address, COPY) })?))?;
+    // SAFETY: as above.
+    let d2h = fastest(|| Ok(lane.timed(|| unsafe { device.copy_out(stream, address, memory, COPY) })?))?;
     let rate = |time: f64| COPY as f64 / time;
     Ok((rate(stage), rate(h2d), rate(d2h)))
 }
@@ -189,17 +178,10 @@ fn device_copy(gpus: &Gpus) -> Result<f64> {
     let gpu = gpus.next()?;
     let lane = gpu.lane(LaneBytes { device: 0, staging: 0 }, usize::MAX)?;
     let memory = gpu.memory(2 * DEVICE_COPY, usize::MAX)?;
-    let (device, stream, [begin, end, ..]) = (&gpu.device, lane.stream, lane.events);
-    let time = fastest(|| {
-        // SAFETY: both halves of the memory are that long, and the copy is waited for.
-        Ok(unsafe {
-            device.record(stream, begin)?;
-            device.copy_within(stream, memory.at(DEVICE_COPY), memory.at(0), DEVICE_COPY)?;
-            device.record(stream, end)?;
-            device.wait(end)?;
-            device.elapsed(begin, end)?
-        })
-    })?;
+    let (to, from) = (memory.at(DEVICE_COPY), memory.at(0));
+    // SAFETY: both halves of the memory are that long, and the copy is waited for.
+    let copy = || unsafe { gpu.device.copy_within(lane.stream, to, from, DEVICE_COPY) };
+    let time = fastest(|| Ok(lane.timed(copy)?))?;
     drop(lane);
     Ok(2.0 * DEVICE_COPY as f64 / time)
 }
@@ -216,18 +198,5 @@ fn file(gpus: &Gpus) -> Option<PathBuf> {
     let version = env!("CARGO_PKG_VERSION");
     let name = format!("{} {} {simd} {threads} {version}.json", device.name, driver.version());
     let name = name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
-    Some(dirs::cache_dir()?.join("warpframe").join("rates").join(name))
-}
-
-/// Keeps rates; without that the next process measures again, which is no error.
-fn keep(file: &std::path::Path, rates: &Rates) {
-    let write = || -> std::io::Result<()> {
-        let folder = file.parent().unwrap_or(file);
-        std::fs::create_dir_all(folder)?;
-        let kept = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&kept, rates)?;
-        kept.persist(file)?;
-        Ok(())
-    };
-    let _ = write();
+    Some(cached::folder("rates")?.join(name))
 }

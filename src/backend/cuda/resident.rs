@@ -9,12 +9,12 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
 
 use super::Cuda;
-use super::call::{ALIGNMENT, Arguments, Layout, Source, blocks, copy};
-use super::driver::CudaError;
+use super::call::{ALIGNMENT, Arguments, Layout, Source, blocks, check_fault, copy};
+use super::driver::{CudaError, DeviceAddress};
 use super::gpu::{Gpu, LaneBytes, LaneGuard, LoadedKernel};
 use super::kernels::{Kernel, THREADS};
 use super::memory::DeviceMemory;
-use crate::program::{Fault, Precision, Program};
+use crate::program::{Precision, Program};
 
 /// Partial sums that the first step of a sum makes: enough that all of a GPU is busy.
 const PARTIALS: usize = 1 << 16;
@@ -70,7 +70,7 @@ impl Cuda {
             Resident { gpu, rows, kernel, sum, compile_time, arguments, layout, lane, memory, partials };
         let places: Vec<_> = resident.layout.inputs().collect();
         for (column, (values, validity)) in columns.iter().zip(places) {
-            resident.put(values, &Source::new(column).values(&(0..rows)))?;
+            resident.put(values, &Source::new(column)?.values(&(0..rows)))?;
             if let Some(validity) = validity {
                 resident.put(validity, &vec![u8::MAX; rows.div_ceil(8)])?;
             }
@@ -90,13 +90,9 @@ impl Resident {
     /// # Errors
     /// A row is an error, or the GPU has failed.
     pub fn evaluate(&mut self) -> Result<Duration> {
-        let time = self.work(|this| this.put_kernel())?;
-        let code = self.fetch(self.layout.fault(), size_of::<i32>())?;
-        let code = code.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-        match Fault::of_code(code) {
-            None => Ok(time),
-            Some(fault) => Err(fault.error()),
-        }
+        let time = self.timed(|| self.put_kernel())?;
+        check_fault(self.fetch_piece(self.memory.at(self.layout.fault()), size_of::<i32>())?)?;
+        Ok(time)
     }
 
     /// The sum of the results, calculated anew, and the time of all kernels by the GPU's clock. It is the same in
@@ -106,18 +102,18 @@ impl Resident {
     /// The GPU has failed.
     pub fn sum(&mut self) -> Result<(f64, Duration)> {
         let mut place = 0;
-        let time = self.work(|this| {
-            this.put_kernel()?;
-            let (mut from, mut rows) = (this.memory.at(this.layout.out()).0, this.rows);
+        let time = self.timed(|| {
+            self.put_kernel()?;
+            let (mut from, mut rows) = (self.memory.at(self.layout.out()).0, self.rows);
             let mut partials = PARTIALS;
             loop {
-                let to = this.partials.at(place * PARTIALS * size_of::<f64>()).0;
-                let mut arguments = Arguments(vec![from, rows as u64, partials as u64, to]);
-                let blocks = blocks(&this.gpu, partials);
+                let to = self.partials.at(place * PARTIALS * size_of::<f64>()).0;
+                let arguments = Arguments(vec![from, rows as u64, partials as u64, to]);
+                let blocks = blocks(&self.gpu, partials);
                 // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
                 unsafe {
-                    let (stream, kernel) = (this.lane.stream, this.sum.loaded);
-                    this.gpu.device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
+                    let (stream, kernel) = (self.lane.stream, self.sum.loaded);
+                    self.gpu.device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
                 }
                 if partials == 1 {
                     return Ok(());
@@ -138,7 +134,7 @@ impl Resident {
         Ok(Float64Array::new(Buffer::from(bytes).into(), None))
     }
 
-    fn put_kernel(&mut self) -> Result<(), CudaError> {
+    fn put_kernel(&self) -> Result<(), CudaError> {
         let (device, stream, fault) = (&self.gpu.device, self.lane.stream, self.layout.fault());
         let blocks = blocks(&self.gpu, self.rows);
         // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
@@ -148,21 +144,8 @@ impl Resident {
         }
     }
 
-    /// Puts work into the stream and waits for it: the time between its beginning and its end.
-    fn work(&mut self, put: impl FnOnce(&mut Self) -> Result<(), CudaError>) -> Result<Duration> {
-        let [begin, end, ..] = self.lane.events;
-        let time = || -> Result<Duration, CudaError> {
-            // SAFETY: the events and the stream are the lane's.
-            unsafe { self.gpu.device.record(self.lane.stream, begin)? };
-            put(self)?;
-            // SAFETY: as above.
-            unsafe {
-                self.gpu.device.record(self.lane.stream, end)?;
-                self.gpu.device.wait(end)?;
-                self.gpu.device.elapsed(begin, end)
-            }
-        }();
-        Ok(time.inspect_err(|error| self.gpu.judge(error))?)
+    fn timed(&self, put: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration> {
+        Ok(self.lane.timed(put).inspect_err(|error| self.gpu.judge(error))?)
     }
 
     /// Copies bytes to the GPU.
@@ -198,7 +181,7 @@ impl Resident {
         Ok(bytes.first_chunk().map_or(f64::NAN, |bytes| f64::from_ne_bytes(*bytes)))
     }
 
-    fn fetch_piece(&mut self, from: super::driver::DeviceAddress, bytes: usize) -> Result<&[u8], CudaError> {
+    fn fetch_piece(&mut self, from: DeviceAddress, bytes: usize) -> Result<&[u8], CudaError> {
         let (device, to) = (&self.gpu.device, self.lane.staging.address().as_ptr());
         // SAFETY: both ranges are this value's and that long, the copy is waited for, and then nothing writes there.
         unsafe {
