@@ -184,6 +184,15 @@ impl DoubleLanes for F64x4 {
         let half = exponent.mul(Self::splat(0.5)).floor();
         self.mul(half.power_of_two()).mul(exponent.sub(half).power_of_two())
     }
+
+    #[inline(always)]
+    fn has_bit(self, bit: u64) -> __m256d {
+        intrinsic!({
+            let bit = _mm256_set1_epi64x(bit as i64);
+            let found = _mm256_and_si256(_mm256_castpd_si256(self.0), bit);
+            _mm256_castsi256_pd(_mm256_cmpeq_epi64(found, bit))
+        })
+    }
 }
 
 impl F64x4 {

@@ -125,6 +125,11 @@ impl DoubleLanes for F64x8 {
     fn scale(self, exponent: Self) -> Self {
         Self(intrinsic!(_mm512_scalef_pd(self.0, exponent.0)))
     }
+
+    #[inline(always)]
+    fn has_bit(self, bit: u64) -> __mmask8 {
+        intrinsic!(_mm512_test_epi64_mask(_mm512_castpd_si512(self.0), _mm512_set1_epi64(bit as i64)))
+    }
 }
 
 impl F32x16 {

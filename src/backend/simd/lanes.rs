@@ -157,6 +157,9 @@ pub trait DoubleLanes: Lanes<Element = f64> {
     /// `self * 2^exponent`, rounded once, for integers from -1100 to 1100 and a magnitude of `self` in
     /// [1/4, 4]. NaN in either gives NaN.
     fn scale(self, exponent: Self) -> Self;
+
+    /// Whether the number's representation, as an integer, has this bit, given as a power of two.
+    fn has_bit(self, bit: u64) -> Self::Mask;
 }
 
 /// A function of `N` numbers written for double precision.

@@ -312,4 +312,9 @@ impl DoubleLanes for F64x2 {
     fn scale(self, exponent: Self) -> Self {
         self.each_of(exponent, DoubleLanes::scale)
     }
+
+    #[inline(always)]
+    fn has_bit(self, bit: u64) -> uint64x2_t {
+        neon!(vtstq_u64(vreinterpretq_u64_f64(self.0), vdupq_n_u64(bit)))
+    }
 }

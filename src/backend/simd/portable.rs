@@ -210,4 +210,9 @@ impl DoubleLanes for f64 {
         let power_of_two = |exponent: f64| f64::from_bits(((exponent as i64 + 1023) << 52) as u64);
         self * power_of_two(half) * power_of_two(exponent - half)
     }
+
+    #[inline(always)]
+    fn has_bit(self, bit: u64) -> bool {
+        self.to_bits() & bit != 0
+    }
 }

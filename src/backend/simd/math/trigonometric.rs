@@ -12,14 +12,17 @@ const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4
 
 const LIMIT: f64 = (1u64 << 27) as f64;
 
-/// `(sin(r) / r - 1) / r^2` as a polynomial of `r^2` for |r| <= pi/4: 2^-55 relative to `sin(r) / r`.
+/// Added to a number below 2^50, it leaves the nearest integer in the last bits of the sum.
+const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
+
+/// `(1 - sin(r) / r) / r^2` as a polynomial of `r^2` for |r| <= pi/4: 2^-55 relative to `sin(r) / r`.
 const SIN: [f64; 6] = [
-    -0.16666666666666666,
-    0.008333333333330946,
-    -0.0001984126983675497,
-    2.755731610068303e-06,
-    -2.5051131455427946e-08,
-    1.591810123027412e-10,
+    0.16666666666666666,
+    -0.008333333333330946,
+    0.0001984126983675497,
+    -2.755731610068303e-06,
+    2.5051131455427946e-08,
+    -1.591810123027412e-10,
 ];
 
 /// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial of `r^2` for |r| <= pi/4: 2^-59 relative to `cos(r)`.
@@ -32,63 +35,59 @@ const COS: [f64; 6] = [
     -1.1382614868556325e-11,
 ];
 
-/// An angle taken apart: the sine and the cosine of `r`, and `n` modulo 4.
+/// An angle taken apart: the sine and the cosine of `r`, and in the last two bits of `turns` `n` modulo 4.
 struct Reduced<L> {
     sin: L,
     cos: L,
-    quadrant: L,
+    turns: L,
 }
 
+/// `ahead` is added to `n`, in `turns` alone.
 #[inline(always)]
-fn reduce<L: DoubleLanes>(x: L) -> Reduced<L> {
-    let n = x.mul(L::splat(std::f64::consts::FRAC_2_PI)).round_even();
-    // The first difference is exact: both operands are multiples of 2^-53 and the result is below 1.
+fn reduce<L: DoubleLanes>(x: L, ahead: f64) -> Reduced<L> {
+    let shift = L::splat(SHIFT + ahead);
+    let turns = x.mul_add(L::splat(std::f64::consts::FRAC_2_PI), shift);
+    let n = turns.sub(shift);
+    // Exact: both operands are multiples of 2^-53 and the result is below 1.
     let first = n.mul_add(L::splat(-PI_2[0]), x);
-    // The product in two parts, and the rounding error of the difference (D. E. Knuth's two-sum).
+    // The product in two parts, and the rounding error of the difference: exact, though the first number may be
+    // the smaller one, because it is a multiple of the other one's last bit (T. J. Dekker's fast two-sum).
     let second = n.mul(L::splat(PI_2[1]));
     let second_rest = n.mul_add(L::splat(PI_2[1]), second.neg());
     let r = first.sub(second);
-    let part = r.sub(first);
-    let lost = first.sub(r.sub(part)).sub(second.add(part));
-    let rest = lost.sub(n.mul_add(L::splat(PI_2[2]), second_rest));
+    let lost = first.sub(r).sub(second);
+    // What `r` has too much. Signs are chosen so that a zero keeps its own up to its sine.
+    let excess = n.mul_add(L::splat(PI_2[2]), second_rest).sub(lost);
 
     let half = L::splat(0.5);
     let square = r.mul(r);
-    // sin(r + rest) = sin r + rest cos r, with 1 - r^2/2 for the cosine.
+    // sin(r - excess) = sin r - excess cos r, with 1 - r^2/2 for the cosine.
     let slope = square.mul_add(half.neg(), L::splat(1.0));
-    let curved = square.mul(r).mul_add(horner(square, &SIN), rest.mul(slope));
-    let sin = r.add(curved);
-    // cos(r + rest) = cos r - rest sin r, with r for the sine; 1 - r^2/2 is rounded, its error kept.
-    let slope_rest = L::splat(1.0).sub(slope).sub(square.mul(half));
-    let quartic = square.mul(square).mul_add(horner(square, &COS), r.mul(rest).neg());
+    let sin = r.sub(square.mul(r).mul_add(horner(square, &SIN), excess.mul(slope)));
+    // cos(r - excess) = cos r + excess sin r, with r for the sine; 1 - r^2/2 is rounded, its error kept.
+    let slope_rest = square.mul_add(half.neg(), L::splat(1.0).sub(slope));
+    let quartic = square.mul(square).mul_add(horner(square, &COS), r.mul(excess));
     let cos = slope.add(slope_rest.add(quartic));
-
-    let quadrant = n.sub(n.mul(L::splat(0.25)).floor().mul(L::splat(4.0)));
-    // A zero keeps its sign.
-    let sin = L::select(x.equal(L::splat(0.0)), x, sin);
-    Reduced { sin, cos, quadrant }
+    Reduced { sin, cos, turns }
 }
 
 impl<L: DoubleLanes> Reduced<L> {
-    /// The sine of `n pi/2 + r`, `n` being the quadrant and `ahead` more.
+    /// The sine of `n pi/2 + r`.
     #[inline(always)]
-    fn sine(self, ahead: f64) -> L {
-        let turned = self.quadrant.add(L::splat(ahead));
-        let quadrant = turned.sub(turned.mul(L::splat(0.25)).floor().mul(L::splat(4.0)));
-        let odd = quadrant.equal(L::splat(1.0));
-        let odd_below = quadrant.equal(L::splat(3.0));
-        let magnitude = L::select(odd, self.cos, L::select(odd_below, self.cos, self.sin));
-        L::select(L::splat(1.5).less(quadrant), magnitude.neg(), magnitude)
+    fn sine(self) -> L {
+        let magnitude = L::select(self.turns.has_bit(1), self.cos, self.sin);
+        L::select(self.turns.has_bit(2), magnitude.neg(), magnitude)
     }
 }
 
-/// `result`, with the lanes done by the standard library whose argument is too large.
+/// `result`, with the lanes done by the standard library whose argument is too large, or NaN.
 #[inline(always)]
 fn patch<L: DoubleLanes>(x: L, result: L, scalar: fn(f64) -> f64) -> L {
-    if L::mask_bits(L::splat(LIMIT).less(x.abs())) == 0 {
+    let limit = L::splat(LIMIT);
+    if L::mask_bits(x.abs().less(limit)) == L::mask_bits(limit.equal(limit)) {
         return result;
     }
-    result.each_of(x, |result, x| if x.abs() > LIMIT { scalar(x) } else { result })
+    result.each_of(x, |result, x| if x.abs() < LIMIT { result } else { scalar(x) })
 }
 
 /// The sine.
@@ -97,7 +96,7 @@ pub struct Sin;
 impl Function64<1> for Sin {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if L::FUSED { patch(x, reduce(x).sine(0.0), f64::sin) } else { x.each(f64::sin) }
+        if L::FUSED { patch(x, reduce(x, 0.0).sine(), f64::sin) } else { x.each(f64::sin) }
     }
 }
 
@@ -107,7 +106,7 @@ pub struct Cos;
 impl Function64<1> for Cos {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if L::FUSED { patch(x, reduce(x).sine(1.0), f64::cos) } else { x.each(f64::cos) }
+        if L::FUSED { patch(x, reduce(x, 1.0).sine(), f64::cos) } else { x.each(f64::cos) }
     }
 }
 
@@ -120,11 +119,10 @@ impl Function64<1> for Tan {
         if !L::FUSED {
             return x.each(f64::tan);
         }
-        let Reduced { sin, cos, quadrant } = reduce(x);
-        let half = quadrant.mul(L::splat(0.5));
-        let even = half.equal(half.floor());
-        let above = L::select(even, sin, cos.neg());
-        let below = L::select(even, cos, sin);
+        let Reduced { sin, cos, turns } = reduce(x, 0.0);
+        let odd = turns.has_bit(1);
+        let above = L::select(odd, cos.neg(), sin);
+        let below = L::select(odd, sin, cos);
         patch(x, above.div(below), f64::tan)
     }
 }
