@@ -42,12 +42,16 @@ impl<L: DoubleLanes> ArcSine<L> {
         let is_small = magnitude.less(half);
         // Exact: 1 - x for 1/2 <= x <= 1. Negative beyond, so that the root is NaN.
         let halved = L::splat(1.0).sub(magnitude).mul(half);
-        let root = halved.sqrt();
-        let square = L::select(is_small, magnitude.mul(magnitude), halved);
-        let lost = root.neg().mul_add(root, halved).div(root.add(root));
-        let lost = L::select(root.equal(zero), zero, lost);
-        let s = L::select(is_small, magnitude, root);
-        let lost = L::select(is_small, zero, lost);
+        let (mut s, mut square, mut lost) = (magnitude, magnitude.mul(magnitude), zero);
+        // Root and quotient cost more than all the rest.
+        if L::mask_bits(is_small) != L::mask_bits(half.equal(half)) {
+            let root = halved.sqrt();
+            let root_lost = root.neg().mul_add(root, halved).div(root.add(root));
+            let root_lost = L::select(root.equal(zero), zero, root_lost);
+            s = L::select(is_small, magnitude, root);
+            square = L::select(is_small, square, halved);
+            lost = L::select(is_small, zero, root_lost);
+        }
         let rest = square.mul(s).mul_add(horner(square, &ASIN), lost);
         Self { is_small, s, rest }
     }

@@ -23,14 +23,17 @@ impl Function64<2> for Power {
         let in_range = exponent.abs().less(L::splat(800.0));
         let magnitude = exp_in_two(exponent, L::select(in_range, rest, L::splat(0.0)));
 
-        let half = y.mul(L::splat(0.5));
-        let whole = y.equal(y.floor());
+        let mut result = magnitude;
         let negative = x.less(L::splat(0.0));
-        let signed = L::select(half.equal(half.floor()), magnitude, magnitude.neg());
-        // The NaN that the CPU makes: its sign matters where numbers are compared.
-        let nothing = x.sub(x);
-        let of_negative = L::select(whole, signed, nothing.div(nothing));
-        let result = L::select(negative, of_negative, magnitude);
+        if L::mask_bits(negative) != 0 {
+            let half = y.mul(L::splat(0.5));
+            let whole = y.equal(y.floor());
+            let signed = L::select(half.equal(half.floor()), magnitude, magnitude.neg());
+            // The NaN that the CPU makes: its sign matters where numbers are compared.
+            let nothing = x.sub(x);
+            let of_negative = L::select(whole, signed, nothing.div(nothing));
+            result = L::select(negative, of_negative, magnitude);
+        }
 
         let infinity = L::splat(f64::INFINITY);
         let ordinary = |lanes: L| L::mask_bits(lanes.abs().less(infinity));
