@@ -240,6 +240,44 @@ fn ops_of_two_numbers_are_within_their_bounds() {
     }
 }
 
+/// Quotients by a constant are made without divisions: they have to be the same bits as those of divisions.
+#[test]
+fn quotients_by_a_constant_are_rounded_correctly() {
+    const DIVISORS: u64 = 400;
+    let everyday = [360.0, 10.0, 3.0, -7.0, 0.1, 1e-5, 1e60, -1e-60, 1e5, 1e200, 0.5, 8.0, -1.0, 5e-324, 0.0];
+    let random = (0..DIVISORS).map(|index| 1.0 + (random(index) >> 12) as f64 / 2f64.powi(52));
+    let infinite = [f64::INFINITY, f64::NAN, f64::MAX, f64::MIN_POSITIVE, 2f64.powi(1023)];
+    for divisor in everyday.into_iter().chain(random).chain(infinite) {
+        // Next to halves between two numbers, where rounding is hardest, and numbers of every kind.
+        let hard = (0..CASES).map(|index| divisor * (number(6 * index + 3) + f64::EPSILON / 2.0));
+        let x: Vec<f64> = hard.chain((0..CASES).map(number)).chain([0.0, -0.0, f64::NAN]).collect();
+        let singles: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+        let of = |precision| {
+            program_of(precision, 1, |builder, inputs| {
+                let divisor = builder.number(divisor);
+                builder.binary(Binary::Divide, inputs[0], divisor)
+            })
+        };
+        let (double, single) = (of(Precision::Double), of(Precision::Single));
+        let arrays: [ArrayRef; 2] =
+            [Arc::new(Float64Array::from(x.clone())), Arc::new(Float32Array::from(singles.clone()))];
+        for backend in backends() {
+            let results = backend.evaluate(&double, &arrays[..1], x.len()).unwrap();
+            for (x, result) in x.iter().zip(results.as_primitive::<Float64Type>().values()) {
+                let exact = x / divisor;
+                let same = result.to_bits() == exact.to_bits() || result.is_nan() && exact.is_nan();
+                assert!(same, "{x:e} / {divisor:e} on {} is {result:e}", backend.description());
+            }
+            let results = backend.evaluate(&single, &arrays[1..], x.len()).unwrap();
+            for (x, result) in singles.iter().zip(results.as_primitive::<Float32Type>().values()) {
+                let exact = x / divisor as f32;
+                let same = result.to_bits() == exact.to_bits() || result.is_nan() && exact.is_nan();
+                assert!(same, "{x:e} / {divisor:e} on {} is {result:e}", backend.description());
+            }
+        }
+    }
+}
+
 #[test]
 fn single_precision_ops_are_within_their_bounds_of_double_precision() {
     let x: Vec<f32> = (0..20_000).map(|index| number(index) as f32).collect();

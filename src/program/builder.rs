@@ -81,6 +81,11 @@ impl Builder {
             (_, Some(x), Some(y)) => self.number(self.fold_binary(op, x, y)),
             // Rounded correctly, and much cheaper.
             (Binary::Power, None, Some(2.0)) => self.binary(Binary::Multiply, x, x),
+            // The inverse of a power of two is exact, and so is the same number whether multiplied or divided by.
+            (Binary::Divide, None, Some(divisor)) if self.has_exact_inverse(divisor) => {
+                let inverse = self.number(1.0 / divisor);
+                self.binary(Binary::Multiply, x, inverse)
+            }
             _ => self.push(Instruction::Binary(op, x, y), Kind::Number, self.may_be_null(&[x, y])),
         }
     }
@@ -306,6 +311,16 @@ impl Builder {
             Precision::Double => op.f64(x),
             Precision::Single => op.f32(x as f32).into(),
         }
+    }
+
+    /// Whether a number is a power of two, and its inverse a normal number.
+    fn has_exact_inverse(&self, number: f64) -> bool {
+        let is_power = number.is_normal() && number.to_bits() << 12 == 0;
+        is_power
+            && match self.precision {
+                Precision::Double => (1.0 / number).is_normal(),
+                Precision::Single => (1.0 / number as f32).is_normal(),
+            }
     }
 
     fn fold_binary(&self, op: Binary, x: f64, y: f64) -> f64 {

@@ -141,6 +141,9 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     const ONE: Self;
     /// The largest number below 1/2.
     const ALMOST_HALF: Self;
+    /// The smallest and the largest magnitude of numbers that products with the inverse of a constant can stand for
+    /// quotients of, and the largest of those constants.
+    const DIVISIBLE: (f64, f64, f64);
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     type Avx512: Lanes<Element = Self>;
@@ -153,6 +156,12 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
 
     /// The number, rounded to this type.
     fn from_f64(value: f64) -> Self;
+
+    /// The number in double precision.
+    fn to_f64(self) -> f64;
+
+    /// Its inverse as a sum of two numbers.
+    fn inverse(self) -> [Self; 2];
 
     /// The integer, rounded to this type.
     fn from_i64(value: i64) -> Self;
@@ -175,11 +184,12 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
 
 /// `$type` with the type of its Arrow arrays and its registers.
 macro_rules! element {
-    ($type:ident, $arrow:ty, $avx512:ty, $avx2:ty, $neon:ident) => {
+    ($type:ident, $arrow:ty, $avx512:ty, $avx2:ty, $neon:ident, $divisible:expr) => {
         impl Element for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const ALMOST_HALF: Self = (0.5 as $type).next_down();
+            const DIVISIBLE: (f64, f64, f64) = $divisible;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = $avx512;
             #[cfg(target_arch = "x86_64")]
@@ -190,6 +200,16 @@ macro_rules! element {
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as Self
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+
+            fn inverse(self) -> [Self; 2] {
+                let high = 1.0 / self;
+                [high, (-self).mul_add(high, 1.0) / self]
             }
 
             #[inline(always)]
@@ -225,8 +245,8 @@ macro_rules! element {
         }
     };
 }
-element!(f64, Float64Type, F64x8, F64x4, F64x2);
-element!(f32, Float32Type, F32x16, F32x8, F32x4);
+element!(f64, Float64Type, F64x8, F64x4, F64x2, (1e-270, 1e300, 1e60));
+element!(f32, Float32Type, F32x16, F32x8, F32x4, (1e-24, 1e30, 1e6));
 
 /// Work that is written once for every register type.
 pub trait Task<E: Element> {

@@ -9,8 +9,9 @@ use arrow::datatypes::DataType;
 use super::arguments::{convert, copy_bits};
 use super::dispatch::{Element, Task};
 use super::lanes::Lanes;
+use super::math::Divisor;
 use super::truths::{Negative, NotANumber, SameBits, TotalLess, ZeroAndNegative, word_of};
-use crate::program::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop};
+use crate::program::ops::{Binary, BinaryCode, BinaryLoop, UnaryCode, UnaryLoop};
 use crate::program::{Fault, Instruction, Kind, Place, Program, Value};
 
 /// What the registers of a block may take of the L1 cache, in bytes.
@@ -188,6 +189,16 @@ impl<'a, E: Element> Execution<'a, E> {
         self.scratch.sources[value.position()]
     }
 
+    /// The constant that the op divides by, if that is what it does.
+    fn divisor(&self, op: Binary, y: Value) -> Option<Divisor<E>> {
+        match self.program.instructions()[y.position()] {
+            Instruction::Number(bits) if op == Binary::Divide => {
+                Divisor::new(E::from_f64(f64::from_bits(bits)))
+            }
+            _ => None,
+        }
+    }
+
     /// The words of a value that is a truth value.
     fn truth_words(&mut self, position: usize) -> &mut [u64] {
         let words = self.words();
@@ -296,7 +307,11 @@ impl<'a, E: Element> Execution<'a, E> {
                 self.write_validity(position, words, |block, word| block.valid(x, word));
             }
             Instruction::Binary(op, x, y) => {
-                op.drive::<L>(OverBlock { x: self.source(x), y: self.source(y), target, padded });
+                let over = OverBlock { x: self.source(x), y: self.source(y), target, padded };
+                match self.divisor(op, y) {
+                    Some(divisor) => over.divide::<L>(divisor),
+                    None => op.drive::<L>(over),
+                }
                 self.write_validity(position, words, |block, word| {
                     block.valid(x, word) & block.valid(y, word)
                 });
@@ -430,6 +445,16 @@ struct OverBlock<E> {
     y: Source<E>,
     target: *mut E,
     padded: usize,
+}
+
+impl<E: Element> OverBlock<E> {
+    #[inline(always)]
+    fn divide<L: Lanes<Element = E>>(self, divisor: Divisor<E>) {
+        for row in (0..self.padded).step_by(L::COUNT) {
+            // SAFETY: the source and the target have a block of numbers, and `padded` is not more.
+            unsafe { divisor.divide::<L>(self.x.load(row)).store(self.target.add(row)) };
+        }
+    }
 }
 
 impl<E: Element, L: Lanes<Element = E>> UnaryLoop<L> for OverBlock<E> {

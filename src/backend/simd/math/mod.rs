@@ -4,12 +4,14 @@
 //!
 //! The polynomials interpolate at Chebyshev nodes, computed with 400 bits.
 
+mod divisor;
 mod exponential;
 mod inverse;
 mod log;
 mod power;
 mod trigonometric;
 
+pub use divisor::Divisor;
 pub use exponential::{Exp, Tanh};
 pub use inverse::{Acos, Asin, Atan};
 pub use log::{Log2, Log10, LogElement, ln};

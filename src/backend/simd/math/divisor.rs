@@ -1,0 +1,48 @@
+//! Division by a constant, without dividing.
+//!
+//! Method: `q = x (high + low)` with `1/d` as a sum of two numbers errs by little more than half an ULP, so its remainder
+//! `x - q d` is exact, and `q + (x - q d) high`, rounded once, is the correctly rounded quotient (P. Markstein,
+//! "Computation of elementary functions on the IBM RISC System/6000 processor", IBM J. Res. Dev. 34, 1990). That holds
+//! where no step overflows or loses bits below the smallest normal number; elsewhere, and where multiply-adds are not
+//! fused, registers are divided.
+
+use super::super::{Element, Lanes};
+
+/// A divisor, and what its quotients are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Divisor<E> {
+    value: E,
+    high: E,
+    low: E,
+    /// Magnitudes that are divided without a division.
+    usual: (E, E),
+}
+
+impl<E: Element> Divisor<E> {
+    /// A divisor of everyday size; none of another one.
+    pub fn new(value: E) -> Option<Self> {
+        let (least, most, everyday) = E::DIVISIBLE;
+        let size = value.to_f64().abs();
+        if !(1.0 / everyday..=everyday).contains(&size) {
+            return None;
+        }
+        let [high, low] = value.inverse();
+        // Both the number and its quotient have to lie between.
+        let usual = (E::from_f64(least * size.max(1.0)), E::from_f64(most * size.min(1.0)));
+        Some(Self { value, high, low, usual })
+    }
+
+    /// The quotient, correctly rounded.
+    #[inline(always)]
+    pub fn divide<L: Lanes<Element = E>>(&self, x: L) -> L {
+        let value = L::splat(self.value);
+        let magnitude = x.abs();
+        let is_usual = magnitude.clamp(L::splat(self.usual.0), L::splat(self.usual.1)).equal(magnitude);
+        if !L::FUSED || L::mask_bits(is_usual) != L::mask_bits(value.equal(value)) {
+            return x.div(value);
+        }
+        let high = L::splat(self.high);
+        let quotient = x.mul_add(high, x.mul(L::splat(self.low)));
+        quotient.neg().mul_add(value, x).mul_add(high, quotient)
+    }
+}
