@@ -279,6 +279,23 @@ fn results_and_pinned_columns_outlive_the_backend() {
 }
 
 #[test]
+fn columns_pinned_for_one_gpu_are_fetched_by_all() {
+    let Some((gpus, desk)) = gpus(2) else { return };
+    let cuda = cuda(&gpus, CudaSettings::default());
+    let plain = columns(1000);
+    let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(column).unwrap()).collect();
+    let start = pinned[0].as_primitive::<Float64Type>().values().as_ptr() as usize;
+    let results = [(); 2].map(|()| cuda.evaluate(log3(Precision::Double), &pinned, 1000).unwrap());
+    assert_eq!(&results[0], &results[1]);
+    let mut launches = desk.launches();
+    launches.sort_unstable();
+    assert_eq!(launches, [0, 1]);
+    assert_eq!(desk.sources().iter().filter(|source| **source == start).count(), 2);
+    drop((cuda, pinned, results));
+    all_given_back(gpus, &desk);
+}
+
+#[test]
 fn memory_is_used_again_and_given_back() {
     let Some((gpus, desk)) = gpus(1) else { return };
     let cuda = cuda(&gpus, chunked(4096));

@@ -68,6 +68,8 @@ pub struct Desk {
     pub memory: AtomicUsize,
     /// Bytes that can be locked for each.
     pub lockable: AtomicUsize,
+    /// Where memory lies that was locked, for whichever of them.
+    pinned: Mutex<BTreeMap<usize, usize>>,
     /// Without it only kernels that come with the program can be loaded.
     pub compiler: AtomicBool,
     failing: Mutex<Option<(Operation, usize)>>,
@@ -97,6 +99,7 @@ impl FakeDriver {
         let desk = Arc::new(Desk {
             memory: AtomicUsize::new(usize::MAX),
             lockable: AtomicUsize::new(usize::MAX),
+            pinned: Mutex::default(),
             compiler: AtomicBool::new(true),
             failing: Mutex::default(),
             violations: Mutex::default(),
@@ -459,10 +462,12 @@ impl Device for FakeDevice {
     fn allocate_pinned(&self, bytes: usize) -> Result<NonNull<u8>> {
         self.alive()?;
         let address = take(&mut self.state().pinned, bytes, &self.desk.lockable, "page-locked memory")?;
+        self.desk.pinned.lock().unwrap().insert(address, bytes);
         Ok(NonNull::new(address as *mut u8).unwrap())
     }
 
     unsafe fn free_pinned(&self, address: NonNull<u8>) {
+        self.desk.pinned.lock().unwrap().remove(&(address.as_ptr() as usize));
         self.free("page-locked memory", address.as_ptr() as usize, |state| &mut state.pinned);
     }
 
@@ -501,7 +506,7 @@ impl Device for FakeDevice {
         self.attempt(Operation::CopyIn)?;
         let (to, from) = (to.0 as usize, from as usize);
         let state = self.state();
-        if !within(&state.memory, to, bytes) || !within(&state.pinned, from, bytes) {
+        if !within(&state.memory, to, bytes) || !within(&self.desk.pinned.lock().unwrap(), from, bytes) {
             self.desk
                 .violation("a copy to the GPU is not from page-locked memory, or not to its own".to_owned());
         }

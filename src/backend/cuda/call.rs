@@ -344,7 +344,7 @@ impl Flow {
         let start = Instant::now();
         for (source, (values_at, validity_at)) in sources.iter().zip(&layout.inputs) {
             let values = source.values(&rows);
-            match call.gpu.pinned.contains(&values) {
+            match call.gpu.pinned.contain(&values) {
                 // It stays where it is until the copy is done: the arguments outlive the call.
                 true => copies.push((*values_at, values.as_ptr(), values.len())),
                 false => {

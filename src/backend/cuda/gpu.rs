@@ -13,7 +13,7 @@ use parking_lot::{Condvar, Mutex};
 use super::counters::Counters;
 use super::driver::{CudaError, Device, DeviceProperties, Driver, Event, Loaded, Stream};
 use super::kernels::Kernel;
-use super::memory::{DeviceMemory, Held, Pinned, PinnedMemory, PinnedPool};
+use super::memory::{DeviceMemory, Held, Pinned, PinnedMemory, PinnedPool, PinnedRanges};
 use super::rates::Rates;
 
 /// Calls that a GPU serves at a time; the others wait. Enough that copies of one meet kernels of another.
@@ -31,6 +31,7 @@ pub struct Gpus {
     driver: Arc<dyn Driver>,
     open: Vec<Mutex<Option<Arc<Gpu>>>>,
     next: AtomicUsize,
+    pinned: Arc<PinnedRanges>,
     rates: OnceLock<Rates>,
     counters: Counters,
 }
@@ -43,6 +44,7 @@ impl Gpus {
             driver,
             open,
             next: AtomicUsize::new(0),
+            pinned: Arc::default(),
             rates: OnceLock::new(),
             counters: Counters::default(),
         }
@@ -82,7 +84,7 @@ impl Gpus {
         match &*open {
             Some(gpu) if !gpu.failed.load(Ordering::Relaxed) => Ok(Arc::clone(gpu)),
             // Its context is of no use any more; those who still use it keep it until they notice.
-            _ => Ok(Arc::clone(open.insert(Arc::new(Gpu::new(self.driver.open(device)?))))),
+            _ => Ok(Arc::clone(open.insert(Arc::new(Gpu::new(self.driver.open(device)?, &self.pinned))))),
         }
     }
 
@@ -102,7 +104,9 @@ impl Gpus {
 pub(super) struct Gpu {
     pub device: Arc<dyn Device>,
     held: Arc<Held>,
-    pub pinned: Arc<PinnedPool>,
+    /// Where page-locked memory lies, this GPU's and that of others.
+    pub pinned: Arc<PinnedRanges>,
+    pool: Arc<PinnedPool>,
     lanes: Mutex<Vec<Lane>>,
     kernels: Mutex<VecDeque<Arc<LoadedKernel>>>,
     /// The device does not answer as it should.
@@ -112,13 +116,14 @@ pub(super) struct Gpu {
 }
 
 impl Gpu {
-    fn new(device: Arc<dyn Device>) -> Self {
-        let held = Arc::new(Held::default());
-        let pinned = Arc::new(PinnedPool::new(Arc::clone(&device), Arc::clone(&held), IDLE_BYTES));
+    fn new(device: Arc<dyn Device>, pinned: &Arc<PinnedRanges>) -> Self {
+        let (held, pinned) = (Arc::new(Held::default()), Arc::clone(pinned));
+        let pool = PinnedPool::new(Arc::clone(&device), Arc::clone(&held), Arc::clone(&pinned), IDLE_BYTES);
         Self {
             device,
             held,
             pinned,
+            pool: Arc::new(pool),
             lanes: Mutex::default(),
             kernels: Mutex::default(),
             failed: AtomicBool::new(false),
@@ -184,7 +189,7 @@ impl Gpu {
 
     /// Page-locked memory of at least so many bytes.
     pub fn pinned(&self, bytes: usize, limit: usize) -> Result<Pinned, CudaError> {
-        self.with_room(|| self.pinned.take(bytes, limit))
+        self.with_room(|| self.pool.take(bytes, limit))
     }
 
     /// Memory on the GPU.
@@ -207,7 +212,7 @@ impl Gpu {
     pub fn trim(&self) {
         let lanes = std::mem::take(&mut *self.lanes.lock());
         drop(lanes);
-        self.pinned.trim();
+        self.pool.trim();
     }
 }
 

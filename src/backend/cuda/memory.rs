@@ -148,7 +148,28 @@ impl Drop for PinnedMemory {
     }
 }
 
-/// Page-locked memory that nobody uses, kept because locking is slow, and where all of it lies.
+/// Where page-locked memory lies that is in use. Every GPU copies from all of it, whichever it was locked for.
+#[derive(Debug, Default)]
+pub(super) struct PinnedRanges(Mutex<BTreeMap<usize, usize>>);
+
+impl PinnedRanges {
+    /// Whether a range lies in such memory.
+    pub fn contain(&self, range: &[u8]) -> bool {
+        let (start, used) = (range.as_ptr() as usize, self.0.lock());
+        let before = used.range(..=start).next_back();
+        before.is_some_and(|(address, bytes)| start + range.len() <= address + bytes)
+    }
+
+    fn add(&self, memory: &PinnedMemory) {
+        self.0.lock().insert(memory.address().as_ptr() as usize, memory.bytes());
+    }
+
+    fn remove(&self, memory: &PinnedMemory) {
+        self.0.lock().remove(&(memory.address().as_ptr() as usize));
+    }
+}
+
+/// Page-locked memory that nobody uses, kept because locking is slow.
 #[derive(Debug)]
 pub(super) struct PinnedPool {
     device: Arc<dyn Device>,
@@ -156,13 +177,12 @@ pub(super) struct PinnedPool {
     idle: Mutex<Vec<PinnedMemory>>,
     /// The most bytes that are kept idle.
     most_idle: usize,
-    /// Addresses and sizes of what is in use.
-    used: Mutex<BTreeMap<usize, usize>>,
+    used: Arc<PinnedRanges>,
 }
 
 impl PinnedPool {
-    pub fn new(device: Arc<dyn Device>, held: Arc<Held>, most_idle: usize) -> Self {
-        Self { device, held, idle: Mutex::default(), most_idle, used: Mutex::default() }
+    pub fn new(device: Arc<dyn Device>, held: Arc<Held>, used: Arc<PinnedRanges>, most_idle: usize) -> Self {
+        Self { device, held, idle: Mutex::default(), most_idle, used }
     }
 
     /// Memory of at least so many bytes. Its contents are those of its last use.
@@ -177,15 +197,8 @@ impl PinnedPool {
             Some(memory) => memory,
             None => PinnedMemory::new(&self.device, &self.held, bytes, limit)?,
         };
-        self.used.lock().insert(memory.address().as_ptr() as usize, memory.bytes());
+        self.used.add(&memory);
         Ok(Pinned { pool: Arc::clone(self), memory: Some(memory) })
-    }
-
-    /// Whether a range lies in memory that was taken from here.
-    pub fn contains(&self, range: &[u8]) -> bool {
-        let (start, used) = (range.as_ptr() as usize, self.used.lock());
-        let before = used.range(..=start).next_back();
-        before.is_some_and(|(address, bytes)| start + range.len() <= address + bytes)
     }
 
     /// Gives back what is idle.
@@ -195,7 +208,7 @@ impl PinnedPool {
     }
 
     fn put_back(&self, memory: PinnedMemory) {
-        self.used.lock().remove(&(memory.address().as_ptr() as usize));
+        self.used.remove(&memory);
         let mut idle = self.idle.lock();
         let idle_bytes: usize = idle.iter().map(PinnedMemory::bytes).sum();
         if idle_bytes + memory.bytes() <= self.most_idle {
