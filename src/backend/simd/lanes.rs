@@ -38,6 +38,11 @@ pub trait Lanes: Copy {
     /// `to` must be valid for writing `COUNT` elements; it need not be aligned.
     unsafe fn store(self, to: *mut Self::Element);
 
+    /// Has the memory at an address brought into the cache, if it is any: the hardware does that by itself only up to the
+    /// end of a page.
+    #[inline(always)]
+    fn prefetch(_: *const Self::Element) {}
+
     /// The same number in every lane.
     fn splat(value: Self::Element) -> Self;
 

@@ -35,6 +35,11 @@ macro_rules! x86_lanes {
         }
 
         #[inline(always)]
+        fn prefetch(from: *const $float) {
+            intrinsic!(_mm_prefetch::<_MM_HINT_T0>(from.cast()));
+        }
+
+        #[inline(always)]
         fn splat(value: $float) -> Self {
             Self(intrinsic!($splat(value)))
         }
