@@ -15,6 +15,7 @@ use common::trees::{for_random_expressions, schema};
 use common::{command, finish, skipped};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::functions::expr_fn::{exp, ln, sqrt};
+use datafusion::physical_plan::{ExecutionPlan, displayable};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -516,6 +517,32 @@ async fn sql_gives_the_same_answers_on_the_gpu() {
     rows(&session, "SELECT log3(a, b, c) FROM t").await;
     assert!(desk.launches().len() >= before + 20);
     drop((session, on_gpu));
+    all_given_back(gpus, &desk);
+}
+
+/// A scan may let partitions take over files of others, unless it is asked to keep their order: that has to get through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_on_gpus_can_keep_the_order_of_files() {
+    let Some((gpus, desk)) = gpus(1) else { return };
+    let session = session(&gpus);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.parquet");
+    rows(&session, &format!("COPY t TO '{}' STORED AS PARQUET", file.display())).await;
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    rows(
+        &session,
+        &format!("CREATE EXTERNAL TABLE f STORED AS PARQUET LOCATION '{}'", folder.path().display()),
+    )
+    .await;
+    let query = session.sql("SELECT log3(a, b, c) AS r FROM f").await.unwrap();
+    let plan = query.create_physical_plan().await.unwrap();
+    assert_eq!(plan.name(), "FeedGpusExec");
+    let below = plan.children()[0].with_preserve_order(true).expect("the scan can do it");
+    let ordered = plan.with_preserve_order(true).expect("what is over it can do it as well");
+    assert_eq!(ordered.name(), "FeedGpusExec");
+    let shown = |plan: &dyn ExecutionPlan| displayable(plan).indent(true).to_string();
+    assert_eq!(shown(ordered.children()[0].as_ref()), shown(below.as_ref()));
+    drop((session, plan, ordered, below));
     all_given_back(gpus, &desk);
 }
 
