@@ -12,11 +12,15 @@ const LOG_VARIABLE: &str = "WARPFRAME_LOG";
 struct Stderr;
 
 impl Log for Stderr {
-    fn enabled(&self, _: &Metadata) -> bool {
-        true
+    fn enabled(&self, metadata: &Metadata) -> bool {
+        metadata.level() <= log::max_level()
     }
 
     fn log(&self, record: &Record) {
+        // Not all who call it have asked before.
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         eprintln!("{time:.3} {:<5} {}: {}", record.level(), record.target(), record.args());
     }
