@@ -65,16 +65,14 @@ pub fn draw(report: &Report) -> String {
     let style = format!("fill=\"{LIMIT}\" font-weight=\"bold\" text-anchor=\"middle\"");
     text(&mut svg, limit.max(AXIS_LEFT + 40.0), TOP - 20.0, &style, &label);
 
-    text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &report.setting());
+    let setting = format!("{}; warpframe {} ({})", report.setting(), report.version, report.git_revision);
+    text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &setting);
     let others = match report.modes.iter().any(ModeReport::is_peer) {
         true => "rose: the tools of others; ",
         false => "",
     };
-    let note = format!(
-        "{others}median, with the range of all repeats; logarithmic axis; × is against the slowest; \
-         warpframe {} ({})",
-        report.version, report.git_revision
-    );
+    let note =
+        format!("{others}median, with the range of all repeats; logarithmic axis; × is against the slowest");
     text(&mut svg, 24.0, bottom + 76.0, "font-size=\"14\" fill=\"#5c636b\"", &note);
     svg.push_str("</svg>\n");
     svg
