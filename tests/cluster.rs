@@ -8,8 +8,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use arrow::util::pretty::pretty_format_batches;
 use common::{command, entries, finish, ok, refused, skipped, warpframe};
 use tempfile::{TempDir, tempdir};
+use warpframe::Session;
+use warpframe::cluster::{ClusterSettings, LocalCluster};
 
 /// Rows of the runs during which something happens; 100 million take minutes without optimization.
 fn many() -> u64 {
@@ -673,4 +676,36 @@ fn the_commands_say_what_they_take() {
     refused(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
     let wait = ["sql", "--cluster-wait", "3", "-q", "SELECT 1"];
     refused(folder.path(), &wait, 2, &["--cluster"]);
+}
+
+/// A session whose cluster is on this machine reads results from the files in which they lie, any other one asks the
+/// executors for them: the same rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn results_are_read_from_files_where_these_are_here() {
+    let cluster = LocalCluster::start_inside(2.try_into().unwrap()).await.unwrap();
+    let query = "SELECT id, log3(x, y, z) AS r FROM generate_rows(100000)";
+    let text = async |session: &Session, query: &str| {
+        let batches = session.sql(query).await.unwrap().collect().await.unwrap();
+        pretty_format_batches(&batches).unwrap().to_string()
+    };
+    // In no order: partitions are not waited for one after the other.
+    let rows = async |session: &Session| {
+        let mut lines: Vec<_> = text(session, query).await.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let alone = rows(&Session::builder().build().unwrap()).await;
+    assert_eq!(alone.iter().filter(|line| line.starts_with('|')).count(), 100_001);
+    for (settings, from_files) in
+        [(cluster.settings(), true), (ClusterSettings::new(cluster.address().clone()), false)]
+    {
+        let session = Session::builder().cluster(settings).build().unwrap();
+        assert!(rows(&session).await == alone, "from files: {from_files}");
+        let analyzed = text(&session, &format!("EXPLAIN ANALYZE {query}")).await;
+        let line = analyzed.lines().find(|line| line.contains("ClusterExec")).unwrap();
+        assert!(
+            line.contains(if from_files { "local_partitions=4" } else { "local_partitions=0" }),
+            "{line}"
+        );
+    }
 }

@@ -529,6 +529,7 @@ async fn plans_on_gpus_can_keep_the_order_of_files() {
     let file = folder.path().join("t.parquet");
     rows(&session, &format!("COPY t TO '{}' STORED AS PARQUET", file.display())).await;
     rows(&session, "SET warpframe.backend = 'cuda'").await;
+    rows(&session, "SET datafusion.optimizer.enable_round_robin_repartition = false").await;
     rows(
         &session,
         &format!("CREATE EXTERNAL TABLE f STORED AS PARQUET LOCATION '{}'", folder.path().display()),

@@ -1,12 +1,12 @@
 //! The way to a scheduler: its status, and queries handed to it, followed, fetched and cancelled.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ballista_core::client::BallistaClient;
 use ballista_core::serde::protobuf::execute_query_failure_result::Failure as Refusal;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Answer;
@@ -17,13 +17,10 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::version;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
-use futures::{StreamExt, stream};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
@@ -35,9 +32,6 @@ use crate::farewells;
 
 /// How long a host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long an executor may take to send the next rows of a result that is ready.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The shortest and the longest time between two questions whether a job has ended.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
@@ -108,6 +102,7 @@ pub struct ClusterClient {
     /// The session under which the scheduler keeps this client's settings.
     session: String,
     used: AtomicBool,
+    files: Option<PathBuf>,
 }
 
 impl ClusterClient {
@@ -120,7 +115,18 @@ impl ClusterClient {
             .build()
             .map_err(|error| DataFusionError::External(error.into()))?;
         let session = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
-        Ok(Self { address, http, session, used: AtomicBool::new(false) })
+        Ok(Self { address, http, session, used: AtomicBool::new(false), files: None })
+    }
+
+    /// The same, which looks for results below this folder before it asks executors for them.
+    pub(super) fn with_files(mut self, files: Option<PathBuf>) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// Below which folder results may lie on this machine.
+    pub(super) fn files(&self) -> Option<&Path> {
+        self.files.as_deref()
     }
 
     /// The scheduler's address.
@@ -345,44 +351,4 @@ impl Drop for Job {
             }
         });
     }
-}
-
-/// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.
-pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
-    let layout = location.layout();
-    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
-        return exec_err!("the scheduler does not say where the results are");
-    };
-    let lost = |error: ballista_core::error::BallistaError| {
-        DataFusionError::Execution(format!(
-            "the results on {}:{} cannot be fetched: {error}",
-            executor.host, executor.port
-        ))
-    };
-    let bytes = MESSAGE_BYTES as usize;
-    let opened = async {
-        let (host, port) = (&executor.host, executor.port as u16);
-        let mut client = BallistaClient::try_new(host, port, bytes, false, None, 1, 500, 0, 0).await?;
-        let partition = partition.into();
-        client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
-    };
-    let silent = || {
-        DataFusionError::Execution(format!(
-            "the results on {}:{} cannot be fetched: it does not answer",
-            executor.host, executor.port
-        ))
-    };
-    let rows = tokio::time::timeout(FETCH_TIMEOUT, opened).await.map_err(|_| silent())?.map_err(lost)?;
-    let schema = rows.schema();
-    // An executor that was stopped keeps its connections, and says nothing.
-    let answered = stream::unfold((rows, silent()), |(mut rows, silent)| async move {
-        match tokio::time::timeout(FETCH_TIMEOUT, rows.next()).await {
-            Ok(batch) => batch.map(|batch| (batch, (rows, silent))),
-            Err(_) => {
-                let error = DataFusionError::Execution(silent.message().into_owned());
-                Some((Err(error), (rows, silent)))
-            }
-        }
-    });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, answered)))
 }

@@ -13,15 +13,16 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::client::{ClusterClient, Job, fetch};
+use super::client::{ClusterClient, Job};
 use super::report::Reported;
+use super::results::{fetch, read};
 use super::status::JobProgress;
 
 /// How many partitions of a result are fetched at a time; they are given in order.
@@ -32,6 +33,9 @@ pub(crate) const COMPUTE_TIME: &str = "compute_time";
 
 /// The metric of the time in which the results were fetched, and used.
 pub(crate) const GATHER_TIME: &str = "gather_time";
+
+/// The metric of the partitions that were read from files on this machine.
+const LOCAL_PARTITIONS: &str = "local_partitions";
 
 /// How often a query is run if executors are lost with its results.
 const MOST_ATTEMPTS: usize = 3;
@@ -132,11 +136,13 @@ impl ExecutionPlan for ClusterExec {
             (Arc::clone(&self.plan), Arc::clone(&self.client), self.progress.clone());
         let computing = MetricBuilder::new(&self.metrics).subset_time(COMPUTE_TIME, partition);
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
+        let local = MetricBuilder::new(&self.metrics).counter(LOCAL_PARTITIONS, partition);
+        let results = Results { client: Arc::clone(&client), local };
         let (analyzed, report) = (self.analyzed, Arc::clone(&self.report));
         let rows = async move {
             let start = Instant::now();
             let config = context.session_config();
-            let (mut job, partitions) = computed(&plan, &client, progress, config, analyzed).await?;
+            let (mut job, partitions) = computed(&plan, &results, progress, config, analyzed).await?;
             computing.add_elapsed(start);
             let start = Instant::now();
             let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
@@ -163,11 +169,12 @@ impl ExecutionPlan for ClusterExec {
 /// before anyone noticed, takes results with it; then the plan is run again. Later it is an error.
 async fn computed(
     plan: &Arc<dyn ExecutionPlan>,
-    client: &Arc<ClusterClient>,
+    results: &Results,
     progress: Option<ClusterProgress>,
     config: &SessionConfig,
     report: bool,
 ) -> Result<(Job, impl Stream<Item = Result<RecordBatch>> + use<>)> {
+    let client = &results.client;
     let mut attempt = 1;
     loop {
         let mut job = client.submit(Arc::clone(plan), config, report).await?;
@@ -177,13 +184,17 @@ async fn computed(
                 progress.clone().map(|progress| follow(Arc::clone(client), job.id().to_owned(), progress));
             job.finished().await?
         };
-        match begin(&locations).await {
+        match begin(&locations, results).await {
             Ok(begun) => {
+                let results = results.clone();
                 let rows = stream::iter(locations.into_iter().zip(begun))
-                    .map(|(location, begun)| async move {
-                        match begun {
-                            Some(rows) => Ok(rows),
-                            None => fetch(location).await,
+                    .map(move |(location, begun)| {
+                        let results = results.clone();
+                        async move {
+                            match begun {
+                                Some(rows) => Ok(rows),
+                                None => results.of(location).await,
+                            }
                         }
                     })
                     .buffered(FETCHED_AHEAD)
@@ -199,8 +210,32 @@ async fn computed(
     }
 }
 
+/// Where results come from.
+#[derive(Clone)]
+struct Results {
+    client: Arc<ClusterClient>,
+    /// How many were read from files on this machine.
+    local: Count,
+}
+
+impl Results {
+    /// The rows of a partition.
+    async fn of(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+        match self.client.files().and_then(|folder| read(&location, folder)) {
+            Some(rows) => {
+                self.local.add(1);
+                Ok(rows)
+            }
+            None => fetch(location).await,
+        }
+    }
+}
+
 /// The first partition of every executor, with its first rows: whether all of them are there.
-async fn begin(locations: &[PartitionLocation]) -> Result<Vec<Option<SendableRecordBatchStream>>> {
+async fn begin(
+    locations: &[PartitionLocation],
+    results: &Results,
+) -> Result<Vec<Option<SendableRecordBatchStream>>> {
     let mut executors = HashSet::new();
     let firsts = locations.iter().map(|location| {
         let id = location.executor_meta.as_ref().map(|executor| executor.id.clone());
@@ -208,7 +243,7 @@ async fn begin(locations: &[PartitionLocation]) -> Result<Vec<Option<SendableRec
     });
     let begun = firsts.map(|first| async move {
         let Some(location) = first else { return Ok(None) };
-        let mut rows = fetch(location).await?;
+        let mut rows = results.of(location).await?;
         let schema = rows.schema();
         let first = rows.next().await.transpose()?;
         let all = stream::iter(first.map(Ok)).chain(rows);

@@ -16,7 +16,6 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_executor::executor_server::TERMINATING;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use tempfile::TempDir;
 
 use super::client::{ClusterAddress, ClusterClient};
 use super::connections::Connections;
@@ -85,7 +84,9 @@ pub async fn run_executor(options: ExecutorOptions, started: impl FnOnce(&str)) 
             () = &mut ended => return Ok(()),
             found = wait_for_scheduler(&options.scheduler) => found?,
         }
-        let config = Arc::new(config(&options, &id, &work_dir)?);
+        let own = work_dir.path().join(&id.name);
+        std::fs::create_dir(&own).map_err(|error| unusable(&own, &error))?;
+        let config = Arc::new(config(&options, &id, &own)?);
         let mut running = std::pin::pin!(start_executor_process(config));
         // Registration is quick or fails.
         let failed = tokio::select! {
@@ -163,7 +164,7 @@ async fn registered(address: &ClusterAddress, name: &str) {
     }
 }
 
-fn config(options: &ExecutorOptions, id: &ExecutorId, work_dir: &TempDir) -> Result<ExecutorProcessConfig> {
+fn config(options: &ExecutorOptions, id: &ExecutorId, work_dir: &Path) -> Result<ExecutorProcessConfig> {
     let [data, control] = match options.ports {
         Some(ports) => ports,
         None => free_ports(options.bind)?,
@@ -180,7 +181,7 @@ fn config(options: &ExecutorOptions, id: &ExecutorId, work_dir: &TempDir) -> Res
         scheduler_port: options.scheduler.port(),
         vcores: options.slots.get(),
         task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
-        work_dir: Some(work_dir.path().to_string_lossy().into_owned()),
+        work_dir: Some(work_dir.to_string_lossy().into_owned()),
         executor_heartbeat_interval_seconds: HEARTBEAT_SECONDS,
         grpc_max_decoding_message_size: MESSAGE_BYTES,
         grpc_max_encoding_message_size: MESSAGE_BYTES,
@@ -195,8 +196,8 @@ fn config(options: &ExecutorOptions, id: &ExecutorId, work_dir: &TempDir) -> Res
 }
 
 /// What tasks run in: spilled data in the work folder, and the stores that this host can reach.
-fn runtime_producer(work_dir: &TempDir) -> RuntimeProducer {
-    let (work_dir, stores) = (work_dir.path().to_owned(), Arc::new(Stores::default()));
+fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
+    let (work_dir, stores) = (work_dir.to_owned(), Arc::new(Stores::default()));
     Arc::new(move |_| {
         RuntimeEnvBuilder::new()
             .with_temp_file_path(work_dir.clone())

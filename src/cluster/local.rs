@@ -12,6 +12,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use super::ClusterSettings;
 use super::client::{ClusterAddress, ClusterClient};
 use super::executor::{ExecutorOptions, run_executor};
 use super::scheduler::{Scheduler, SchedulerOptions};
@@ -102,6 +103,14 @@ impl LocalCluster {
     /// Where clients find it.
     pub fn address(&self) -> &ClusterAddress {
         self.scheduler.address()
+    }
+
+    /// What a session needs to use it.
+    pub fn settings(&self) -> ClusterSettings {
+        ClusterSettings {
+            files: Some(self.work_dir.path().to_owned()),
+            ..ClusterSettings::new(self.address().clone())
+        }
     }
 
     /// The process numbers of the executors.

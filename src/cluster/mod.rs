@@ -16,11 +16,13 @@ mod files;
 mod local;
 mod planner;
 mod report;
+mod results;
 mod scatter;
 mod scheduler;
 mod status;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ballista_core::config::BallistaConfig;
@@ -58,12 +60,15 @@ pub struct ClusterSettings {
     pub wait: Duration,
     /// Hears how far a query has come.
     pub progress: Option<ClusterProgress>,
+    /// The folder below which the executors' work folders are, if it is on this machine: results are then read from
+    /// their files.
+    pub files: Option<PathBuf>,
 }
 
 impl ClusterSettings {
     /// The cluster at this address, with the defaults.
     pub fn new(address: ClusterAddress) -> Self {
-        Self { address, wait: DEFAULT_WAIT, progress: None }
+        Self { address, wait: DEFAULT_WAIT, progress: None, files: None }
     }
 }
 

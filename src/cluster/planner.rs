@@ -38,7 +38,8 @@ pub(crate) struct ClusterPlanner {
 
 impl ClusterPlanner {
     pub fn new(settings: ClusterSettings, unsettled: Option<usize>) -> Result<Self> {
-        let client = Arc::new(ClusterClient::new(settings.address.clone())?);
+        let client = ClusterClient::new(settings.address.clone())?.with_files(settings.files.clone());
+        let client = Arc::new(client);
         Ok(Self { client, settings, unsettled, scattered: Scattered::default() })
     }
 }

@@ -24,7 +24,7 @@ use super::verify::Answer;
 use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
-use crate::cluster::{COMPUTE_TIME, ClusterClient, ClusterSettings, GATHER_TIME, LocalCluster};
+use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
 use crate::farewells::settle;
 use crate::files::find_files;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
@@ -189,7 +189,7 @@ impl<'a> Engine<'a> {
             _ => Ok(None),
         })?;
         let settings = match (&started, cluster) {
-            (Some(started), _) => ClusterSettings::new(started.address().clone()),
+            (Some(started), _) => started.settings(),
             (None, Some(cluster)) => cluster.clone(),
             (None, None) => return exec_err!("there is no cluster to run on"),
         };

@@ -1,0 +1,93 @@
+//! The rows of a partition that has been computed: from the file in which they lie, where that is on this machine, or else
+//! from the executor that has written it.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use arrow::ipc::reader::StreamReader;
+use ballista_core::client::BallistaClient;
+use ballista_core::serde::protobuf::PartitionLocation;
+use ballista_core::serde::scheduler;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use futures::{StreamExt, stream};
+
+use super::MESSAGE_BYTES;
+use super::status::ExecutorId;
+
+/// How long an executor may take to send the next rows of a result that is ready.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Batches that are read from a file before anyone asks for them.
+const READ_AHEAD: usize = 4;
+
+/// The rows of a partition, if they lie below this folder: in the executor's own folder in its work folder. Nothing where
+/// the file is not there, or not of a kind that is read here; then the executor has them.
+pub(super) fn read(location: &PartitionLocation, folder: &Path) -> Option<SendableRecordBatchStream> {
+    let location: scheduler::PartitionLocation = location.clone().try_into().ok()?;
+    let executor: ExecutorId = location.executor_meta.id.parse().ok()?;
+    let mut work_dirs =
+        std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
+    let path = location.path(work_dirs.find(|work_dir| work_dir.is_dir())?.to_str()?).ok()?;
+    let reader = StreamReader::try_new_buffered(File::open(&path).ok()?, None).ok()?;
+    let mut rows = RecordBatchReceiverStreamBuilder::new(reader.schema(), READ_AHEAD);
+    let batches = rows.tx();
+    rows.spawn_blocking(move || {
+        for batch in reader {
+            let batch = batch.map_err(|error| {
+                DataFusionError::Execution(format!(
+                    "the results in '{}' cannot be read: {error}",
+                    path.display()
+                ))
+            });
+            // Nobody listens any more: the query is over.
+            if batches.blocking_send(batch).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    Some(rows.build())
+}
+
+/// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.
+pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+    let layout = location.layout();
+    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
+        return exec_err!("the scheduler does not say where the results are");
+    };
+    let lost = |error: ballista_core::error::BallistaError| {
+        DataFusionError::Execution(format!(
+            "the results on {}:{} cannot be fetched: {error}",
+            executor.host, executor.port
+        ))
+    };
+    let bytes = MESSAGE_BYTES as usize;
+    let opened = async {
+        let (host, port) = (&executor.host, executor.port as u16);
+        let mut client = BallistaClient::try_new(host, port, bytes, false, None, 1, 500, 0, 0).await?;
+        let partition = partition.into();
+        client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
+    };
+    let silent = || {
+        DataFusionError::Execution(format!(
+            "the results on {}:{} cannot be fetched: it does not answer",
+            executor.host, executor.port
+        ))
+    };
+    let rows = tokio::time::timeout(FETCH_TIMEOUT, opened).await.map_err(|_| silent())?.map_err(lost)?;
+    let schema = rows.schema();
+    // An executor that was stopped keeps its connections, and says nothing.
+    let answered = stream::unfold((rows, silent()), |(mut rows, silent)| async move {
+        match tokio::time::timeout(FETCH_TIMEOUT, rows.next()).await {
+            Ok(batch) => batch.map(|batch| (batch, (rows, silent))),
+            Err(_) => {
+                let error = DataFusionError::Execution(silent.message().into_owned());
+                Some((Err(error), (rows, silent)))
+            }
+        }
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, answered)))
+}
