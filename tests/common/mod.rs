@@ -28,7 +28,11 @@ pub struct Run {
 pub fn command(folder: &Path) -> Command {
     let other = std::env::var_os("WARPFRAME_PROGRAM");
     let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_warpframe").into()));
-    command.current_dir(folder).stdin(Stdio::null()).env_remove("WARPFRAME_SIMD");
+    command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .env_remove("WARPFRAME_SIMD")
+        .env_remove("RUST_BACKTRACE");
     command
 }
 
