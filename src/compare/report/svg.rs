@@ -54,8 +54,9 @@ pub fn draw(report: &Report) -> String {
         text(&mut svg, x, bottom + 22.0, "text-anchor=\"middle\" fill=\"#40464d\"", &label);
     }
     let slowest = report.slowest().map(|(_, time)| time);
+    let middle = |position: usize| TOP + (position as f64 + 0.5) * ROW;
     for (position, mode) in report.modes.iter().enumerate() {
-        draw_mode(&mut svg, (mode, &mode.label(report)), TOP + position as f64 * ROW, &scale, slowest);
+        draw_mode(&mut svg, (mode, &mode.label(report)), middle(position), &scale);
     }
 
     let limit = scale.x(report.limit.stream_ms);
@@ -64,6 +65,9 @@ pub fn draw(report: &Report) -> String {
     let label = format!("memory limit {}", format_ms(report.limit.stream_ms));
     let style = format!("fill=\"{LIMIT}\" font-weight=\"bold\" text-anchor=\"middle\"");
     text(&mut svg, limit.max(AXIS_LEFT + 40.0), TOP - 20.0, &style, &label);
+    for (position, mode) in report.modes.iter().enumerate() {
+        write_result(&mut svg, mode, middle(position), &scale, slowest);
+    }
 
     let setting = format!("{}; warpframe {} ({})", report.setting(), report.version, report.git_revision);
     text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &setting);
@@ -78,14 +82,8 @@ pub fn draw(report: &Report) -> String {
     svg
 }
 
-fn draw_mode(
-    svg: &mut String,
-    (mode, label): (&ModeReport, &str),
-    top: f64,
-    scale: &Scale,
-    slowest: Option<f64>,
-) {
-    let middle = top + ROW / 2.0;
+/// The name of a mode and its bar, if it has a time.
+fn draw_mode(svg: &mut String, (mode, label): (&ModeReport, &str), middle: f64, scale: &Scale) {
     let threads = match mode.threads {
         0 => String::new(),
         1 => ", 1 thread".to_owned(),
@@ -97,16 +95,7 @@ fn draw_mode(
     let short = &mode.description;
     text(svg, AXIS_LEFT - 12.0, middle + 14.0, about, &format!("{short}{threads}"));
 
-    let (Some(median), Some(min), Some(max)) = (mode.median_ms, mode.min_ms, mode.max_ms) else {
-        let (word, colour) = match mode.status {
-            Status::Failed => ("FAILED", "#b3261e"),
-            _ => ("skipped", "#5c636b"),
-        };
-        let reason = mode.reason.as_deref().unwrap_or_default();
-        let style = format!("fill=\"{colour}\" font-size=\"14\"");
-        text(svg, AXIS_LEFT + 8.0, middle + 5.0, &style, &format!("{word}: {reason}"));
-        return;
-    };
+    let (Some(median), Some(min), Some(max)) = (mode.median_ms, mode.min_ms, mode.max_ms) else { return };
     let colour = match (mode.mode.as_str(), mode.threads) {
         _ if mode.is_peer() => PEER,
         ("interpreted", _) => SLOW,
@@ -126,13 +115,28 @@ fn draw_mode(
     line(svg, left, middle, right, middle, whisker);
     line(svg, left, middle - 5.0, left, middle + 5.0, whisker);
     line(svg, right, middle - 5.0, right, middle + 5.0, whisker);
+}
+
+/// The time of a mode, or why it has none, on top of the grid and the limit's line.
+fn write_result(svg: &mut String, mode: &ModeReport, middle: f64, scale: &Scale, slowest: Option<f64>) {
+    // White below the text keeps it legible there.
+    const BELOW: &str = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\" xml:space=\"preserve\"";
+    let (Some(median), Some(max)) = (mode.median_ms, mode.max_ms) else {
+        let (word, colour) = match mode.status {
+            Status::Failed => ("FAILED", "#b3261e"),
+            _ => ("skipped", "#5c636b"),
+        };
+        let reason = mode.reason.as_deref().unwrap_or_default();
+        let style = format!("fill=\"{colour}\" font-size=\"14\" {BELOW}");
+        text(svg, AXIS_LEFT + 8.0, middle + 5.0, &style, &format!("{word}: {reason}"));
+        return;
+    };
     let ratio = match slowest {
         Some(slowest) if slowest > median => format!("   {}", format_ratio(slowest / median)),
         _ => String::new(),
     };
-    // White below the text keeps it legible on the grid and the limit's line.
-    let style = "fill=\"#16191d\" stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\" xml:space=\"preserve\"";
-    text(svg, right + 10.0, middle + 6.0, style, &format!("{}{ratio}", format_ms(median)));
+    let style = format!("fill=\"#16191d\" {BELOW}");
+    text(svg, scale.x(max) + 10.0, middle + 6.0, &style, &format!("{}{ratio}", format_ms(median)));
 }
 
 /// The logarithmic time axis.
