@@ -235,6 +235,23 @@ fn tables_in_memory_travel() {
 }
 
 #[test]
+fn a_limit_is_no_part_of_a_table_in_memory() {
+    let cluster = Cluster::start(1, 2);
+    // Large enough to travel as files. What a query has written of it serves the next ones.
+    let found = cluster.sql(
+        "CREATE TABLE t AS SELECT id, x, CASE WHEN id % 3 = 0 THEN 'a' || id END AS s FROM generate_rows(1000000);
+         SELECT count(*) AS n FROM (SELECT * FROM t LIMIT 5);
+         SELECT count(id) AS n, sum(x) AS x, count(s) AS s, max(s) AS m FROM t;
+         SELECT count(*) AS n FROM (SELECT * FROM t LIMIT 7);
+         SELECT id, s FROM t ORDER BY id LIMIT 4",
+    );
+    let lines: Vec<_> = found.split_whitespace().collect();
+    let expected = ["n", "5", "n,x,s,m", "1000000,500000500000.0,333334,a999999", "n", "7"];
+    assert_eq!(lines[..6], expected);
+    assert_eq!(lines[6..], ["id,s", "0,a0", "1,", "2,", "3,a3"]);
+}
+
+#[test]
 fn run_writes_where_the_rows_are() {
     let cluster = Cluster::start(2, 1);
     let folder = cluster.folder.path();

@@ -11,11 +11,14 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::protobuf;
+use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 use super::files::ScanFilesExec;
+use super::table::ScanTableExec;
 use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
 use crate::parquet::{WriteShardsExec, WriterSettings};
 use crate::program::Program;
@@ -40,6 +43,7 @@ enum Function {
 enum Node {
     Generate { generator: RowGenerator, columns: Vec<usize> },
     ScanFiles,
+    ScanTable { schema: Vec<u8>, fetch: Option<usize> },
     WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
 }
 
@@ -89,6 +93,11 @@ impl PhysicalExtensionCodec for ClusterCodec {
             (Node::ScanFiles, [files, template]) => {
                 Arc::new(ScanFilesExec::new(Arc::clone(files), Arc::clone(template))?)
             }
+            (Node::ScanTable { schema, fetch }, [files]) => {
+                let schema = protobuf::Schema::decode(&*schema)
+                    .map_err(|error| DataFusionError::Internal(format!("a plan cannot be read: {error}")))?;
+                Arc::new(ScanTableExec::over(Arc::clone(files), Arc::new((&schema).try_into()?), fetch))
+            }
             (Node::WriteShards { folder, settings, metadata }, [input]) => {
                 Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))
             }
@@ -112,6 +121,10 @@ impl PhysicalExtensionCodec for ClusterCodec {
         }
         if node.is::<ScanFilesExec>() {
             return encode(Node::ScanFiles, buffer);
+        }
+        if let Some(scan) = node.downcast_ref::<ScanTableExec>() {
+            let schema = protobuf::Schema::try_from(scan.schema().as_ref())?.encode_to_vec();
+            return encode(Node::ScanTable { schema, fetch: scan.limit() }, buffer);
         }
         if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
             let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());

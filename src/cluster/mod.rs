@@ -14,12 +14,14 @@ mod exec;
 mod executor;
 mod files;
 mod local;
+mod mapped;
 mod planner;
 mod report;
 mod results;
 mod scatter;
 mod scheduler;
 mod status;
+mod table;
 
 use std::fmt;
 use std::path::PathBuf;

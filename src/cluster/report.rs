@@ -17,6 +17,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use super::files::ScanFilesExec;
+use super::table::ScanTableExec;
 
 /// The setting by which a client asks for reports. It is no option of sessions.
 pub(super) const REPORT: &str = "warpframe_cluster.report";
@@ -121,6 +122,10 @@ impl Reported {
             if let Some(scan) = inputs.pop() {
                 return scan;
             }
+        }
+        if operator.operator_type == ScanTableExec::NAME {
+            // The rows that name its files are no input that anyone knows of.
+            inputs.clear();
         }
         let metrics = OperatorMetricsSet { metrics: operator.metrics }.try_into().ok();
         Self::node(operator.operator_desc, metrics, inputs, properties)

@@ -1,27 +1,23 @@
 //! The rows of a partition that has been computed: from the file in which they lie, where that is on this machine, or else
 //! from the executor that has written it.
 
-use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use arrow::ipc::reader::StreamReader;
 use ballista_core::client::BallistaClient;
 use ballista_core::serde::protobuf::PartitionLocation;
 use ballista_core::serde::scheduler;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
 use super::MESSAGE_BYTES;
+use super::mapped::MappedBatches;
 use super::status::ExecutorId;
 
 /// How long an executor may take to send the next rows of a result that is ready.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// Batches that are read from a file before anyone asks for them.
-const READ_AHEAD: usize = 4;
 
 /// The rows of a partition, if they lie below this folder: in the executor's own folder in its work folder. Nothing where
 /// the file is not there, or not of a kind that is read here; then the executor has them.
@@ -31,25 +27,8 @@ pub(super) fn read(location: &PartitionLocation, folder: &Path) -> Option<Sendab
     let mut work_dirs =
         std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
     let path = location.path(work_dirs.find(|work_dir| work_dir.is_dir())?.to_str()?).ok()?;
-    let reader = StreamReader::try_new_buffered(File::open(&path).ok()?, None).ok()?;
-    let mut rows = RecordBatchReceiverStreamBuilder::new(reader.schema(), READ_AHEAD);
-    let batches = rows.tx();
-    rows.spawn_blocking(move || {
-        for batch in reader {
-            let batch = batch.map_err(|error| {
-                DataFusionError::Execution(format!(
-                    "the results in '{}' cannot be read: {error}",
-                    path.display()
-                ))
-            });
-            // Nobody listens any more: the query is over.
-            if batches.blocking_send(batch).is_err() {
-                break;
-            }
-        }
-        Ok(())
-    });
-    Some(rows.build())
+    let rows = MappedBatches::open(&path).ok()?;
+    Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(rows))))
 }
 
 /// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.

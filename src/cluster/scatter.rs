@@ -1,25 +1,26 @@
 //! Tables in memory on their way to a cluster: a small one travels inside the plan, a large one as files that
-//! are written once.
+//! are written once, as they lie in memory, and that executors map into theirs.
 
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::StreamWriter;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::execution::SessionState;
-use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::datasource::source::{DataSource, DataSourceExec};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::client::ClusterAddress;
-use crate::parquet::{ShardWriter, WriterSettings};
+use super::table::ScanTableExec;
 
 /// The largest table that travels inside a plan.
 const INLINE_BYTES: usize = 4 * 1024 * 1024;
@@ -35,11 +36,10 @@ struct Table {
     /// The columns as they were written; kept, so that no other table can lie at the same place in memory.
     partitions: Arc<Vec<Vec<RecordBatch>>>,
     projection: Option<Vec<usize>>,
-    files: FileGroups,
+    /// One for each partition.
+    files: Arc<[PathBuf]>,
     _folder: Arc<TempDir>,
 }
-
-type FileGroups = Vec<FileGroup>;
 
 impl Scattered {
     /// The plan with files in the place of large tables in memory.
@@ -93,16 +93,12 @@ impl Scattered {
         let table = match known {
             Some(table) => table,
             None => {
-                let table = write(node, memory, state).await?;
+                let table = write(memory, state).await?;
                 self.tables.lock().push(table.clone());
                 table
             }
         };
-        let source = Arc::new(ParquetSource::new(node.schema()));
-        let scan = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
-            .with_file_groups(table.files)
-            .build();
-        Ok(DataSourceExec::from_data_source(scan))
+        Ok(Arc::new(ScanTableExec::of(&table.files, node.schema(), memory.fetch())?))
     }
 }
 
@@ -128,35 +124,40 @@ pub(super) fn memory_source(node: &Arc<dyn ExecutionPlan>) -> Option<&MemorySour
     source.downcast_ref()
 }
 
-/// Writes a table, one file for each of its partitions.
-async fn write(
-    node: &Arc<dyn ExecutionPlan>,
-    memory: &MemorySourceConfig,
-    state: &SessionState,
-) -> Result<Table> {
-    let failed = |error: std::io::Error| {
-        DataFusionError::Execution(format!("cannot write a table in memory for the cluster: {error}"))
-    };
+/// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.
+async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<Table> {
     let folder = tempfile::Builder::new().prefix("warpframe-tables-").tempdir().map_err(failed)?;
-    let schema: SchemaRef = node.schema();
+    let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
     let context = state.task_ctx();
     let mut files = Vec::new();
+    let mut written = Vec::new();
     for partition in 0..memory.partitions().len() {
-        let path = folder.path().join(format!("part-{partition:05}.parquet"));
-        let properties = WriterSettings::default().properties(&schema)?;
-        let mut writer =
-            ShardWriter::create(path.clone(), Arc::clone(&schema), properties, context.memory_pool())?;
-        let mut rows = node.execute(partition, Arc::clone(&context))?;
-        while let Some(batch) = rows.next().await {
-            writer.write(&batch?)?;
-        }
-        let shard = writer.finish()?;
-        files.push(FileGroup::new(vec![PartitionedFile::new(path.to_string_lossy(), shard.bytes)]));
+        let path = folder.path().join(format!("part-{partition:05}.arrow"));
+        let rows = node.execute(partition, Arc::clone(&context))?;
+        let (file, path_of_task) = (path.clone(), path);
+        written.push(SpawnedTask::spawn(async move { write_partition(rows, &path_of_task).await }));
+        files.push(file);
+    }
+    for task in written {
+        task.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
     }
     Ok(Table {
         partitions: Arc::new(memory.partitions().to_vec()),
         projection: memory.projection().clone(),
-        files,
+        files: files.into(),
         _folder: Arc::new(folder),
     })
+}
+
+async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Result<()> {
+    let file = BufWriter::new(File::create_new(path).map_err(failed)?);
+    let mut writer = StreamWriter::try_new(file, &rows.schema()).map_err(failed)?;
+    while let Some(batch) = rows.next().await {
+        writer.write(&batch?).map_err(failed)?;
+    }
+    writer.finish().map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("cannot write a table in memory for the cluster: {error}"))
 }

@@ -11,7 +11,6 @@ mod sink;
 mod staging;
 
 use shard::Shard;
-pub(crate) use shard::ShardWriter;
 
 pub(crate) use batch::plan_in_order;
 pub use batch::{BatchRun, write_query};

@@ -1,0 +1,107 @@
+//! Files of Arrow batches, in IPC's streaming format, mapped into memory: batches whose columns are the file's own
+//! bytes, wherever these lie as Arrow wants them.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::convert::fb_to_schema;
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::{Message, root_as_message};
+use bytes::Bytes;
+use datafusion::common::{DataFusionError, Result};
+use memmap2::MmapOptions;
+
+/// What comes before the length of every message.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+/// The batches of a file, one after the other. They keep it mapped, also when it has been removed.
+pub(super) struct MappedBatches {
+    path: PathBuf,
+    /// The messages that are not decoded yet.
+    rest: Bytes,
+    decoder: StreamDecoder,
+    schema: SchemaRef,
+}
+
+impl MappedBatches {
+    /// The batches of a file that nobody changes any more.
+    ///
+    /// # Errors
+    /// It cannot be read, or does not begin with a schema.
+    pub fn open(path: &Path) -> Result<Self> {
+        let failed = |cause: &dyn std::fmt::Display| unreadable(path, cause);
+        let file = File::open(path).map_err(|error| failed(&error))?;
+        // SAFETY: executors and sessions write such a file under a name that nobody else has, and from then on only
+        // remove it, which leaves its pages to those who have mapped them.
+        let map = unsafe { MmapOptions::new().populate().map(&file) }.map_err(|error| failed(&error))?;
+        let (mut rest, mut decoder) = (Bytes::from_owner(map), StreamDecoder::new());
+        let schema = message(&rest)
+            .map_err(|error| failed(&error))?
+            .and_then(|(message, _)| Some(SchemaRef::new(fb_to_schema(message.header_as_schema()?))))
+            .ok_or_else(|| failed(&"it does not begin with a schema"))?;
+        // The decoder looks at it when the next message comes.
+        let first = take_message(&mut rest).map_err(|error| failed(&error))?;
+        decoder.decode(&mut first.unwrap_or_default().into()).map_err(|error| failed(&error))?;
+        Ok(Self { path: path.to_owned(), rest, decoder, schema })
+    }
+
+    /// The columns of all batches.
+    pub fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    fn decode(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        while let Some(message) = take_message(&mut self.rest)? {
+            // Of a dictionary there is no batch yet.
+            if let Some(batch) = self.decoder.decode(&mut Buffer::from(message))? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Iterator for MappedBatches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.decode().transpose()?;
+        Some(batch.map_err(|error| {
+            self.rest.clear();
+            unreadable(&self.path, &error)
+        }))
+    }
+}
+
+/// Takes the next message, with its length before it and its body behind it; nothing at the end of the stream. Every message
+/// becomes a buffer of its own, so that the memory of a batch is counted as its own part of the file.
+fn take_message(rest: &mut Bytes) -> Result<Option<Bytes>, ArrowError> {
+    let end = message(rest)?.map(|(_, end)| end);
+    Ok(end.map(|end| rest.split_to(end)))
+}
+
+/// The first message, and where the next one begins; nothing at the end of the stream.
+fn message(stream: &[u8]) -> Result<Option<(Message<'_>, usize)>, ArrowError> {
+    let cut_off = || ArrowError::IpcError("it is cut off".to_owned());
+    let [c0, c1, c2, c3, l0, l1, l2, l3] = *stream.first_chunk().ok_or_else(cut_off)?;
+    if [c0, c1, c2, c3] != CONTINUATION {
+        return Err(ArrowError::IpcError("it is no stream of batches".to_owned()));
+    }
+    let header = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    if header == 0 {
+        return Ok(None);
+    }
+    let message = stream.get(8..8 + header).ok_or_else(cut_off)?;
+    let message = root_as_message(message).map_err(|error| ArrowError::IpcError(error.to_string()))?;
+    let body = usize::try_from(message.bodyLength()).map_err(|_| cut_off())?;
+    let end = (8 + header).checked_add(body).filter(|end| *end <= stream.len()).ok_or_else(cut_off)?;
+    Ok(Some((message, end)))
+}
+
+fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("cannot read the batches in '{}': {cause}", path.display()))
+}

@@ -1,0 +1,139 @@
+//! Scans of a table's files, where these are on the executors' machine.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::limit::LimitStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+};
+use futures::{TryStreamExt, stream};
+
+use super::mapped::MappedBatches;
+
+/// Reads files of Arrow batches, of which its input, a table in memory, has a row each: the scheduler copies of such a
+/// table only what a task needs. The partitions are the input's.
+#[derive(Debug)]
+pub(super) struct ScanTableExec {
+    files: Arc<dyn ExecutionPlan>,
+    /// The rows of each partition that are wanted at most.
+    fetch: Option<usize>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl ScanTableExec {
+    /// The node's name.
+    pub const NAME: &'static str = "ScanTableExec";
+
+    /// The scan of files with these columns, one for each partition.
+    pub fn of(files: &[PathBuf], schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
+        let rows = Arc::new(Schema::new(vec![Field::new("file", DataType::Utf8, false)]));
+        let partitions = files.iter().map(|file| {
+            let file = StringArray::from_iter_values([file.to_string_lossy()]);
+            Ok(vec![RecordBatch::try_new(Arc::clone(&rows), vec![Arc::new(file)])?])
+        });
+        let partitions = partitions.collect::<Result<Vec<_>>>()?;
+        Ok(Self::over(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch))
+    }
+
+    /// The scan of the files that the input's rows name.
+    pub fn over(files: Arc<dyn ExecutionPlan>, schema: SchemaRef, fetch: Option<usize>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            files.output_partitioning().clone(),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
+        Self { files, fetch, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+    }
+
+    /// The rows of each partition that are wanted at most.
+    pub fn limit(&self) -> Option<usize> {
+        self.fetch
+    }
+}
+
+/// The batches of the files in a batch of names.
+fn read(names: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
+    let column = names.columns().first().and_then(|column| column.as_string_opt::<i32>()).cloned();
+    let names: Vec<_> = column.iter().flatten().flatten().map(PathBuf::from).collect();
+    names.into_iter().flat_map(|file| {
+        let (batches, error) = match MappedBatches::open(&file) {
+            Ok(batches) => (Some(batches), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        batches.into_iter().flatten().chain(error)
+    })
+}
+
+impl DisplayAs for ScanTableExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "ScanTableExec: partitions={}", self.properties.output_partitioning().partition_count())?;
+        match self.fetch {
+            Some(fetch) => write!(f, ", fetch={fetch}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ExecutionPlan for ScanTableExec {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.files]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[_; 1]>::try_from(children) {
+            Ok([files]) => Ok(Arc::new(Self::over(files, self.schema(), self.fetch))),
+            Err(_) => internal_err!("ScanTableExec has one child"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let names = self.files.execute(partition, context)?;
+        let rows = names.map_ok(|names| stream::iter(read(&names))).try_flatten();
+        let rows = Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows));
+        // Mapped rows are there at once, so reading them has to let others run of its own accord.
+        Ok(make_cooperative(Box::pin(LimitStream::new(rows, 0, self.fetch, metrics))))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
