@@ -671,8 +671,9 @@ fn compare_runs_on_a_named_cluster() {
     let run =
         ok(cluster.folder.path(), &[&arguments[..], &["--json", "-", "--cluster", &cluster.url]].concat());
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    let mode = &report["modes"][2];
+    let mode = &report["modes"][1];
     assert_eq!((&mode["mode"], &mode["status"]), (&"cluster".into(), &"ok".into()), "{mode}");
+    assert_eq!(mode["source"], "memory", "{mode}");
     assert_eq!(
         (&mode["threads"], &mode["split"]["start_ms"]),
         (&3.into(), &serde_json::Value::Null),
@@ -680,7 +681,7 @@ fn compare_runs_on_a_named_cluster() {
     );
     let without = ok(cluster.folder.path(), &[&arguments[..], &["--json", "-"]].concat());
     let report: serde_json::Value = serde_json::from_str(&without.stdout).unwrap();
-    assert_eq!(report["modes"][2]["reason"], "no cluster was named: use --cluster df://HOST:PORT");
+    assert_eq!(report["modes"][1]["reason"], "no cluster was named: use --cluster df://HOST:PORT");
 }
 
 #[test]

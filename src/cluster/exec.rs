@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use ballista_core::serde::protobuf::PartitionLocation;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -221,13 +222,16 @@ struct Results {
 impl Results {
     /// The rows of a partition.
     async fn of(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
-        match self.client.files().and_then(|folder| read(&location, folder)) {
-            Some(rows) => {
+        if let Some(folder) = self.client.files() {
+            let (folder, wanted) = (folder.to_owned(), location.clone());
+            // Whatever of the file is not in memory is read now.
+            let rows = SpawnedTask::spawn_blocking(move || read(wanted, &folder)).join().await;
+            if let Ok(Some(rows)) = rows {
                 self.local.add(1);
-                Ok(rows)
+                return Ok(rows);
             }
-            None => fetch(location).await,
         }
+        fetch(location).await
     }
 }
 

@@ -21,8 +21,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The rows of a partition, if they lie below this folder: in the executor's own folder in its work folder. Nothing where
 /// the file is not there, or not of a kind that is read here; then the executor has them.
-pub(super) fn read(location: &PartitionLocation, folder: &Path) -> Option<SendableRecordBatchStream> {
-    let location: scheduler::PartitionLocation = location.clone().try_into().ok()?;
+pub(super) fn read(location: PartitionLocation, folder: &Path) -> Option<SendableRecordBatchStream> {
+    let location: scheduler::PartitionLocation = location.try_into().ok()?;
     let executor: ExecutorId = location.executor_meta.id.parse().ok()?;
     let mut work_dirs =
         std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join(&executor.name));

@@ -55,8 +55,7 @@ pub struct Parts {
 impl<'a> Engine<'a> {
     /// Lays the rows where the modes will find them.
     pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
-        let needs_parquet = comparison.source == Source::Parquet
-            || comparison.modes.iter().any(|mode| mode.is_clustered())
+        let needs_parquet = comparison.runs().iter().any(|(_, source)| *source == Source::Parquet)
             || comparison.peers.is_some() && comparison.result == Outcome::Parquet;
         let parquet = match needs_parquet {
             true => {
@@ -89,7 +88,7 @@ impl<'a> Engine<'a> {
     ) -> Result<(T, Option<Parts>)> {
         let runtime = runtime(threads)?;
         if mode.is_clustered() {
-            let (measured, split) = self.with_cluster(&runtime, mode, threads, measure)?;
+            let (measured, split) = self.with_cluster(&runtime, (mode, source), threads, measure)?;
             return Ok((measured, Some(Parts { split: Some(split), gpu: None })));
         }
         if mode == Mode::CudaResident {
@@ -174,7 +173,7 @@ impl<'a> Engine<'a> {
     fn with_cluster<T>(
         &self,
         runtime: &Runtime,
-        mode: Mode,
+        (mode, source): (Mode, Source),
         threads: NonZeroUsize,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
     ) -> Result<(T, Split)> {
@@ -195,7 +194,15 @@ impl<'a> Engine<'a> {
         };
         let client = ClusterClient::new(settings.address.clone())?;
         let slots = runtime.block_on(client.ready(settings.wait))?.slots();
-        let session = self.session(Session::builder().cluster(settings), Source::Parquet, threads)?;
+        let session = self.session(Session::builder().cluster(settings), source, threads)?;
+        let scatter = match (source, &self.parquet) {
+            (Source::Parquet, Some((_, time))) => *time,
+            // Planning a query is what lays a table in memory where executors find it.
+            _ => {
+                let query = self.query(&self.formula.fused_sql);
+                timed(|| runtime.block_on(async { plan_in_order(session.sql(&query).await?).await }))?.0
+            }
+        };
         let mut parts = Vec::new();
         let measured = measure(&mut || {
             let (run, spent) = self.run(runtime, &session, &self.formula.fused_sql)?;
@@ -210,7 +217,7 @@ impl<'a> Engine<'a> {
         let split = Split {
             slots,
             start_ms: started.is_some().then(|| milliseconds(start)),
-            scatter_ms: self.parquet.as_ref().map_or(0.0, |(_, time)| milliseconds(*time)),
+            scatter_ms: milliseconds(scatter),
             compute_ms: median_of(|(compute, _)| *compute),
             gather_ms: median_of(|(_, gather)| *gather),
         };
@@ -253,15 +260,22 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn query(&self, expression: &str) -> String {
+        match self.comparison.result {
+            Outcome::Sum => format!("SELECT sum({expression}) AS r FROM rows"),
+            Outcome::Collect | Outcome::Parquet => format!("SELECT {expression} AS r FROM rows"),
+        }
+    }
+
     fn run(
         &self,
         runtime: &Runtime,
         session: &Session,
         expression: &str,
     ) -> Result<((Duration, Answer), Option<Spent>)> {
+        let query = self.query(expression);
         match self.comparison.result {
             Outcome::Sum => {
-                let query = format!("SELECT sum({expression}) AS r FROM rows");
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
                 match results(batches)?.first() {
@@ -270,13 +284,11 @@ impl<'a> Engine<'a> {
                 }
             }
             Outcome::Collect => {
-                let query = format!("SELECT {expression} AS r FROM rows");
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
                 Ok(((time, Answer::Rows(results(batches)?)), parts))
             }
             Outcome::Parquet => {
-                let query = format!("SELECT {expression} AS r FROM rows");
                 let (time, _) = timed(|| {
                     runtime.block_on(async {
                         let staging =

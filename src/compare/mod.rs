@@ -245,16 +245,23 @@ impl Comparison {
         Ok(())
     }
 
-    /// What is run: every mode, and where there are clusters, which read Parquet, the other modes from Parquet too.
+    /// What is run: every mode, and where a cluster reads Parquet, the other modes from Parquet too.
     fn runs(&self) -> Vec<(Mode, Source)> {
         let (clustered, single): (Vec<Mode>, _) = self.modes.iter().partition(|mode| mode.is_clustered());
-        let again = !clustered.is_empty() && self.source == Source::Memory;
+        let clustered: Vec<_> = clustered.into_iter().map(|mode| (mode, self.cluster_source(mode))).collect();
+        let again =
+            self.source == Source::Memory && clustered.iter().any(|(_, source)| *source != self.source);
         let own = single.iter().map(|&mode| (mode, self.source));
         let twice = |mode: &Mode| again && !mode.is_bare() && !(mode.needs_gpu() && self.gpus().is_err());
         let from_parquet = single.iter().filter(|mode| twice(mode));
         let from_parquet = from_parquet.map(|&mode| (mode, Source::Parquet));
-        let clustered = clustered.iter().map(|&mode| (mode, Source::Parquet));
         own.chain(from_parquet).chain(clustered).collect()
+    }
+
+    /// Where a cluster's rows lie. A table in memory can be laid out for executors on this machine only.
+    fn cluster_source(&self, mode: Mode) -> Source {
+        let elsewhere = self.cluster.as_ref().is_some_and(|cluster| !cluster.address.is_loopback());
+        if mode == Mode::Cluster && elsewhere { Source::Parquet } else { self.source }
     }
 
     fn reason_to_skip(&self, mode: Mode) -> Option<String> {
