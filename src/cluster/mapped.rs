@@ -28,16 +28,28 @@ pub(super) struct MappedBatches {
 }
 
 impl MappedBatches {
-    /// The batches of a file that nobody changes any more.
+    /// The batches of a file that nobody changes any more. Its pages come into memory as they are read.
     ///
     /// # Errors
     /// It cannot be read, or does not begin with a schema.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::map(path, &MmapOptions::new())
+    }
+
+    /// The same with all pages in memory at once, so that nobody waits for them later.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_whole(path: &Path) -> Result<Self> {
+        Self::map(path, MmapOptions::new().populate())
+    }
+
+    fn map(path: &Path, options: &MmapOptions) -> Result<Self> {
         let failed = |cause: &dyn std::fmt::Display| unreadable(path, cause);
         let file = File::open(path).map_err(|error| failed(&error))?;
         // SAFETY: executors and sessions write such a file under a name that nobody else has, and from then on only
         // remove it, which leaves its pages to those who have mapped them.
-        let map = unsafe { MmapOptions::new().populate().map(&file) }.map_err(|error| failed(&error))?;
+        let map = unsafe { options.map(&file) }.map_err(|error| failed(&error))?;
         let (mut rest, mut decoder) = (Bytes::from_owner(map), StreamDecoder::new());
         let schema = message(&rest)
             .map_err(|error| failed(&error))?

@@ -27,7 +27,7 @@ pub(super) fn read(location: PartitionLocation, folder: &Path) -> Option<Sendabl
     let mut work_dirs =
         std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
     let path = location.path(work_dirs.find(|work_dir| work_dir.is_dir())?.to_str()?).ok()?;
-    let rows = MappedBatches::open(&path).ok()?;
+    let rows = MappedBatches::open_whole(&path).ok()?;
     Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(rows))))
 }
 
