@@ -96,7 +96,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
             (Node::ScanTable { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
                     .map_err(|error| DataFusionError::Internal(format!("a plan cannot be read: {error}")))?;
-                Arc::new(ScanTableExec::over(Arc::clone(files), Arc::new((&schema).try_into()?), fetch))
+                Arc::new(ScanTableExec::over(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
             }
             (Node::WriteShards { folder, settings, metadata }, [input]) => {
                 Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))

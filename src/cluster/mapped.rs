@@ -18,6 +18,9 @@ use memmap2::MmapOptions;
 /// What comes before the length of every message.
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
+/// A stream's end: a message without length.
+const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
 /// The batches of a file, one after the other. They keep it mapped, also when it has been removed.
 pub(super) struct MappedBatches {
     path: PathBuf,
@@ -83,7 +86,8 @@ impl Iterator for MappedBatches {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.decode().transpose()?;
         Some(batch.map_err(|error| {
-            self.rest.clear();
+            // Nothing comes after it.
+            self.rest = Bytes::from_static(&END);
             unreadable(&self.path, &error)
         }))
     }
@@ -116,4 +120,55 @@ fn message(stream: &[u8]) -> Result<Option<(Message<'_>, usize)>, ArrowError> {
 
 fn unreadable(path: &Path, cause: &dyn std::fmt::Display) -> DataFusionError {
     DataFusionError::Execution(format!("cannot read the batches in '{}': {cause}", path.display()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BooleanArray, DictionaryArray, Float64Array, StringArray};
+    use arrow::datatypes::Int8Type;
+    use arrow::ipc::writer::StreamWriter;
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let words: DictionaryArray<Int8Type> = [Some("a"), None, Some("bc")].into_iter().collect();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("number", Arc::new(Float64Array::from(vec![Some(1.5), None, Some(f64::NAN)]))),
+            ("truth", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
+            ("text", Arc::new(StringArray::from(vec![Some("x"), Some(""), None]))),
+            ("word", Arc::new(words)),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+    }
+
+    #[test]
+    fn batches_are_those_that_were_written_and_a_file_that_is_cut_off_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        let batches = [batch(), batch().slice(1, 0), batch().slice(1, 2)];
+        let mut writer = StreamWriter::try_new(File::create(&path).unwrap(), &batch().schema()).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.finish().unwrap();
+        drop(writer);
+        let opened = [MappedBatches::open(&path).unwrap(), MappedBatches::open_whole(&path).unwrap()];
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        for rows in opened {
+            assert_eq!(rows.schema(), batch().schema());
+            let rows: Vec<_> = rows.map(|batch| batch.unwrap()).collect();
+            // By their text: NaN is not equal to itself.
+            assert_eq!(format!("{rows:?}"), format!("{batches:?}"));
+        }
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let failed = match MappedBatches::open(&path) {
+                Ok(rows) => rows.last().is_some_and(|last| last.is_err()),
+                Err(_) => true,
+            };
+            assert!(failed, "{length} of {} bytes", whole.len());
+        }
+    }
 }

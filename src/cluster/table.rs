@@ -46,11 +46,15 @@ impl ScanTableExec {
             Ok(vec![RecordBatch::try_new(Arc::clone(&rows), vec![Arc::new(file)])?])
         });
         let partitions = partitions.collect::<Result<Vec<_>>>()?;
-        Ok(Self::over(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch))
+        Self::over(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch)
     }
 
     /// The scan of the files that the input's rows name.
-    pub fn over(files: Arc<dyn ExecutionPlan>, schema: SchemaRef, fetch: Option<usize>) -> Self {
+    pub fn over(files: Arc<dyn ExecutionPlan>, schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
+        let types: Vec<_> = files.schema().fields().iter().map(|field| field.data_type().clone()).collect();
+        if types != [DataType::Utf8] {
+            return internal_err!("the files of a table have names, not {types:?}");
+        }
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             files.output_partitioning().clone(),
@@ -58,7 +62,7 @@ impl ScanTableExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Self { files, fetch, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        Ok(Self { files, fetch, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
     }
 
     /// The rows of each partition that are wanted at most.
@@ -69,9 +73,8 @@ impl ScanTableExec {
 
 /// The batches of the files in a batch of names.
 fn read(names: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
-    let column = names.columns().first().and_then(|column| column.as_string_opt::<i32>()).cloned();
-    let names: Vec<_> = column.iter().flatten().flatten().map(PathBuf::from).collect();
-    names.into_iter().flat_map(|file| {
+    let files: Vec<_> = names.column(0).as_string::<i32>().iter().flatten().map(PathBuf::from).collect();
+    files.into_iter().flat_map(|file| {
         let (batches, error) = match MappedBatches::open(&file) {
             Ok(batches) => (Some(batches), None),
             Err(error) => (None, Some(Err(error))),
@@ -119,7 +122,7 @@ impl ExecutionPlan for ScanTableExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
-            Ok([files]) => Ok(Arc::new(Self::over(files, self.schema(), self.fetch))),
+            Ok([files]) => Ok(Arc::new(Self::over(files, self.schema(), self.fetch)?)),
             Err(_) => internal_err!("ScanTableExec has one child"),
         }
     }
