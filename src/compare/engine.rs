@@ -1,8 +1,9 @@
 //! Runs a mode through the engine: a session with the mode's settings on a runtime with as many threads,
 //! the rows registered as the table `rows`, and a SQL query.
 
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
 use crate::farewells::settle;
-use crate::files::find_files;
+use crate::files::{file_error, find_files};
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::program::Compiled;
 use crate::session::{Session, SessionBuilder};
@@ -289,6 +290,8 @@ impl<'a> Engine<'a> {
                 Ok(((time, Answer::Rows(results(batches)?)), parts))
             }
             Outcome::Parquet => {
+                // Off the clock, as for peers: replacing a file costs the more the larger it is.
+                remove(&self.output)?;
                 let (time, _) = timed(|| {
                     runtime.block_on(async {
                         let staging =
@@ -345,6 +348,16 @@ async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Spent>)> 
     Ok((batches, spent(COMPUTE_TIME).zip(spent(GATHER_TIME))))
 }
 
+/// Removes what an earlier run has written.
+fn remove(output: &Path) -> Result<()> {
+    let removed =
+        if output.is_dir() { std::fs::remove_dir_all(output) } else { std::fs::remove_file(output) };
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error("remove", output, error)),
+        _ => Ok(()),
+    }
+}
+
 /// The result column.
 fn results(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
     batches
@@ -358,7 +371,7 @@ fn results(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
 }
 
 /// The results in a Parquet file, or in the files of a folder.
-pub(super) fn read_back(path: &std::path::Path) -> Result<Vec<Float64Array>> {
+pub(super) fn read_back(path: &Path) -> Result<Vec<Float64Array>> {
     let mut batches = Vec::new();
     for file in find_files(&path.to_string_lossy(), "parquet")? {
         let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file)?)?.build()?;

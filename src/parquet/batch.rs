@@ -216,18 +216,19 @@ async fn write_partitions(
     progress: Arc<dyn Progress>,
 ) -> Result<Vec<Shard>> {
     let mut tasks = JoinSet::new();
-    for partition in 0..plan.output_partitioning().partition_count() {
+    let partitions = plan.output_partitioning().partition_count();
+    // What will be joined need not be on the disk before.
+    let stays = !staging.is_file() || partitions == 1;
+    for partition in 0..partitions {
         // All files are created here, so that a run given up later can remove them without racing.
         let properties = settings.properties(schema)?;
         let path = staging.shard(partition);
-        let writer = ShardWriter::create(path, Arc::clone(schema), properties, context.memory_pool())?;
+        let writer = ShardWriter::create(path, Arc::clone(schema), properties, stays, context.memory_pool())?;
         let stream = plan.execute(partition, Arc::clone(context))?;
         let (plan, progress) = (Arc::clone(plan), Arc::clone(&progress));
-        // What will be joined need not be on the disk before.
-        let stays = !staging.is_file();
         tasks.spawn(async move {
             let shard = write_stream(stream, writer, || progress.position(rows_read(&plan))).await?;
-            Ok((partition, if stays { shard.settle()? } else { shard }))
+            Ok((partition, shard))
         });
     }
     let mut shards = Vec::new();

@@ -66,8 +66,10 @@ impl GenerateFiles {
             .map(|file| self.parts(share(self.rows, files, file)..share(self.rows, files, file + 1)))
             .collect();
         let part_numbers = (0..ranges.iter().map(Vec::len).sum::<usize>()).map(|part| part + files as usize);
-        let parts: Vec<Shard> = stream::iter(ranges.iter().flatten().cloned().zip(part_numbers))
-            .map(|(rows, number)| self.write_part(rows, &staging, number, &done, &progress))
+        // What will be joined need not be on the disk before.
+        let parts = ranges.iter().flat_map(|parts| parts.iter().map(|part| (part.clone(), parts.len() == 1)));
+        let parts: Vec<Shard> = stream::iter(parts.zip(part_numbers))
+            .map(|(part, number)| self.write_part(part, &staging, number, &done, &progress))
             .buffered(self.threads.get())
             .try_collect()
             .await?;
@@ -93,10 +95,10 @@ impl GenerateFiles {
             .collect()
     }
 
-    /// Writes a part in a task of its own.
+    /// Writes a part, which stays or will be joined, in a task of its own.
     fn write_part(
         &self,
-        rows: Range<u64>,
+        (rows, stays): (Range<u64>, bool),
         staging: &Staging,
         number: usize,
         done: &Arc<AtomicU64>,
@@ -111,7 +113,7 @@ impl GenerateFiles {
             let properties = settings.properties(&schema)?;
             // The file is created before the task starts: a run given up removes it without racing.
             let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-            let mut writer = ShardWriter::create(path, schema, properties, &pool)?;
+            let mut writer = ShardWriter::create(path, schema, properties, stays, &pool)?;
             let task = SpawnedTask::spawn(async move {
                 let mut start = rows.start;
                 while start < rows.end {

@@ -5,6 +5,7 @@ mod batch;
 mod bucket;
 mod generate;
 mod input;
+mod output;
 mod settings;
 mod shard;
 mod sink;

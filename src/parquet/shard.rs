@@ -1,12 +1,13 @@
 //! One Parquet file being written, and whole files being joined without decoding them.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use parquet::arrow::ArrowWriter;
@@ -14,18 +15,23 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
+use super::output::WriteBehind;
 use crate::files::file_error;
+
+/// Bytes that are copied at a time.
+const PIECE: usize = 1024 * 1024;
 
 /// A Parquet file being written. Its memory is reserved in the query's pool.
 pub struct ShardWriter {
-    writer: ArrowWriter<File>,
+    writer: ArrowWriter<WriteBehind>,
     path: PathBuf,
     reservation: MemoryReservation,
 }
 
-/// A Parquet file that is whole, and on the disk once it is settled.
+/// A Parquet file that is whole.
 #[derive(Debug)]
 pub struct Shard {
     pub path: PathBuf,
@@ -58,15 +64,16 @@ impl Shard {
 }
 
 impl ShardWriter {
-    /// Creates the file.
+    /// Creates the file. One that stays is on the disk when it is finished; others will be joined.
     pub fn create(
         path: PathBuf,
         schema: SchemaRef,
         properties: WriterProperties,
+        stays: bool,
         pool: &Arc<dyn MemoryPool>,
     ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
+        let writer = ArrowWriter::try_new(WriteBehind::new(file, stays), schema, Some(properties))?;
         let reservation = MemoryConsumer::new("Parquet writer").register(pool);
         Ok(Self { writer, path, reservation })
     }
@@ -84,7 +91,9 @@ impl ShardWriter {
     /// Writes the footer.
     pub fn finish(mut self) -> Result<Shard> {
         let metadata = self.writer.finish().map_err(write_error)?;
-        let bytes = self.writer.inner().metadata().map_err(write_failed)?.len();
+        let file = self.writer.inner_mut();
+        file.settle().map_err(write_failed)?;
+        let bytes = file.bytes().map_err(write_failed)?;
         Ok(Shard { path: self.path, metadata, bytes })
     }
 }
@@ -111,9 +120,11 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
 
     let joined = path.with_extension("joining");
     let file = File::create(&joined).map_err(|error| file_error("create", &joined, error))?;
+    let file = BufWriter::with_capacity(PIECE, WriteBehind::new(file, true));
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(write_error)?;
     for shard in shards {
         let source = File::open(&shard.path).map_err(|error| file_error("read", &shard.path, error))?;
+        let source = InPieces(source);
         for row_group in 0..shard.metadata.num_row_groups() {
             copy_row_group(&source, &shard.metadata, row_group, &mut writer).map_err(write_error)?;
             // Copying blocks; a run that was given up gets its chance here.
@@ -122,14 +133,38 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
         std::fs::remove_file(&shard.path).map_err(|error| file_error("remove", &shard.path, error))?;
     }
     let metadata = writer.finish().map_err(write_error)?;
-    let bytes = writer.inner().metadata().map_err(write_failed)?.len();
-    let joined = Shard { path: joined, metadata, bytes }.settle()?;
-    std::fs::rename(&joined.path, path).map_err(|error| file_error("create", path, error))?;
-    Ok(Shard { path: path.to_owned(), ..joined })
+    let file = writer.inner_mut();
+    file.flush().and_then(|()| file.get_mut().settle()).map_err(write_failed)?;
+    let bytes = file.get_ref().bytes().map_err(write_failed)?;
+    std::fs::rename(&joined, path).map_err(|error| file_error("create", path, error))?;
+    Ok(Shard { path: path.to_owned(), metadata, bytes })
+}
+
+/// A file that is read in large pieces: the library's own way is one of many small ones.
+struct InPieces(File);
+
+impl Length for InPieces {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl ChunkReader for InPieces {
+    type T = BufReader<File>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let mut file = self.0.try_clone()?;
+        file.seek(SeekFrom::Start(start))?;
+        Ok(BufReader::with_capacity(PIECE, file))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
 }
 
 fn copy_row_group<W: Write + Send>(
-    source: &File,
+    source: &InPieces,
     metadata: &ParquetMetaData,
     position: usize,
     writer: &mut SerializedFileWriter<W>,

@@ -22,7 +22,7 @@ use futures::{StreamExt, stream};
 
 use super::bucket::{AttemptsInBucket, Bucket, is_url};
 use super::settings::WriterSettings;
-use super::shard::{Shard, ShardWriter};
+use super::shard::ShardWriter;
 use crate::files::file_error;
 
 /// Writes the rows of each partition of its input as a Parquet file into a folder, and gives one row for each:
@@ -159,12 +159,13 @@ async fn write(
     std::fs::set_permissions(&attempt, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     let named = |error: DataFusionError| file_error("write", &attempt, error.find_root().message());
     let properties = settings.properties(&schema)?;
-    let mut writer = ShardWriter::create(attempt.to_path_buf(), schema, properties, context.memory_pool())
-        .map_err(named)?;
+    let mut writer =
+        ShardWriter::create(attempt.to_path_buf(), schema, properties, true, context.memory_pool())
+            .map_err(named)?;
     while let Some(batch) = rows.next().await {
         writer.write(&batch?).map_err(named)?;
     }
-    let shard = writer.finish().and_then(Shard::settle).map_err(named)?;
+    let shard = writer.finish().map_err(named)?;
     let name = match bucket {
         Some(place) => AttemptsInBucket::add(&place, &attempt).await?,
         None => {
