@@ -22,8 +22,10 @@ const NAME: f64 = 19.0;
 
 /// Ours in full lines and strong colours, the tools of others in dashed lines.
 const OURS: [&str; 6] = ["#8a8f98", "#3b76b5", "#e07b24", "#16191d", "#7d4fa0", "#1c7a4a"];
-const THEIRS: [&str; 8] =
-    ["#b3261e", "#c77d9b", "#8c6d31", "#2a9d8f", "#6a7fdb", "#a05195", "#5c8a3a", "#b08d00"];
+const THEIRS: [&str; 10] = [
+    "#b3261e", "#c77d9b", "#8c6d31", "#2a9d8f", "#6a7fdb", "#a05195", "#5c8a3a", "#b08d00", "#17a5c9",
+    "#4b3b8f",
+];
 
 /// Writes `sweep.json`, `sweep.svg`, `sweep.png` and `sweep.html` into a folder.
 ///
