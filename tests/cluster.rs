@@ -6,10 +6,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
+use arrow::datatypes::Float64Type;
 use arrow::util::pretty::pretty_format_batches;
 use common::{command, entries, finish, ok, refused, skipped, warpframe};
+use datafusion::physical_plan::collect;
 use tempfile::{TempDir, tempdir};
 use warpframe::Session;
 use warpframe::cluster::{ClusterSettings, LocalCluster};
@@ -726,4 +730,42 @@ async fn results_are_read_from_files_where_these_are_here() {
             "{line}"
         );
     }
+}
+
+/// What was written of a table in memory is used while the table is there, and is gone after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_dropped_table_leaves_neither_memory_nor_files() {
+    let cluster = LocalCluster::start_inside(2.try_into().unwrap()).await.unwrap();
+    let session = Session::builder().cluster(cluster.settings()).build().unwrap();
+    let scan = async |query: &str| {
+        let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+        let text = format!("{plan:?}");
+        let start = text.find("warpframe-tables-").expect("a table of 16 MB travels as files");
+        let name: String = text[start..].chars().take_while(|letter| !"/\"".contains(*letter)).collect();
+        std::env::temp_dir().join(name)
+    };
+    let batch = |first: f64| {
+        let column: ArrayRef =
+            Arc::new(Float64Array::from_iter_values((0..2_000_000).map(|row| row as f64 + first)));
+        RecordBatch::try_from_iter([("x", column)]).unwrap()
+    };
+    let add = |name: &str, batch: RecordBatch| session.context().register_batch(name, batch).unwrap();
+    add("t", batch(0.0));
+    let first = scan("SELECT x FROM t").await;
+    assert_eq!(scan("SELECT sum(x) FROM t").await, first, "it is written once");
+    assert!(first.is_dir());
+
+    let query = "SELECT sum(x) AS s FROM t";
+    let running = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+    session.context().deregister_table("t").unwrap();
+    add("u", batch(1.0));
+    let second = scan("SELECT x FROM u").await;
+    assert_ne!(second, first);
+    assert!(first.is_dir(), "a plan reads it");
+    let sum = collect(Arc::clone(&running), session.context().task_ctx()).await.unwrap();
+    assert_eq!(sum[0].column(0).as_primitive::<Float64Type>().value(0), 1_999_999_000_000.0);
+    drop(running);
+    assert!(!first.exists(), "{}", first.display());
+    drop(session);
+    assert!(!second.exists(), "{}", second.display());
 }

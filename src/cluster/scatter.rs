@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::ptr::addr_eq;
+use std::sync::{Arc, Weak};
 
 use arrow::array::{Array, RecordBatch};
 use arrow::ipc::writer::StreamWriter;
@@ -25,19 +26,25 @@ use super::table::ScanTableExec;
 /// The largest table that travels inside a plan.
 const INLINE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The tables in memory that a session has written for its cluster. Their files are removed with it.
+/// The tables in memory that a session has written for its cluster. Their files are removed when the tables are gone.
 #[derive(Debug, Default)]
 pub(crate) struct Scattered {
     tables: Mutex<Vec<Table>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Table {
-    /// The columns as they were written; kept, so that no other table can lie at the same place in memory.
-    partitions: Arc<Vec<Vec<RecordBatch>>>,
+    /// The columns of every batch. They are not kept, but nothing else can come to lie at their places.
+    partitions: Vec<Vec<Vec<Weak<dyn Array>>>>,
     projection: Option<Vec<usize>>,
+    files: Arc<TableFiles>,
+}
+
+/// Files of a table, which are removed with this.
+#[derive(Debug)]
+pub(super) struct TableFiles {
     /// One for each partition.
-    files: Arc<[PathBuf]>,
+    pub paths: Vec<PathBuf>,
     _folder: Arc<TempDir>,
 }
 
@@ -49,6 +56,7 @@ impl Scattered {
         cluster: &ClusterAddress,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.tables.lock().retain(|table| !table.is_gone());
         let mut large = Vec::new();
         plan.apply(|node| {
             if let Some(memory) = memory_source(node) {
@@ -89,26 +97,41 @@ impl Scattered {
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(memory) = memory_source(node) else { return Ok(Arc::clone(node)) };
-        let known = self.tables.lock().iter().find(|table| table.holds(memory)).cloned();
-        let table = match known {
-            Some(table) => table,
+        let known = |tables: &[Table]| {
+            tables.iter().find(|table| table.holds(memory)).map(|table| Arc::clone(&table.files))
+        };
+        let found = known(&self.tables.lock());
+        let files = match found {
+            Some(files) => files,
             None => {
-                let table = write(memory, state).await?;
-                self.tables.lock().push(table.clone());
-                table
+                let files = Arc::new(write(memory, state).await?);
+                self.tables.lock().push(Table::new(memory, Arc::clone(&files)));
+                files
             }
         };
-        Ok(Arc::new(ScanTableExec::of(&table.files, node.schema(), memory.fetch())?))
+        Ok(Arc::new(ScanTableExec::of(files, node.schema(), memory.fetch())?))
     }
 }
 
 impl Table {
+    fn new(memory: &MemorySourceConfig, files: Arc<TableFiles>) -> Self {
+        let columns = |batch: &RecordBatch| batch.columns().iter().map(Arc::downgrade).collect();
+        let partitions = memory.partitions().iter().map(|batches| batches.iter().map(columns).collect());
+        Self { partitions: partitions.collect(), projection: memory.projection().clone(), files }
+    }
+
+    /// Whether nobody can query it any more.
+    fn is_gone(&self) -> bool {
+        self.partitions.iter().flatten().flatten().any(|column| column.strong_count() == 0)
+    }
+
     fn holds(&self, memory: &MemorySourceConfig) -> bool {
-        let same = |one: &RecordBatch, other: &RecordBatch| {
-            let columns = one.columns().iter().zip(other.columns());
-            one.num_rows() == other.num_rows()
-                && one.num_columns() == other.num_columns()
-                && columns.into_iter().all(|(one, other)| one.to_data().ptr_eq(&other.to_data()))
+        let same = |ours: &Vec<Weak<dyn Array>>, batch: &RecordBatch| {
+            ours.len() == batch.num_columns()
+                && ours
+                    .iter()
+                    .zip(batch.columns())
+                    .all(|(one, other)| addr_eq(one.as_ptr(), Arc::as_ptr(other)))
         };
         let (ours, theirs) = (&self.partitions, memory.partitions());
         self.projection == *memory.projection()
@@ -125,28 +148,28 @@ pub(super) fn memory_source(node: &Arc<dyn ExecutionPlan>) -> Option<&MemorySour
 }
 
 /// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.
-async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<Table> {
+async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<TableFiles> {
     let folder = tempfile::Builder::new().prefix("warpframe-tables-").tempdir().map_err(failed)?;
+    let folder = Arc::new(folder);
     let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
     let context = state.task_ctx();
-    let mut files = Vec::new();
-    let mut written = Vec::new();
+    let (mut paths, mut tasks) = (Vec::new(), Vec::new());
     for partition in 0..memory.partitions().len() {
         let path = folder.path().join(format!("part-{partition:05}.arrow"));
+        paths.push(path.clone());
         let rows = node.execute(partition, Arc::clone(&context))?;
-        let (file, path_of_task) = (path.clone(), path);
-        written.push(SpawnedTask::spawn(async move { write_partition(rows, &path_of_task).await }));
-        files.push(file);
+        let folder = Arc::clone(&folder);
+        tasks.push(SpawnedTask::spawn(async move {
+            let written = write_partition(rows, &path).await;
+            // Given up, the folder is removed after the last write into it.
+            drop(folder);
+            written
+        }));
     }
-    for task in written {
+    for task in tasks {
         task.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
     }
-    Ok(Table {
-        partitions: Arc::new(memory.partitions().to_vec()),
-        projection: memory.projection().clone(),
-        files: files.into(),
-        _folder: Arc::new(folder),
-    })
+    Ok(TableFiles { paths, _folder: folder })
 }
 
 async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Result<()> {

@@ -22,6 +22,7 @@ use datafusion::physical_plan::{
 use futures::{TryStreamExt, stream};
 
 use super::mapped::MappedBatches;
+use super::scatter::TableFiles;
 
 /// Reads files of Arrow batches, of which its input, a table in memory, has a row each: the scheduler copies of such a
 /// table only what a task needs. The partitions are the input's.
@@ -30,6 +31,8 @@ pub(super) struct ScanTableExec {
     files: Arc<dyn ExecutionPlan>,
     /// The rows of each partition that are wanted at most.
     fetch: Option<usize>,
+    /// Where the table was written: its files stay as long as a plan reads them.
+    kept: Option<Arc<TableFiles>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -38,15 +41,16 @@ impl ScanTableExec {
     /// The node's name.
     pub const NAME: &'static str = "ScanTableExec";
 
-    /// The scan of files with these columns, one for each partition.
-    pub fn of(files: &[PathBuf], schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
+    /// The scan of a table's files, which have these columns.
+    pub fn of(files: Arc<TableFiles>, schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
         let rows = Arc::new(Schema::new(vec![Field::new("file", DataType::Utf8, false)]));
-        let partitions = files.iter().map(|file| {
+        let partitions = files.paths.iter().map(|file| {
             let file = StringArray::from_iter_values([file.to_string_lossy()]);
             Ok(vec![RecordBatch::try_new(Arc::clone(&rows), vec![Arc::new(file)])?])
         });
         let partitions = partitions.collect::<Result<Vec<_>>>()?;
-        Self::over(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch)
+        let scan = Self::over(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch)?;
+        Ok(Self { kept: Some(files), ..scan })
     }
 
     /// The scan of the files that the input's rows name.
@@ -62,7 +66,8 @@ impl ScanTableExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Ok(Self { files, fetch, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() })
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Ok(Self { files, fetch, kept: None, properties, metrics })
     }
 
     /// The rows of each partition that are wanted at most.
@@ -122,7 +127,10 @@ impl ExecutionPlan for ScanTableExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
-            Ok([files]) => Ok(Arc::new(Self::over(files, self.schema(), self.fetch)?)),
+            Ok([files]) => {
+                let scan = Self::over(files, self.schema(), self.fetch)?;
+                Ok(Arc::new(Self { kept: self.kept.clone(), ..scan }))
+            }
             Err(_) => internal_err!("ScanTableExec has one child"),
         }
     }
