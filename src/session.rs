@@ -22,7 +22,7 @@ use crate::config::WarpframeOptions;
 use crate::files;
 use crate::functions::statements::{self, SqlFunctions};
 use crate::functions::{Parameter, SqlFunction, log3_udf};
-use crate::planner::{BindBackend, FeedGpus, Fuse, not_fused};
+use crate::planner::{BindBackend, FeedGpus, Fuse, distrust_float_statistics, not_fused};
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
 use crate::stores;
 
@@ -275,10 +275,11 @@ impl SessionBuilder {
         if let Some(batch_size) = self.batch_size {
             config = config.with_batch_size(batch_size.get());
         }
-        let state = SessionStateBuilder::new()
+        let mut state = SessionStateBuilder::new()
             .with_runtime_env(runtime)
             .with_default_features()
             .with_function_factory(Some(Arc::new(SqlFunctions)));
+        distrust_float_statistics(&mut state);
         let state = match self.cluster {
             None => state
                 .with_config(config)

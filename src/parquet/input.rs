@@ -156,7 +156,8 @@ impl ParquetInput {
         &self.dropped_metadata
     }
 
-    /// The files as a table.
+    /// The files as a table. A session that is not a [`Session`](crate::Session) needs
+    /// [`distrust_float_statistics`](crate::planner::distrust_float_statistics) to read NaN from it.
     ///
     /// # Errors
     /// They cannot be a table.

@@ -2,8 +2,10 @@
 
 mod bind_backend;
 mod feed_gpus;
+mod float_statistics;
 mod fuse;
 
 pub use bind_backend::BindBackend;
 pub use feed_gpus::{FeedGpus, with_batch_rows};
+pub use float_statistics::{DropFloatStatistics, GuardFloatPredicates, distrust_float_statistics};
 pub use fuse::{Fuse, not_fused};
