@@ -15,22 +15,24 @@
 #![warn(missing_docs)]
 
 pub mod backend;
+mod background_cleanup;
 pub mod cluster;
 pub mod compare;
 pub mod config;
-mod farewells;
 mod files;
 pub mod functions;
 pub mod kernel;
 pub mod parquet;
 pub mod planner;
+mod private_folder;
 pub mod program;
 pub mod rows;
 mod session;
 mod stores;
 
-pub use farewells::settle;
+pub use background_cleanup::flush_cleanup;
 pub use functions::log3;
+pub use private_folder::{private_folder, private_folder_in};
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
 
 /// The Rust code in the README.

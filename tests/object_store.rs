@@ -2,106 +2,15 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{command, finish, skipped};
+use common::proxy::{Action, Proxy};
+use common::store::Store;
+use common::{Run, finish};
 use tempfile::tempdir;
-
-/// A server with one bucket, `rows`, that is stopped with the value.
-struct Store {
-    server: Child,
-    address: String,
-}
-
-impl Store {
-    /// None where the server is not installed.
-    fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let Ok(python) = std::env::var("WARPFRAME_PYTHON") else {
-            skipped("object stores: WARPFRAME_PYTHON does not name an interpreter that has moto[server]");
-            return None;
-        };
-        let server = Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let store = Self { server, address: format!("127.0.0.1:{port}") };
-        let start = Instant::now();
-        while TcpStream::connect(&store.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "moto's server does not answer");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        assert!(store.ask("PUT", "/rows").contains("200 OK"));
-        Some(store)
-    }
-
-    fn ask(&self, method: &str, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        let host = &self.address;
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// The names of all objects, and of uploads that were not finished.
-    fn objects(&self) -> Vec<String> {
-        let keys = |listing: String| {
-            let keys = listing.split("<Key>").skip(1);
-            keys.map(|key| key.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
-        };
-        [keys(self.ask("GET", "/rows?list-type=2")), keys(self.ask("GET", "/rows?uploads"))].concat()
-    }
-
-    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
-        let mut command = command(folder);
-        command
-            .args(arguments)
-            .env("AWS_ACCESS_KEY_ID", "id")
-            .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ENDPOINT_URL", format!("http://{}", self.address))
-            .env("AWS_ALLOW_HTTP", "true");
-        command
-    }
-
-    fn ok(&self, folder: &Path, arguments: &[&str]) -> String {
-        let run = finish(self.command(folder, arguments).output().unwrap());
-        assert_eq!(run.code, Some(0), "{arguments:?}: {run:#?}");
-        run.stdout
-    }
-
-    /// Expects an error with these words that changes nothing.
-    fn refused(&self, folder: &Path, arguments: &[&str], words: &str) {
-        let before = self.objects();
-        let run = finish(self.command(folder, arguments).output().unwrap());
-        assert_eq!(run.code, Some(1), "{arguments:?}: {run:#?}");
-        assert!(run.stderr.contains(words), "{arguments:?}: '{words}' is not in: {}", run.stderr);
-        // What tasks of a failed query are still sending they remove when it is there.
-        let start = Instant::now();
-        while self.objects() != before && start.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        assert_eq!(self.objects(), before, "{arguments:?} left something behind");
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
 
 const SELECT: &str = "id, log3(x, y, z) AS r";
 
@@ -138,12 +47,14 @@ fn runs_read_and_write_object_stores() {
         }
         // Fewer files than before, and none of the old ones is left; nor anything else.
         let run =
-            ["run", "--in", "s3://rows/in/part-00000.parquet", "--where", "id < 10", "--select", SELECT];
+            ["run", "--in", "s3://rows/in/part-00000*.parquet", "--where", "id < 10", "--select", SELECT];
         store.ok(folder, &[&run[..], &["--out", &folder_out, "--overwrite"], more].concat());
         let objects = store.objects();
         let (ours, others): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.starts_with(place));
-        assert_eq!(ours, [format!("{place}/out.parquet"), format!("{place}/out/part-00000.parquet")]);
+        // The name is none of those that were replaced.
+        assert!(ours.len() == 2 && ours[0] == format!("{place}/out.parquet"), "{ours:?}");
+        assert!(ours[1].starts_with(&format!("{place}/out/part-00000-")), "{ours:?}");
         assert_eq!(others.iter().filter(|object| object.starts_with("in/")).count(), 3);
         // What fails leaves nothing.
         let run = ["run", "--in", "s3://rows/in/", "--select", "sqrt(-x) AS r", "--out", "s3://rows/no"];
@@ -178,4 +89,171 @@ fn what_is_not_there_is_said() {
     let run = |out| ["run", "--in", "in.parquet", "--select", SELECT, "--out", out];
     store.refused(folder.path(), &run("s3://other/out"), "there is no such bucket");
     store.refused(folder.path(), &run("s3://rows"), "name a place in it");
+}
+
+/// The same store through a proxy, with three objects of ten rows each in `out/`, and one of ten rows in `x.parquet`.
+fn with_outputs(folder: &Path) -> Option<(Store, Proxy)> {
+    let store = Store::start()?;
+    store.ok(folder, &["generate", "--rows", "30", "--files", "3", "--out", "s3://rows/out"]);
+    store.ok(folder, &["generate", "--rows", "10", "--out", "s3://rows/x.parquet"]);
+    store.ok(folder, &["generate", "--rows", "2500000", "--files", "3", "--out", "in"]);
+    let proxy = Proxy::start(&store.address);
+    Some((store, proxy))
+}
+
+/// Interrupts a command as soon as the store is asked the `count`-th time for what a request's head has in it.
+fn interrupted(
+    store: &Store,
+    proxy: &Proxy,
+    folder: &Path,
+    arguments: &[&str],
+    moment: &'static str,
+    count: usize,
+) -> Run {
+    let mut seen = 0;
+    proxy.rule(move |head| {
+        seen += usize::from(asks_for(head, moment));
+        if seen >= count && asks_for(head, moment) { Action::Hold } else { Action::Forward }
+    });
+    let mut command = store.command_at(&proxy.address, folder, arguments);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    proxy.wait_for_held();
+    let sent = Command::new("kill").args(["-INT", &running.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    // Time to react to it, while the store is silent.
+    std::thread::sleep(Duration::from_millis(300));
+    proxy.let_go();
+    finish(running.wait_with_output().unwrap())
+}
+
+/// Whether a request is of a kind.
+fn asks_for(head: &str, kind: &str) -> bool {
+    let line = head.lines().next().unwrap();
+    match kind {
+        "begin" => line.starts_with("POST") && line.contains("?uploads"),
+        "part" => line.starts_with("PUT") && line.contains("partNumber="),
+        "complete" => line.starts_with("POST") && line.contains("uploadId="),
+        "copy" => head.to_ascii_lowercase().contains("x-amz-copy-source"),
+        "remove" => line.starts_with("POST") && line.contains("?delete"),
+        other => panic!("no kind of request is called {other}"),
+    }
+}
+
+#[test]
+fn an_interrupted_overwrite_leaves_the_old_output() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let Some((store, proxy)) = with_outputs(folder) else { return };
+    let run = ["run", "--in", "in", "--select", SELECT, "--threads", "3", "--overwrite", "--out"];
+    let generate = ["generate", "--rows", "2000000", "--overwrite", "--out"];
+    let old = store.objects();
+    let versions = store.versions();
+    for command in [&run[..], &generate[..]] {
+        for (out, moment, count) in [
+            ("s3://rows/out", "begin", 1),
+            ("s3://rows/out", "begin", 2),
+            ("s3://rows/out", "part", 1),
+            ("s3://rows/out", "part", 2),
+            ("s3://rows/out", "complete", 1),
+            ("s3://rows/out", "complete", 2),
+            ("s3://rows/x.parquet", "begin", 1),
+            ("s3://rows/x.parquet", "part", 1),
+            ("s3://rows/x.parquet", "part", 2),
+        ] {
+            let files =
+                if command == generate && !out.ends_with(".parquet") { &["--files", "3"][..] } else { &[] };
+            let command = [command, &[out], files].concat();
+            let ended = interrupted(&store, &proxy, folder, &command, moment, count);
+            assert_eq!(ended.code, Some(130), "{moment}: {ended:#?}");
+            assert!(!ended.stderr.contains("warning"), "{moment}: {ended:#?}");
+            assert_eq!(store.objects(), old, "{command:?} {out} {moment} {count}");
+            assert_eq!(store.versions(), versions, "{command:?} {out} {moment} {count}");
+        }
+    }
+    // When the new output is whole, the old one is removed whatever happens.
+    interrupted(&store, &proxy, folder, &[&run[..], &["s3://rows/out"]].concat(), "remove", 1);
+    let left = store.objects();
+    assert!(left.len() > 1 && !old[..3].iter().any(|object| left.contains(object)), "{left:?}");
+    interrupted(&store, &proxy, folder, &[&run[..], &["s3://rows/x.parquet"]].concat(), "complete", 1);
+    for table in ["t=s3://rows/out/", "t=s3://rows/x.parquet"] {
+        let count = ["sql", "--table", table, "--format", "csv", "-q", "SELECT count(*) AS n FROM t"];
+        assert_eq!(store.ok(folder, &count), "n\n2500000\n", "{table}");
+    }
+}
+
+#[test]
+fn an_interrupted_overwrite_on_a_cluster_leaves_the_old_output() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let Some((store, proxy)) = with_outputs(folder) else { return };
+    let (old, versions) = (store.objects(), store.versions());
+    let local = ["cluster", "local", "--executors", "1", "--slots", "2", "--port", "0"];
+    let mut local = store.command_at(&proxy.address, folder, &local);
+    let mut cluster = local.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(cluster.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    let input = folder.join("in").to_string_lossy().into_owned();
+    let run = ["run", "--cluster", url.trim(), "--in", &input, "--select", SELECT, "--overwrite", "--out"];
+    let run = [&run[..], &["s3://rows/out"]].concat();
+    for (moment, count) in [("part", 1), ("complete", 2), ("copy", 1), ("copy", 2)] {
+        let ended = interrupted(&store, &proxy, folder, &run, moment, count);
+        assert_eq!(ended.code, Some(130), "{moment}: {ended:#?}");
+        // Tasks that are cancelled take back what they have sent when they hear of it, and requests that were on
+        // their way can make it appear for a moment.
+        let (start, mut since) = (Instant::now(), Instant::now());
+        while since.elapsed() < Duration::from_secs(2) && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(100));
+            if store.objects() != old {
+                since = Instant::now();
+            }
+        }
+        assert_eq!(store.objects(), old, "{moment} {count}: {ended:#?}");
+        assert_eq!(store.versions(), versions, "{moment} {count}");
+    }
+    let stopped = Command::new("kill").args(["-INT", &cluster.id().to_string()]).status();
+    assert!(stopped.unwrap().success());
+    cluster.wait().unwrap();
+}
+
+#[test]
+fn a_store_that_refuses_loses_nothing_and_what_lies_where_is_said() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let Some((store, proxy)) = with_outputs(folder) else { return };
+    let (old, versions) = (store.objects(), store.versions());
+    let run = ["run", "--in", "in", "--select", SELECT, "--threads", "3", "--overwrite", "--out"];
+    let refused = |kind: &'static str, count: usize, out: &str| {
+        let mut seen = 0;
+        proxy.rule(move |head| {
+            seen += usize::from(asks_for(head, kind));
+            if seen >= count && asks_for(head, kind) { Action::Refuse } else { Action::Forward }
+        });
+        let mut command = store.command_at(&proxy.address, folder, &[&run[..], &[out]].concat());
+        let ended = finish(command.output().unwrap());
+        assert_eq!(ended.code, Some(1), "{kind}: {ended:#?}");
+        ended.stderr
+    };
+    // Uploads that fail midway.
+    for (kind, count, out) in [
+        ("begin", 2, "s3://rows/out"),
+        ("part", 2, "s3://rows/out"),
+        ("complete", 2, "s3://rows/out"),
+        ("part", 2, "s3://rows/x.parquet"),
+        ("complete", 1, "s3://rows/x.parquet"),
+    ] {
+        let said = refused(kind, count, out);
+        assert!(said.contains("cannot write 's3://rows/") && said.contains("access is denied"), "{said}");
+        assert_eq!(store.objects(), old, "{kind} {count} {out}");
+        assert_eq!(store.versions(), versions, "{kind} {count} {out}");
+    }
+    // Without the right to remove objects the new output is whole, and the old one beside it.
+    let said = refused("remove", 1, "s3://rows/out");
+    assert!(said.contains("the new output in 's3://rows/out' is whole"), "{said}");
+    for object in &old[..3] {
+        assert!(said.contains(&format!("'s3://rows/{object}'")), "{said}");
+    }
+    assert!(said.contains("access is denied"), "{said}");
+    let left = store.objects();
+    assert!(left.len() > old.len() && old.iter().all(|object| left.contains(object)), "{left:?}");
+    assert!(versions.iter().all(|version| store.versions().contains(version)));
 }

@@ -12,6 +12,7 @@ use warpframe::compare::{
     Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, Sweep, peers, sweep,
 };
 use warpframe::rows::{Distribution, RowGenerator};
+use warpframe::{private_folder, private_folder_in};
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -103,10 +104,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         }
         None => fresh_folder()?,
     };
-    let work_folder = tempfile::Builder::new()
-        .prefix(".warpframe-compare-")
-        .tempdir_in(&folder)
-        .map_err(|error| cannot_write(&folder, error))?;
+    let work_folder =
+        private_folder_in(".warpframe-compare-", &folder).map_err(|error| cannot_write(&folder, error))?;
     let modes = match arguments.modes.is_empty() {
         false => arguments.modes,
         true if arguments.sweep => sweep::MODES.to_vec(),
@@ -211,7 +210,7 @@ fn say(mode: &warpframe::compare::ModeReport) {
 }
 
 fn fresh_folder() -> Result<PathBuf, CliError> {
-    let folder = tempfile::Builder::new().prefix("warpframe-report-").tempdir().map_err(CliError::failure)?;
+    let folder = private_folder("warpframe-report-").map_err(CliError::failure)?;
     Ok(folder.keep())
 }
 

@@ -12,7 +12,7 @@ use warpframe::rows::{Distribution, RowGenerator};
 
 use super::error::CliError;
 use super::progress::RowsBar;
-use super::{interruptible, values};
+use super::{flush, interruptible, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -71,6 +71,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let written = interruptible(async { Ok(generate.run(Arc::clone(&bar) as _).await?) }).await;
     bar.clear();
+    flush().await;
     say_written(&written?, &arguments.out, start);
     Ok(())
 }

@@ -76,6 +76,13 @@ fn runtime() -> Result<Runtime, CliError> {
     Runtime::new().map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
 }
 
+/// Waits for the clean-up of what this process has given up or finished.
+async fn flush() {
+    for failure in warpframe::flush_cleanup().await {
+        eprintln!("warning: {failure}");
+    }
+}
+
 /// Runs something until it ends or the user interrupts it, which drops it.
 async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     tokio::select! {

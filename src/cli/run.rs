@@ -8,14 +8,13 @@ use std::time::Instant;
 use clap::Args;
 use warpframe::backend::BackendChoice;
 use warpframe::parquet::BatchRun;
-use warpframe::settle;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::generate::{WriterArguments, say_written};
 use super::progress::RowsBar;
 use super::sql::read;
-use super::{interruptible, values};
+use super::{flush, interruptible, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -74,7 +73,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     })
     .await;
     bar.clear();
-    settle().await;
+    flush().await;
     say_written(&written?, &batch.output, start);
     Ok(())
 }

@@ -28,10 +28,13 @@ use super::files::files_as_rows;
 use super::report::REPORT;
 use super::status::{ClusterStatus, JobProgress, STATUS_PATH};
 use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
-use crate::farewells;
+use crate::background_cleanup::spawn_cleanup;
 
 /// How long a host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a scheduler may take to hear that a query or a session is over.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The shortest and the longest time between two questions whether a job has ended.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
@@ -265,13 +268,21 @@ impl Drop for ClusterClient {
         // The scheduler keeps the settings of a session until it is told that it is over.
         let (address, session) = (self.address.clone(), std::mem::take(&mut self.session));
         if self.used.load(Ordering::Relaxed) {
-            farewells::say(async move {
+            tell_scheduler(async move {
                 if let Ok(mut scheduler) = SchedulerGrpcClient::connect(address.http()).await {
                     let _ = scheduler.remove_session(RemoveSessionParams { session_id: session }).await;
                 }
             });
         }
     }
+}
+
+/// Tells a scheduler something that it forgets by itself after a while, so that nobody waits for one that is gone.
+fn tell_scheduler(tell: impl Future<Output = ()> + Send + 'static) {
+    spawn_cleanup(async move {
+        let _ = tokio::time::timeout(CLEANUP_TIMEOUT, tell).await;
+        Ok(())
+    });
 }
 
 fn check_version(who: &str, version: &str) -> Result<()> {
@@ -341,7 +352,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         let (job_id, mut scheduler, ended) =
             (std::mem::take(&mut self.id), self.scheduler.clone(), self.ended);
-        farewells::say(async move {
+        tell_scheduler(async move {
             if ended {
                 let _ = scheduler
                     .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })

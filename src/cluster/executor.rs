@@ -23,6 +23,7 @@ use super::engine::NamedEngine;
 use super::scheduler::session_state;
 use super::status::ExecutorId;
 use super::{ClusterCodec, HEARTBEAT_SECONDS, MESSAGE_BYTES, VERSION, base_config};
+use crate::private_folder::private_folder_in;
 use crate::stores::Stores;
 
 /// How an executor is started.
@@ -70,10 +71,8 @@ pub async fn run_executor(options: ExecutorOptions, started: impl FnOnce(&str)) 
             &temporary
         }
     };
-    let work_dir = tempfile::Builder::new()
-        .prefix("warpframe-executor-")
-        .tempdir_in(parent)
-        .map_err(|error| unusable(parent, &error))?;
+    let work_dir =
+        private_folder_in("warpframe-executor-", parent).map_err(|error| unusable(parent, &error))?;
     let backend = crate::backend::available()?.join(", ");
     let mut started = Some(started);
     let mut ended = std::pin::pin!(stop_asked());

@@ -16,6 +16,7 @@ use super::ClusterSettings;
 use super::client::{ClusterAddress, ClusterClient};
 use super::executor::{ExecutorOptions, run_executor};
 use super::scheduler::{Scheduler, SchedulerOptions};
+use crate::private_folder::private_folder;
 
 /// How long the processes may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,7 +75,7 @@ impl LocalCluster {
     async fn without_executors(port: u16) -> Result<Self> {
         let bind = (IpAddr::from(Ipv4Addr::LOCALHOST), port).into();
         let scheduler = Scheduler::start(SchedulerOptions { bind, advertise: None }).await?;
-        let work_dir = tempfile::Builder::new().prefix("warpframe-cluster-").tempdir()?;
+        let work_dir = private_folder("warpframe-cluster-")?;
         Ok(Self { scheduler, executors: Vec::new(), inside: None, work_dir })
     }
 

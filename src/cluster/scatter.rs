@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use super::client::ClusterAddress;
 use super::table::ScanTableExec;
+use crate::private_folder::private_folder;
 
 /// The largest table that travels inside a plan.
 const INLINE_BYTES: usize = 4 * 1024 * 1024;
@@ -149,7 +150,7 @@ pub(super) fn memory_source(node: &Arc<dyn ExecutionPlan>) -> Option<&MemorySour
 
 /// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.
 async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<TableFiles> {
-    let folder = tempfile::Builder::new().prefix("warpframe-tables-").tempdir().map_err(failed)?;
+    let folder = private_folder("warpframe-tables-").map_err(failed)?;
     let folder = Arc::new(folder);
     let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
     let context = state.task_ctx();

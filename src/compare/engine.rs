@@ -25,8 +25,8 @@ use super::verify::Answer;
 use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
+use crate::background_cleanup::flush_cleanup;
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
-use crate::farewells::settle;
 use crate::files::{file_error, find_files};
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::program::Compiled;
@@ -224,7 +224,7 @@ impl<'a> Engine<'a> {
         };
         runtime.block_on(async {
             drop(session);
-            settle().await;
+            flush_cleanup().await;
         });
         Ok((measured, split))
     }

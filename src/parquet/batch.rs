@@ -15,6 +15,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
+use super::bucket::with_cleanup;
 use super::shard::{Shard, ShardWriter, join};
 use super::sink::WriteShardsExec;
 use super::staging::{Attempts, Staging};
@@ -119,8 +120,11 @@ pub async fn write_query(
             Ok(files) => take_over(&attempts, files, staging).await,
             Err(error) => Err(error),
         };
-        attempts.remove().await;
-        return published;
+        let removed = attempts.remove().await;
+        return match published {
+            Ok(summary) => removed.map(|()| summary),
+            Err(error) => Err(with_cleanup(error, removed)),
+        };
     }
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
     let shards = write_partitions(&plan, &schema, &context, &staging, settings, progress).await?;

@@ -1,19 +1,25 @@
-//! Outputs in an object store. There is no rename there, and none is needed: an object appears whole or not at
-//! all. What nobody publishes is removed, also when its writer is dropped.
+//! Outputs in an object store. There is no rename there, and none is needed: an object appears whole or not at all.
+//!
+//! All objects of an output are sent before the first of them appears, under names that the old output does not have;
+//! the old objects are removed when all new ones are there. What is given up before that is taken back, and the old
+//! output stays as it was.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
-use crate::farewells;
+use crate::background_cleanup::{spawn_cleanup, to_its_end};
 use crate::files::file_error;
 use crate::stores::describe;
 
@@ -28,10 +34,15 @@ pub(crate) fn is_url(name: &str) -> bool {
     name.contains("://")
 }
 
+/// Objects that a message names before it counts the others.
+const MOST_NAMED: usize = 5;
+
 /// A place in an object store: one object, or all below a path.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     store: Arc<dyn ObjectStore>,
+    /// The URL of the store, with a '/' at its end.
+    root: String,
     path: ObjectPath,
     /// As the user has named it.
     url: String,
@@ -48,20 +59,21 @@ impl Bucket {
             return exec_err!("'{url}' is a whole bucket: name a place in it");
         }
         let store = runtime.object_store(place.object_store())?;
-        Ok(Self { store, path: place.prefix().clone(), url: url.trim_end_matches('/').to_owned() })
+        let root = place.object_store().as_str().to_owned();
+        Ok(Self { store, root, path: place.prefix().clone(), url: url.trim_end_matches('/').to_owned() })
     }
 
     /// The place of this name below this one.
     pub fn child(&self, name: &str) -> Self {
         let (path, url) = (self.path.clone().join(name), format!("{}/{name}", self.url));
-        Self { store: Arc::clone(&self.store), path, url }
+        Self { path, url, ..self.clone() }
     }
 
     /// The place of this name beside this one.
     pub fn beside(&self, name: &str) -> Self {
         let parent: ObjectPath = self.path.parts().take(self.path.parts_count().saturating_sub(1)).collect();
         let url = self.url.rsplit_once('/').map_or("", |(parent, _)| parent);
-        Self { store: Arc::clone(&self.store), path: parent.join(name), url: format!("{url}/{name}") }
+        Self { path: parent.join(name), url: format!("{url}/{name}"), ..self.clone() }
     }
 
     /// Its URL.
@@ -93,28 +105,40 @@ impl Bucket {
         })
     }
 
-    /// Sends a file to this place.
-    pub async fn upload(&self, file: &Path) -> Result<()> {
+    /// Sends a file. Nothing of it appears at this place before it is completed.
+    async fn send(&self, file: &Path) -> Result<PendingUpload> {
         let unreadable = |error: std::io::Error| file_error("read", file, error);
         let mut source = File::open(file).map_err(unreadable)?;
-        let mut part = vec![0; PART_BYTES];
-        let upload = self.store.put_multipart(&self.path).await;
-        let upload = upload.map_err(|error| self.failed("write", &error))?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let place = self.clone();
+        // The store may begin an upload for somebody who has gone meanwhile; it is aborted then.
+        let mut pending = to_its_end(async move {
+            let upload = place.store.put_multipart(&place.path).await;
+            let upload = upload.map_err(|error| place.failed("write", &error))?;
+            Ok(PendingUpload { place, upload: Some(upload) })
+        })
+        .await?;
+        let Some(upload) = &mut pending.upload else { return Ok(pending) };
+        let (mut parts, mut any) = (FuturesUnordered::new(), false);
         loop {
             // Reading blocks this task's thread for a moment, as writing the file has.
-            let read = source.read(&mut part).map_err(unreadable)?;
-            if read == 0 {
+            let mut part = Vec::with_capacity(PART_BYTES);
+            (&mut source).take(PART_BYTES as u64).read_to_end(&mut part).map_err(unreadable)?;
+            let is_last = part.len() < PART_BYTES;
+            // An object of no bytes has a part too.
+            if !part.is_empty() || !any {
+                parts.push(upload.put_part(part.into()));
+                any = true;
+            }
+            while let Some(sent) = if is_last || parts.len() >= AT_A_TIME { parts.next().await } else { None }
+            {
+                sent.map_err(|error| self.failed("write", &error))?;
+            }
+            if is_last {
                 break;
             }
-            upload.write(&part[..read]);
-            if let Err(error) = upload.wait_for_capacity(AT_A_TIME).await {
-                let _ = upload.abort().await;
-                return Err(self.failed("write", &error));
-            }
         }
-        upload.finish().await.map_err(|error| self.failed("write", &error))?;
-        Ok(())
+        drop(parts);
+        Ok(pending)
     }
 
     /// Fetches the object at this place into a file.
@@ -151,39 +175,112 @@ impl Bucket {
         copied.map_err(|error| self.failed("write", &error))
     }
 
-    /// Makes the objects at these places appear, each by its own task; `replaced` are the ones that the output had
-    /// before. If one fails, the others are removed.
-    pub async fn publish<F: Future<Output = Result<()>>>(
+    /// Makes files the objects at these places, which replace others.
+    ///
+    /// # Errors
+    /// A file cannot be sent: then there is what was there before. Or an object that is replaced cannot be removed: the
+    /// error says what lies where.
+    pub async fn publish_files(
         &self,
-        objects: impl IntoIterator<Item = (Self, F)>,
+        files: Vec<(Self, std::path::PathBuf)>,
         replaced: Vec<ObjectPath>,
     ) -> Result<()> {
-        let mut unpublished = Unpublished { bucket: self.clone(), objects: Vec::new() };
-        let mut writes = Vec::new();
-        for (place, write) in objects {
-            unpublished.objects.push(place.path.clone());
-            writes.push(write);
-        }
-        let published: Result<()> = stream::iter(writes).buffer_unordered(AT_A_TIME).try_collect().await;
-        if let Err(error) = published {
-            let objects = std::mem::take(&mut unpublished.objects);
-            self.remove(objects.into_iter().filter(|object| !replaced.contains(object)).collect()).await;
-            return Err(error);
-        }
-        let objects = std::mem::take(&mut unpublished.objects);
-        self.remove(replaced.into_iter().filter(|object| !objects.contains(object)).collect()).await;
-        Ok(())
+        let sent = files.into_iter().map(|(place, file)| async move {
+            let pending = place.send(&file).await?;
+            Ok::<_, DataFusionError>((place, pending.complete()))
+        });
+        let sent: Vec<_> = stream::iter(sent).buffer_unordered(AT_A_TIME).try_collect().await?;
+        self.publish(sent, replaced).await
     }
 
-    /// Removes objects; what cannot be removed is said in the log.
-    pub async fn remove(&self, objects: Vec<ObjectPath>) {
-        let objects = stream::iter(objects.into_iter().map(Ok)).boxed();
-        let mut removed = self.store.delete_stream(objects);
+    /// Makes copies of other objects the objects at these places, which replace others.
+    ///
+    /// # Errors
+    /// As [`publish_files`](Self::publish_files).
+    pub async fn publish_copies(&self, copies: Vec<(Self, Self)>, replaced: Vec<ObjectPath>) -> Result<()> {
+        let copies = copies.into_iter().map(|(place, source)| {
+            let target = place.clone();
+            (place, async move { target.copy_from(&source).await })
+        });
+        self.publish(copies.collect(), replaced).await
+    }
+
+    /// Makes the objects at these places appear, each by its own task, and removes those that they replace.
+    async fn publish<F: Future<Output = Result<()>> + Send + 'static>(
+        &self,
+        objects: Vec<(Self, F)>,
+        replaced: Vec<ObjectPath>,
+    ) -> Result<()> {
+        let waiting = Waiting::default();
+        // A request that is on its way is never given up: nobody would know what has become of it.
+        to_its_end(self.clone().replace(objects, replaced, Arc::clone(&waiting.given_up))).await
+    }
+
+    async fn replace<F: Future<Output = Result<()>>>(
+        self,
+        objects: Vec<(Self, F)>,
+        replaced: Vec<ObjectPath>,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<()> {
+        let (mut places, mut writes) = (BTreeSet::new(), Vec::new());
+        for (place, write) in objects {
+            places.insert(place.path);
+            writes.push(write);
+        }
+        let mut failure = None;
+        let mut writes = stream::iter(writes)
+            .take_while(|_| std::future::ready(!given_up.load(Ordering::Acquire)))
+            .buffer_unordered(AT_A_TIME);
+        while let Some(written) = writes.next().await {
+            if let Err(error) = written {
+                given_up.store(true, Ordering::Release);
+                failure.get_or_insert(error);
+            }
+        }
+        if given_up.load(Ordering::Acquire) {
+            // An object in the place of an old one cannot be told from it, and is the only one then.
+            let ours = places.into_iter().filter(|place| !replaced.contains(place));
+            let taken_back = self.remove(ours.collect()).await;
+            return match failure {
+                Some(error) => Err(with_cleanup(error, taken_back)),
+                None => taken_back,
+            };
+        }
+        let old = replaced.into_iter().filter(|object| !places.contains(object));
+        self.remove(old.collect()).await.map_err(|error| {
+            let left = error.find_root().message().into_owned();
+            DataFusionError::Execution(format!(
+                "the new output in '{}' is whole, but objects of the old one lie beside it: {left}",
+                self.url
+            ))
+        })
+    }
+
+    /// Removes objects.
+    ///
+    /// # Errors
+    /// Some cannot be removed: the error names them.
+    async fn remove(&self, objects: Vec<ObjectPath>) -> Result<()> {
+        let mut left: BTreeSet<_> = objects.iter().cloned().collect();
+        let mut cause = None;
+        let mut removed = self.store.delete_stream(stream::iter(objects.into_iter().map(Ok)).boxed());
         while let Some(removed) = removed.next().await {
             match removed {
-                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => log::warn!("an object below {} was not removed: {error}", self.url),
+                Ok(object) => {
+                    left.remove(&object);
+                }
+                Err(object_store::Error::NotFound { path, .. }) => {
+                    left.remove(&ObjectPath::from(path));
+                }
+                Err(error) => cause = Some(describe(&error)),
             }
+        }
+        let Some(cause) = cause.filter(|_| !left.is_empty()) else { return Ok(()) };
+        let names = left.iter().take(MOST_NAMED).map(|object| format!("'{}{object}'", self.root));
+        let names = names.collect::<Vec<_>>().join(", ");
+        match left.len().saturating_sub(MOST_NAMED) {
+            0 => exec_err!("cannot remove {names}: {cause}"),
+            more => exec_err!("cannot remove {names} and {more} more: {cause}"),
         }
     }
 
@@ -192,17 +289,55 @@ impl Bucket {
     }
 }
 
-/// Objects that are being written, and removed if that is given up.
-struct Unpublished {
-    bucket: Bucket,
-    objects: Vec<ObjectPath>,
+/// An error, and what its clean-up has left.
+pub(super) fn with_cleanup(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
+    match cleanup {
+        Ok(()) => error,
+        Err(left) => {
+            let (error, left) = (error.find_root().message(), left.find_root().message());
+            DataFusionError::Execution(format!("{error}; and afterwards: {left}"))
+        }
+    }
 }
 
-impl Drop for Unpublished {
+/// Somebody who waits for a change. Dropped, the change is given up as far as it has not begun.
+#[derive(Default)]
+struct Waiting {
+    given_up: Arc<AtomicBool>,
+}
+
+impl Drop for Waiting {
     fn drop(&mut self) {
-        if !self.objects.is_empty() {
-            let (bucket, objects) = (self.bucket.clone(), std::mem::take(&mut self.objects));
-            farewells::say(async move { bucket.remove(objects).await });
+        self.given_up.store(true, Ordering::Release);
+    }
+}
+
+/// A file that has been sent, or is being sent, and does not appear yet. Dropped before it is completed, it is aborted.
+struct PendingUpload {
+    place: Bucket,
+    upload: Option<Box<dyn MultipartUpload>>,
+}
+
+impl PendingUpload {
+    /// Makes the object appear.
+    async fn complete(mut self) -> Result<()> {
+        let Some(upload) = &mut self.upload else { return Ok(()) };
+        upload.complete().await.map_err(|error| self.place.failed("write", &error))?;
+        self.upload = None;
+        Ok(())
+    }
+}
+
+impl Drop for PendingUpload {
+    fn drop(&mut self) {
+        if let Some(mut upload) = self.upload.take() {
+            let place = self.place.clone();
+            spawn_cleanup(async move {
+                match upload.abort().await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(place.failed("abort the upload to", &error)),
+                }
+            });
         }
     }
 }
@@ -222,8 +357,9 @@ impl AttemptsInBucket {
     pub async fn beside(output: &Bucket) -> Result<Self> {
         let name = format!(".warpframe-attempts-{}", ballista_core::ids::new_instance_id());
         let place = output.beside(&name);
+        let attempts = Self { place: Some(place.clone()) };
         place.child(OPEN).mark().await?;
-        Ok(Self { place: Some(place) })
+        Ok(attempts)
     }
 
     /// Sends a file to such a place, under a name of its own.
@@ -232,15 +368,18 @@ impl AttemptsInBucket {
     /// The place has been removed in the meantime; then the file is, too.
     pub async fn add(place: &Bucket, file: &Path) -> Result<String> {
         let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
-        let attempt = place.child(&name);
-        // Also where the task is cancelled on its way.
-        let mut unpublished = Unpublished { objects: vec![attempt.path.clone()], bucket: attempt };
-        unpublished.bucket.upload(file).await?;
-        if !place.child(OPEN).exists().await? {
-            return exec_err!("cannot write '{}': the query is over", place.url);
-        }
-        unpublished.objects.clear();
-        Ok(name)
+        let (place, attempt) = (place.clone(), place.child(&name));
+        let pending = attempt.send(file).await?;
+        to_its_end(async move {
+            pending.complete().await?;
+            if place.child(OPEN).exists().await? {
+                return Ok(name);
+            }
+            let over = exec_err!("cannot write '{}': the query is over", place.url);
+            let removed = attempt.remove(vec![attempt.path.clone()]).await;
+            over.map_err(|error| with_cleanup(error, removed))
+        })
+        .await
     }
 
     /// The place, until it is removed.
@@ -249,9 +388,13 @@ impl AttemptsInBucket {
     }
 
     /// Removes what is there.
-    pub async fn remove(mut self) {
-        if let Some(place) = self.place.take() {
-            clear(place).await;
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub async fn remove(mut self) -> Result<()> {
+        match self.place.take() {
+            Some(place) => to_its_end(clear(place)).await,
+            None => Ok(()),
         }
     }
 }
@@ -259,15 +402,13 @@ impl AttemptsInBucket {
 impl Drop for AttemptsInBucket {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            farewells::say(clear(place));
+            spawn_cleanup(clear(place));
         }
     }
 }
 
-async fn clear(place: Bucket) {
-    place.remove(vec![place.child(OPEN).path]).await;
-    match place.objects().await {
-        Ok(objects) => place.remove(objects).await,
-        Err(error) => log::warn!("objects below {} were not removed: {error}", place.url),
-    }
+async fn clear(place: Bucket) -> Result<()> {
+    place.remove(vec![place.child(OPEN).path]).await?;
+    let objects = place.objects().await?;
+    place.remove(objects).await
 }

@@ -149,14 +149,13 @@ async fn write(
         None => folder.to_owned(),
     };
     // A file that is given up, by an error or because nobody waits for it any more, removes itself.
-    let attempt = tempfile::Builder::new()
-        .prefix("attempt-")
-        .suffix(".parquet")
-        .tempfile_in(&here)
-        .map_err(|error| file_error("write into", &here, error))?
-        .into_temp_path();
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("attempt-").suffix(".parquet");
+    // By default temporary files are private; an output has the permissions of any new file.
     #[cfg(unix)]
-    std::fs::set_permissions(&attempt, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let attempt =
+        builder.tempfile_in(&here).map_err(|error| file_error("write into", &here, error))?.into_temp_path();
     let named = |error: DataFusionError| file_error("write", &attempt, error.find_root().message());
     let properties = settings.properties(&schema)?;
     let mut writer =

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::bucket::{AttemptsInBucket, Bucket, is_url};
 use crate::files::file_error;
+use crate::private_folder::{private_folder, private_folder_in};
 
 /// An output in the making.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Staging {
         if let Some(url) = output.to_str().filter(|name| is_url(name)) {
             let bucket = Bucket::new(url, runtime)?;
             replaceable_objects(&bucket, is_file, overwrite).await?;
-            let folder = tempfile::Builder::new().prefix("warpframe-").tempdir();
+            let folder = private_folder("warpframe-");
             let folder = folder.map_err(|error| file_error("write", output, error))?;
             return Ok(Self { folder, target: Target::Bucket(bucket), is_file, overwrite });
         }
@@ -110,8 +111,8 @@ impl Staging {
     /// Gives the output its name: the folder, or the one file in it.
     ///
     /// # Errors
-    /// The output has come to exist in the meantime, or the file system refuses; then what existed before
-    /// is as it was. In an object store files that are replaced may be lost.
+    /// The output has come to exist in the meantime, or the file system or the object store refuses; then what existed
+    /// before is as it was. Or objects that are replaced cannot be removed; the error names them.
     pub async fn publish(self) -> Result<()> {
         let (parent, output) = match &self.target {
             Target::Bucket(bucket) => return self.send(bucket).await,
@@ -123,7 +124,7 @@ impl Staging {
         let whole = if self.is_file() { self.shard(0) } else { self.folder.path().to_owned() };
         if output.is_dir() {
             // A folder cannot be renamed onto another: move the old one out of the way, and back on failure.
-            let old = TempDir::with_prefix_in(".warpframe-old-", parent).map_err(failed)?;
+            let old = private_folder_in(".warpframe-old-", parent).map_err(failed)?;
             let aside = old.path().join("old");
             fs::rename(output, &aside).map_err(failed)?;
             if let Err(error) = fs::rename(&whole, output) {
@@ -145,21 +146,19 @@ impl Staging {
     async fn send(&self, bucket: &Bucket) -> Result<()> {
         let folder = self.folder.path();
         let failed = |error| file_error("read", folder, error);
+        let replaced = replaceable_objects(bucket, self.is_file, self.overwrite).await?;
         let mut files = Vec::new();
         if self.is_file {
             files.push((bucket.clone(), self.shard(0)));
         } else {
+            let suffix = suffix(&replaced);
             for file in fs::read_dir(folder).map_err(failed)? {
-                let file = file.map_err(failed)?;
-                files.push((bucket.child(&file.file_name().to_string_lossy()), file.path()));
+                let path = file.map_err(failed)?.path();
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                files.push((bucket.child(&format!("{name}{suffix}")), path));
             }
         }
-        let replaced = replaceable_objects(bucket, self.is_file, self.overwrite).await?;
-        let sent = files.into_iter().map(|(place, file)| {
-            let target = place.clone();
-            (place, async move { target.upload(&file).await })
-        });
-        bucket.publish(sent, replaced).await
+        bucket.publish_files(files, replaced).await
     }
 
     /// Makes these attempts the shards of an output folder in an object store, where they lie already, each with
@@ -177,11 +176,12 @@ impl Staging {
             return Ok(false);
         };
         let replaced = replaceable_objects(bucket, false, self.overwrite).await?;
-        let copied = shards.iter().map(|(number, name)| {
-            let (from, to) = (place.child(name), bucket.child(&shard_name(*number)));
-            (to.clone(), async move { to.copy_from(&from).await })
+        let suffix = suffix(&replaced);
+        let copies = shards.iter().map(|(number, name)| {
+            let shard = bucket.child(&format!("{}{suffix}", shard_stem(*number)));
+            Ok((shard, place.child(attempt_name(name)?)))
         });
-        bucket.publish(copied, replaced).await?;
+        bucket.publish_copies(copies.collect::<Result<_>>()?, replaced).await?;
         Ok(true)
     }
 }
@@ -210,7 +210,11 @@ impl Attempts {
     }
 
     /// Takes a file out of it.
+    ///
+    /// # Errors
+    /// There is none of this name, or the name is not one of a file in it.
     pub async fn take(&self, name: &str, to: &Path) -> Result<()> {
+        let name = attempt_name(name)?;
         if let Some(bucket) = self.bucket() {
             return bucket.child(name).download(to).await;
         }
@@ -222,16 +226,46 @@ impl Attempts {
     }
 
     /// Removes it with what is left there.
-    pub async fn remove(self) {
-        if let Self::Bucket(attempts) = self {
-            attempts.remove().await;
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub async fn remove(self) -> Result<()> {
+        match self {
+            Self::Local(folder) => {
+                let path = folder.path().to_owned();
+                folder.close().map_err(|error| file_error("remove", &path, error))
+            }
+            Self::Bucket(attempts) => attempts.remove().await,
         }
     }
 }
 
 /// The name of the `shard`-th part of an output, which sorts by its number.
 fn shard_name(shard: usize) -> String {
-    format!("part-{shard:05}.parquet")
+    format!("{}.parquet", shard_stem(shard))
+}
+
+fn shard_stem(shard: usize) -> String {
+    format!("part-{shard:05}")
+}
+
+/// How the names of an output's objects end, so that none of them is one of those that are replaced.
+fn suffix(replaced: &[ObjectPath]) -> String {
+    match replaced.is_empty() {
+        true => ".parquet".to_owned(),
+        false => format!("-{}.parquet", ballista_core::ids::new_instance_id()),
+    }
+}
+
+/// A name that an executor has given, if it is one of a file in a place for attempts.
+fn attempt_name(name: &str) -> Result<&str> {
+    let inside = name.strip_prefix("attempt-").and_then(|rest| rest.strip_suffix(".parquet"));
+    match inside.is_some_and(|inside| inside.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))) {
+        true => Ok(name),
+        false => {
+            exec_err!("an executor says that it has written '{name}', which is not a file of this query")
+        }
+    }
 }
 
 /// Whether an output of this name is one file.

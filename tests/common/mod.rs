@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod gpu;
+pub mod proxy;
 pub mod reference;
+pub mod store;
 pub mod trees;
 
 use std::path::Path;

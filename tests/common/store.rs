@@ -1,0 +1,126 @@
+//! An object store for tests: moto's S3 server.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{command, finish, skipped};
+
+/// A server with one bucket, `rows`, that is stopped with the value.
+pub struct Store {
+    server: Child,
+    pub address: String,
+}
+
+impl Store {
+    /// None where the server is not installed.
+    pub fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let Ok(python) = std::env::var("WARPFRAME_PYTHON") else {
+            skipped("object stores: WARPFRAME_PYTHON does not name an interpreter that has moto[server]");
+            return None;
+        };
+        let server = Command::new(python)
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let store = Self { server, address: format!("127.0.0.1:{port}") };
+        let start = Instant::now();
+        while TcpStream::connect(&store.address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(60), "moto's server does not answer");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(store.ask("PUT", "/rows").contains("200 OK"));
+        Some(store)
+    }
+
+    pub fn ask(&self, method: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let host = &self.address;
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The names of all objects, and of uploads that were not finished.
+    pub fn objects(&self) -> Vec<String> {
+        let keys = |listing: String| {
+            let keys = listing.split("<Key>").skip(1);
+            keys.map(|key| key.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        [keys(self.ask("GET", "/rows?list-type=2")), keys(self.ask("GET", "/rows?uploads"))].concat()
+    }
+
+    /// The objects with what tells one version of them from another.
+    pub fn versions(&self) -> Vec<(String, String)> {
+        let listing = self.ask("GET", "/rows?list-type=2");
+        let field = |object: &str, name: &str| {
+            let value = object.split(&format!("<{name}>")).nth(1).unwrap();
+            value.split('<').next().unwrap().to_owned()
+        };
+        let objects = listing.split("<Contents>").skip(1);
+        objects.map(|object| (field(object, "Key"), field(object, "ETag"))).collect()
+    }
+
+    pub fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        self.command_at(&self.address, folder, arguments)
+    }
+
+    /// The command, which finds the store at this address.
+    pub fn command_at(&self, address: &str, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = command(folder);
+        command.args(arguments);
+        name_store(&mut command, address);
+        command
+    }
+
+    /// Tells a command where the store is.
+    pub fn name_it(&self, command: &mut Command) {
+        name_store(command, &self.address);
+    }
+
+    pub fn ok(&self, folder: &Path, arguments: &[&str]) -> String {
+        let run = finish(self.command(folder, arguments).output().unwrap());
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:#?}");
+        run.stdout
+    }
+
+    /// Expects an error with these words that changes nothing.
+    pub fn refused(&self, folder: &Path, arguments: &[&str], words: &str) {
+        let before = self.objects();
+        let run = finish(self.command(folder, arguments).output().unwrap());
+        assert_eq!(run.code, Some(1), "{arguments:?}: {run:#?}");
+        assert!(run.stderr.contains(words), "{arguments:?}: '{words}' is not in: {}", run.stderr);
+        // What tasks of a failed query are still sending they remove when it is there.
+        let start = Instant::now();
+        while self.objects() != before && start.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(self.objects(), before, "{arguments:?} left something behind");
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn name_store(command: &mut Command, address: &str) {
+    command
+        .env("AWS_ACCESS_KEY_ID", "id")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .env("AWS_ALLOW_HTTP", "true");
+}
