@@ -416,8 +416,8 @@ fn nobody_there() {
     assert!((2..10).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     let taken = cluster.url.strip_prefix("df://").unwrap();
     refused(folder.path(), &["cluster", "scheduler", "--bind", taken], 1, &["cannot listen at", "in use"]);
-    let ports = format!("{},1", taken.rsplit(':').next().unwrap());
-    let executor = ["cluster", "executor", "--scheduler", taken, "--ports", &ports];
+    let port = taken.rsplit(':').next().unwrap();
+    let executor = ["cluster", "executor", "--scheduler", taken, "--port", port];
     refused(folder.path(), &executor, 1, &["cannot listen at", "in use"]);
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use warpframe::cluster::{
     ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT,
-    ExecutorOptions, JobProgress, LocalCluster, Scheduler, SchedulerOptions, run_executor,
+    ExecutorOptions, JobProgress, LocalCluster, Scheduler, SchedulerOptions, Token, run_executor,
 };
 
 use super::error::CliError;
 use super::generate::all_cores;
-use super::{interruptible, runtime, values};
+use super::{interrupt, interruptible, runtime, values};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -35,6 +35,8 @@ pub enum Command {
         /// Write it as JSON
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        token: TokenArguments,
     },
 }
 
@@ -49,6 +51,44 @@ pub struct Local {
     /// The scheduler's port; 0 takes a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
+    #[command(flatten)]
+    token: TokenArguments,
+}
+
+/// The option of commands that need a cluster's token.
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    /// A file with the cluster's token. A scheduler makes it if there is none; the user who started a scheduler needs no
+    /// file on its host, and WARPFRAME_CLUSTER_TOKEN can hold the token instead
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenArguments {
+    /// The token that is named, if one is.
+    fn named(&self) -> Result<Option<Token>, CliError> {
+        let Some(file) = &self.token_file else { return Ok(None) };
+        let token = Token::from_file(file)?;
+        warn_if_readable(file);
+        Ok(Some(token))
+    }
+
+    /// The token of a new cluster, if one is named.
+    fn of_new_cluster(&self) -> Result<Option<Token>, CliError> {
+        let Some(file) = &self.token_file else { return Ok(Token::from_environment()?) };
+        let token = Token::from_file_or_new(file)?;
+        warn_if_readable(file);
+        Ok(Some(token))
+    }
+}
+
+fn warn_if_readable(file: &Path) {
+    #[cfg(unix)]
+    if std::fs::metadata(file)
+        .is_ok_and(|metadata| std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0)
+    {
+        eprintln!("warning: others can read the token in '{0}': chmod 600 '{0}'", file.display());
+    }
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +99,8 @@ pub struct SchedulerArguments {
     /// The name or number by which executors reach this host, if it is not the one in --bind
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
+    #[command(flatten)]
+    token: TokenArguments,
 }
 
 #[derive(Debug, Args)]
@@ -81,9 +123,11 @@ pub struct ExecutorArguments {
     /// The name or number by which others reach this host, if it is not the one it connects from
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
-    /// The ports for data and for control, such as 50051,50052; free ones by default
-    #[arg(long, value_name = "DATA,CONTROL", value_delimiter = ',')]
-    ports: Option<Vec<u16>>,
+    /// The port to listen at; a free one by default
+    #[arg(long)]
+    port: Option<u16>,
+    #[command(flatten)]
+    token: TokenArguments,
     /// End when stdin ends
     #[arg(long, hide = true)]
     while_stdin: bool,
@@ -94,8 +138,9 @@ pub fn run(command: Command) -> Result<(), CliError> {
         Command::Local(arguments) => runtime()?.block_on(interruptible(local(arguments))),
         Command::Scheduler(arguments) => runtime()?.block_on(interruptible(scheduler(arguments))),
         Command::Executor(arguments) => executor(arguments),
-        Command::Status { address, json } => {
-            let status = runtime()?.block_on(async { ClusterClient::new(address)?.status().await })?;
+        Command::Status { address, json, token } => {
+            let client = ClusterClient::new(address).with_token(token.named()?);
+            let status = runtime()?.block_on(client.status())?;
             show(&status, json)
         }
     }
@@ -105,7 +150,8 @@ async fn local(arguments: Local) -> Result<(), CliError> {
     let share = NonZeroUsize::new(all_cores().get() / arguments.executors).unwrap_or(NonZeroUsize::MIN);
     let slots = arguments.slots.unwrap_or(share);
     let binary = std::env::current_exe().map_err(CliError::failure)?;
-    let cluster = LocalCluster::start(&binary, arguments.port, arguments.executors, slots).await?;
+    let token = arguments.token.of_new_cluster()?;
+    let cluster = LocalCluster::start(&binary, arguments.port, arguments.executors, slots, token).await?;
     println!("{}", cluster.address());
     eprintln!("{} executors with {slots} slots each; Ctrl-C stops them", arguments.executors);
     std::future::pending().await
@@ -113,24 +159,21 @@ async fn local(arguments: Local) -> Result<(), CliError> {
 
 async fn scheduler(arguments: SchedulerArguments) -> Result<(), CliError> {
     warn_if_open(arguments.bind.ip());
-    let SchedulerArguments { bind, advertise } = arguments;
-    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise }).await?;
+    let SchedulerArguments { bind, advertise, token } = arguments;
+    let token = token.of_new_cluster()?;
+    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise, token }).await?;
     println!("{}", scheduler.address());
     std::future::pending().await
 }
 
 fn executor(arguments: ExecutorArguments) -> Result<(), CliError> {
     warn_if_open(arguments.bind);
-    let ports = match arguments.ports.as_deref() {
-        None => None,
-        Some(&[data, control]) => Some([data, control]),
-        Some(_) => return Err(CliError::usage("--ports takes two ports, such as 50051,50052")),
-    };
     let options = ExecutorOptions {
         scheduler: arguments.scheduler,
+        token: arguments.token.named()?,
         bind: arguments.bind,
         advertise: arguments.advertise,
-        ports,
+        port: arguments.port,
         slots: arguments.slots.unwrap_or_else(all_cores),
         work_dir: arguments.work_dir,
         memory_limit: arguments.memory_limit,
@@ -138,8 +181,9 @@ fn executor(arguments: ExecutorArguments) -> Result<(), CliError> {
     let runtime = runtime()?;
     let while_stdin = arguments.while_stdin;
     let ended = runtime.block_on(async {
+        let ready = |name: &str| eprintln!("executor {name} is ready");
         tokio::select! {
-            ended = run_executor(options, |name| eprintln!("executor {name} is ready")) => ended,
+            ended = run_executor(options, interrupt(), ready) => ended,
             () = stdin_ends(), if while_stdin => Ok(()),
         }
     });
@@ -162,7 +206,7 @@ async fn stdin_ends() {
 fn warn_if_open(bind: IpAddr) {
     if !bind.is_loopback() {
         eprintln!(
-            "warning: whoever reaches {bind} can run queries and read files here: there is neither encryption nor a password, so keep it inside a trusted network"
+            "warning: what goes through {bind}, the cluster's token too, is not encrypted, and whoever has the token can run queries and read files here: keep it inside a trusted network"
         );
     }
 }
@@ -208,6 +252,8 @@ pub struct ClusterArguments {
     /// How long to wait for an executor to appear
     #[arg(long, value_name = "SECONDS", requires = "cluster")]
     cluster_wait: Option<u64>,
+    #[command(flatten)]
+    token: TokenArguments,
 }
 
 impl ClusterArguments {
@@ -217,12 +263,17 @@ impl ClusterArguments {
     }
 
     /// The cluster, if there is one, with a bar on stderr that shows how far its queries have come.
-    pub fn settings(&self) -> Option<ClusterSettings> {
-        let mut settings = ClusterSettings::new(self.cluster.clone()?);
+    ///
+    /// # Errors
+    /// The file that is named has no token.
+    pub fn settings(&self) -> Result<Option<ClusterSettings>, CliError> {
+        let Some(address) = self.cluster.clone() else { return Ok(None) };
+        let mut settings = ClusterSettings::new(address);
+        settings.token = self.token.named()?;
         settings.wait = self.cluster_wait.map_or(DEFAULT_WAIT, Duration::from_secs);
         let bar = Mutex::new(None);
         settings.progress = Some(Arc::new(move |progress| show_progress(&mut bar.lock(), progress)));
-        Some(settings)
+        Ok(Some(settings))
     }
 }
 

@@ -126,7 +126,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         threads: arguments.threads.unwrap_or_else(all_cores),
         work_folder: work_folder.path().to_owned(),
         program: std::env::current_exe().ok(),
-        cluster: arguments.cluster.settings(),
+        cluster: arguments.cluster.settings()?,
         gpus: None,
         peers,
     };

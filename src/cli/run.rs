@@ -64,7 +64,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         threads: arguments.threads,
         memory_limit: arguments.memory_limit,
         backend: arguments.backend,
-        cluster: arguments.cluster.settings(),
+        cluster: arguments.cluster.settings()?,
     };
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let query = batch.query();

@@ -61,7 +61,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Some(bytes) = arguments.memory_limit {
         session = session.memory_limit(bytes);
     }
-    if let Some(cluster) = arguments.cluster.settings() {
+    if let Some(cluster) = arguments.cluster.settings()? {
         session = session.cluster(cluster);
     }
     let session = session.build()?;

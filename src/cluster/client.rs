@@ -25,8 +25,11 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use super::files::files_as_rows;
+use super::guard::authorized;
 use super::report::REPORT;
-use super::status::{ClusterStatus, JobProgress, STATUS_PATH};
+use super::status::{ClusterStatus, JobProgress};
+use super::status_service;
+use super::token::{TOKEN_VARIABLE, Token};
 use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
 use crate::background_cleanup::spawn_cleanup;
 
@@ -97,11 +100,46 @@ impl FromStr for ClusterAddress {
     }
 }
 
+/// Why there is no status of a cluster.
+#[derive(Debug)]
+pub(super) enum StatusError {
+    /// Nothing answers at the address.
+    NoAnswer(ClusterAddress),
+    /// Something else answers.
+    NoScheduler(ClusterAddress),
+    /// The scheduler wants a token, and this process knows none.
+    NoToken(ClusterAddress),
+    /// It wants another token.
+    WrongToken(ClusterAddress),
+    /// What this process takes for its token is none.
+    BadToken(DataFusionError),
+}
+
+impl From<StatusError> for DataFusionError {
+    fn from(error: StatusError) -> Self {
+        Self::Execution(match error {
+            StatusError::NoAnswer(address) => format!(
+                "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
+            ),
+            StatusError::NoScheduler(address) => {
+                format!("what answers at {address} is not a scheduler of warpframe {VERSION}")
+            }
+            StatusError::NoToken(address) => format!(
+                "the cluster at {address} wants its token: run this on its host as the user who started it, or name the token with --token-file or {TOKEN_VARIABLE}"
+            ),
+            StatusError::WrongToken(address) => format!(
+                "the cluster at {address} refuses the token: name the one it was started with, with --token-file or {TOKEN_VARIABLE}"
+            ),
+            StatusError::BadToken(error) => return error,
+        })
+    }
+}
+
 /// A connection to a scheduler, opened when it is first needed.
 #[derive(Debug)]
 pub struct ClusterClient {
     address: ClusterAddress,
-    http: reqwest::Client,
+    token: Option<Token>,
     /// The session under which the scheduler keeps this client's settings.
     session: String,
     used: AtomicBool,
@@ -110,15 +148,23 @@ pub struct ClusterClient {
 
 impl ClusterClient {
     /// A client of the scheduler at this address.
-    pub fn new(address: ClusterAddress) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(ANSWER_TIMEOUT)
-            .timeout(ANSWER_TIMEOUT)
-            .build()
-            .map_err(|error| DataFusionError::External(error.into()))?;
+    pub fn new(address: ClusterAddress) -> Self {
         let session = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
-        Ok(Self { address, http, session, used: AtomicBool::new(false), files: None })
+        Self { address, token: None, session, used: AtomicBool::new(false), files: None }
+    }
+
+    /// The same with the cluster's token. Without one, it is the one that [`Token::find`] finds at each connection.
+    pub fn with_token(mut self, token: Option<Token>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// The token, if there is one.
+    pub(super) fn token(&self) -> Result<Option<Token>> {
+        match &self.token {
+            Some(token) => Ok(Some(token.clone())),
+            None => Token::find(&self.address),
+        }
     }
 
     /// The same, which looks for results below this folder before it asks executors for them.
@@ -140,22 +186,28 @@ impl ClusterClient {
     /// The executors and jobs.
     ///
     /// # Errors
-    /// No scheduler answers at the address, or something else does.
+    /// No scheduler answers at the address, something else does, or it does not take the token.
     pub async fn status(&self) -> Result<ClusterStatus> {
-        let address = &self.address;
-        let answer = self.http.get(format!("{}{STATUS_PATH}", address.http())).send().await;
-        let Ok(answer) = answer else {
-            return exec_err!(
-                "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
-            );
-        };
-        let status = match answer.bytes().await {
-            Ok(body) => serde_json::from_slice::<ClusterStatus>(&body).ok(),
-            Err(_) => None,
-        };
-        match status {
-            Some(status) => Ok(status),
-            None => exec_err!("what answers at {address} is not a scheduler of warpframe {VERSION}"),
+        Ok(self.ask().await.map(|(status, _)| status)?)
+    }
+
+    /// The status, and the token by which it was given.
+    pub(super) async fn ask(&self) -> Result<(ClusterStatus, Token), StatusError> {
+        let address = || self.address.clone();
+        let token = self.token().map_err(StatusError::BadToken)?;
+        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::BadToken)?;
+        let channel = endpoint.connect().await.map_err(|_| StatusError::NoAnswer(address()))?;
+        let token = token.ok_or_else(|| StatusError::NoToken(address()))?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, status_service::ask(channel)).await;
+        match answer.map_err(|_| StatusError::NoAnswer(address()))? {
+            Ok(status) => match serde_json::from_str(&status) {
+                Ok(status) => Ok((status, token)),
+                Err(_) => Err(StatusError::NoScheduler(address())),
+            },
+            Err(status) if status.code() == tonic::Code::Unauthenticated => {
+                Err(StatusError::WrongToken(address()))
+            }
+            Err(_) => Err(StatusError::NoScheduler(address())),
         }
     }
 
@@ -192,7 +244,8 @@ impl ClusterClient {
         status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
     }
 
-    async fn scheduler(&self) -> Result<SchedulerGrpcClient<Channel>> {
+    /// Where the scheduler is, for requests with the token.
+    fn endpoint(&self, token: Option<&Token>) -> Result<Endpoint> {
         let endpoint = Endpoint::from_shared(self.address.http())
             .map_err(|error| DataFusionError::External(error.into()))?
             .connect_timeout(ANSWER_TIMEOUT)
@@ -200,7 +253,15 @@ impl ClusterClient {
             // A host that vanished is noticed within seconds, also while a query runs.
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(5));
-        let Ok(channel) = endpoint.connect().await else {
+        match token {
+            Some(token) => authorized(endpoint, token),
+            None => Ok(endpoint),
+        }
+    }
+
+    /// A connection to the scheduler.
+    pub(super) async fn scheduler(&self) -> Result<SchedulerGrpcClient<Channel>> {
+        let Ok(channel) = self.endpoint(self.token()?.as_ref())?.connect().await else {
             return exec_err!("no scheduler answers at {}", self.address);
         };
         let bytes = MESSAGE_BYTES as usize;
@@ -266,11 +327,12 @@ impl ClusterClient {
 impl Drop for ClusterClient {
     fn drop(&mut self) {
         // The scheduler keeps the settings of a session until it is told that it is over.
-        let (address, session) = (self.address.clone(), std::mem::take(&mut self.session));
         if self.used.load(Ordering::Relaxed) {
+            let client = Self::new(self.address.clone()).with_token(self.token.take());
+            let session_id = std::mem::take(&mut self.session);
             tell_scheduler(async move {
-                if let Ok(mut scheduler) = SchedulerGrpcClient::connect(address.http()).await {
-                    let _ = scheduler.remove_session(RemoveSessionParams { session_id: session }).await;
+                if let Ok(mut scheduler) = client.scheduler().await {
+                    let _ = scheduler.remove_session(RemoveSessionParams { session_id }).await;
                 }
             });
         }

@@ -231,7 +231,7 @@ impl Results {
                 return Ok(rows);
             }
         }
-        fetch(location).await
+        fetch(location, self.client.token()?).await
     }
 }
 

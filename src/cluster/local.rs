@@ -16,6 +16,7 @@ use super::ClusterSettings;
 use super::client::{ClusterAddress, ClusterClient};
 use super::executor::{ExecutorOptions, run_executor};
 use super::scheduler::{Scheduler, SchedulerOptions};
+use super::token::{TOKEN_VARIABLE, Token};
 use crate::private_folder::private_folder;
 
 /// How long the processes may take to start.
@@ -32,7 +33,7 @@ pub struct LocalCluster {
 
 impl LocalCluster {
     /// Starts a scheduler at this port, 0 for a free one, and `executors` processes of the `warpframe` binary
-    /// at `binary` with `slots` each; waits until all have registered.
+    /// at `binary` with `slots` each; waits until all have registered. Without a token the cluster gets a new one.
     ///
     /// # Errors
     /// The port is in use, the binary cannot be run, or a process ends before it has registered.
@@ -41,8 +42,9 @@ impl LocalCluster {
         port: u16,
         executors: NonZeroUsize,
         slots: NonZeroUsize,
+        token: Option<Token>,
     ) -> Result<Self> {
-        let mut cluster = Self::without_executors(port).await?;
+        let mut cluster = Self::without_executors(port, token).await?;
         for _ in 0..executors.get() {
             let process = cluster.spawn(binary, slots)?;
             cluster.executors.push(process);
@@ -57,31 +59,38 @@ impl LocalCluster {
     /// # Errors
     /// The executor does not start.
     pub async fn start_inside(slots: NonZeroUsize) -> Result<Self> {
-        let mut cluster = Self::without_executors(0).await?;
+        let mut cluster = Self::without_executors(0, None).await?;
         let options = ExecutorOptions {
             scheduler: cluster.address().clone(),
+            token: Some(cluster.scheduler.token().clone()),
             bind: Ipv4Addr::LOCALHOST.into(),
             advertise: None,
-            ports: None,
+            port: None,
             slots,
             work_dir: Some(cluster.work_dir.path().to_owned()),
             memory_limit: None,
         };
-        cluster.inside = Some(tokio::spawn(run_executor(options, |_| ())));
+        cluster.inside = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
         cluster.wait_for(1).await?;
         Ok(cluster)
     }
 
-    async fn without_executors(port: u16) -> Result<Self> {
+    async fn without_executors(port: u16, token: Option<Token>) -> Result<Self> {
         let bind = (IpAddr::from(Ipv4Addr::LOCALHOST), port).into();
-        let scheduler = Scheduler::start(SchedulerOptions { bind, advertise: None }).await?;
+        let token = match token {
+            Some(token) => token,
+            None => Token::random()?,
+        };
+        let scheduler =
+            Scheduler::start(SchedulerOptions { bind, advertise: None, token: Some(token) }).await?;
         let work_dir = private_folder("warpframe-cluster-")?;
         Ok(Self { scheduler, executors: Vec::new(), inside: None, work_dir })
     }
 
     /// Waits until so many executors have registered.
     async fn wait_for(&mut self, executors: usize) -> Result<()> {
-        let client = ClusterClient::new(self.address().clone())?;
+        let token = self.scheduler.token().clone();
+        let client = ClusterClient::new(self.address().clone()).with_token(Some(token));
         let ready = async {
             loop {
                 if client.status().await?.executors.len() == executors {
@@ -109,6 +118,7 @@ impl LocalCluster {
     /// What a session needs to use it.
     pub fn settings(&self) -> ClusterSettings {
         ClusterSettings {
+            token: Some(self.scheduler.token().clone()),
             files: Some(self.work_dir.path().to_owned()),
             ..ClusterSettings::new(self.address().clone())
         }
@@ -125,6 +135,8 @@ impl LocalCluster {
             .args(["--slots", &slots.to_string(), "--while-stdin"])
             .arg("--work-dir")
             .arg(self.work_dir.path())
+            // Unlike arguments, others cannot see it.
+            .env(TOKEN_VARIABLE, self.scheduler.token().secret())
             // Nobody reads what they say while they run.
             .env_remove("WARPFRAME_LOG")
             // The executor ends with its stdin, however this process ends.

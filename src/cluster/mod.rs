@@ -4,6 +4,7 @@
 //!
 //! - `client` speaks with a scheduler; `planner` and `exec` put it behind a session.
 //! - `scheduler`, `executor` and `local` are the processes.
+//! - `token` is the secret that every request carries, `guard` asks for it at every port.
 //! - `status` is what they say of themselves.
 
 mod client;
@@ -12,7 +13,9 @@ mod connections;
 mod engine;
 mod exec;
 mod executor;
+mod executor_service;
 mod files;
+mod guard;
 mod local;
 mod mapped;
 mod planner;
@@ -21,7 +24,9 @@ mod results;
 mod scatter;
 mod scheduler;
 mod status;
+mod status_service;
 mod table;
+mod token;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -40,6 +45,7 @@ pub use local::LocalCluster;
 pub(crate) use planner::{ClusterPlanner, as_cluster_exec};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
+pub use token::{TOKEN_VARIABLE, Token};
 
 use crate::config::WarpframeOptions;
 use report::ReportOptions;
@@ -58,6 +64,8 @@ pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 pub struct ClusterSettings {
     /// The scheduler.
     pub address: ClusterAddress,
+    /// The cluster's token; the one that the environment or a scheduler on this host names by default.
+    pub token: Option<Token>,
     /// How long a query waits for an executor to appear.
     pub wait: Duration,
     /// Hears how far a query has come.
@@ -70,7 +78,7 @@ pub struct ClusterSettings {
 impl ClusterSettings {
     /// The cluster at this address, with the defaults.
     pub fn new(address: ClusterAddress) -> Self {
-        Self { address, wait: DEFAULT_WAIT, progress: None, files: None }
+        Self { address, token: None, wait: DEFAULT_WAIT, progress: None, files: None }
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) struct ClusterPlanner {
 
 impl ClusterPlanner {
     pub fn new(settings: ClusterSettings, unsettled: Option<usize>) -> Result<Self> {
-        let client = ClusterClient::new(settings.address.clone())?.with_files(settings.files.clone());
+        let client = ClusterClient::new(settings.address.clone())
+            .with_token(settings.token.clone())
+            .with_files(settings.files.clone());
         let client = Arc::new(client);
         Ok(Self { client, settings, unsettled, scattered: Scattered::default() })
     }

@@ -13,26 +13,40 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
 use super::MESSAGE_BYTES;
+use super::executor_service::is_plain_name;
+use super::guard::authorize_fetches;
 use super::mapped::MappedBatches;
 use super::status::ExecutorId;
+use super::token::Token;
 
 /// How long an executor may take to send the next rows of a result that is ready.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The rows of a partition, if they lie below this folder: in the executor's own folder in its work folder. Nothing where
-/// the file is not there, or not of a kind that is read here; then the executor has them.
+/// the file is not there, or not of a kind that is read here; then the executor has them. What lies elsewhere is not read,
+/// whatever an executor calls itself and its files.
 pub(super) fn read(location: PartitionLocation, folder: &Path) -> Option<SendableRecordBatchStream> {
     let location: scheduler::PartitionLocation = location.try_into().ok()?;
     let executor: ExecutorId = location.executor_meta.id.parse().ok()?;
+    if !is_plain_name(&executor.name) {
+        return None;
+    }
     let mut work_dirs =
         std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
     let path = location.path(work_dirs.find(|work_dir| work_dir.is_dir())?.to_str()?).ok()?;
+    let path = Path::new(&path).canonicalize().ok()?;
+    if !path.starts_with(folder.canonicalize().ok()?) {
+        return None;
+    }
     let rows = MappedBatches::open_whole(&path).ok()?;
     Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(rows))))
 }
 
 /// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.
-pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+pub(super) async fn fetch(
+    location: PartitionLocation,
+    token: Option<Token>,
+) -> Result<SendableRecordBatchStream> {
     let layout = location.layout();
     let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
         return exec_err!("the scheduler does not say where the results are");
@@ -46,7 +60,8 @@ pub(super) async fn fetch(location: PartitionLocation) -> Result<SendableRecordB
     let bytes = MESSAGE_BYTES as usize;
     let opened = async {
         let (host, port) = (&executor.host, executor.port as u16);
-        let mut client = BallistaClient::try_new(host, port, bytes, false, None, 1, 500, 0, 0).await?;
+        let endpoint = token.as_ref().map(authorize_fetches);
+        let mut client = BallistaClient::try_new(host, port, bytes, false, endpoint, 1, 500, 0, 0).await?;
         let partition = partition.into();
         client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
     };

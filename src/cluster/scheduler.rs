@@ -1,10 +1,9 @@
 //! The scheduler: Ballista's, with warpframe's codec, settings and status.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
 use axum::serve::ListenerExt;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
@@ -20,7 +19,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::RoutesBuilder;
 
-use super::status::{Live, STATUS_PATH, collect};
+use super::guard::{RequireToken, authorize};
+use super::status::{Live, collect};
+use super::status_service::StatusService;
+use super::token::{Token, TokenFiles};
 use super::{
     ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
 };
@@ -33,20 +35,24 @@ pub struct SchedulerOptions {
     pub bind: SocketAddr,
     /// The name or number by which executors reach this host, if it is not the one it listens at.
     pub advertise: Option<String>,
+    /// The cluster's token; a new one by default, which this user's processes on this host find.
+    pub token: Option<Token>,
 }
 
 /// A scheduler in this process. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Scheduler {
     address: ClusterAddress,
+    token: Token,
     serving: JoinHandle<std::io::Result<()>>,
+    _token_files: Option<TokenFiles>,
 }
 
 impl Scheduler {
     /// Starts it on the current tokio runtime.
     ///
     /// # Errors
-    /// The address cannot be listened at.
+    /// The address cannot be listened at, or there is no place for a new token.
     pub async fn start(options: SchedulerOptions) -> Result<Self> {
         let Ok(listener) = TcpListener::bind(options.bind).await else {
             return exec_err!(
@@ -55,23 +61,47 @@ impl Scheduler {
             );
         };
         let bound = listener.local_addr()?;
-        let host = match options.advertise {
-            Some(host) => host,
+        let host = match &options.advertise {
+            Some(host) => host.clone(),
             None if bound.ip().is_ipv6() => format!("[{}]", bound.ip()),
             None => bound.ip().to_string(),
         };
         let address = ClusterAddress::new(host, bound.port());
         let failed = |error: ballista_core::error::BallistaError| DataFusionError::External(error.into());
-        let config = Arc::new(config(&address, bound));
+        let token = match &options.token {
+            Some(token) => token.clone(),
+            None => Token::random()?,
+        };
+        // Whoever finds the port finds the token.
+        let mut addresses = vec![address.clone()];
+        if bound.ip().is_unspecified() {
+            addresses.push(ClusterAddress::new(Ipv4Addr::LOCALHOST.to_string(), bound.port()));
+        }
+        let token_files = match TokenFiles::write(&addresses, &token) {
+            Ok(files) => Some(files),
+            Err(_) if options.token.is_some() => None,
+            Err(error) => {
+                return exec_err!(
+                    "cannot write the cluster's token into this user's runtime or cache folder: {error}; name a file for it with --token-file"
+                );
+            }
+        };
+        let config = Arc::new(config(&address, bound, &token));
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
         let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster.clone(), config)
             .await
             .map_err(failed)?;
-        let routes = routes(server, cluster).into_make_service_with_connect_info::<SocketAddr>();
+        let routes =
+            routes(server, cluster, token.clone()).into_make_service_with_connect_info::<SocketAddr>();
         // A message in several pieces would wait for the acknowledgement of the first, which is delayed by 40 ms.
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
-        Ok(Self { address, serving })
+        Ok(Self { address, token, serving, _token_files: token_files })
+    }
+
+    /// What all requests to the cluster have to carry.
+    pub fn token(&self) -> &Token {
+        &self.token
     }
 
     /// Where clients and executors find it.
@@ -86,13 +116,14 @@ impl Drop for Scheduler {
     }
 }
 
-fn config(address: &ClusterAddress, bound: SocketAddr) -> SchedulerConfig {
+fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> SchedulerConfig {
     let mut config = SchedulerConfig::default()
         .with_scheduler_policy(TaskSchedulingPolicy::PushStaged)
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
         .with_grpc_server_max_decoding_message_size(MESSAGE_BYTES)
         .with_grpc_server_max_encoding_message_size(MESSAGE_BYTES)
         .with_grpc_client_max_message_size(MESSAGE_BYTES)
+        .with_override_create_grpc_client_endpoint(authorize(token))
         .with_override_config_producer(Arc::new(base_config))
         .with_override_session_builder(Arc::new(session_state));
     config.external_host = address.host().to_owned();
@@ -116,14 +147,12 @@ pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-fn routes(server: Server, cluster: BallistaCluster) -> Router {
+fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
     let bytes = MESSAGE_BYTES as usize;
     let grpc = SchedulerGrpcServer::new(server.clone())
         .max_encoding_message_size(bytes)
         .max_decoding_message_size(bytes);
-    let mut routes = RoutesBuilder::default();
-    routes.add_service(grpc);
-    let status = move || {
+    let status = StatusService::new(move || {
         let (server, cluster) = (server.clone(), cluster.clone());
         async move {
             let running = server.state.task_manager.get_running_job_cache();
@@ -132,6 +161,8 @@ fn routes(server: Server, cluster: BallistaCluster) -> Router {
             let status = collect(&*cluster.cluster_state(), &*cluster.job_state(), live).await;
             serde_json::to_string(&status).unwrap_or_default()
         }
-    };
-    routes.routes().into_axum_router().route(STATUS_PATH, get(status))
+    });
+    let mut routes = RoutesBuilder::default();
+    routes.add_service(grpc).add_service(status);
+    routes.routes().into_axum_router().layer(RequireToken::new(token))
 }

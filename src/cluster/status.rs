@@ -1,4 +1,4 @@
-//! What a cluster says of itself: its executors and jobs, as JSON under one path of the scheduler's port.
+//! What a cluster says of itself: its executors and jobs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,9 +12,6 @@ use ballista_scheduler::state::execution_stage::ExecutionStage;
 use serde::{Deserialize, Serialize};
 
 use super::VERSION;
-
-/// The path of the status under the scheduler's address.
-pub(super) const STATUS_PATH: &str = "/warpframe/status";
 
 /// The executors and jobs of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -184,7 +184,7 @@ impl<'a> Engine<'a> {
                 runtime.block_on(LocalCluster::start_inside(threads)).map(Some)
             }
             (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(program)) => {
-                runtime.block_on(LocalCluster::start(program, 0, threads, one)).map(Some)
+                runtime.block_on(LocalCluster::start(program, 0, threads, one, None)).map(Some)
             }
             _ => Ok(None),
         })?;
@@ -193,7 +193,7 @@ impl<'a> Engine<'a> {
             (None, Some(cluster)) => cluster.clone(),
             (None, None) => return exec_err!("there is no cluster to run on"),
         };
-        let client = ClusterClient::new(settings.address.clone())?;
+        let client = ClusterClient::new(settings.address.clone()).with_token(settings.token.clone());
         let slots = runtime.block_on(client.ready(settings.wait))?.slots();
         let session = self.session(Session::builder().cluster(settings), source, threads)?;
         let scatter = match (source, &self.parquet) {
