@@ -2,11 +2,14 @@
 
 mod common;
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
@@ -14,7 +17,9 @@ use arrow::datatypes::Float64Type;
 use arrow::util::pretty::pretty_format_batches;
 use common::{command, entries, finish, ok, refused, skipped, warpframe};
 use datafusion::physical_plan::collect;
+use futures::future::BoxFuture;
 use tempfile::{TempDir, tempdir};
+use tonic::transport::server::TcpIncoming;
 use warpframe::Session;
 use warpframe::cluster::{ClusterSettings, LocalCluster};
 
@@ -438,44 +443,81 @@ fn fifty_clients_share_two_executors() {
     }
 }
 
-#[test]
-fn other_versions_are_refused() {
-    // Something that answers as a scheduler with this status.
-    let pretend = |status: String| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+/// Answers as a scheduler with this status, whatever the token.
+#[derive(Clone)]
+struct Pretender(String);
+
+impl tonic::server::NamedService for Pretender {
+    const NAME: &'static str = "warpframe.Cluster";
+}
+
+impl tonic::server::UnaryService<()> for Pretender {
+    type Response = String;
+    type Future = Ready<Result<tonic::Response<String>, tonic::Status>>;
+
+    fn call(&mut self, _: tonic::Request<()>) -> Self::Future {
+        ready(Ok(tonic::Response::new(self.0.clone())))
+    }
+}
+
+impl tower_service::Service<http::Request<tonic::body::Body>> for Pretender {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        let service = self.clone();
+        let mut server = tonic::server::Grpc::new(tonic_prost::ProstCodec::default());
+        Box::pin(async move { Ok(server.unary(service, request).await) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_versions_are_refused() {
+    let pretend = async |status: &str| {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("df://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let _ = stream.read(&mut [0; 4096]);
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                    status.len()
-                );
-                let _ = stream.write_all((head + &status).as_bytes());
-            }
-        });
+        let server = tonic::transport::Server::builder().add_service(Pretender(status.to_owned()));
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         url
     };
     let ours = env!("CARGO_PKG_VERSION");
     let folder = tempdir().unwrap();
-    let query = "SELECT sum(x) FROM rows";
-    let scheduler = pretend(r#"{"version":"0.0.7","executors":[],"jobs":[]}"#.to_owned());
+    let folder = folder.path();
+    std::fs::write(folder.join("token"), "a token that anyone takes".replace(' ', "-")).unwrap();
+    let sql = |url: &str, words: &[&str]| {
+        let query = "SELECT sum(x) FROM rows";
+        refused(folder, &["sql", "--cluster", url, "--token-file", "token", "-q", query], 1, words);
+    };
+    let scheduler = pretend(r#"{"version":"0.0.7","executors":[],"jobs":[]}"#).await;
     let words = [&format!("is warpframe {ours}"), "the scheduler", "warpframe 0.0.7"];
-    refused(folder.path(), &["sql", "--cluster", &scheduler, "-q", query], 1, &words);
-    refused(folder.path(), &["cluster", "executor", "--scheduler", &scheduler], 1, &words);
+    std::fs::set_permissions(folder.join("token"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    sql(&scheduler, &words);
+    let executor = ["cluster", "executor", "--scheduler", &scheduler, "--token-file", "token"];
+    refused(folder, &executor, 1, &words);
     let executor = format!(
         r#"{{"version":"{ours}","executors":[{{"name":"e","address":"h:1","version":"0.0.8","backend":"simd","slots":1,"seen_seconds_ago":0}}],"jobs":[]}}"#
     );
     let words = ["executor e is warpframe 0.0.8", &format!("this is warpframe {ours}")];
-    refused(folder.path(), &["sql", "--cluster", &pretend(executor), "-q", query], 1, &words);
-    let nonsense = pretend("hello".to_owned());
-    refused(
-        folder.path(),
-        &["sql", "--cluster", &nonsense, "-q", query],
-        1,
-        &["is not a scheduler of warpframe"],
-    );
+    sql(&pretend(&executor).await, &words);
+    sql(&pretend("hello").await, &["is not a scheduler of warpframe"]);
+    // One that speaks another language.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("df://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ =
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello");
+        }
+    });
+    sql(&url, &["is not a scheduler of warpframe"]);
 }
 
 #[test]

@@ -315,6 +315,7 @@ impl ClusterClient {
 
     fn refused(&self, status: &Status) -> DataFusionError {
         let what = match status.code() {
+            tonic::Code::Unauthenticated => return StatusError::WrongToken(self.address.clone()).into(),
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
                 format!("the scheduler at {} is gone: the query cannot be finished", self.address)
             }

@@ -113,3 +113,47 @@ where
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grpc_with_the_token_passes() {
+        let token = Token::random().unwrap();
+        let guard = RequireToken::new(token.clone());
+        let request = |version, method: Method, content_type: &str, agent: &str| {
+            let mut request = Request::new(());
+            *request.version_mut() = version;
+            *request.method_mut() = method;
+            request.headers_mut().insert(CONTENT_TYPE, content_type.parse().unwrap());
+            request.headers_mut().insert(USER_AGENT, agent.parse().unwrap());
+            guard.refusal::<_, String>(&request)
+        };
+        let right = format!("warpframe/1 {} tonic/0", token.secret());
+        let (http, grpc) = (Version::HTTP_2, "application/grpc");
+        assert!(request(http, Method::POST, grpc, &right).is_none());
+        assert!(request(http, Method::POST, "application/grpc+proto", &right).is_none());
+        for (version, method, content_type, status) in [
+            (Version::HTTP_11, Method::POST, grpc, StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            (Version::HTTP_10, Method::POST, grpc, StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            (http, Method::GET, grpc, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            (http, Method::POST, "text/plain", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            (http, Method::POST, "application/grpc-web", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            (http, Method::POST, "application/json", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ] {
+            let refused = request(version, method.clone(), content_type, &right).unwrap();
+            assert_eq!(refused.status(), status, "{version:?} {method} {content_type}");
+        }
+        let other = Token::random().unwrap();
+        let longer = format!("warpframe/1 {}0", token.secret());
+        let shorter = &right[..right.len() - "0 tonic/0".len()];
+        for agent in
+            [&format!("warpframe/1 {}", other.secret()), &longer, shorter, "warpframe/1", token.secret(), ""]
+        {
+            let refused = request(http, Method::POST, grpc, agent).unwrap();
+            assert_eq!(refused.headers()["grpc-status"], "16", "{agent}");
+        }
+    }
+}
