@@ -85,3 +85,63 @@ pub(super) async fn fetch(
     });
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, answered)))
 }
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use std::fs::{File, create_dir, create_dir_all};
+
+    use arrow::array::{Int64Array, RecordBatch};
+    use arrow::ipc::writer::StreamWriter;
+    use ballista_core::serde::protobuf::{ExecutorMetadata, PartitionId};
+
+    use super::*;
+
+    /// Where an executor of this name says that a job of this name has left its rows.
+    fn location(executor: &str, job: &str) -> PartitionLocation {
+        PartitionLocation {
+            partition_id: Some(PartitionId { job_id: job.to_owned(), stage_id: 1, partition_id: 0 }),
+            executor_meta: Some(ExecutorMetadata {
+                id: format!("{executor};1;simd"),
+                os_info: Some(Default::default()),
+                specification: Some(Default::default()),
+                ..ExecutorMetadata::default()
+            }),
+            partition_stats: Some(Default::default()),
+            file_id: Some(0),
+            ..PartitionLocation::default()
+        }
+    }
+
+    #[test]
+    fn rows_are_read_from_the_folder_of_the_executors_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("executors");
+        create_dir_all(folder.join("work/one")).unwrap();
+        create_dir(place.path().join("elsewhere")).unwrap();
+        let rows: arrow::array::ArrayRef = std::sync::Arc::new(Int64Array::from(vec![1]));
+        let rows = RecordBatch::try_from_iter([("x", rows)]).unwrap();
+        let write = |folder: &Path, job: &str| {
+            let location: scheduler::PartitionLocation = location("one", job).try_into().unwrap();
+            let path = location.path(folder.to_str().unwrap()).unwrap();
+            create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+            let mut writer = StreamWriter::try_new(File::create(path).unwrap(), &rows.schema()).unwrap();
+            writer.write(&rows).unwrap();
+            writer.finish().unwrap();
+        };
+        write(&folder.join("work/one"), "job");
+        write(&place.path().join("elsewhere"), "job");
+        assert!(read(location("one", "job"), &folder).is_some());
+        let elsewhere = place.path().join("elsewhere").to_string_lossy().into_owned();
+        for executor in [&*elsewhere, "../../elsewhere", "two", "", "."] {
+            assert!(read(location(executor, "job"), &folder).is_none(), "{executor}");
+        }
+        let there = format!("{elsewhere}/job");
+        for job in [&*there, "../../../elsewhere/job"] {
+            assert!(read(location("one", job), &folder).is_none(), "{job}");
+        }
+        // A link leads elsewhere, too.
+        std::os::unix::fs::symlink(&elsewhere, folder.join("work/linked")).unwrap();
+        assert!(read(location("linked", "job"), &folder).is_none());
+    }
+}
