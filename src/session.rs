@@ -22,7 +22,7 @@ use crate::config::WarpframeOptions;
 use crate::files;
 use crate::functions::statements::{self, SqlFunctions};
 use crate::functions::{Parameter, SqlFunction, log3_udf};
-use crate::planner::{BindBackend, FeedGpus, Fuse, distrust_float_statistics, not_fused};
+use crate::planner::{BindBackend, FeedGpus, FloatPartitions, Fuse, distrust_float_statistics, not_fused};
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
 use crate::stores;
 
@@ -284,6 +284,7 @@ impl SessionBuilder {
             None => state
                 .with_config(config)
                 .with_optimizer_rule(Arc::new(Fuse))
+                .with_optimizer_rule(Arc::new(FloatPartitions))
                 .with_optimizer_rule(Arc::new(BindBackend))
                 .with_physical_optimizer_rule(Arc::new(FeedGpus)),
             // Every executor binds functions to the backend that it has.
@@ -294,6 +295,7 @@ impl SessionBuilder {
                     .with_config(clustered(config))
                     .with_optimizer_rules(ballista_default_optimizer_rules())
                     .with_optimizer_rule(Arc::new(Fuse))
+                    .with_optimizer_rule(Arc::new(FloatPartitions))
                     .with_query_planner(Arc::new(planner))
             }
         };

@@ -256,7 +256,7 @@ async fn files_in_a_declared_order_are_not_proven_to_be_in_it_by_statistics() {
 #[tokio::test]
 async fn nan_can_be_the_value_of_a_partition() {
     let folder = tempdir().unwrap();
-    for (id, value) in ["NaN", "1", "2.5"].into_iter().enumerate() {
+    for (id, value) in ["nan", "1.0", "2.50", "1e3", "1"].into_iter().enumerate() {
         let part = folder.path().join(format!("p={value}"));
         std::fs::create_dir(&part).unwrap();
         let rows = batch(id as i64, &[Some(0.0)]);
@@ -277,9 +277,13 @@ async fn nan_can_be_the_value_of_a_partition() {
     );
     session.sql(&create).await.unwrap().collect().await.unwrap();
     for (query, expected) in [
-        ("SELECT id, p FROM t ORDER BY id", &["0 NaN", "1 1.0", "2 2.5"][..]),
-        ("SELECT id FROM t WHERE p > 2 ORDER BY id", &["0", "2"]),
+        ("SELECT id, p FROM t ORDER BY id", &["0 NaN", "1 1.0", "2 2.5", "3 1000.0", "4 1.0"][..]),
+        ("SELECT id FROM t WHERE p > 2 ORDER BY id", &["0", "2", "3"]),
         ("SELECT id FROM t WHERE p = 2.5", &["2"]),
+        ("SELECT id FROM t WHERE 1 = p ORDER BY id", &["1", "4"]),
+        ("SELECT id FROM t WHERE p = 1000 AND id > 2", &["3"]),
+        ("SELECT id FROM t WHERE p IN (1, 1000) ORDER BY id", &["1", "3", "4"]),
+        ("SELECT id FROM t WHERE p = CAST('NaN' AS DOUBLE)", &["0"]),
         ("SELECT id FROM t WHERE isnan(p)", &["0"]),
         ("SELECT min(p), max(p) FROM t", &["1.0 NaN"]),
         ("SELECT p FROM t ORDER BY p DESC LIMIT 1", &["NaN"]),
@@ -339,4 +343,28 @@ async fn row_groups_are_skipped_where_nan_cannot_matter() {
         let expected = [format!("8 total → {matched} matched"), format!("{matched} matched")];
         assert!(expected.iter().any(|expected| found.contains(expected)), "{condition}: {found}");
     }
+}
+
+#[test]
+fn commands_keep_nan() {
+    let (data, batches) = data();
+    let path = data.path().to_str().unwrap();
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let copy = ["run", "--in", path, "--select", "*, d * 1.0 AS fused", "--out", "copy.parquet"];
+    common::ok(folder, &copy);
+    let columns = "id, d, f, CAST(h AS DOUBLE) AS h, s['x'] AS x";
+    let asked = |table: &str, columns: &str| {
+        let query = format!("SELECT {columns} FROM t ORDER BY id");
+        common::ok(folder, &["sql", "--table", table, "--format", "csv", "-q", &query]).stdout
+    };
+    let written = asked(&format!("t={path}"), columns);
+    assert_eq!(written.matches("NaN").count(), 4 * 7, "{written}");
+    assert_eq!(asked("t=copy.parquet", columns), written);
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    assert_eq!(asked("t=copy.parquet", "id, fused").matches("NaN").count(), 7);
+    assert_eq!(written.lines().count(), rows + 1);
+    let kept = ["run", "--in", path, "--where", "d > 6", "--select", "id, d", "--out", "kept.parquet"];
+    common::ok(folder, &kept);
+    assert_eq!(asked("t=kept.parquet", "d").matches("NaN").count(), 6);
 }

@@ -1,0 +1,58 @@
+//! The logical rule that keeps the text of a folder's name from deciding a floating-point partition value.
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, TableScan};
+use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+/// Writes equalities in the filters of scans as ranges:
+///
+/// ```text
+/// TableScan: t, full_filters=[t.p = Float64(1)]
+/// TableScan: t, full_filters=[t.p >= Float64(1) AND t.p <= Float64(1)]
+/// ```
+///
+/// For an equality with the column of a partition DataFusion looks into the one folder of this name, `p=1`, but the same
+/// number can have been written as `p=1.0` or `p=1e0`. For a range it looks at the values of all partitions.
+#[derive(Debug, Default)]
+pub struct FloatPartitions;
+
+impl OptimizerRule for FloatPartitions {
+    fn name(&self) -> &str {
+        "float_partitions"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::TopDown)
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::TableScan(scan) = plan else { return Ok(Transformed::no(plan)) };
+        let mut changed = false;
+        let filters = scan.filters.iter().map(|filter| as_range(filter).inspect(|_| changed = true));
+        let filters: Vec<_> = filters
+            .zip(&scan.filters)
+            .map(|(range, filter)| range.unwrap_or_else(|| filter.clone()))
+            .collect();
+        if !changed {
+            return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
+        }
+        Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { filters, ..scan })))
+    }
+}
+
+/// An equality of a column and a floating-point number as a range.
+fn as_range(filter: &Expr) -> Option<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { return None };
+    let (column, number) = match (left.as_ref(), right.as_ref()) {
+        (column @ Expr::Column(_), number @ Expr::Literal(..)) => (column, number),
+        (number @ Expr::Literal(..), column @ Expr::Column(_)) => (column, number),
+        _ => return None,
+    };
+    let Expr::Literal(ScalarValue::Float16(_) | ScalarValue::Float32(_) | ScalarValue::Float64(_), _) =
+        number
+    else {
+        return None;
+    };
+    Some(column.clone().gt_eq(number.clone()).and(column.clone().lt_eq(number.clone())))
+}
