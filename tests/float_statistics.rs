@@ -218,7 +218,8 @@ async fn a_cluster_answers_as_rows_in_memory() {
         for query in queries(column) {
             // Ballista can't run a query inside another's condition, and DataFusion's plans travel with single numbers
             // in the place of half ones.
-            if !query.contains("(SELECT max") && !(column == "h" && query.contains(" WHERE ")) {
+            let cannot_run = query.contains("(SELECT max") || (column == "h" && query.contains(" WHERE "));
+            if !cannot_run {
                 assert_eq!(rows(&session, &query).await, rows(&memory, &query).await, "{query}");
             }
         }

@@ -72,7 +72,7 @@ impl Scheduler {
             Some(token) => token.clone(),
             None => Token::random()?,
         };
-        // Whoever finds the port finds the token.
+        // Under each of them this user's other processes look for the token.
         let mut addresses = vec![address.clone()];
         if bound.ip().is_unspecified() {
             addresses.push(ClusterAddress::new(Ipv4Addr::LOCALHOST.to_string(), bound.port()));

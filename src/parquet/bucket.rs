@@ -222,31 +222,29 @@ impl Bucket {
         replaced: Vec<ObjectPath>,
         given_up: Arc<AtomicBool>,
     ) -> Result<()> {
-        let (mut places, mut writes) = (BTreeSet::new(), Vec::new());
-        for (place, write) in objects {
-            places.insert(place.path);
-            writes.push(write);
-        }
-        let mut failure = None;
-        let mut writes = stream::iter(writes)
+        let (mut begun, mut failure) = (BTreeSet::new(), None);
+        let mut writes = stream::iter(objects)
             .take_while(|_| std::future::ready(!given_up.load(Ordering::Acquire)))
+            .map(|(place, write)| async move { (place.path, write.await) })
             .buffer_unordered(AT_A_TIME);
-        while let Some(written) = writes.next().await {
+        while let Some((place, written)) = writes.next().await {
+            begun.insert(place);
             if let Err(error) = written {
                 given_up.store(true, Ordering::Release);
                 failure.get_or_insert(error);
             }
         }
         if given_up.load(Ordering::Acquire) {
-            // An object in the place of an old one cannot be told from it, and is the only one then.
-            let ours = places.into_iter().filter(|place| !replaced.contains(place));
+            // An object in the place of an old one cannot be told from it, and is the only one then. What was not begun
+            // can be somebody else's.
+            let ours = begun.into_iter().filter(|place| !replaced.contains(place));
             let taken_back = self.remove(ours.collect()).await;
             return match failure {
                 Some(error) => Err(with_cleanup(error, taken_back)),
                 None => taken_back,
             };
         }
-        let old = replaced.into_iter().filter(|object| !places.contains(object));
+        let old = replaced.into_iter().filter(|object| !begun.contains(object));
         self.remove(old.collect()).await.map_err(|error| {
             let left = error.find_root().message().into_owned();
             DataFusionError::Execution(format!(
