@@ -1,7 +1,7 @@
 //! An object store for tests: moto's S3 server.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,24 +17,23 @@ pub struct Store {
 impl Store {
     /// None where the server is not installed.
     pub fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let Ok(python) = std::env::var("WARPFRAME_PYTHON") else {
             skipped("object stores: WARPFRAME_PYTHON does not name an interpreter that has moto[server]");
             return None;
         };
-        let server = Command::new(python)
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])
+        let mut server = Command::new(python)
+            // It takes a free port, and says which.
+            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let store = Self { server, address: format!("127.0.0.1:{port}") };
-        let start = Instant::now();
-        while TcpStream::connect(&store.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "moto's server does not answer");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| Some(line.split_once("Running on http://")?.1.trim().to_owned()));
+        let store = Self { server, address: address.expect("moto's server says where it is") };
+        // It stops when nobody reads what it says of every request.
+        std::thread::spawn(move || lines.for_each(drop));
         assert!(store.ask("PUT", "/rows").contains("200 OK"));
         Some(store)
     }
