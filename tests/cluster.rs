@@ -4,10 +4,10 @@ mod common;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::Float64Type;
 use arrow::util::pretty::pretty_format_batches;
+use common::process::Process;
 use common::{command, entries, finish, ok, refused, skipped, warpframe};
 use datafusion::physical_plan::collect;
 use futures::future::BoxFuture;
@@ -26,55 +27,6 @@ use warpframe::cluster::{ClusterSettings, LocalCluster};
 /// Rows of the runs during which something happens; 100 million take minutes without optimization.
 fn many() -> u64 {
     std::env::var("WARPFRAME_CLUSTER_ROWS").map_or(20_000_000, |rows| rows.parse().unwrap())
-}
-
-/// A process that is killed with the value.
-struct Process(Child);
-
-impl Process {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        // What a killed process leaves goes with the test's folder.
-        let temporary = folder.join("tmp");
-        std::fs::create_dir_all(&temporary).unwrap();
-        Self::of(command(folder).args(arguments).env("TMPDIR", temporary))
-    }
-
-    fn of(command: &mut Command) -> Self {
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.0.id().to_string()]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    fn first_line(&mut self) -> String {
-        let mut line = String::new();
-        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    /// Waits for its end.
-    fn end(mut self, limit: Duration) -> common::Run {
-        let start = Instant::now();
-        while self.0.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < limit, "still running after {limit:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let mut output = [String::new(), String::new()];
-        self.0.stdout.take().unwrap().read_to_string(&mut output[0]).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut output[1]).unwrap();
-        let code = self.0.wait().unwrap().code();
-        let [stdout, stderr] = output;
-        common::Run { code, stdout, stderr }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A scheduler and executors, each a process.

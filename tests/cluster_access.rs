@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,43 +28,13 @@ use ballista_core::serde::protobuf::executor_status::Status as State;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::*;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use common::process::Process;
 use common::{Run, command, entries, finish, ok, skipped};
 use futures::Stream;
 use tempfile::{TempDir, tempdir};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
-
-/// A process that is asked to end with the value, and killed if it does not.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
-    }
-
-    fn first_line(&mut self) -> String {
-        let mut line = String::new();
-        BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    fn stop(mut self) -> Run {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let [mut stdout, mut stderr] = [String::new(), String::new()];
-        self.0.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        self.0.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        Run { code: self.0.wait().unwrap().code(), stdout, stderr }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A user with a home of their own.
 struct User {
@@ -99,7 +69,7 @@ impl User {
     /// A cluster of this user with one executor, and its address.
     fn cluster(&self, more: &[&str]) -> (Process, String) {
         let local = ["cluster", "local", "--executors", "1", "--slots", "2", "--port", "0"];
-        let mut cluster = Process::start(&mut self.command(&[&local[..], more].concat()));
+        let mut cluster = Process::of(&mut self.command(&[&local[..], more].concat()));
         let url = cluster.first_line();
         (cluster, url)
     }
@@ -111,6 +81,9 @@ impl User {
         entries(&folder).into_iter().map(|name| folder.join(name)).collect()
     }
 }
+
+/// How long a process may take to end.
+const LIMIT: Duration = Duration::from_secs(60);
 
 const QUERY: &str = "SELECT sum(x) AS s FROM generate_rows(1000)";
 
@@ -143,7 +116,8 @@ fn the_user_who_started_a_cluster_finds_its_token() {
         assert_eq!((run.code, run.stdout.as_str()), (Some(0), "s\n500500.0\n"), "{run:#?}");
         assert_eq!(user.run(&["cluster", "status", &url]).code, Some(0));
     }
-    assert_eq!(cluster.stop().code, Some(130));
+    cluster.signal("INT");
+    assert_eq!(cluster.end(LIMIT).code, Some(130));
     assert_eq!(user.tokens(), [] as [PathBuf; 0]);
 }
 
@@ -196,12 +170,12 @@ fn a_scheduler_makes_a_file_for_other_hosts() {
     let file = user.path().join("token");
     let name = file.to_str().unwrap();
     let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--token-file", name];
-    let mut scheduler = Process::start(&mut user.command(&scheduler));
+    let mut scheduler = Process::of(&mut user.command(&scheduler));
     let url = scheduler.first_line();
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let address = url.strip_prefix("df://").unwrap();
     let executor = ["cluster", "executor", "--scheduler", address, "--token-file", name];
-    let mut executor = Process::start(&mut other.command(&executor));
+    let mut executor = Process::of(&mut other.command(&executor));
     let mut ready = String::new();
     BufReader::new(executor.0.stderr.as_mut().unwrap()).read_line(&mut ready).unwrap();
     assert!(ready.contains("is ready"), "{ready}");
@@ -212,7 +186,7 @@ fn a_scheduler_makes_a_file_for_other_hosts() {
     let before = std::fs::read_to_string(&file).unwrap();
     drop(scheduler);
     let scheduler = ["cluster", "scheduler", "--bind", address, "--token-file", name];
-    let mut scheduler = Process::start(&mut user.command(&scheduler));
+    let mut scheduler = Process::of(&mut user.command(&scheduler));
     assert_eq!(scheduler.first_line(), url);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     let run = other.run(&[&sql[..], &["--cluster-wait", "30"]].concat());
@@ -347,7 +321,7 @@ async fn no_request_is_heard_without_the_token() {
 fn the_token_is_not_shown() {
     let user = User::new();
     let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
-    let mut scheduler = Process::start(user.command(&scheduler).env("WARPFRAME_LOG", "trace"));
+    let mut scheduler = Process::of(user.command(&scheduler).env("WARPFRAME_LOG", "trace"));
     // What it says has to be read while it says it.
     let heard = std::thread::spawn({
         let mut stderr = scheduler.0.stderr.take().unwrap();
@@ -360,7 +334,7 @@ fn the_token_is_not_shown() {
     let url = scheduler.first_line();
     let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
     let executor = ["cluster", "executor", "--scheduler", url.strip_prefix("df://").unwrap()];
-    let mut executor = Process::start(user.command(&executor).env("WARPFRAME_LOG", "trace"));
+    let mut executor = Process::of(user.command(&executor).env("WARPFRAME_LOG", "trace"));
     let executor_heard = std::thread::spawn({
         let mut stderr = executor.0.stderr.take().unwrap();
         move || {
@@ -575,7 +549,7 @@ async fn a_rogue_executor_names_only_files_of_its_own() {
     for file in [&*victim, "../victim.parquet", "attempt-/../../victim.parquet", "attempt-x/../y.parquet", ""]
     {
         let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
-        let mut scheduler = Process::start(&mut user.command(&scheduler));
+        let mut scheduler = Process::of(&mut user.command(&scheduler));
         let url = scheduler.first_line();
         let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
         let rogue = Rogue::start(url.strip_prefix("df://").unwrap(), &token, file).await;
@@ -586,7 +560,8 @@ async fn a_rogue_executor_names_only_files_of_its_own() {
             expect_error(&run, &words);
             assert_eq!(std::fs::read(&victim).unwrap(), before, "{file}");
         }
-        scheduler.stop();
+        scheduler.signal("INT");
+        scheduler.end(LIMIT);
     }
     let mut now = entries(folder);
     now.retain(|name| name != ".cache");

@@ -5,13 +5,18 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use common::process::Process;
 use common::{command, finish};
 use tempfile::tempdir;
+
+/// How long a process may take to end.
+const LIMIT: Duration = Duration::from_secs(60);
 
 const UMASKS: [u32; 3] = [0o000, 0o022, 0o077];
 
@@ -80,31 +85,26 @@ fn temporary_folders_are_private() {
         assert_eq!(seen.get("warpframe-report"), Some(&0o700), "{umask:03o}: {seen:?}");
 
         // The folders of a cluster, and what is in them while a query runs.
-        let mut local = under(umask, folder, &["cluster", "local", "--executors", "1", "--port", "0"]);
-        let mut local = local.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        let stdout = local.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut url).unwrap();
+        let local = ["cluster", "local", "--executors", "1", "--port", "0"];
+        let mut local = Process::of(&mut under(umask, folder, &local));
+        let url = local.first_line();
         let query =
             "SELECT count(*) FROM (SELECT id % 100 AS k, sum(x) FROM generate_rows(2000000) GROUP BY k)";
-        let query = ["sql", "--cluster", url.trim(), "-q", query];
+        let query = ["sql", "--cluster", &url, "-q", query];
         let seen = watched(under(umask, folder, &query), &[&tmp]);
         assert_eq!(seen.get("warpframe-cluster"), Some(&0o700), "{umask:03o}: {seen:?}");
-        let executors = ["cluster", "executor", "--scheduler", url.trim(), "--work-dir", "work"];
-        let mut executor = under(umask, folder, &executors);
-        let mut executor = executor.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let executors = ["cluster", "executor", "--scheduler", &url, "--work-dir", "work"];
+        let mut executor = Process::of(&mut under(umask, folder, &executors));
         let mut ready = String::new();
-        let stderr = executor.stderr.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stderr), &mut ready).unwrap();
+        BufReader::new(executor.0.stderr.as_mut().unwrap()).read_line(&mut ready).unwrap();
         assert!(ready.contains("is ready"), "{ready}");
         let entries: Vec<_> = std::fs::read_dir(folder.join("work")).unwrap().map(Result::unwrap).collect();
         assert_eq!(entries.len(), 1);
         assert_eq!(mode(&entries[0].path()), 0o700, "{umask:03o}");
-        for process in [executor.id(), local.id()] {
-            assert!(Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap().success());
+        for process in [executor, local] {
+            process.signal("INT");
+            process.end(LIMIT);
         }
-        executor.wait().unwrap();
-        local.wait().unwrap();
         for entry in std::fs::read_dir(&tmp).unwrap() {
             // Reports stay.
             assert!(entry.unwrap().file_name().to_string_lossy().starts_with("warpframe-report-"));
@@ -142,16 +142,14 @@ fn outputs_have_the_permissions_of_new_files() {
         run(&["run", "--in", "in", "--select", "id", "--out", "one.parquet"]);
         run(&["run", "--in", "in", "--select", "id", "--out", "out", "--overwrite"]);
         run(&["sql", "-q", "SELECT 1 AS one", "--format", "csv", "--out", "one.csv"]);
-        let mut local = under(umask, folder, &["cluster", "local", "--executors", "1", "--port", "0"]);
-        let mut local = local.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        let stdout = local.stdout.take().unwrap();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut url).unwrap();
-        let (url, input) = (url.trim(), folder.join("in").to_string_lossy().into_owned());
+        let local = ["cluster", "local", "--executors", "1", "--port", "0"];
+        let mut local = Process::of(&mut under(umask, folder, &local));
+        let url = local.first_line();
+        let (url, input) = (&*url, folder.join("in").to_string_lossy().into_owned());
         run(&["run", "--cluster", url, "--in", &input, "--select", "id", "--out", "far"]);
         run(&["run", "--cluster", url, "--in", &input, "--select", "id", "--out", "far.parquet"]);
-        assert!(Command::new("kill").args(["-INT", &local.id().to_string()]).status().unwrap().success());
-        local.wait().unwrap();
+        local.signal("INT");
+        local.end(LIMIT);
 
         for output in ["in", "out", "far"] {
             let output = folder.join(output);

@@ -348,7 +348,7 @@ fn tell_scheduler(tell: impl Future<Output = ()> + Send + 'static) {
     });
 }
 
-fn check_version(who: &str, version: &str) -> Result<()> {
+pub(super) fn check_version(who: &str, version: &str) -> Result<()> {
     match version == VERSION {
         true => Ok(()),
         false => exec_err!(

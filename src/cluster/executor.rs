@@ -39,7 +39,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
 
-use super::client::{ClusterAddress, ClusterClient, StatusError};
+use super::client::{ClusterAddress, ClusterClient, StatusError, check_version};
 use super::connections::Connections;
 use super::engine::NamedEngine;
 use super::executor_service::ExecutorService;
@@ -152,13 +152,9 @@ async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
     let mut refused: Option<Instant> = None;
     loop {
         match client.ask().await {
-            Ok((status, token)) if status.version == VERSION => return Ok(token),
-            Ok((status, _)) => {
-                return exec_err!(
-                    "the scheduler at {} is warpframe {} and this is warpframe {VERSION}: use one version on all hosts",
-                    options.scheduler,
-                    status.version
-                );
+            Ok((status, token)) => {
+                check_version(&format!("the scheduler at {}", options.scheduler), &status.version)?;
+                return Ok(token);
             }
             Err(
                 error @ (StatusError::NoToken(_) | StatusError::WrongToken(_) | StatusError::BadToken(_)),
