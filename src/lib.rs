@@ -7,21 +7,28 @@
 //! - [`parquet`] is the batch run: Parquet in, expressions, Parquet out.
 //! - [`cluster`] runs queries on many hosts.
 //! - [`compare`] runs the same rows through every execution mode.
-//! - [`program`] compiles any numeric expression, and [`functions`] has those that SQL defines.
-//! - [`backend`] says what can evaluate a function; [`planner`] settles which one does.
+//! - [`lowering`] compiles any numeric expression, and [`functions`] has those that SQL defines.
+//! - [`backends`] is what can evaluate them; [`planner`] chooses.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+mod auto_backend;
 pub mod backend;
+pub mod backend_names;
+pub mod backends;
 mod background_cleanup;
 pub mod cluster;
 pub mod compare;
-pub mod config;
+pub mod cost_model;
+pub mod errors;
 mod files;
 pub mod functions;
-pub mod kernel;
+pub mod install;
+pub mod lowering;
+pub mod memory_pool;
+pub mod options;
 pub mod parquet;
 pub mod planner;
 mod private_folder;
@@ -30,8 +37,10 @@ pub mod rows;
 mod session;
 mod stores;
 
+pub use backend::simd::kernel;
 pub use background_cleanup::flush_cleanup;
 pub use functions::log3;
+pub use install::install;
 pub use private_folder::{private_folder, private_folder_in};
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
 

@@ -15,15 +15,18 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 
-use crate::backend::BackendChoice;
 use crate::backend::cuda::Gpus;
+
+use crate::backend_names::AUTO;
+use crate::backends::Backends;
 use crate::cluster::{ClusterPlanner, ClusterSettings, clustered};
-use crate::config::WarpframeOptions;
 use crate::files;
-use crate::functions::statements::{self, SqlFunctions};
-use crate::functions::{Parameter, SqlFunction, log3_udf};
-use crate::planner::{BindBackend, FeedGpus, FloatPartitions, Fuse, distrust_float_statistics, not_fused};
-use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
+use crate::functions::statements;
+use crate::functions::{Parameter, SqlFunction};
+use crate::install::{Execution, configure, install_with};
+use crate::options::WarpframeOptions;
+use crate::planner::not_fused;
+use crate::rows::{Distribution, GeneratedRows, RowGenerator};
 use crate::stores;
 
 /// The number of rows of the table `rows` that every session has.
@@ -176,15 +179,29 @@ fn explain_fusion(state: &SessionState, explain: &mut Explain) -> Result<()> {
 }
 
 /// Settings for a [`Session`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SessionBuilder {
     threads: Option<NonZeroUsize>,
     batch_size: Option<NonZeroUsize>,
     memory_limit: Option<usize>,
-    backend: BackendChoice,
-    unfused: bool,
-    gpus: Option<Arc<Gpus>>,
+    backend: String,
+    fuse: bool,
+    backends: Option<Arc<Backends>>,
     cluster: Option<ClusterSettings>,
+}
+
+impl Default for SessionBuilder {
+    fn default() -> Self {
+        Self {
+            threads: None,
+            batch_size: None,
+            memory_limit: None,
+            backend: AUTO.to_owned(),
+            fuse: true,
+            backends: None,
+            cluster: None,
+        }
+    }
 }
 
 impl SessionBuilder {
@@ -208,22 +225,27 @@ impl SessionBuilder {
         self
     }
 
-    /// What evaluates warpframe's functions; `auto` by default.
-    pub fn backend(mut self, backend: BackendChoice) -> Self {
-        self.backend = backend;
+    /// The name of the backend that evaluates fused expressions, `auto` by default: the option `warpframe.backend`.
+    pub fn backend(mut self, name: impl Into<String>) -> Self {
+        self.backend = name.into();
         self
     }
 
     /// Whether numeric expressions are fused; they are by default.
     pub fn fuse(mut self, fuse: bool) -> Self {
-        self.unfused = !fuse;
+        self.fuse = fuse;
         self
     }
 
-    /// The GPUs that are used; this machine's by default. Tests bring others.
-    pub fn gpus(mut self, gpus: Arc<Gpus>) -> Self {
-        self.gpus = Some(gpus);
+    /// The backends that can be named; those of this machine by default.
+    pub fn backends(mut self, backends: Backends) -> Self {
+        self.backends = Some(Arc::new(backends));
         self
+    }
+
+    /// The backends of this machine with other GPUs, such as simulated ones.
+    pub fn gpus(self, gpus: Arc<Gpus>) -> Self {
+        self.backends(Backends::on(Some(gpus)))
     }
 
     /// The cluster that queries which read tables run on; this process by default. Their functions are evaluated
@@ -255,18 +277,15 @@ impl SessionBuilder {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }
         let runtime = runtime.build_arc()?;
-        let options = WarpframeOptions {
-            backend: self.backend,
-            fuse: !self.unfused,
-            gpus: self.gpus,
-            memory_pool: Some(Arc::clone(&runtime.memory_pool)),
-            ..WarpframeOptions::default()
-        };
-        if self.cluster.is_none() {
-            // The executors of a cluster have their own.
-            options.resolve()?;
-        }
+        let backends = self.backends.unwrap_or_default();
+        let options = WarpframeOptions { fuse: self.fuse, ..WarpframeOptions::default() };
         let mut config = SessionConfig::new().with_information_schema(true).with_option_extension(options);
+        config = configure(config, &backends);
+        config.options_mut().set("warpframe.backend", &self.backend)?;
+        if self.cluster.is_none() {
+            // On a cluster, the executors' machines count.
+            backends.backend(config.options())?;
+        }
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
         if let Some(threads) = self.threads {
@@ -275,34 +294,21 @@ impl SessionBuilder {
         if let Some(batch_size) = self.batch_size {
             config = config.with_batch_size(batch_size.get());
         }
-        let mut state = SessionStateBuilder::new()
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .with_function_factory(Some(Arc::new(SqlFunctions)));
-        distrust_float_statistics(&mut state);
+        let state = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features();
         let state = match self.cluster {
-            None => state
-                .with_config(config)
-                .with_optimizer_rule(Arc::new(Fuse))
-                .with_optimizer_rule(Arc::new(FloatPartitions))
-                .with_optimizer_rule(Arc::new(BindBackend))
-                .with_physical_optimizer_rule(Arc::new(FeedGpus)),
-            // Every executor binds functions to the backend that it has.
+            None => install_with(state.with_config(config), backends, Execution::Local),
             Some(cluster) => {
                 let unsettled = self.threads.is_none().then(|| config.target_partitions());
                 let planner = ClusterPlanner::new(cluster, unsettled)?;
-                state
+                let state = state
                     .with_config(clustered(config))
                     .with_optimizer_rules(ballista_default_optimizer_rules())
-                    .with_optimizer_rule(Arc::new(Fuse))
-                    .with_optimizer_rule(Arc::new(FloatPartitions))
-                    .with_query_planner(Arc::new(planner))
+                    .with_query_planner(Arc::new(planner));
+                install_with(state, backends, Execution::Remote)
             }
         };
         let state = state.build();
         let context = SessionContext::new_with_state(state);
-        context.register_udf(log3_udf().as_ref().clone());
-        context.register_udtf("generate_rows", Arc::new(GenerateRows));
         let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };
         context.register_table("rows", Arc::new(GeneratedRows::new(generator, DEFAULT_ROWS)))?;
         Ok(Session { context })

@@ -4,6 +4,7 @@
 mod common;
 
 use std::cell::RefCell;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
 
@@ -11,6 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordB
 use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
 use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler, write_driver};
+use common::kernels::{evaluate, log3};
 use common::trees::{for_random_expressions, schema};
 use common::{command, finish, skipped};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
@@ -20,10 +22,16 @@ use datafusion::prelude::{col, lit};
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
-use warpframe::backend::cuda::{Counts, Cuda, CudaSettings, Gpus, Kernel, Rates};
-use warpframe::backend::{Backend, BackendChoice, Interpreted, Placement, Simd};
+use warpframe::backend::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
+use warpframe::backend::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource};
+use warpframe::backend::simd::Simd;
 use warpframe::compare::{Comparison, Mode, Outcome, Source, Status};
-use warpframe::program::{Precision, Program, Range, compile, log3};
+use warpframe::cost_model::CostModel;
+use warpframe::lowering::compile;
+use warpframe::memory_pool::PoolBudget;
+use warpframe::program::{
+    Backend, Error, ErrorInterval, Interpreter, KernelContext, MemoryBudget, Precision, Program,
+};
 use warpframe::rows::{Distribution, RowGenerator};
 
 /// GPUs for a test; none where kernels cannot be compiled.
@@ -45,17 +53,47 @@ fn all_gpus() -> Vec<Arc<Gpus>> {
     gpus(1).map(|(gpus, _)| gpus).into_iter().chain(real).collect()
 }
 
-fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Cuda {
-    Cuda::new(Arc::clone(gpus), settings, None).unwrap()
+/// The backend, with the metrics of what it evaluates.
+struct Counted {
+    cuda: Cuda,
+    context: KernelContext,
+}
+
+impl Counted {
+    fn evaluate(&self, program: &Arc<Program>, inputs: &[ArrayRef], rows: usize) -> Result<ArrayRef, Error> {
+        self.cuda.compile(program)?.evaluate(inputs, rows, &self.context)
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.context.metrics.snapshot().count(name)
+    }
+
+    fn with_memory(self, memory: impl MemoryBudget + 'static) -> Self {
+        let context = KernelContext { memory: Arc::new(memory), ..self.context };
+        Self { context, ..self }
+    }
+}
+
+impl Deref for Counted {
+    type Target = Cuda;
+
+    fn deref(&self) -> &Cuda {
+        &self.cuda
+    }
+}
+
+fn simd() -> Simd {
+    Simd::active().unwrap()
+}
+
+fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Counted {
+    let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(simd()));
+    Counted { cuda, context: KernelContext::default() }
 }
 
 /// Small chunks, so that a few rows are several.
 fn chunked(chunk_rows: usize) -> CudaSettings {
     CudaSettings { chunk_rows, ..CudaSettings::default() }
-}
-
-fn counts(cuda: &Cuda) -> Counts {
-    cuda.counters().counts()
 }
 
 /// Nothing is left when the GPUs are given up, and nothing was done that is not allowed.
@@ -97,7 +135,7 @@ fn assert_near(result: &ArrayRef, expected: &ArrayRef) {
 /// A program, and rows for it.
 struct Case {
     text: String,
-    program: Program,
+    program: Arc<Program>,
     arguments: Vec<ArrayRef>,
     rows: usize,
 }
@@ -122,7 +160,7 @@ fn random_programs_give_the_other_backends_answers() {
     cases.extend(self::cases(80, Precision::Single));
     if let Some((gpus, desk)) = gpus(1) {
         // All at once, which is faster.
-        desk.prepare(&cases.iter().map(|case| Kernel::of(&case.program)).collect::<Vec<_>>());
+        desk.prepare(&cases.iter().map(|case| KernelSource::of(&case.program)).collect::<Vec<_>>());
         check_programs(&gpus, &cases);
         all_given_back(gpus, &desk);
     }
@@ -134,44 +172,44 @@ fn random_programs_give_the_other_backends_answers() {
 fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
     let (mut checked, mut truths) = (0, 0);
     for case in cases {
-        let expected = Interpreted.evaluate(&case.program, &case.arguments, case.rows);
+        let expected = Interpreter::evaluate(&case.program, &case.arguments, case.rows);
         // In one chunk, and in several of which the last is not full.
         for chunk_rows in [1 << 18, 64] {
             let cuda = cuda(gpus, chunked(chunk_rows));
             let result = cuda.evaluate(&case.program, &case.arguments, case.rows);
             assert_eq!(result.is_err(), expected.is_err(), "{}: {result:?}", case.text);
             let (Ok(result), Ok(expected)) = (result, &expected) else { continue };
-            assert_eq!(counts(&cuda).batches, 1, "{}", case.text);
+            assert_eq!(cuda.count(BATCHES), 1, "{}", case.text);
             assert_eq!(result.data_type(), expected.data_type());
             if let Some(result) = result.as_boolean_opt() {
                 for row in 0..case.rows {
                     let truth = result.is_valid(row).then(|| result.value(row));
-                    match case.program.range(&case.arguments, row) {
-                        Some(Range::Truth(known)) => {
+                    match ErrorInterval::of(&case.program, &case.arguments, row) {
+                        Some(ErrorInterval::Bool(known)) => {
                             assert_eq!(truth, Some(known), "{}: row {row}", case.text)
                         }
-                        Some(Range::Null) => assert_eq!(truth, None, "{}: row {row}", case.text),
+                        Some(ErrorInterval::Null) => assert_eq!(truth, None, "{}: row {row}", case.text),
                         _ => continue,
                     }
                     truths += 1;
                 }
                 continue;
             }
-            let simd = Simd::active().unwrap().evaluate(&case.program, &case.arguments, case.rows).unwrap();
+            let simd = evaluate(&simd(), &case.program, &case.arguments, case.rows).unwrap();
             let [result, simd] = [result, simd].map(|array| cast(&array, &DataType::Float64).unwrap());
             for row in 0..case.rows {
-                let Some(range) = case.program.range(&case.arguments, row) else { continue };
+                let Some(range) = ErrorInterval::of(&case.program, &case.arguments, row) else { continue };
                 // Both are where the ops' bounds allow them to be, and so as near to each other as those say.
                 for (backend, array) in [("cuda", &result), ("simd", &simd)] {
                     let array = array.as_primitive::<Float64Type>();
                     let value = array.is_valid(row).then(|| array.value(row));
                     assert!(
-                        range.holds(value),
+                        range.contains(value),
                         "{}: {backend} row {row}: {value:?}, not in {range:?}",
                         case.text
                     );
                 }
-                if !matches!(range, Range::Unknown) {
+                if !matches!(range, ErrorInterval::Unknown) {
                     assert_eq!(result.is_valid(row), simd.is_valid(row), "{}: row {row}", case.text);
                 }
                 checked += 1;
@@ -189,7 +227,7 @@ fn log3_at_every_length_and_offset() {
     }
 }
 
-fn check_lengths(cuda: &Cuda) {
+fn check_lengths(cuda: &Counted) {
     for precision in [Precision::Double, Precision::Single] {
         let all = columns(1000);
         let all: Vec<ArrayRef> = match precision {
@@ -205,8 +243,8 @@ fn check_lengths(cuda: &Cuda) {
         for rows in [0, 1, 2, 3, 7, 63, 64, 65, 127, 128, 129, 255, 384, 600] {
             for offset in [0, 1, 5] {
                 let arguments: Vec<_> = all.iter().map(|column| column.slice(offset, rows)).collect();
-                let result = cuda.evaluate(log3(precision), &arguments, rows).unwrap();
-                let expected = Simd::active().unwrap().evaluate(log3(precision), &arguments, rows).unwrap();
+                let result = cuda.evaluate(&log3(precision), &arguments, rows).unwrap();
+                let expected = evaluate(&simd(), &log3(precision), &arguments, rows).unwrap();
                 assert_near(&result, &expected);
             }
         }
@@ -220,18 +258,18 @@ fn nulls_are_the_union_of_the_columns() {
     }
 }
 
-fn check_nulls(cuda: &Cuda) {
+fn check_nulls(cuda: &Counted) {
     let holes = |every: usize| -> ArrayRef {
         Arc::new((0..500).map(|row| (row % every != 0).then_some(row as f64 + 1.0)).collect::<Float64Array>())
     };
     for offset in [0, 3] {
         let arguments = [holes(3), holes(7), columns(500)[0].clone()].map(|column| column.slice(offset, 490));
-        let result = cuda.evaluate(log3(Precision::Double), &arguments, 490).unwrap();
-        let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 490).unwrap();
+        let result = cuda.evaluate(&log3(Precision::Double), &arguments, 490).unwrap();
+        let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 490).unwrap();
         assert_near(&result, &expected);
         assert!(result.null_count() > 100);
     }
-    assert_eq!(counts(cuda).fallback_batches, 0);
+    assert_eq!(cuda.count(FALLBACK_BATCHES), 0);
 }
 
 #[test]
@@ -243,9 +281,9 @@ fn nulls_that_the_plan_denies_are_followed_by_the_cpu() {
     let program = compile(&(sqrt(col("x")) + lit(1.0)), &schema).unwrap().program;
     let numbers = Float64Array::new(vec![1.0, -1.0].into(), Some(vec![true, false].into()));
     let denied: ArrayRef = Arc::new(numbers);
-    let expected = Interpreted.evaluate(&program, std::slice::from_ref(&denied), 2).unwrap();
+    let expected = Interpreter::evaluate(&program, std::slice::from_ref(&denied), 2).unwrap();
     assert_eq!(&cuda.evaluate(&program, &[denied], 2).unwrap(), &expected);
-    assert_eq!(counts(&cuda).fallback_batches, 1);
+    assert_eq!(cuda.count(FALLBACK_BATCHES), 1);
     drop(cuda);
     all_given_back(gpus, &desk);
 }
@@ -256,7 +294,7 @@ fn results_and_pinned_columns_outlive_the_backend() {
     let cuda = cuda(&gpus, chunked(64));
     let plain = columns(1000);
     let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(&column.slice(10, 900)).unwrap()).collect();
-    let result = cuda.evaluate(log3(Precision::Double), &pinned, 900).unwrap();
+    let result = cuda.evaluate(&log3(Precision::Double), &pinned, 900).unwrap();
     let starts: Vec<_> =
         pinned.iter().map(|column| column.as_primitive::<Float64Type>().values().as_ptr() as usize).collect();
     for start in starts {
@@ -264,15 +302,15 @@ fn results_and_pinned_columns_outlive_the_backend() {
     }
     let before = desk.sources().len();
     let half: Vec<_> = pinned.iter().map(|column| column.slice(450, 64)).collect();
-    let of_half = cuda.evaluate(log3(Precision::Double), &half, 64).unwrap();
+    let of_half = cuda.evaluate(&log3(Precision::Double), &half, 64).unwrap();
     assert_eq!(desk.sources().len(), before + 3);
     assert_eq!(&of_half, &result.slice(450, 64));
     let again =
-        cuda.evaluate(log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
-    let held = gpus.held_bytes();
+        cuda.evaluate(&log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
+    let held = gpus.allocated_bytes();
     drop((cuda, gpus, pinned));
     let expected: Vec<_> = plain.iter().map(|column| column.slice(10, 900)).collect();
-    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &expected, 900).unwrap();
+    let expected = evaluate(&simd(), &log3(Precision::Double), &expected, 900).unwrap();
     assert_near(&result, &expected);
     assert!(held > 0);
     drop((result, of_half, again));
@@ -286,7 +324,7 @@ fn columns_pinned_for_one_gpu_are_fetched_by_all() {
     let plain = columns(1000);
     let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(column).unwrap()).collect();
     let start = pinned[0].as_primitive::<Float64Type>().values().as_ptr() as usize;
-    let results = [(); 2].map(|()| cuda.evaluate(log3(Precision::Double), &pinned, 1000).unwrap());
+    let results = [(); 2].map(|()| cuda.evaluate(&log3(Precision::Double), &pinned, 1000).unwrap());
     assert_eq!(&results[0], &results[1]);
     let mut launches = desk.launches();
     launches.sort_unstable();
@@ -301,14 +339,14 @@ fn memory_is_used_again_and_given_back() {
     let Some((gpus, desk)) = gpus(1) else { return };
     let cuda = cuda(&gpus, chunked(4096));
     let arguments = columns(50_000);
-    drop(cuda.evaluate(log3(Precision::Double), &arguments, 50_000).unwrap());
-    let held = gpus.held_bytes();
+    drop(cuda.evaluate(&log3(Precision::Double), &arguments, 50_000).unwrap());
+    let held = gpus.allocated_bytes();
     for _ in 0..10 {
-        drop(cuda.evaluate(log3(Precision::Double), &arguments, 50_000).unwrap());
+        drop(cuda.evaluate(&log3(Precision::Double), &arguments, 50_000).unwrap());
     }
-    assert_eq!(gpus.held_bytes(), held, "what one call leaves is enough for the next");
+    assert_eq!(gpus.allocated_bytes(), held, "what one call leaves is enough for the next");
     gpus.trim();
-    assert_eq!(gpus.held_bytes(), 0);
+    assert_eq!(gpus.allocated_bytes(), 0);
     drop(cuda);
     all_given_back(gpus, &desk);
 }
@@ -317,7 +355,7 @@ fn memory_is_used_again_and_given_back() {
 fn short_memory_means_smaller_chunks_and_then_the_cpu() {
     let Some((gpus, desk)) = gpus(1) else { return };
     let arguments = columns(100_000);
-    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 100_000).unwrap();
+    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 100_000).unwrap();
     for (memory, lockable, limit, fallbacks) in [
         // A chunk of 65,536 rows does not fit, one of 16,384 does.
         (2 << 20, usize::MAX, usize::MAX, 0),
@@ -331,11 +369,10 @@ fn short_memory_means_smaller_chunks_and_then_the_cpu() {
         desk.lockable.store(lockable, Ordering::Relaxed);
         gpus.trim();
         let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, chunk_rows: 65_536 });
-        let result = cuda.evaluate(log3(Precision::Double), &arguments, 100_000).unwrap();
+        let result = cuda.evaluate(&log3(Precision::Double), &arguments, 100_000).unwrap();
         assert_near(&result, &expected);
-        let counts = counts(&cuda);
         assert_eq!(
-            (counts.batches, counts.fallback_batches),
+            (cuda.count(BATCHES), cuda.count(FALLBACK_BATCHES)),
             (1 - fallbacks, fallbacks),
             "{memory} {lockable}"
         );
@@ -348,8 +385,8 @@ fn memory_is_reserved_in_the_sessions_pool() {
     let Some((gpus, desk)) = gpus(1) else { return };
     let arguments = columns(10_000);
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
-    let cuda = Cuda::new(Arc::clone(&gpus), chunked(4096), Some(Arc::clone(&pool))).unwrap();
-    let result = cuda.evaluate(log3(Precision::Double), &arguments, 10_000).unwrap();
+    let cuda = cuda(&gpus, chunked(4096)).with_memory(PoolBudget(Arc::clone(&pool)));
+    let result = cuda.evaluate(&log3(Precision::Double), &arguments, 10_000).unwrap();
     assert_eq!(pool.reserved(), 80_000, "the result's, as long as it is there");
     let slice = result.slice(5, 5);
     drop(result);
@@ -358,9 +395,9 @@ fn memory_is_reserved_in_the_sessions_pool() {
     assert_eq!(pool.reserved(), 0);
 
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 10));
-    let cuda = Cuda::new(Arc::clone(&gpus), chunked(4096), Some(pool)).unwrap();
-    assert!(cuda.evaluate(log3(Precision::Double), &arguments, 10_000).is_ok());
-    assert_eq!(counts(&cuda).fallback_batches, 1);
+    let cuda = self::cuda(&gpus, chunked(4096)).with_memory(PoolBudget(pool));
+    assert!(cuda.evaluate(&log3(Precision::Double), &arguments, 10_000).is_ok());
+    assert_eq!(cuda.count(FALLBACK_BATCHES), 1);
     drop(cuda);
     all_given_back(gpus, &desk);
 }
@@ -369,7 +406,7 @@ fn memory_is_reserved_in_the_sessions_pool() {
 fn a_failure_is_an_error_and_the_next_query_works() {
     let Some((gpus, desk)) = gpus(1) else { return };
     let (arguments, rows) = (columns(1000), 1000);
-    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, rows).unwrap();
+    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, rows).unwrap();
     let cuda = cuda(&gpus, chunked(64));
     let mut failures = 0;
     use Operation::{CopyIn, CopyOut, Launch, Open, Wait};
@@ -377,7 +414,7 @@ fn a_failure_is_an_error_and_the_next_query_works() {
         for number in [1, 2, 5, 10] {
             desk.fail(operation, number);
             // A GPU that is open is not opened, so that nothing fails then.
-            match cuda.evaluate(log3(Precision::Double), &arguments, rows) {
+            match cuda.evaluate(&log3(Precision::Double), &arguments, rows) {
                 Ok(result) => {
                     assert_eq!(operation, Open);
                     assert_near(&result, &expected);
@@ -388,12 +425,12 @@ fn a_failure_is_an_error_and_the_next_query_works() {
                 }
             }
             desk.fail(Open, usize::MAX);
-            assert_near(&cuda.evaluate(log3(Precision::Double), &arguments, rows).unwrap(), &expected);
+            assert_near(&cuda.evaluate(&log3(Precision::Double), &arguments, rows).unwrap(), &expected);
         }
     }
     assert!(failures >= 16, "{failures}");
     assert!(desk.opened() > 16, "a GPU that has failed is opened again");
-    assert_eq!(counts(&cuda).fallback_batches, 0, "an error is no reason to go on with the CPU");
+    assert_eq!(cuda.count(FALLBACK_BATCHES), 0, "an error is no reason to go on with the CPU");
     drop(cuda);
     all_given_back(gpus, &desk);
 }
@@ -403,7 +440,7 @@ fn without_a_compiler_the_shipped_kernels_work() {
     let Some((gpus, desk)) = gpus(1) else { return };
     desk.compiler.store(false, Ordering::Relaxed);
     let cuda = cuda(&gpus, CudaSettings::default());
-    assert!(cuda.evaluate(log3(Precision::Double), &columns(10), 10).is_ok());
+    assert!(cuda.evaluate(&log3(Precision::Double), &columns(10), 10).is_ok());
     let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
     let program = compile(&(col("x") * col("x") + col("x")), &schema).unwrap().program;
     let error = cuda.evaluate(&program, &columns(10)[..1], 10).unwrap_err();
@@ -417,13 +454,13 @@ fn several_gpus_take_turns_and_many_threads_share_them() {
     let Some((gpus, desk)) = gpus(2) else { return };
     let cuda = cuda(&gpus, chunked(64));
     let arguments = columns(2000);
-    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 2000).unwrap();
+    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 2000).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 for _ in 0..5 {
                     assert_near(
-                        &cuda.evaluate(log3(Precision::Double), &arguments, 2000).unwrap(),
+                        &cuda.evaluate(&log3(Precision::Double), &arguments, 2000).unwrap(),
                         &expected,
                     );
                 }
@@ -432,7 +469,7 @@ fn several_gpus_take_turns_and_many_threads_share_them() {
     });
     let on_first = desk.launches().iter().filter(|device| **device == 0).count();
     assert_eq!(on_first * 2, desk.launches().len());
-    assert_eq!(counts(&cuda).batches, 80);
+    assert_eq!(cuda.count(BATCHES), 80);
     drop(cuda);
     all_given_back(gpus, &desk);
 }
@@ -444,10 +481,10 @@ fn columns_that_stay_on_the_gpu() {
     }
 }
 
-fn check_resident(cuda: &Cuda) {
+fn check_resident(cuda: &Counted) {
     let arguments = columns(100_001);
-    let expected = Simd::active().unwrap().evaluate(log3(Precision::Double), &arguments, 100_001).unwrap();
-    let mut resident = cuda.upload(log3(Precision::Double), &arguments).unwrap();
+    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 100_001).unwrap();
+    let mut resident = cuda.upload(&log3(Precision::Double), &arguments).unwrap();
     resident.evaluate().unwrap();
     let results = resident.results().unwrap();
     assert_near(&(Arc::new(results.clone()) as ArrayRef), &expected);
@@ -495,7 +532,7 @@ async fn sql_gives_the_same_answers_on_the_gpu() {
     rows(&session, "SET warpframe.backend = 'cuda'").await;
     let plan = text(&session, &format!("EXPLAIN {QUERY}")).await;
     assert!(plan.contains("[cuda Imaginary]"), "{plan}");
-    assert!(plan.contains("FeedGpusExec: batch_rows=1048576"), "{plan}");
+    assert!(plan.contains("GpuBatchExec: batch_rows=1048576"), "{plan}");
     let on_gpu = rows(&session, QUERY).await;
     for column in 0..2 {
         let whole = |batches: &[RecordBatch]| {
@@ -506,13 +543,13 @@ async fn sql_gives_the_same_answers_on_the_gpu() {
     assert!(!desk.launches().is_empty());
 
     let analyzed = text(&session, &format!("EXPLAIN ANALYZE {QUERY}")).await;
-    let line = analyzed.lines().find(|line| line.contains("FeedGpusExec")).unwrap();
+    let line = analyzed.lines().find(|line| line.contains("GpuBatchExec")).unwrap();
     for metric in ["h2d_bytes=", "d2h_bytes=", "kernel_time=", "compile_time=", "fallback_batches=0"] {
         assert!(line.contains(metric), "{metric} is not in {line}");
     }
     assert!(!line.contains("h2d_bytes=0"), "{line}");
     // Another size that the user asks for stays.
-    rows(&session, "SET datafusion.execution.batch_size = 1000").await;
+    rows(&session, "SET warpframe.cuda.batch_rows = 1000").await;
     let before = desk.launches().len();
     rows(&session, "SELECT log3(a, b, c) FROM t").await;
     assert!(desk.launches().len() >= before + 20);
@@ -537,10 +574,10 @@ async fn plans_on_gpus_can_keep_the_order_of_files() {
     .await;
     let query = session.sql("SELECT log3(a, b, c) AS r FROM f").await.unwrap();
     let plan = query.create_physical_plan().await.unwrap();
-    assert_eq!(plan.name(), "FeedGpusExec");
+    assert_eq!(plan.name(), "GpuBatchExec");
     let below = plan.children()[0].with_preserve_order(true).expect("the scan can do it");
     let ordered = plan.with_preserve_order(true).expect("what is over it can do it as well");
-    assert_eq!(ordered.name(), "FeedGpusExec");
+    assert_eq!(ordered.name(), "GpuBatchExec");
     let shown = |plan: &dyn ExecutionPlan| displayable(plan).indent(true).to_string();
     assert_eq!(shown(ordered.children()[0].as_ref()), shown(below.as_ref()));
     drop((session, plan, ordered, below));
@@ -554,7 +591,7 @@ async fn a_query_that_is_given_up_leaves_nothing() {
     for statement in [
         "SET warpframe.backend = 'cuda'",
         "SET warpframe.cuda.chunk_rows = 64",
-        "SET datafusion.execution.batch_size = 500",
+        "SET warpframe.cuda.batch_rows = 500",
     ] {
         rows(&session, statement).await;
     }
@@ -581,7 +618,7 @@ async fn gpus_that_are_not_there_are_named() {
         let failed = async { session.sql(query).await?.collect().await }.await.unwrap_err();
         assert!(failed.to_string().contains("NVIDIA driver"), "{failed}");
     }
-    let refused = Session::builder().backend(BackendChoice::Cuda).build().map(|_| ()).unwrap_err();
+    let refused = Session::builder().backend("cuda").build().map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("NVIDIA driver"), "{refused}");
     for (option, value) in [("cuda.chunk_rows", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
         let failed =
@@ -595,7 +632,8 @@ fn has_gpus() -> bool {
 }
 
 /// A machine on which a GPU is worth it for costly programs and enough rows.
-const GOOD_RATES: Rates = Rates { h2d: 50.0, d2h: 50.0, gpu_cheap: 0.001, gpu_costly: 0.01, ..RATES };
+const GOOD_RATES: Calibration =
+    Calibration { h2d: 50.0, d2h: 50.0, gpu_cheap: 0.001, gpu_costly: 0.01, ..RATES };
 
 #[test]
 fn auto_weighs_rows_and_ops() {
@@ -604,14 +642,14 @@ fn auto_weighs_rows_and_ops() {
     let program = |expr| compile(&expr, &schema).unwrap().program;
     let (cheap, costly) =
         (program(col("x") * col("y") + col("x")), program(ln(col("x")) * ln(exp(col("y")) + col("x"))));
-    let slow_bus = Placement::of(&costly, &RATES, 1);
-    assert_eq!((slow_bus.gpu_from, slow_bus.bound), (None, "the bus"), "{}", slow_bus.reason());
-    let placement = Placement::of(&costly, &GOOD_RATES, 1);
+    let slow_bus = CostModel::of(&costly, &RATES, 1);
+    assert_eq!((slow_bus.gpu_from, slow_bus.bottleneck), (None, "the bus"), "{}", slow_bus.reason());
+    let placement = CostModel::of(&costly, &GOOD_RATES, 1);
     // 3 costly ops and 2 cheap ones: 3.2 ns on the CPU, of which four fifths count, against 1.6 ns of copying.
-    assert_eq!(placement.bound, "copying into page-locked memory");
+    assert_eq!(placement.bottleneck, "copying into page-locked memory");
     assert_eq!(placement.gpu_from, Some((10_000.0f64 / (3.2 * 0.8 - 1.6)).ceil() as usize), "{placement:?}");
-    assert_eq!(Placement::of(&costly, &GOOD_RATES, 8).gpu_from, None, "more threads, more CPU");
-    assert_eq!(Placement::of(&cheap, &GOOD_RATES, 1).gpu_from, None, "next to no arithmetic");
+    assert_eq!(CostModel::of(&costly, &GOOD_RATES, 8).gpu_from, None, "more threads, more CPU");
+    assert_eq!(CostModel::of(&cheap, &GOOD_RATES, 1).gpu_from, None, "next to no arithmetic");
 }
 
 #[tokio::test]
@@ -619,7 +657,7 @@ async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
     if !has_compiler() {
         return skipped("there is no C++ compiler to make kernels for the CPU with");
     }
-    let (gpus, desk) = FakeDriver::with_rates(1, GOOD_RATES);
+    let (gpus, desk) = FakeDriver::with_calibration(1, GOOD_RATES);
     let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
     let costly = "SELECT sum(ln(x) * ln(exp(y / 1e7) + x)) AS r FROM rows";
     let plan = text(&session, &format!("EXPLAIN {costly}")).await;
@@ -630,7 +668,7 @@ async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
     rows(&session, &format!("{costly} WHERE x <= 100")).await;
     assert_eq!(desk.launches().len(), launches, "too few rows for a GPU");
     let plan = text(&session, "EXPLAIN SELECT x * y + z * x FROM rows").await;
-    assert!(plan.contains("; no GPU: ") && !plan.contains("FeedGpusExec"), "{plan}");
+    assert!(plan.contains("; no GPU: ") && !plan.contains("GpuBatchExec"), "{plan}");
     rows(&session, "SET warpframe.backend = 'simd'").await;
     let on_cpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
     let sum = |batches: &[RecordBatch]| batches[0].column(0).as_primitive::<Float64Type>().value(0);
@@ -643,7 +681,7 @@ async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
 #[test]
 fn rates_are_measured() {
     for gpus in all_gpus() {
-        let rates = Rates::measure(&gpus).unwrap();
+        let rates = Calibration::measure(&gpus, &(Arc::new(simd()) as _)).unwrap();
         println!("{rates:?}");
         let found = serde_json::to_value(rates).unwrap();
         for (name, rate) in found.as_object().unwrap() {

@@ -14,21 +14,23 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use common::gpu::{compiled, has_compiler};
+use common::kernels::log3;
 use common::skipped;
 use common::trees::{for_random_expressions, schema};
 use datafusion::prelude::col;
 use libloading::Symbol;
+use warpframe::backend::cuda::codegen::PRELUDE;
 use warpframe::backend::cuda::driver::CudaError;
-use warpframe::backend::cuda::{Compiler, Kernel, THREADS, VECTOR_BYTES};
-use warpframe::program::cuda::PRELUDE;
-use warpframe::program::{Precision, Program, compile, log3};
+use warpframe::backend::cuda::{Compiler, KernelSource, THREADS, VECTOR_BYTES};
+use warpframe::lowering::compile;
+use warpframe::program::{Precision, Program};
 
 /// Set to have `kernels/shipped.ptx` written anew.
 const WRITE: &str = "WARPFRAME_WRITE_PTX";
 
 const ARCHITECTURES: [&str; 6] = ["75", "80", "86", "89", "90", "100"];
 
-fn random_programs(count: u32) -> Vec<Program> {
+fn random_programs(count: u32) -> Vec<Arc<Program>> {
     let programs = RefCell::new(Vec::new());
     for precision in [Precision::Double, Precision::Single] {
         for_random_expressions(count, precision, |expr, _| {
@@ -51,7 +53,7 @@ fn compiler(folder: Option<&Path>) -> Option<Compiler> {
 }
 
 /// PTX for a virtual architecture; none if this NVRTC does not know it.
-fn ptx(compiler: &Compiler, kernel: &Kernel, architecture: &str) -> Option<String> {
+fn ptx(compiler: &Compiler, kernel: &KernelSource, architecture: &str) -> Option<String> {
     match compiler.compile(&kernel.text, &format!("compute_{architecture}")) {
         Ok(image) => Some(String::from_utf8(image.to_vec()).unwrap().trim_end_matches('\0').to_owned()),
         Err(CudaError::Kernel(log)) if log.contains("invalid value for --gpu-architecture") => {
@@ -66,7 +68,7 @@ fn ptx(compiler: &Compiler, kernel: &Kernel, architecture: &str) -> Option<Strin
 fn generated_kernels_compile_for_every_architecture_without_spills() {
     let Some(compiler) = compiler(None) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let kernels: Vec<_> = random_programs(8).iter().map(Kernel::of).collect();
+    let kernels: Vec<_> = random_programs(8).iter().map(|program| KernelSource::of(program)).collect();
     for architecture in ARCHITECTURES {
         let mut most = 0;
         for kernel in &kernels {
@@ -84,7 +86,7 @@ fn generated_kernels_compile_for_every_architecture_without_spills() {
 fn shipped_kernels_use_few_registers_and_spill_none() {
     let Some(compiler) = compiler(None) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let kernel = Kernel::of(log3(Precision::Double));
+    let kernel = KernelSource::of(&log3(Precision::Double));
     let mut lines = String::new();
     for architecture in ARCHITECTURES {
         let Some(ptx) = ptx(&compiler, &kernel, architecture) else { return };
@@ -104,8 +106,8 @@ fn shipped_kernels_use_few_registers_and_spill_none() {
 
 /// The PTX that is shipped: NVRTC's for the oldest architecture, but that it asks for no newer driver than the oldest one
 /// that is used, for CUDA 12.0. That it needs nothing of a later version, ptxas checks.
-fn shippable(compiler: &Compiler, kernel: &Kernel) -> String {
-    let architecture = Kernel::SHIPPED_ARCHITECTURE.strip_prefix("compute_").unwrap();
+fn shippable(compiler: &Compiler, kernel: &KernelSource) -> String {
+    let architecture = KernelSource::SHIPPED_ARCHITECTURE.strip_prefix("compute_").unwrap();
     let ptx = ptx(compiler, kernel, architecture).unwrap();
     assert_eq!(ptx.matches(".version 8.8\n").count(), 1);
     ptx.replace(".version 8.8\n", ".version 8.0\n")
@@ -113,7 +115,7 @@ fn shippable(compiler: &Compiler, kernel: &Kernel) -> String {
 
 #[test]
 fn the_shipped_ptx_belongs_to_the_source() {
-    let kernel = Kernel::of(log3(Precision::Double));
+    let kernel = KernelSource::of(&log3(Precision::Double));
     let header = format!("// The kernels of source {:016x}, by NVRTC 12.9.", fnv(&kernel.text));
     if std::env::var_os(WRITE).is_some() {
         let compiler = compiler(None).unwrap();
@@ -121,17 +123,17 @@ fn the_shipped_ptx_belongs_to_the_source() {
         let text = format!("{header}\n{}", shippable(&compiler, &kernel));
         return std::fs::write("kernels/shipped.ptx", text).unwrap();
     }
-    let (first, rest) = Kernel::SHIPPED_PTX.split_once('\n').unwrap();
+    let (first, rest) = KernelSource::SHIPPED_PTX.split_once('\n').unwrap();
     assert_eq!(
         first, header,
         "the kernels have changed: run '{WRITE}=1 cargo test --test cuda_source shipped_ptx'"
     );
-    for name in Kernel::SHIPPED {
+    for name in KernelSource::SHIPPED {
         assert!(rest.contains(&format!(".entry {name}(")), "{name} is missing");
     }
     let folder = tempfile::tempdir().unwrap();
     for architecture in ARCHITECTURES {
-        assemble(folder.path(), Kernel::SHIPPED_PTX, architecture);
+        assemble(folder.path(), KernelSource::SHIPPED_PTX, architecture);
     }
     let Some(compiler) = compiler(None) else { return };
     match Compiler::version().unwrap().as_str() {
@@ -162,7 +164,7 @@ fn rows_beyond_four_billion_are_found() {
     let fields = ["x", "y"].map(|name| Field::new(name, DataType::Float64, false)).to_vec();
     let program = compile(&(col("x") + col("y")), &Schema::new(fields)).unwrap().program;
     let shim = include_str!("../kernels/host_shim.h");
-    let (log3, sum) = (Kernel::of(log3(Precision::Double)), Kernel::of(&program));
+    let (log3, sum) = (KernelSource::of(&log3(Precision::Double)), KernelSource::of(&program));
     let library = compiled(&format!(
         "{shim}\n{}{}
 extern \"C\" void at(unsigned long long first, const double *in, double *out, int *fault) {{
@@ -208,7 +210,7 @@ fn compiled_kernels_are_kept_in_memory_and_on_disk() {
     assert_eq!(compile(&second, one, "compute_80"), image);
     assert_eq!(second.compiled(), 0, "another process finds it on the disk");
 
-    for damage in [&b"nonsense"[..], b"", b"warpframe kernel 2\n0000000000000000\n"] {
+    for damage in [&b"nonsense"[..], b"", b"warpframe kernel 3\n0000000000000000\n"] {
         for entry in std::fs::read_dir(folder.path()).unwrap() {
             std::fs::write(entry.unwrap().path(), damage).unwrap();
         }

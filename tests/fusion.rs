@@ -4,7 +4,7 @@
 //!
 //! Against DataFusion's unfused evaluation the interpreted backend has to give the same bits, because both
 //! call the same scalar functions. The vector paths may differ by each op's bound, as far as that carries:
-//! `Program::range`.
+//! `ErrorInterval`.
 
 mod common;
 
@@ -13,15 +13,16 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
+use common::kernels::evaluate;
 use common::trees::{for_random_expressions, schema};
 use datafusion::logical_expr::{Expr, lit, when};
 use datafusion::prelude::col;
 use warpframe::Session;
-use warpframe::backend::simd::SimdPath;
-use warpframe::backend::{Backend, BackendChoice, Interpreted, Simd};
-use warpframe::program::{Precision, Range, compile};
+use warpframe::backend::simd::{Simd, SimdPath};
+use warpframe::lowering::compile;
+use warpframe::program::{Backend, ErrorInterval, Interpreter, Precision};
 
-fn run(backend: BackendChoice, fuse: bool, batch: &RecordBatch, expr: &Expr) -> Result<ArrayRef, String> {
+fn run(backend: &str, fuse: bool, batch: &RecordBatch, expr: &Expr) -> Result<ArrayRef, String> {
     let session = Session::builder().backend(backend).fuse(fuse).build().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
@@ -68,21 +69,21 @@ fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 3]) {
         compiled.columns.iter().map(|name| batch.column_by_name(name).unwrap().clone()).collect();
     let program = &compiled.program;
     counts[2] += usize::from(program.precision() == Precision::Single);
-    let interpreted = Interpreted.evaluate(program, &arguments, batch.num_rows());
-    let ranges: Option<Vec<Range>> =
-        (0..batch.num_rows()).map(|row| program.range(&arguments, row)).collect();
+    let interpreted = Interpreter::evaluate(program, &arguments, batch.num_rows());
+    let ranges: Option<Vec<ErrorInterval>> =
+        (0..batch.num_rows()).map(|row| ErrorInterval::of(program, &arguments, row)).collect();
     let Some(ranges) = ranges else { return };
     for path in SimdPath::available() {
-        let result = Simd::on(path).unwrap().evaluate(program, &arguments, batch.num_rows());
+        let result = evaluate(&Simd::on(path).unwrap(), program, &arguments, batch.num_rows());
         assert_eq!(result.is_ok(), interpreted.is_ok(), "{path}: {expr}: {result:?}");
         let Ok(result) = result else { return };
         let Some(result) = numbers(&result) else { continue };
         for (row, range) in ranges.iter().enumerate() {
-            if matches!(range, Range::Unknown) {
+            if matches!(range, ErrorInterval::Unknown) {
                 counts[1] += 1;
                 continue;
             }
-            let fits = range.holds(result.is_valid(row).then(|| result.value(row)));
+            let fits = range.contains(result.is_valid(row).then(|| result.value(row)));
             counts[0] += 1;
             assert!(
                 fits,
@@ -108,8 +109,8 @@ fn check_random(precision: Precision) {
     let trees = std::env::var("WARPFRAME_TREES").ok().and_then(|trees| trees.parse().ok()).unwrap_or(400);
     let counts = std::cell::Cell::new([0; 3]);
     for_random_expressions(trees, precision, |expr, batch| {
-        let unfused = run(BackendChoice::Interpreted, false, &batch, &expr);
-        let fused = run(BackendChoice::Interpreted, true, &batch, &expr);
+        let unfused = run("interpreted", false, &batch, &expr);
+        let fused = run("interpreted", true, &batch, &expr);
         match (&unfused, &fused) {
             (Ok(unfused), Ok(fused)) => check_same(&expr, unfused, fused, &batch),
             (Err(_), Err(_)) => {}
@@ -154,8 +155,8 @@ fn nulls_that_were_not_declared_are_nulls() {
     let compiled = compile(&case, &schema(Precision::Double)).unwrap();
     let x: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), None, Some(1.0)]));
     let expected = Float64Array::from(vec![Some(4.0), None, Some(1.0)]);
-    for backend in [&Simd::active().unwrap() as &dyn Backend, &Interpreted] {
-        let result = backend.evaluate(&compiled.program, std::slice::from_ref(&x), 3).unwrap();
+    for backend in [&Simd::active().unwrap() as &dyn Backend, &Interpreter] {
+        let result = evaluate(backend, &compiled.program, std::slice::from_ref(&x), 3).unwrap();
         assert_eq!(result.as_ref(), &expected as &dyn Array);
     }
 }

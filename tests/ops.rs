@@ -8,30 +8,31 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float32Array, Float64Array};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use astro_float::{BigFloat, Consts};
+use common::kernels::evaluate;
 use common::reference::{PRECISION, ROUNDING, big, random, ulp_error};
 use rayon::prelude::*;
-use warpframe::backend::simd::SimdPath;
-use warpframe::backend::{Backend, Interpreted, Simd};
-use warpframe::program::ops::{Binary, Entry, Unary};
-use warpframe::program::{Builder, Input, Precision, Program};
+use warpframe::backend::simd::{Simd, SimdPath};
+
+use warpframe::program::ops::{Binary, OpInfo, Unary};
+use warpframe::program::{Backend, Builder, Input, Interpreter, Precision, Program};
 
 const CASES: u64 = 3000;
 
 fn backends() -> Vec<Box<dyn Backend>> {
     let simd = SimdPath::available().into_iter().map(|path| Box::new(Simd::on(path).unwrap()) as _);
-    std::iter::once(Box::new(Interpreted) as _).chain(simd).collect()
+    std::iter::once(Box::new(Interpreter) as _).chain(simd).collect()
 }
 
 fn program_of(
     precision: Precision,
     arguments: usize,
     op: impl Fn(&mut Builder, &[warpframe::program::Value]) -> warpframe::program::Value,
-) -> Program {
+) -> Arc<Program> {
     let mut builder = Builder::new(precision);
     let input = Input { data_type: precision.data_type(), nullable: false };
     let inputs: Vec<_> = (0..arguments).map(|_| builder.add_input(input.clone())).collect();
     let output = op(&mut builder, &inputs);
-    builder.finish(output).unwrap()
+    Arc::new(builder.finish(output).unwrap())
 }
 
 /// Numbers of every kind: over all exponents, of everyday size, close to 1, close to multiples of pi/2.
@@ -108,7 +109,7 @@ fn is_special(result: f64) -> bool {
 
 /// Checks the results of an op against the reference, or where they are special, against plain Rust.
 fn check(
-    entry: Entry,
+    entry: OpInfo,
     backend: &dyn Backend,
     results: &[f64],
     plain: &[f64],
@@ -183,13 +184,13 @@ fn ops_of_one_number_are_within_their_bounds() {
         let program = program_of(Precision::Double, 1, |builder, inputs| builder.unary(op, inputs[0]));
         let mut worst = Vec::new();
         for backend in backends() {
-            let results = backend.evaluate(&program, std::slice::from_ref(&array), inputs.len()).unwrap();
+            let results = evaluate(&*backend, &program, std::slice::from_ref(&array), inputs.len()).unwrap();
             let results = results.as_primitive::<Float64Type>().values();
             let error =
-                check(op.entry(), &*backend, results, &plain, &exact, |row| format!("{:e}", inputs[row]));
+                check(op.info(), &*backend, results, &plain, &exact, |row| format!("{:e}", inputs[row]));
             worst.push(format!("{} {error:.3}", backend.description()));
         }
-        println!("{}: {}", op.entry().name, worst.join(", "));
+        println!("{}: {}", op.info().name, worst.join(", "));
     }
 }
 
@@ -229,14 +230,14 @@ fn ops_of_two_numbers_are_within_their_bounds() {
             program_of(Precision::Double, 2, |builder, inputs| builder.binary(op, inputs[0], inputs[1]));
         let mut worst = Vec::new();
         for backend in backends() {
-            let results = backend.evaluate(&program, &arrays, x.len()).unwrap();
+            let results = evaluate(&*backend, &program, &arrays, x.len()).unwrap();
             let results = results.as_primitive::<Float64Type>().values();
-            let error = check(op.entry(), &*backend, results, &plain, &exact, |row| {
+            let error = check(op.info(), &*backend, results, &plain, &exact, |row| {
                 format!("{:e}, {:e}", x[row], y[row])
             });
             worst.push(format!("{} {error:.3}", backend.description()));
         }
-        println!("{}: {}", op.entry().name, worst.join(", "));
+        println!("{}: {}", op.info().name, worst.join(", "));
     }
 }
 
@@ -254,7 +255,7 @@ fn quotients_by_a_constant_are_rounded_correctly() {
         let singles: Vec<f32> = x.iter().map(|&x| x as f32).collect();
         let of = |precision| {
             program_of(precision, 1, |builder, inputs| {
-                let divisor = builder.number(divisor);
+                let divisor = builder.const_float(divisor);
                 builder.binary(Binary::Divide, inputs[0], divisor)
             })
         };
@@ -262,13 +263,13 @@ fn quotients_by_a_constant_are_rounded_correctly() {
         let arrays: [ArrayRef; 2] =
             [Arc::new(Float64Array::from(x.clone())), Arc::new(Float32Array::from(singles.clone()))];
         for backend in backends() {
-            let results = backend.evaluate(&double, &arrays[..1], x.len()).unwrap();
+            let results = evaluate(&*backend, &double, &arrays[..1], x.len()).unwrap();
             for (x, result) in x.iter().zip(results.as_primitive::<Float64Type>().values()) {
                 let exact = x / divisor;
                 let same = result.to_bits() == exact.to_bits() || result.is_nan() && exact.is_nan();
                 assert!(same, "{x:e} / {divisor:e} on {} is {result:e}", backend.description());
             }
-            let results = backend.evaluate(&single, &arrays[1..], x.len()).unwrap();
+            let results = evaluate(&*backend, &single, &arrays[1..], x.len()).unwrap();
             for (x, result) in singles.iter().zip(results.as_primitive::<Float32Type>().values()) {
                 let exact = x / divisor as f32;
                 let same = result.to_bits() == exact.to_bits() || result.is_nan() && exact.is_nan();
@@ -284,10 +285,10 @@ fn single_precision_ops_are_within_their_bounds_of_double_precision() {
     let y: Vec<f32> = (0..20_000).map(|index| number(index + 7) as f32).collect();
     let arrays: [ArrayRef; 2] =
         [Arc::new(Float32Array::from(x.clone())), Arc::new(Float32Array::from(y.clone()))];
-    let check = |entry: Entry, program: &Program, arrays: &[ArrayRef], exact: &dyn Fn(usize) -> f64| {
+    let check = |entry: OpInfo, program: &Arc<Program>, arrays: &[ArrayRef], exact: &dyn Fn(usize) -> f64| {
         assert_eq!(program.data_type(), DataType::Float32);
         for backend in backends() {
-            let results = backend.evaluate(program, arrays, x.len()).unwrap();
+            let results = evaluate(&*backend, program, arrays, x.len()).unwrap();
             for (row, &result) in results.as_primitive::<Float32Type>().values().iter().enumerate() {
                 let exact = exact(row);
                 let rounded = exact as f32;
@@ -319,12 +320,12 @@ fn single_precision_ops_are_within_their_bounds_of_double_precision() {
     };
     for &op in Unary::ALL {
         let program = program_of(Precision::Single, 1, |builder, inputs| builder.unary(op, inputs[0]));
-        check(op.entry(), &program, &arrays[..1], &|row| op.f64(x[row].into()));
+        check(op.info(), &program, &arrays[..1], &|row| op.f64(x[row].into()));
     }
     for &op in Binary::ALL {
         let program =
             program_of(Precision::Single, 2, |builder, inputs| builder.binary(op, inputs[0], inputs[1]));
-        check(op.entry(), &program, &arrays, &|row| op.f64(x[row].into(), y[row].into()));
+        check(op.info(), &program, &arrays, &|row| op.f64(x[row].into(), y[row].into()));
     }
 }
 

@@ -7,7 +7,6 @@ use arrow::array::AsArray;
 use insta::{Settings, assert_snapshot};
 use tempfile::tempdir;
 use warpframe::Session;
-use warpframe::backend::BackendChoice;
 
 /// The optimized logical and the physical plan, with what differs from machine to machine masked.
 async fn plan(session: &Session, query: &str) -> String {
@@ -16,7 +15,7 @@ async fn plan(session: &Session, query: &str) -> String {
     plans.map(str::to_owned).collect::<Vec<_>>().join("\n")
 }
 
-fn session(backend: BackendChoice) -> Session {
+fn session(backend: &str) -> Session {
     let session = Session::builder().threads(2.try_into().unwrap()).backend(backend).build().unwrap();
     session.context().state_ref().write().config_mut().options_mut().explain.format =
         "indent".parse().unwrap();
@@ -35,8 +34,8 @@ fn masked(check: impl FnOnce()) {
 
 #[tokio::test]
 async fn a_projection_shows_the_backend() {
-    let simd = plan(&session(BackendChoice::Auto), "SELECT log3(x, y, z) FROM rows").await;
-    let interpreted = plan(&session(BackendChoice::Interpreted), "SELECT log3(x, y, z) FROM rows").await;
+    let simd = plan(&session("auto"), "SELECT log3(x, y, z) FROM rows").await;
+    let interpreted = plan(&session("interpreted"), "SELECT log3(x, y, z) FROM rows").await;
     masked(|| {
         assert_snapshot!("projection_simd", simd);
         assert_snapshot!("projection_interpreted", interpreted);
@@ -47,13 +46,13 @@ async fn a_projection_shows_the_backend() {
 async fn filters_aggregates_and_sorts_bind_too() {
     let query = "SELECT floor(log3(x, y, z)) AS r, sum(log3(x, y, z)) FROM rows \
                  WHERE log3(x, y, z) > 5 GROUP BY r ORDER BY max(log3(y, x, z))";
-    let plan = plan(&session(BackendChoice::Auto), query).await;
+    let plan = plan(&session("auto"), query).await;
     masked(|| assert_snapshot!("everywhere", plan));
 }
 
 #[tokio::test]
 async fn constants_are_folded() {
-    let plan = plan(&session(BackendChoice::Auto), "SELECT log3(1, 2, 3) + x FROM rows").await;
+    let plan = plan(&session("auto"), "SELECT log3(1, 2, 3) + x FROM rows").await;
     masked(|| assert_snapshot!("constants", plan));
 }
 
@@ -61,7 +60,7 @@ async fn constants_are_folded() {
 async fn parquet_scans_keep_their_projection_and_pruning() {
     let folder = tempdir().unwrap();
     common::ok(folder.path(), &["generate", "--rows", "1000", "--out", "t.parquet"]);
-    let session = session(BackendChoice::Auto);
+    let session = session("auto");
     session.register_files("t", &folder.path().join("t.parquet").to_string_lossy()).await.unwrap();
     let plan = plan(&session, "SELECT id, log3(x, y, 2.0) AS r FROM t WHERE id > 990").await;
     masked(|| assert_snapshot!("parquet", plan));
@@ -71,7 +70,7 @@ async fn parquet_scans_keep_their_projection_and_pruning() {
 async fn fused_expressions_leave_pruning_pushdown_and_projection_alone() {
     let folder = tempdir().unwrap();
     common::ok(folder.path(), &["generate", "--rows", "1000", "--out", "t.parquet"]);
-    let session = session(BackendChoice::Auto);
+    let session = session("auto");
     session.register_files("t", &folder.path().join("t.parquet").to_string_lossy()).await.unwrap();
     let query = "SELECT id, exp(-x) * y AS r FROM t WHERE x > 990 AND ln(y) * ln(y) < 50";
     let pruned = plan(&session, query).await;
@@ -89,7 +88,7 @@ async fn fused_expressions_leave_pruning_pushdown_and_projection_alone() {
 #[tokio::test]
 async fn a_fused_expression_is_not_evaluated_twice() {
     let query = "SELECT r + 1 AS one, r * 2 AS two FROM (SELECT ln(x) * exp(y) AS r FROM rows) WHERE r > 3";
-    let plan = plan(&session(BackendChoice::Auto), query).await;
+    let plan = plan(&session("auto"), query).await;
     masked(|| assert_snapshot!("once", plan));
 }
 
@@ -109,7 +108,7 @@ async fn explain_verbose_says_why_an_expression_is_not_fused() {
             rows.filter(|(label, _)| label.contains("not fused")).map(|(_, plan)| plan).collect();
         found.join("\n")
     };
-    let session = session(BackendChoice::Auto);
+    let session = session("auto");
     let query = "SELECT x + 1, round(x, 2) * 2, ln(x) * ln(y), id % 2, \
                  CASE WHEN x > 2 THEN sin(CAST(id / id AS DOUBLE)) ELSE 0.0 END FROM rows";
     let found = reasons(&session, query).await;

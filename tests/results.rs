@@ -61,7 +61,9 @@ fn every_field_of_the_report_is_documented() {
 
 /// The page on the ops, made from the op table.
 fn ops_page() -> String {
-    use warpframe::program::ops::{Binary, Entry, Unary};
+    use warpframe::backend::cuda::ops::{binary_template, unary_template};
+    use warpframe::backend::simd::{is_binary_vectorized, is_unary_vectorized};
+    use warpframe::program::ops::{Binary, OpInfo, Unary};
     let mut page = "# The ops\n\n\
         What a fused expression can be made of. Everything else in an expression is evaluated by DataFusion and \
         handed to the fused function as an argument.\n\n\
@@ -71,19 +73,21 @@ fn ops_page() -> String {
         tested without a GPU only.\n\n\
         | SQL | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|\n"
         .to_owned();
-    let mut row = |sql: String, entry: Entry| {
-        let simd = if entry.vectorized { "vector" } else { "scalar" };
-        let cuda = entry.cuda.replace("$0", "x").replace("$1", "y").replace('@', "");
-        page += &format!("| `{sql}` | {} | scalar | {simd} | `{cuda}` |\n", entry.ulp);
+    let mut row = |sql: String, op: OpInfo, vectorized: bool, cuda: &str| {
+        let simd = if vectorized { "vector" } else { "scalar" };
+        let cuda = cuda.replace("$0", "x").replace("$1", "y").replace('@', "");
+        page += &format!("| `{sql}` | {} | scalar | {simd} | `{cuda}` |\n", op.ulp);
     };
-    for op in Unary::ALL {
-        let name = op.entry().name;
-        row(if name == "-" { "-x".to_owned() } else { format!("{name}(x)") }, op.entry());
+    for &op in Unary::ALL {
+        let name = op.info().name;
+        let sql = if name == "-" { "-x".to_owned() } else { format!("{name}(x)") };
+        row(sql, op.info(), is_unary_vectorized(op), unary_template(op));
     }
-    for op in Binary::ALL {
-        let name = op.entry().name;
+    for &op in Binary::ALL {
+        let name = op.info().name;
         let sign = !name.starts_with(char::is_alphabetic);
-        row(if sign { format!("x {name} y") } else { format!("{name}(x, y)") }, op.entry());
+        let sql = if sign { format!("x {name} y") } else { format!("{name}(x, y)") };
+        row(sql, op.info(), is_binary_vectorized(op), binary_template(op));
     }
     page + "\n\
         Made of these, exactly as DataFusion defines them: `log(x)` and `log(base, x)` (quotients of two `ln`), \

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::datatypes::Float64Type;
-use datafusion::common::Result;
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use warpframe::backend::Backend;
-use warpframe::backend::cuda::{Cuda, CudaSettings, Gpus, Rates, gpus};
+use warpframe::backend::cuda::metrics::FALLBACK_BATCHES;
+use warpframe::backend::cuda::{Calibration, Cuda, CudaSettings, Gpus, gpus};
+use warpframe::backend::simd::Simd;
 use warpframe::compare::Machine;
+use warpframe::functions::log3_function;
 use warpframe::kernel::par_log3;
-use warpframe::program::{Precision, log3};
+use warpframe::program::{Backend, KernelContext, Precision, Program};
 
 const REPEATS: usize = 7;
 
@@ -46,7 +48,7 @@ fn fail(what: &str) -> ! {
 
 fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
     let machine = Machine::detect()?.with_gpus(Some(gpus));
-    let rates = Rates::measure(gpus)?;
+    let rates = Calibration::measure(gpus, &(Arc::new(Simd::active()?) as _))?;
     println!(
         "{}, {} cores; {}, {}",
         machine.cpu,
@@ -88,7 +90,7 @@ fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
     let mut chunks = Vec::new();
     for power in 15..=22 {
         let settings = CudaSettings { chunk_rows: 1 << power, ..CudaSettings::default() };
-        let cuda = Cuda::new(Arc::clone(gpus), settings, None)?;
+        let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(Simd::active()?));
         let pinned = pin(&cuda, &columns)?;
         let (pinned, ordinary) = (host_to_host(&cuda, &pinned)?, host_to_host(&cuda, &columns)?);
         println!("{:>13} pinned {:>8.3} ms, ordinary {:>8.3} ms", 1 << power, ms(pinned), ms(ordinary));
@@ -112,8 +114,8 @@ fn fits(gpus: &Gpus, machine: &Machine, rows: usize) -> bool {
     resident < on_gpu / 10 * 9 && host < machine.memory_bytes / 10 * 8
 }
 
-fn one_size(gpus: &Arc<Gpus>, rates: &Rates, rows: usize) -> Result<Value> {
-    let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), None)?;
+fn one_size(gpus: &Arc<Gpus>, rates: &Calibration, rows: usize) -> Result<Value> {
+    let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), Arc::new(Simd::active()?));
     let plain = columns(rows);
     let (resident, sum) = resident(&cuda, &plain)?;
     let cpu = on_cpu(&plain, sum);
@@ -166,7 +168,7 @@ fn columns(rows: usize) -> Vec<ArrayRef> {
 }
 
 fn pin(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-    columns.iter().map(|column| cuda.pin(column)).collect()
+    columns.iter().map(|column| Ok(cuda.pin(column)?)).collect()
 }
 
 /// The median of some times, after a run that does not count.
@@ -177,21 +179,27 @@ fn median(mut once: impl FnMut() -> Result<Duration>) -> Result<Duration> {
     Ok(times[REPEATS / 2])
 }
 
+fn program() -> Result<Arc<Program>> {
+    Ok(log3_function().program(Precision::Double)?)
+}
+
 /// The kernel's time, by the GPU's clock, and the sum of its results.
 fn resident(cuda: &Cuda, columns: &[ArrayRef]) -> Result<(Duration, f64)> {
-    let mut resident = cuda.upload(log3(Precision::Double), columns)?;
-    let time = median(|| resident.evaluate())?;
+    let program = program()?;
+    let mut resident = cuda.upload(&program, columns)?;
+    let time = median(|| Ok(resident.evaluate()?))?;
     Ok((time, resident.sum()?.0))
 }
 
 fn host_to_host(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Duration> {
     let rows = columns[0].len();
+    let (kernel, context) = (cuda.compile(&program()?)?, KernelContext::default());
     median(|| {
         let start = Instant::now();
-        let result = cuda.evaluate(log3(Precision::Double), columns, rows)?;
+        let result = kernel.evaluate(columns, rows, &context)?;
         let time = start.elapsed();
         assert_eq!(result.len(), rows);
-        assert_eq!(cuda.counters().counts().fallback_batches, 0, "the CPU has evaluated it instead");
+        assert_eq!(context.metrics.snapshot().count(FALLBACK_BATCHES), 0, "the CPU has evaluated it instead");
         Ok(time)
     })
 }

@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use warpframe::backend::cuda::{self, Gpus, Rates};
+use warpframe::backend::cuda::calibration::calibration;
+use warpframe::backend::cuda::{self, Calibration, Gpus};
+use warpframe::backend::simd::Simd;
 use warpframe::compare::Machine;
 use warpframe::kernel::SIMD_VARIABLE;
 
@@ -37,8 +39,9 @@ fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     }
     let compiler = driver.compiler().unwrap_or_else(|error| error.to_string());
     writeln!(out, "driver  CUDA {}; {compiler}", driver.version())?;
-    match gpus.rates() {
-        Ok(Rates { h2d, d2h, stage, device_copy, latency, .. }) => writeln!(
+    let measured = Simd::active().and_then(|cpu| calibration(gpus, &(Arc::new(cpu) as _)));
+    match measured {
+        Ok(Calibration { h2d, d2h, stage, device_copy, latency, .. }) => writeln!(
             out,
             "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {stage:.1} GB/s into page-locked memory, \
              {device_copy:.0} GB/s on the GPU, {:.0} µs for a call",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use warpframe::backend::BackendChoice;
+use warpframe::backend_names::{AUTO, NAMES};
 use warpframe::parquet::BatchRun;
 
 use super::cluster::ClusterArguments;
@@ -45,8 +45,8 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
-    #[arg(long, default_value_t, value_parser = values::named::<BackendChoice>)]
-    backend: BackendChoice,
+    #[arg(long, default_value = AUTO, value_parser = NAMES)]
+    backend: String,
     #[command(flatten)]
     cluster: ClusterArguments,
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use datafusion::sql::parser::DFParser;
 use warpframe::Session;
-use warpframe::backend::BackendChoice;
+use warpframe::backend_names::{AUTO, NAMES};
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -44,8 +44,8 @@ pub struct Arguments {
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
     /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
-    #[arg(long, default_value_t, value_parser = values::named::<BackendChoice>)]
-    backend: BackendChoice,
+    #[arg(long, default_value = AUTO, value_parser = NAMES)]
+    backend: String,
     #[command(flatten)]
     cluster: ClusterArguments,
 }

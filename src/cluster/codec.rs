@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::VERSION;
 use super::files::ScanFilesExec;
 use super::table::ScanTableExec;
-use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
+use crate::functions::{FusedFunction, SqlFunction};
 use crate::parquet::{WriteShardsExec, WriterSettings};
-use crate::program::Program;
+use crate::program::program::Program;
 use crate::rows::{GenerateExec, RowGenerator};
 
 /// What our bytes begin with; no message of Ballista's does.
@@ -35,8 +35,7 @@ pub struct ClusterCodec {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Function {
-    Log3,
-    Fused { program: Box<Program>, formula: String, schema_name: String, nullable: bool },
+    Fused { program: Box<Program>, label: String, schema_name: String, nullable: bool },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -143,23 +142,17 @@ impl PhysicalExtensionCodec for ClusterCodec {
         let Some(json) = buffer.strip_prefix(MAGIC) else {
             return self.ballista.try_decode_udf(name, buffer);
         };
-        Ok(match decode(json)? {
-            Function::Log3 => log3_udf(),
-            Function::Fused { program, formula, schema_name, nullable } => {
-                Arc::new(ScalarUDF::from(Fused::new(*program, formula, schema_name, nullable)))
-            }
-        })
+        let Function::Fused { program, label, schema_name, nullable } = decode(json)?;
+        let function = FusedFunction::new(Arc::new(*program), label, schema_name, nullable);
+        Ok(Arc::new(ScalarUDF::from(function)))
     }
 
     fn try_encode_udf(&self, function: &ScalarUDF, buffer: &mut Vec<u8>) -> Result<()> {
-        if function.inner().is::<Log3>() {
-            return encode(Function::Log3, buffer);
-        }
-        if let Some(fused) = function.inner().downcast_ref::<Fused>() {
+        if let Some(fused) = function.inner().downcast_ref::<FusedFunction>() {
             return encode(
                 Function::Fused {
-                    program: Box::new(fused.program().clone()),
-                    formula: fused.formula().to_owned(),
+                    program: Box::new(fused.program().as_ref().clone()),
+                    label: fused.label().to_owned(),
                     schema_name: fused.column_name().to_owned(),
                     nullable: fused.is_nullable(),
                 },

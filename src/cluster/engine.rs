@@ -19,10 +19,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
 use super::report::ReportOptions;
-use crate::backend::BackendChoice;
-use crate::backend::cuda::BATCH_ROWS;
-use crate::config::WarpframeOptions;
-use crate::planner::with_batch_rows;
+use crate::planner::prepare;
 
 /// Around the sentence inside the messages of all the layers that an error comes through.
 const MARKS: [char; 2] = ['⟦', '⟧'];
@@ -56,14 +53,14 @@ impl ExecutionEngine for NamedEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
+        let functions = Arc::clone(&plan);
         let stage = self
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
             .map_err(|error| named(&self.name, work_dir, error))?;
         let report = ReportOptions::wanted(config.options());
-        let on_gpu = WarpframeOptions::of(config.options()).backend == BackendChoice::Cuda;
         let name = self.name.clone();
-        Ok(Arc::new(NamedStage { name, work_dir: work_dir.to_owned(), report, on_gpu, stage }))
+        Ok(Arc::new(NamedStage { name, work_dir: work_dir.to_owned(), report, plan: functions, stage }))
     }
 }
 
@@ -72,8 +69,8 @@ struct NamedStage {
     name: String,
     work_dir: String,
     report: bool,
-    /// The session has named GPUs, which want larger batches.
-    on_gpu: bool,
+    /// The plan of the stage, whose functions are bound before it runs.
+    plan: Arc<dyn ExecutionPlan>,
     stage: Arc<dyn QueryStageExecutor>,
 }
 
@@ -90,8 +87,10 @@ impl QueryStageExecutor for NamedStage {
         task: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        let context = if self.on_gpu { with_batch_rows(&context, BATCH_ROWS) } else { context };
-        let done = self.stage.execute_query_stage(task, context).await;
+        let done = match prepare(&self.plan, &context) {
+            Ok(context) => self.stage.execute_query_stage(task, context).await,
+            Err(error) => Err(error),
+        };
         done.map_err(|error| named(&self.name, &self.work_dir, error))
     }
 

@@ -113,7 +113,7 @@ pub async fn run_executor(
     };
     let work_dir =
         private_folder_in("warpframe-executor-", parent).map_err(|error| unusable(parent, &error))?;
-    let backend = crate::backend::available()?.join(", ");
+    let backend = crate::backends::available()?.join(", ");
     let mut started = Some(started);
     let mut stop = std::pin::pin!(stop);
     loop {

@@ -47,7 +47,8 @@ pub use scheduler::{Scheduler, SchedulerOptions};
 pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
 pub use token::{TOKEN_VARIABLE, Token};
 
-use crate::config::WarpframeOptions;
+use crate::backends::Backends;
+use crate::install::configure;
 use report::ReportOptions;
 
 /// The version that all processes of a cluster have to have.
@@ -105,10 +106,8 @@ const MESSAGE_BYTES: u32 = 64 * 1024 * 1024;
 
 /// The configuration that every process of a cluster starts from; a client's settings are put on top.
 fn base_config() -> SessionConfig {
-    let config = SessionConfig::new()
-        .with_option_extension(WarpframeOptions::default())
-        .with_option_extension(ReportOptions::default());
-    clustered(config)
+    let config = SessionConfig::new().with_option_extension(ReportOptions::default());
+    clustered(configure(config, Backends::shared()))
 }
 
 /// A session's configuration with what queries on a cluster need.

@@ -26,6 +26,7 @@ use super::token::{Token, TokenFiles};
 use super::{
     ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
 };
+use crate::functions::log3_udf;
 use crate::stores;
 
 /// How a scheduler is started.
@@ -142,7 +143,10 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
     let state =
         SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);
-    Ok(state.with_default_features().build())
+    let mut state = state.with_default_features();
+    // Plans name functions that no rule has replaced.
+    state.scalar_functions().get_or_insert_default().push(log3_udf());
+    Ok(state.build())
 }
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;

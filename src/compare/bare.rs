@@ -13,8 +13,10 @@ use rayon::prelude::*;
 use super::formula::Formula;
 use super::verify::Answer;
 use super::{Outcome, timed};
-use crate::backend::{Backend, Simd};
+use crate::backend::simd::Simd;
+use crate::errors::datafusion_error;
 use crate::kernel::{self, ROWS_PER_TASK};
+use crate::program::backend::{Backend, KernelContext};
 use crate::rows::RowGenerator;
 
 /// The columns `x`, `y` and `z`, each in one piece, and a buffer for results, all of it touched before
@@ -92,14 +94,17 @@ impl Columns {
 
     /// Any formula: its program on shares of the rows.
     fn program(&self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
-        let backend = Simd::active()?;
+        let kernel = Simd::active()
+            .and_then(|simd| simd.compile(&formula.compiled.program))
+            .map_err(datafusion_error)?;
+        let context = KernelContext::default();
         let arguments = self.arguments(formula);
         let rows = self.inputs[0].len();
         let starts = (0..rows.div_ceil(ROWS_PER_TASK)).into_par_iter().map(|task| task * ROWS_PER_TASK);
         let shares = starts.map(|start| {
             let count = ROWS_PER_TASK.min(rows - start);
             let slices: Vec<_> = arguments.iter().map(|column| column.slice(start, count)).collect();
-            let share = backend.evaluate(&formula.compiled.program, &slices, count)?;
+            let share = kernel.evaluate(&slices, count, &context).map_err(datafusion_error)?;
             Ok(share.as_primitive::<Float64Type>().clone())
         });
         match result {

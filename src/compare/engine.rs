@@ -23,13 +23,17 @@ use super::peers::size;
 use super::report::milliseconds;
 use super::verify::Answer;
 use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
-use crate::backend::BackendChoice;
-use crate::backend::cuda::{Counts, Cuda, CudaSettings};
+use crate::backend::cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
+use crate::backend::cuda::{Cuda, CudaSettings, Gpus};
+use crate::backend::simd::Simd;
+use crate::backend_names::{CUDA, INTERPRETED, SIMD};
 use crate::background_cleanup::flush_cleanup;
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
+use crate::errors::datafusion_error;
 use crate::files::{file_error, find_files};
+use crate::lowering::Compiled;
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
-use crate::program::Compiled;
+use crate::program::metrics::Metrics;
 use crate::session::{Session, SessionBuilder};
 
 /// The rows as the engine reads them.
@@ -96,9 +100,9 @@ impl<'a> Engine<'a> {
             return self.on_gpu(measure);
         }
         let backend = match mode {
-            Mode::Interpreted => BackendChoice::Interpreted,
-            Mode::Cuda => BackendChoice::Cuda,
-            _ => BackendChoice::Simd,
+            Mode::Interpreted => INTERPRETED,
+            Mode::Cuda => CUDA,
+            _ => SIMD,
         };
         let (expression, fuse) = match mode {
             Mode::Columnar => (&self.formula.sql, false),
@@ -106,7 +110,7 @@ impl<'a> Engine<'a> {
         };
         let mut builder = Session::builder().threads(threads).backend(backend).fuse(fuse);
         if mode == Mode::Cuda {
-            builder = builder.gpus(self.comparison.gpus()?);
+            builder = builder.gpus(self.gpus()?);
         }
         let session = self.session(builder, source, threads)?;
         let mut run = || Ok(self.run(&runtime, &session, expression)?.0);
@@ -114,6 +118,10 @@ impl<'a> Engine<'a> {
             Mode::Cuda => self.counted(measure, &mut run),
             _ => Ok((measure(&mut run)?, None)),
         }
+    }
+
+    fn gpus(&self) -> Result<Arc<Gpus>> {
+        self.comparison.gpus().map_err(|error| datafusion_error(error.into()))
     }
 
     /// The mode with columns that stay on a GPU.
@@ -124,27 +132,30 @@ impl<'a> Engine<'a> {
         let Compiled { program, columns } = &self.formula.compiled;
         let columns: Vec<_> =
             columns.iter().filter_map(|name| self.memory.column_by_name(name).cloned()).collect();
-        let cuda = Cuda::new(self.comparison.gpus()?, CudaSettings::default(), None)?;
-        let mut resident = cuda.upload(program, &columns)?;
-        let compile_time = resident.compile_time();
-        let (mut first, mut others, mut runs) =
-            (Counts { compile_time, ..Counts::default() }, Counts::default(), 0);
+        let cpu = Simd::active().map_err(datafusion_error)?;
+        let cuda = Cuda::new(self.gpus()?, CudaSettings::default(), Arc::new(cpu));
+        let mut resident = cuda.upload(program, &columns).map_err(datafusion_error)?;
+        let (first, others, mut runs) = (Metrics::default(), Metrics::default(), 0);
+        first.add_time(COMPILE_TIME, resident.compile_time());
         let measured = measure(&mut || {
             let (time, (answer, kernel_time)) = timed(|| match self.comparison.result {
-                Outcome::Sum => resident.sum().map(|(sum, kernel)| (Some(Answer::Sum(sum)), kernel)),
-                _ => Ok((None, resident.evaluate()?)),
+                Outcome::Sum => {
+                    let (sum, kernel) = resident.sum().map_err(datafusion_error)?;
+                    Ok((Some(Answer::Sum(sum)), kernel))
+                }
+                _ => Ok((None, resident.evaluate().map_err(datafusion_error)?)),
             })?;
-            let counts = if runs == 0 { &mut first } else { &mut others };
-            counts.kernel_time += kernel_time;
+            let metrics = if runs == 0 { &first } else { &others };
+            metrics.add_time(KERNEL_TIME, kernel_time);
             runs += 1;
             // Off the clock: the results are for the check only.
             let answer = match answer {
                 Some(answer) => answer,
-                None => Answer::Rows(vec![resident.results()?]),
+                None => Answer::Rows(vec![resident.results().map_err(datafusion_error)?]),
             };
             Ok((time, answer))
         })?;
-        let gpu = GpuSplit::of(first, others, usize::max(runs, 2) - 1);
+        let gpu = GpuSplit::of(&first.snapshot(), &others.snapshot(), usize::max(runs, 2) - 1);
         Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
     }
 
@@ -154,19 +165,19 @@ impl<'a> Engine<'a> {
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
         run: &mut dyn FnMut() -> Result<(Duration, Answer)>,
     ) -> Result<(T, Option<Parts>)> {
-        let gpus = self.comparison.gpus()?;
-        let begin = gpus.counters().counts();
-        let (mut after_first, mut runs) = (begin, 0);
+        let gpus = self.gpus()?;
+        let begin = gpus.metrics().snapshot();
+        let (mut after_first, mut runs) = (begin.clone(), 0);
         let measured = measure(&mut || {
             let done = run()?;
             runs += 1;
             if runs == 1 {
-                after_first = gpus.counters().counts();
+                after_first = gpus.metrics().snapshot();
             }
             Ok(done)
         })?;
-        let others = gpus.counters().counts().since(after_first);
-        let gpu = GpuSplit::of(after_first.since(begin), others, usize::max(runs, 2) - 1);
+        let others = gpus.metrics().snapshot().since(&after_first);
+        let gpu = GpuSplit::of(&after_first.since(&begin), &others, usize::max(runs, 2) - 1);
         Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
     }
 

@@ -3,7 +3,10 @@
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DFSchema, Result, plan_err};
 
-use crate::program::{self, Compiled, Precision};
+use crate::errors::datafusion_error;
+use crate::functions::log3_function;
+use crate::lowering::{Compiled, compile};
+use crate::program::instruction::Precision;
 use crate::session::Session;
 
 const LOG3: &str = "ln(x) * ln(y) * ln(z)";
@@ -23,7 +26,7 @@ impl Formula {
     pub fn new(expression: Option<&str>) -> Result<Self> {
         let Some(sql) = expression else {
             let compiled = Compiled {
-                program: program::log3(Precision::Double).as_ref().clone(),
+                program: log3_function().program(Precision::Double).map_err(datafusion_error)?,
                 columns: ["x", "y", "z"].map(str::to_owned).to_vec(),
             };
             let fused_sql = "log3(x, y, z)".to_owned();
@@ -33,7 +36,7 @@ impl Formula {
         let arrow_schema = Schema::new(fields.to_vec());
         let schema = DFSchema::try_from(arrow_schema.clone())?;
         let expr = Session::new()?.context().parse_sql_expr(sql, &schema)?;
-        let compiled = program::compile(&expr, &arrow_schema)?;
+        let compiled = compile(&expr, &arrow_schema)?;
         match compiled.program.data_type() {
             DataType::Float64 if compiled.columns.is_empty() => {
                 plan_err!("the expression '{sql}' has none of the columns x, y and z")

@@ -1,6 +1,8 @@
 //! Checks the answers of a mode: the number of rows, their sum, and every row, against values computed
 //! with the standard library's logarithm, or by DataFusion's own operators.
 
+use std::sync::Arc;
+
 use std::borrow::Cow;
 
 use arrow::array::{ArrayRef, Float64Array};
@@ -9,7 +11,8 @@ use rayon::prelude::*;
 
 use super::bare::Columns;
 use super::formula::Formula;
-use crate::program::Program;
+use crate::program::error_interval::ErrorInterval;
+use crate::program::program::Program;
 
 /// How far a row may be from the reference. Both are within 4 ULP of the exact value.
 const MAX_ULP: u64 = 8;
@@ -53,7 +56,7 @@ pub struct Reference {
     sum: f64,
     sum_tolerance: f64,
     /// For rows that are far from the reference: the program says how far they may be.
-    program: Option<(Program, Vec<ArrayRef>)>,
+    program: Option<(Arc<Program>, Vec<ArrayRef>)>,
 }
 
 impl Reference {
@@ -76,7 +79,7 @@ impl Reference {
         Ok(Self::of(rows, MAX_SUM_ERROR_OF_ANY, Some(program)))
     }
 
-    fn of(rows: Vec<f64>, relative: f64, program: Option<(Program, Vec<ArrayRef>)>) -> Self {
+    fn of(rows: Vec<f64>, relative: f64, program: Option<(Arc<Program>, Vec<ArrayRef>)>) -> Self {
         let sum = accurate_sum(rows.iter().copied());
         let magnitude = rows.iter().map(|row| row.abs()).sum::<f64>();
         Self { rows, sum, sum_tolerance: relative * magnitude, program }
@@ -94,7 +97,7 @@ impl Reference {
     /// Whether a row that is not next to the reference is as near as the formula's operations allow.
     fn is_allowed(&self, row: usize, result: f64) -> bool {
         self.program.as_ref().is_some_and(|(program, arguments)| {
-            program.range(arguments, row).is_none_or(|range| range.holds(Some(result)))
+            ErrorInterval::of(program, arguments, row).is_none_or(|interval| interval.contains(Some(result)))
         })
     }
 

@@ -1,11 +1,14 @@
-//! warpframe's SQL functions, each an ordinary DataFusion scalar function: `log3`, fused expressions, and
-//! those that users define in SQL.
+//! Scalar functions: those defined by programs, such as `log3`, those that users define in SQL, and what fused
+//! expressions become.
 
-mod fused;
+mod evaluate;
+mod fused_function;
 mod log3;
+mod program_function;
 mod sql_function;
 pub mod statements;
 
-pub use fused::Fused;
-pub use log3::{Log3, log3, log3_udf};
+pub use fused_function::FusedFunction;
+pub use log3::{log3, log3_function, log3_udf};
+pub use program_function::{ProgramBody, ProgramFunction};
 pub use sql_function::{Parameter, SqlFunction};

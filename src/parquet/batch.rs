@@ -20,7 +20,6 @@ use super::shard::{Shard, ShardWriter, join};
 use super::sink::WriteShardsExec;
 use super::staging::{Attempts, Staging};
 use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
-use crate::backend::BackendChoice;
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
 use crate::session::Session;
 
@@ -48,7 +47,7 @@ pub struct BatchRun {
     /// Bytes that the writers and the query's operators may hold.
     pub memory_limit: Option<usize>,
     /// What evaluates warpframe's functions.
-    pub backend: BackendChoice,
+    pub backend: String,
     /// The cluster that runs it; this process by default.
     pub cluster: Option<ClusterSettings>,
 }
@@ -66,7 +65,7 @@ impl BatchRun {
     /// The input cannot be read, the select list is not valid for its columns, or the output cannot be
     /// written; nothing is left behind then.
     pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
-        let mut session = Session::builder().backend(self.backend);
+        let mut session = Session::builder().backend(&self.backend);
         if let Some(threads) = self.threads {
             session = session.threads(threads);
         }

@@ -1,13 +1,15 @@
-//! What warpframe adds to DataFusion's query planning. One rule a file.
+//! Rules of query planning, one in each file.
 
 mod bind_backend;
-mod feed_gpus;
 mod float_partitions;
 mod float_statistics;
 mod fuse;
+mod fused_functions;
+mod gpu_batches;
 
 pub use bind_backend::BindBackend;
-pub use feed_gpus::{FeedGpus, with_batch_rows};
 pub use float_partitions::FloatPartitions;
 pub use float_statistics::{DropFloatStatistics, GuardFloatPredicates, distrust_float_statistics};
 pub use fuse::{Fuse, not_fused};
+pub use fused_functions::{for_each_fused_function, prepare};
+pub use gpu_batches::GpuBatches;

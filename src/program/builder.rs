@@ -1,16 +1,15 @@
-//! Puts programs together. Equal instructions are one, constants are folded, and what the result does not
-//! depend on is dropped.
+//! Builds programs: merges equal instructions, folds constants, drops instructions that the result does not depend on.
 
 use std::collections::HashMap;
 
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, plan_err};
+use arrow_schema::DataType;
 
+use super::error::{Error, Result};
+use super::instruction::{Input, Instruction, Kind, Precision, Trap, Value};
 use super::ops::{Binary, Unary};
-use super::schedule::Schedule;
-use super::{Fault, Input, Instruction, Kind, Precision, Program, Special, Value};
+use super::program::Program;
 
-/// A program in the making.
+/// Builds a program.
 #[derive(Debug)]
 pub struct Builder {
     precision: Precision,
@@ -21,14 +20,15 @@ pub struct Builder {
     known: HashMap<Instruction, Value>,
 }
 
-/// A point in the making of a program.
-pub(super) struct Mark {
+/// A point that a builder can be rewound to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
     instructions: usize,
     inputs: usize,
 }
 
 impl Builder {
-    /// A program without instructions.
+    /// A builder without instructions.
     pub fn new(precision: Precision) -> Self {
         Self {
             precision,
@@ -40,126 +40,126 @@ impl Builder {
         }
     }
 
-    /// Another argument.
+    /// Adds an input.
     pub fn add_input(&mut self, input: Input) -> Value {
-        let kind = if input.data_type == DataType::Boolean { Kind::Boolean } else { Kind::Number };
+        let kind = if input.data_type == DataType::Boolean { Kind::Bool } else { Kind::Float };
         let nullable = input.nullable;
         self.inputs.push(input);
         self.push(Instruction::Input(self.inputs.len() - 1), kind, nullable)
     }
 
-    /// A number, rounded to the program's precision.
-    pub fn number(&mut self, number: f64) -> Value {
+    /// A constant, rounded to the program's precision.
+    pub fn const_float(&mut self, number: f64) -> Value {
         let number = match self.precision {
             Precision::Double => number,
             Precision::Single => f64::from(number as f32),
         };
-        self.push(Instruction::Number(number.to_bits()), Kind::Number, false)
+        self.push(Instruction::ConstFloat(number.to_bits()), Kind::Float, false)
     }
 
-    /// A truth value.
-    pub fn boolean(&mut self, value: bool) -> Value {
-        self.push(Instruction::Boolean(value), Kind::Boolean, false)
+    /// A constant.
+    pub fn const_bool(&mut self, value: bool) -> Value {
+        self.push(Instruction::ConstBool(value), Kind::Bool, false)
     }
 
-    /// Null.
-    pub fn null(&mut self, kind: Kind) -> Value {
-        self.push(Instruction::Null(kind), kind, true)
+    /// The null of a kind.
+    pub fn const_null(&mut self, kind: Kind) -> Value {
+        self.push(Instruction::ConstNull(kind), kind, true)
     }
 
-    /// An op of one number.
+    /// A unary op.
     pub fn unary(&mut self, op: Unary, x: Value) -> Value {
         match self.constant(x) {
-            Some(number) => self.number(self.fold_unary(op, number)),
-            None => self.push(Instruction::Unary(op, x), Kind::Number, self.may_be_null(&[x])),
+            Some(number) => self.const_float(self.fold_unary(op, number)),
+            None => self.push(Instruction::Unary(op, x), Kind::Float, self.may_be_null(&[x])),
         }
     }
 
-    /// An op of two numbers.
+    /// A binary op.
     pub fn binary(&mut self, op: Binary, x: Value, y: Value) -> Value {
         match (op, self.constant(x), self.constant(y)) {
-            (_, Some(x), Some(y)) => self.number(self.fold_binary(op, x, y)),
+            (_, Some(x), Some(y)) => self.const_float(self.fold_binary(op, x, y)),
             // Rounded correctly, and much cheaper.
             (Binary::Power, None, Some(2.0)) => self.binary(Binary::Multiply, x, x),
             // The inverse of a power of two is exact, and so is the same number whether multiplied or divided by.
             (Binary::Divide, None, Some(divisor)) if self.has_exact_inverse(divisor) => {
-                let inverse = self.number(1.0 / divisor);
+                let inverse = self.const_float(1.0 / divisor);
                 self.binary(Binary::Multiply, x, inverse)
             }
-            _ => self.push(Instruction::Binary(op, x, y), Kind::Number, self.may_be_null(&[x, y])),
+            _ => self.push(Instruction::Binary(op, x, y), Kind::Float, self.may_be_null(&[x, y])),
         }
     }
 
-    /// A number as DataFusion compares it: both zeros are +0.
-    pub fn compared(&mut self, x: Value) -> Value {
-        let zero = self.number(0.0);
+    /// The number with -0 replaced by +0, as DataFusion compares it.
+    pub fn canonicalize_zero(&mut self, x: Value) -> Value {
+        let zero = self.const_float(0.0);
         self.binary(Binary::Add, x, zero)
     }
 
-    /// `x < y` in the total order.
-    pub fn less(&mut self, x: Value, y: Value) -> Value {
-        self.push(Instruction::Less(x, y), Kind::Boolean, self.may_be_null(&[x, y]))
+    /// `x < y` in the total order of IEEE 754.
+    pub fn total_lt(&mut self, x: Value, y: Value) -> Value {
+        self.push(Instruction::TotalLt(x, y), Kind::Bool, self.may_be_null(&[x, y]))
     }
 
     /// Equality of the bits.
-    pub fn same(&mut self, x: Value, y: Value) -> Value {
-        self.push(Instruction::Same(x, y), Kind::Boolean, self.may_be_null(&[x, y]))
+    pub fn bit_eq(&mut self, x: Value, y: Value) -> Value {
+        self.push(Instruction::BitEq(x, y), Kind::Bool, self.may_be_null(&[x, y]))
     }
 
     /// Whether a number is NaN.
     pub fn is_nan(&mut self, x: Value) -> Value {
-        self.push(Instruction::IsNan(x), Kind::Boolean, self.may_be_null(&[x]))
+        self.push(Instruction::IsNan(x), Kind::Bool, self.may_be_null(&[x]))
     }
 
     /// Whether a value is null.
     pub fn is_null(&mut self, x: Value) -> Value {
         match self.instructions[x.position()] {
-            Instruction::Null(_) => self.boolean(true),
-            _ if !self.may_be_null(&[x]) => self.boolean(false),
-            _ => self.push(Instruction::IsNull(x), Kind::Boolean, false),
+            Instruction::ConstNull(_) => self.const_bool(true),
+            _ if !self.may_be_null(&[x]) => self.const_bool(false),
+            _ => self.push(Instruction::IsNull(x), Kind::Bool, false),
         }
     }
 
-    /// The opposite.
+    /// Logical negation.
     pub fn not(&mut self, x: Value) -> Value {
         match self.instructions[x.position()] {
-            Instruction::Boolean(value) => self.boolean(!value),
+            Instruction::ConstBool(value) => self.const_bool(!value),
             Instruction::Not(inner) => inner,
-            _ => self.push(Instruction::Not(x), Kind::Boolean, self.may_be_null(&[x])),
+            _ => self.push(Instruction::Not(x), Kind::Bool, self.may_be_null(&[x])),
         }
     }
 
     /// SQL's AND.
     pub fn and(&mut self, x: Value, y: Value) -> Value {
         match (self.instructions[x.position()], self.instructions[y.position()]) {
-            (Instruction::Boolean(false), _) | (_, Instruction::Boolean(true)) => x,
-            (Instruction::Boolean(true), _) | (_, Instruction::Boolean(false)) => y,
+            (Instruction::ConstBool(false), _) | (_, Instruction::ConstBool(true)) => x,
+            (Instruction::ConstBool(true), _) | (_, Instruction::ConstBool(false)) => y,
             _ if x == y => x,
-            _ => self.push(Instruction::And(x, y), Kind::Boolean, self.may_be_null(&[x, y])),
+            _ => self.push(Instruction::And(x, y), Kind::Bool, self.may_be_null(&[x, y])),
         }
     }
 
     /// SQL's OR.
     pub fn or(&mut self, x: Value, y: Value) -> Value {
         match (self.instructions[x.position()], self.instructions[y.position()]) {
-            (Instruction::Boolean(true), _) | (_, Instruction::Boolean(false)) => x,
-            (Instruction::Boolean(false), _) | (_, Instruction::Boolean(true)) => y,
+            (Instruction::ConstBool(true), _) | (_, Instruction::ConstBool(false)) => x,
+            (Instruction::ConstBool(false), _) | (_, Instruction::ConstBool(true)) => y,
             _ if x == y => x,
-            _ => self.push(Instruction::Or(x, y), Kind::Boolean, self.may_be_null(&[x, y])),
+            _ => self.push(Instruction::Or(x, y), Kind::Bool, self.may_be_null(&[x, y])),
         }
     }
 
-    /// Whether a truth value is true: false where it is null.
+    /// Whether a Boolean is true; false where it is null.
     pub fn is_true(&mut self, x: Value) -> Value {
-        let (null, no) = (self.is_null(x), self.boolean(false));
+        let (null, no) = (self.is_null(x), self.const_bool(false));
         self.select(null, no, x)
     }
 
     /// `yes` where the condition is true, else `no`.
     pub fn select(&mut self, condition: Value, yes: Value, no: Value) -> Value {
         match self.instructions[condition.position()] {
-            Instruction::Boolean(true) => yes,
-            Instruction::Boolean(false) | Instruction::Null(_) => no,
+            Instruction::ConstBool(true) => yes,
+            Instruction::ConstBool(false) | Instruction::ConstNull(_) => no,
             _ if yes == no => yes,
             _ => {
                 let kind = self.kinds[yes.position()];
@@ -173,32 +173,32 @@ impl Builder {
         }
     }
 
-    /// An error where the fault happens with these arguments.
-    pub fn forbid(&mut self, fault: Fault, arguments: [Value; 2], guard: Option<Value>) {
-        let numbers = arguments.map(|argument| self.constant(argument));
-        let harmless = match fault {
-            Fault::SqrtOfNegative => numbers[0].is_some_and(|x| x >= 0.0 || x.is_nan()),
-            Fault::ZeroToNegativePower => {
+    /// Traps where the condition of the trap holds for these operands and the guard, if any, is true.
+    pub fn trap_if(&mut self, trap: Trap, operands: [Value; 2], guard: Option<Value>) {
+        let numbers = operands.map(|operand| self.constant(operand));
+        let never = match trap {
+            Trap::SqrtOfNegative => numbers[0].is_some_and(|x| x >= 0.0 || x.is_nan()),
+            Trap::ZeroToNegativePower => {
                 numbers[0].is_some_and(|x| x != 0.0) || numbers[1].is_some_and(|y| y >= 0.0 || y.is_nan())
             }
         };
-        if !harmless {
-            self.push(Instruction::Forbid(fault, arguments, guard), Kind::Boolean, false);
+        if !never {
+            self.push(Instruction::TrapIf(trap, operands, guard), Kind::Bool, false);
         }
     }
 
-    /// How many of the instructions so far can be an error.
-    pub fn failures(&self) -> usize {
-        self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::Forbid(..))).count()
+    /// The number of instructions so far that can trap.
+    pub fn traps(&self) -> usize {
+        self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::TrapIf(..))).count()
     }
 
-    /// How far the program has come.
-    pub(super) fn mark(&self) -> Mark {
+    /// The current point.
+    pub fn mark(&self) -> Mark {
         Mark { instructions: self.instructions.len(), inputs: self.inputs.len() }
     }
 
-    /// Forgets everything after the mark.
-    pub(super) fn rewind(&mut self, mark: &Mark) {
+    /// Removes everything that was added after a mark.
+    pub fn rewind(&mut self, mark: &Mark) {
         self.instructions.truncate(mark.instructions);
         self.kinds.truncate(mark.instructions);
         self.nullable.truncate(mark.instructions);
@@ -206,12 +206,12 @@ impl Builder {
         self.known.retain(|_, value| value.position() < mark.instructions);
     }
 
-    /// The floating-point type of the numbers.
+    /// The floating-point type of numbers.
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// What a value is.
+    /// The kind of a value.
     pub fn kind(&self, value: Value) -> Kind {
         self.kinds[value.position()]
     }
@@ -219,65 +219,65 @@ impl Builder {
     /// The program with this result.
     ///
     /// # Errors
-    /// An input has a type that programs don't have, or an instruction reads a truth value as a number, or a
-    /// number as a truth value.
+    /// [`Error::InvalidProgram`]: an input has a type that programs do not have, an operand is of the wrong kind, or the
+    /// output is not a value.
     pub fn finish(self, output: Value) -> Result<Program> {
-        self.check()?;
-        Ok(self.assemble(output))
-    }
-
-    /// The program, of instructions that are known to fit.
-    pub(super) fn assemble(self, output: Value) -> Program {
+        self.verify()?;
+        match self.instructions.get(output.position()) {
+            Some(instruction) if !matches!(instruction, Instruction::TrapIf(..)) => {}
+            _ => return Err(Error::InvalidProgram("the output of a program is not a value".to_owned())),
+        }
         let mut needed = vec![false; self.instructions.len()];
         needed[output.position()] = true;
         for position in (0..self.instructions.len()).rev() {
-            // Inputs stay, used or not: they are the arguments.
+            // Inputs stay, used or not: callers pass an array for each.
             let instruction = &self.instructions[position];
-            needed[position] |= matches!(instruction, Instruction::Forbid(..) | Instruction::Input(_));
+            needed[position] |= matches!(instruction, Instruction::TrapIf(..) | Instruction::Input(_));
             if needed[position] {
-                instruction.arguments().for_each(|argument| needed[argument.position()] = true);
+                instruction.operands().for_each(|operand| needed[operand.position()] = true);
             }
         }
         let mut moved = vec![Value(0); needed.len()];
         let (mut instructions, mut kinds, mut nullable) = (Vec::new(), Vec::new(), Vec::new());
         for position in (0..needed.len()).filter(|&position| needed[position]) {
             moved[position] = Value(instructions.len() as u32);
-            instructions.push(renumber(self.instructions[position], &moved));
+            instructions.push(self.instructions[position].map_operands(|value| moved[value.position()]));
             kinds.push(self.kinds[position]);
             nullable.push(self.nullable[position]);
         }
         let output = moved[output.position()];
-        let schedule = Schedule::new(&instructions, &kinds, output);
-        let special = is_log3(&instructions, output).then_some(Special::Log3);
         let Self { precision, inputs, .. } = self;
-        let special = special.filter(|_| inputs.iter().all(|input| input.data_type == precision.data_type()));
         let strict = is_strict(&instructions, output);
-        Program { precision, inputs, instructions, kinds, nullable, output, special, strict, schedule }
+        Ok(Program { precision, inputs, instructions, kinds, nullable, output, strict })
     }
 
-    fn check(&self) -> Result<()> {
+    fn verify(&self) -> Result<()> {
         for data_type in self.inputs.iter().map(|input| &input.data_type) {
             let known = data_type.is_integer() || matches!(data_type, DataType::Float64 | DataType::Float32);
             if !known && *data_type != DataType::Boolean {
-                return plan_err!("a program cannot have an input of type {data_type}");
+                return Err(Error::InvalidProgram(format!(
+                    "a program cannot have an input of type {data_type}"
+                )));
             }
         }
         use Instruction::*;
-        let (number, boolean) = (Kind::Number, Kind::Boolean);
+        let (number, boolean) = (Kind::Float, Kind::Bool);
         for instruction in &self.instructions {
             let kinds: Vec<_> =
-                instruction.arguments().map(|argument| self.kinds[argument.position()]).collect();
+                instruction.operands().map(|operand| self.kinds[operand.position()]).collect();
             let fits = match (instruction, &kinds[..]) {
                 (IsNull(_), _) => true,
                 (Select(..), [condition, yes, no]) => *condition == boolean && yes == no,
-                (Forbid(..), [x, y, guard @ ..]) => {
+                (TrapIf(..), [x, y, guard @ ..]) => {
                     *x == number && *y == number && guard.iter().all(|guard| *guard == boolean)
                 }
                 (Not(_) | And(..) | Or(..), kinds) => kinds.iter().all(|kind| *kind == boolean),
                 (_, kinds) => kinds.iter().all(|kind| *kind == number),
             };
             if !fits {
-                return plan_err!("a program cannot have {instruction:?} of {kinds:?}");
+                return Err(Error::InvalidProgram(format!(
+                    "a program cannot have {instruction:?} of {kinds:?}"
+                )));
             }
         }
         Ok(())
@@ -301,7 +301,7 @@ impl Builder {
 
     fn constant(&self, value: Value) -> Option<f64> {
         match self.instructions[value.position()] {
-            Instruction::Number(bits) => Some(f64::from_bits(bits)),
+            Instruction::ConstFloat(bits) => Some(f64::from_bits(bits)),
             _ => None,
         }
     }
@@ -331,53 +331,22 @@ impl Builder {
     }
 }
 
-fn renumber(instruction: Instruction, moved: &[Value]) -> Instruction {
-    use Instruction::*;
-    let to = |value: Value| moved[value.position()];
-    match instruction {
-        Input(_) | Number(_) | Boolean(_) | Null(_) => instruction,
-        Unary(op, a) => Unary(op, to(a)),
-        Binary(op, a, b) => Binary(op, to(a), to(b)),
-        Less(a, b) => Less(to(a), to(b)),
-        Same(a, b) => Same(to(a), to(b)),
-        IsNan(a) => IsNan(to(a)),
-        IsNull(a) => IsNull(to(a)),
-        Not(a) => Not(to(a)),
-        And(a, b) => And(to(a), to(b)),
-        Or(a, b) => Or(to(a), to(b)),
-        Select(a, b, c) => Select(to(a), to(b), to(c)),
-        Forbid(fault, arguments, guard) => Forbid(fault, arguments.map(to), guard.map(to)),
-    }
-}
-
-/// Whether the result is null exactly where an argument is, and no row can be an error.
+/// Whether the result is null exactly where an input is null, and no row can trap.
 fn is_strict(instructions: &[Instruction], output: Value) -> bool {
     let mut used: Vec<bool> =
         instructions.iter().map(|instruction| !matches!(instruction, Instruction::Input(_))).collect();
     used[output.position()] = true;
-    instructions
-        .iter()
-        .flat_map(Instruction::arguments)
-        .for_each(|argument| used[argument.position()] = true);
+    instructions.iter().flat_map(Instruction::operands).for_each(|operand| used[operand.position()] = true);
     let strict = |instruction: &Instruction| {
         !matches!(
             instruction,
-            Instruction::Null(_)
+            Instruction::ConstNull(_)
                 | Instruction::IsNull(_)
                 | Instruction::And(..)
                 | Instruction::Or(..)
                 | Instruction::Select(..)
-                | Instruction::Forbid(..)
+                | Instruction::TrapIf(..)
         )
     };
     used.iter().all(|used| *used) && instructions.iter().all(strict)
-}
-
-/// Whether the instructions are `ln(x) * ln(y) * ln(z)` of the first three arguments, in this order.
-fn is_log3(instructions: &[Instruction], output: Value) -> bool {
-    let at = |value: Value| instructions[value.position()];
-    let is_ln = |value: Value, input: usize| matches!(at(value), Instruction::Unary(Unary::Ln, x) if at(x) == Instruction::Input(input));
-    let Instruction::Binary(Binary::Multiply, left, z) = at(output) else { return false };
-    let Instruction::Binary(Binary::Multiply, x, y) = at(left) else { return false };
-    instructions.len() == 8 && is_ln(x, 0) && is_ln(y, 1) && is_ln(z, 2)
 }

@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use libloading::Library;
+use warpframe::backend::cuda::codegen::PRELUDE;
 use warpframe::backend::cuda::driver::{
     CudaError, Device, DeviceAddress, DeviceProperties, Driver, Event, Loaded, Stream,
 };
-use warpframe::backend::cuda::{Gpus, Kernel, Rates};
-use warpframe::program::cuda::PRELUDE;
+use warpframe::backend::cuda::{Calibration, Gpus, KernelSource};
 
 type Result<T> = std::result::Result<T, CudaError>;
 type Launch = unsafe extern "C" fn(c_uint, c_uint, *mut *mut c_void);
@@ -41,7 +41,7 @@ pub enum Operation {
 }
 
 /// A bus of 1 MB/s, a GPU as fast as the CPU.
-pub const RATES: Rates = Rates {
+pub const RATES: Calibration = Calibration {
     h2d: 0.001,
     d2h: 0.001,
     stage: 10.0,
@@ -79,17 +79,17 @@ pub struct Desk {
     /// From where was copied to GPUs.
     sources: Mutex<Vec<usize>>,
     opened: AtomicUsize,
-    libraries: Mutex<HashMap<Kernel, (Arc<Library>, usize)>>,
+    libraries: Mutex<HashMap<KernelSource, (Arc<Library>, usize)>>,
 }
 
 impl FakeDriver {
     /// So many GPUs with enough memory, behind so slow a bus that `auto` never uses them.
     pub fn gpus(devices: usize) -> (Arc<Gpus>, Arc<Desk>) {
-        Self::with_rates(devices, RATES)
+        Self::with_calibration(devices, RATES)
     }
 
     /// The same with rates that `auto` decides by.
-    pub fn with_rates(devices: usize, rates: Rates) -> (Arc<Gpus>, Arc<Desk>) {
+    pub fn with_calibration(devices: usize, rates: Calibration) -> (Arc<Gpus>, Arc<Desk>) {
         let properties = DeviceProperties {
             name: "Imaginary".to_owned(),
             memory_bytes: 1 << 34,
@@ -109,7 +109,7 @@ impl FakeDriver {
             libraries: Mutex::default(),
         });
         let driver = Self { properties: vec![properties; devices], desk: Arc::clone(&desk) };
-        (Arc::new(Gpus::new(Arc::new(driver)).with_rates(rates)), desk)
+        (Arc::new(Gpus::new(Arc::new(driver)).with_calibration(rates)), desk)
     }
 }
 
@@ -158,7 +158,7 @@ impl Desk {
     }
 
     /// Compiles kernels in one go, which is faster than one by one when they are needed.
-    pub fn prepare(&self, kernels: &[Kernel]) {
+    pub fn prepare(&self, kernels: &[KernelSource]) {
         let mut libraries = self.libraries.lock().unwrap();
         let mut new: Vec<_> = kernels.iter().filter(|kernel| !libraries.contains_key(kernel)).collect();
         new.dedup();
@@ -208,7 +208,7 @@ pub fn write_driver(folder: &Path) {
     let text = format!(
         "{}\n{}\n{}",
         include_str!("../../kernels/host_shim.h"),
-        Kernel::shipped_text(),
+        KernelSource::shipped_text(),
         include_str!("libcuda.cpp")
     );
     compile(&text, folder, "libcuda.so.1");
@@ -434,7 +434,7 @@ impl Device for FakeDevice {
         &self.properties
     }
 
-    fn load(&self, kernel: &Kernel) -> Result<Loaded> {
+    fn load(&self, kernel: &KernelSource) -> Result<Loaded> {
         self.alive()?;
         if !self.desk.compiler.load(Ordering::Relaxed) && kernel.ptx.is_none() {
             return Err(CudaError::Missing("there is no compiler".to_owned()));
@@ -502,7 +502,13 @@ impl Device for FakeDevice {
         }
     }
 
-    unsafe fn copy_in(&self, stream: Stream, to: DeviceAddress, from: *const u8, bytes: usize) -> Result<()> {
+    unsafe fn memcpy_htod_async(
+        &self,
+        stream: Stream,
+        to: DeviceAddress,
+        from: *const u8,
+        bytes: usize,
+    ) -> Result<()> {
         self.attempt(Operation::CopyIn)?;
         let (to, from) = (to.0 as usize, from as usize);
         let state = self.state();
@@ -516,7 +522,13 @@ impl Device for FakeDevice {
         Ok(())
     }
 
-    unsafe fn copy_out(&self, stream: Stream, to: *mut u8, from: DeviceAddress, bytes: usize) -> Result<()> {
+    unsafe fn memcpy_dtoh_async(
+        &self,
+        stream: Stream,
+        to: *mut u8,
+        from: DeviceAddress,
+        bytes: usize,
+    ) -> Result<()> {
         self.attempt(Operation::CopyOut)?;
         let (to, from) = (to as usize, from.0 as usize);
         let state = self.state();
@@ -529,7 +541,7 @@ impl Device for FakeDevice {
         Ok(())
     }
 
-    unsafe fn copy_within(
+    unsafe fn memcpy_dtod_async(
         &self,
         stream: Stream,
         to: DeviceAddress,
@@ -541,7 +553,7 @@ impl Device for FakeDevice {
         Ok(())
     }
 
-    unsafe fn clear(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
+    unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
         self.alive()?;
         self.put(stream, Work::Clear { address: address.0 as usize, bytes });
         Ok(())

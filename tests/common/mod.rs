@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod gpu;
+pub mod kernels;
 pub mod process;
 pub mod proxy;
 pub mod reference;

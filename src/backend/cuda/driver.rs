@@ -7,9 +7,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::DataFusionError;
+use crate::program::error::Error;
 
-use super::kernels::Kernel;
+use super::kernel_source::KernelSource;
 
 /// A machine's GPUs.
 pub trait Driver: fmt::Debug + Send + Sync {
@@ -81,7 +81,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// There is nothing to compile with, or the source is not valid.
-    fn load(&self, kernel: &Kernel) -> Result<Loaded, CudaError>;
+    fn load(&self, kernel: &KernelSource) -> Result<Loaded, CudaError>;
 
     /// Unloads a kernel.
     ///
@@ -144,7 +144,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The device does not answer.
-    unsafe fn copy_in(
+    unsafe fn memcpy_htod_async(
         &self,
         stream: Stream,
         to: DeviceAddress,
@@ -159,7 +159,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The device does not answer.
-    unsafe fn copy_out(
+    unsafe fn memcpy_dtoh_async(
         &self,
         stream: Stream,
         to: *mut u8,
@@ -174,7 +174,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The device does not answer.
-    unsafe fn copy_within(
+    unsafe fn memcpy_dtod_async(
         &self,
         stream: Stream,
         to: DeviceAddress,
@@ -189,7 +189,12 @@ pub trait Device: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The device does not answer.
-    unsafe fn clear(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<(), CudaError>;
+    unsafe fn memset_async(
+        &self,
+        stream: Stream,
+        address: DeviceAddress,
+        bytes: usize,
+    ) -> Result<(), CudaError>;
 
     /// Puts a kernel into a stream: a grid of so many blocks, in one dimension, of so many threads. The arguments
     /// are read before this returns.
@@ -276,11 +281,11 @@ impl fmt::Display for CudaError {
 
 impl std::error::Error for CudaError {}
 
-impl From<CudaError> for DataFusionError {
+impl From<CudaError> for Error {
     fn from(error: CudaError) -> Self {
         match error {
-            CudaError::OutOfMemory(what) => Self::ResourcesExhausted(what),
-            other => Self::Execution(other.to_string()),
+            CudaError::OutOfMemory(message) => Self::ResourcesExhausted(message),
+            other => Self::backend(other),
         }
     }
 }

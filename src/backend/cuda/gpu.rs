@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use datafusion::common::Result;
+use crate::program::metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 
-use super::counters::Counters;
+use super::calibration::Calibration;
 use super::driver::{CudaError, Device, DeviceProperties, Driver, Event, Loaded, Stream};
-use super::kernels::Kernel;
-use super::memory::{DeviceMemory, Held, Pinned, PinnedMemory, PinnedPool, PinnedRanges};
-use super::rates::Rates;
+use super::kernel_source::KernelSource;
+use super::memory::{DeviceMemory, MemoryTracker, Pinned, PinnedMemory, PinnedPool, PinnedRanges};
 
 /// Calls that a GPU serves at a time; the others wait. Enough that copies of one meet kernels of another.
 const CALLS_AT_A_TIME: usize = 4;
@@ -22,7 +21,7 @@ const CALLS_AT_A_TIME: usize = 4;
 /// Kernels that stay loaded.
 const KERNELS: usize = 256;
 
-/// Bytes of page-locked memory that are kept for later use, besides those of lanes.
+/// Bytes of page-locked memory that are kept for later use, besides those of slots.
 const IDLE_BYTES: usize = 2 << 30;
 
 /// The GPUs of a machine, each opened when it is first needed.
@@ -32,8 +31,8 @@ pub struct Gpus {
     open: Vec<Mutex<Option<Arc<Gpu>>>>,
     next: AtomicUsize,
     pinned: Arc<PinnedRanges>,
-    rates: OnceLock<Rates>,
-    counters: Counters,
+    calibration: OnceLock<Calibration>,
+    metrics: Metrics,
 }
 
 impl Gpus {
@@ -45,31 +44,24 @@ impl Gpus {
             open,
             next: AtomicUsize::new(0),
             pinned: Arc::default(),
-            rates: OnceLock::new(),
-            counters: Counters::default(),
+            calibration: OnceLock::new(),
+            metrics: Metrics::default(),
         }
     }
 
-    /// The same with rates that are not measured.
-    pub fn with_rates(self, rates: Rates) -> Self {
-        Self { rates: OnceLock::from(rates), ..self }
+    /// The same with a calibration that is not measured.
+    pub fn with_calibration(self, calibration: Calibration) -> Self {
+        Self { calibration: OnceLock::from(calibration), ..self }
     }
 
-    /// How fast they are; measured once for a machine.
-    ///
-    /// # Errors
-    /// The GPU does not answer.
-    pub fn rates(self: &Arc<Self>) -> Result<Rates> {
-        if let Some(known) = self.rates.get() {
-            return Ok(*known);
-        }
-        let rates = Rates::known_or_measured(self)?;
-        Ok(*self.rates.get_or_init(|| rates))
+    /// The calibration of the machine, if it was measured or set.
+    pub(super) fn calibration(&self) -> &OnceLock<Calibration> {
+        &self.calibration
     }
 
-    /// What all queries of this process have done on them.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    /// The metrics of all evaluations of this process on them.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The driver.
@@ -89,8 +81,8 @@ impl Gpus {
     }
 
     /// The bytes that this process holds, on GPUs and locked for them, in use or kept for later use.
-    pub fn held_bytes(&self) -> usize {
-        self.open.iter().filter_map(|gpu| Some(gpu.lock().as_ref()?.held.bytes())).sum()
+    pub fn allocated_bytes(&self) -> usize {
+        self.open.iter().filter_map(|gpu| Some(gpu.lock().as_ref()?.tracker.bytes())).sum()
     }
 
     /// Gives back what is kept for later use.
@@ -103,32 +95,34 @@ impl Gpus {
 #[derive(Debug)]
 pub(super) struct Gpu {
     pub device: Arc<dyn Device>,
-    held: Arc<Held>,
+    tracker: Arc<MemoryTracker>,
     /// Where page-locked memory lies, this GPU's and that of others.
     pub pinned: Arc<PinnedRanges>,
     pool: Arc<PinnedPool>,
-    lanes: Mutex<Vec<Lane>>,
-    kernels: Mutex<VecDeque<Arc<LoadedKernel>>>,
+    slots: Mutex<Vec<StreamSlot>>,
+    /// Loaded kernels, the latest last.
+    kernels: Mutex<VecDeque<Arc<KernelEntry>>>,
     /// The device does not answer as it should.
     failed: AtomicBool,
-    turns: Mutex<usize>,
-    turn_over: Condvar,
+    permits: Mutex<usize>,
+    permit_returned: Condvar,
 }
 
 impl Gpu {
     fn new(device: Arc<dyn Device>, pinned: &Arc<PinnedRanges>) -> Self {
-        let (held, pinned) = (Arc::new(Held::default()), Arc::clone(pinned));
-        let pool = PinnedPool::new(Arc::clone(&device), Arc::clone(&held), Arc::clone(&pinned), IDLE_BYTES);
+        let (tracker, pinned) = (Arc::new(MemoryTracker::default()), Arc::clone(pinned));
+        let pool =
+            PinnedPool::new(Arc::clone(&device), Arc::clone(&tracker), Arc::clone(&pinned), IDLE_BYTES);
         Self {
             device,
-            held,
+            tracker,
             pinned,
             pool: Arc::new(pool),
-            lanes: Mutex::default(),
+            slots: Mutex::default(),
             kernels: Mutex::default(),
             failed: AtomicBool::new(false),
-            turns: Mutex::new(CALLS_AT_A_TIME),
-            turn_over: Condvar::new(),
+            permits: Mutex::new(CALLS_AT_A_TIME),
+            permit_returned: Condvar::new(),
         }
     }
 
@@ -137,54 +131,64 @@ impl Gpu {
     }
 
     /// Notes that the device has failed, if that is what the error says.
-    pub fn judge(&self, error: &CudaError) {
+    pub fn mark_failed(&self, error: &CudaError) {
         if matches!(error, CudaError::Device(_)) {
             self.failed.store(true, Ordering::Relaxed);
         }
     }
 
     /// A place among those that use the GPU.
-    pub fn turn(&self) -> Turn<'_> {
-        let mut free = self.turns.lock();
+    pub fn acquire(&self) -> Permit<'_> {
+        let mut free = self.permits.lock();
         while *free == 0 {
-            self.turn_over.wait(&mut free);
+            self.permit_returned.wait(&mut free);
         }
         *free -= 1;
-        Turn(self)
+        Permit(self)
     }
 
-    /// The kernel, loaded, and how long it was compiled for this call.
-    pub fn kernel(&self, kernel: &Kernel) -> Result<(Arc<LoadedKernel>, Duration), CudaError> {
-        let known = |kernels: &VecDeque<Arc<LoadedKernel>>| {
-            kernels.iter().find(|known| known.kernel == *kernel).map(Arc::clone)
-        };
-        if let Some(known) = known(&self.kernels.lock()) {
-            return Ok((known, Duration::ZERO));
+    /// The kernel, loaded, and how long it was compiled for this call. It is loaded once, however many threads ask.
+    pub fn kernel(&self, source: &KernelSource) -> Result<(Arc<LoadedKernel>, Duration), CudaError> {
+        let entry = self.kernel_entry(source);
+        let mut loaded = entry.loaded.lock();
+        if let Some(kernel) = &*loaded {
+            return Ok((Arc::clone(kernel), Duration::ZERO));
         }
-        // Not locked meanwhile: others can go on. Two calls may then load the same kernel, which is only slow.
-        let loaded = self.device.load(kernel)?;
-        let made =
-            Arc::new(LoadedKernel { device: Arc::clone(&self.device), kernel: kernel.clone(), loaded });
+        let new = self.device.load(source)?;
+        let kernel = Arc::new(LoadedKernel { device: Arc::clone(&self.device), loaded: new });
+        *loaded = Some(Arc::clone(&kernel));
+        Ok((kernel, new.compile_time))
+    }
+
+    fn kernel_entry(&self, source: &KernelSource) -> Arc<KernelEntry> {
         let mut kernels = self.kernels.lock();
+        if let Some(known) = kernels.iter().find(|known| known.source == *source) {
+            return Arc::clone(known);
+        }
         if kernels.len() >= KERNELS {
             kernels.pop_front();
         }
-        kernels.push_back(Arc::clone(&made));
-        Ok((made, loaded.compile_time))
+        let entry = Arc::new(KernelEntry { source: source.clone(), loaded: Mutex::new(None) });
+        kernels.push_back(Arc::clone(&entry));
+        entry
     }
 
-    /// A lane with so much memory.
-    pub fn lane(self: &Arc<Self>, bytes: LaneBytes, limit: usize) -> Result<LaneGuard, CudaError> {
-        let kept = self.lanes.lock().pop();
-        let lane = match kept {
-            Some(lane) if lane.fits(bytes) => lane,
+    /// A slot with so much memory.
+    pub fn stream_slot(
+        self: &Arc<Self>,
+        bytes: SlotBytes,
+        limit: usize,
+    ) -> Result<StreamSlotGuard, CudaError> {
+        let kept = self.slots.lock().pop();
+        let slot = match kept {
+            Some(slot) if slot.fits(bytes) => slot,
             Some(small) => {
                 drop(small);
-                self.with_room(|| Lane::new(&self.device, &self.held, bytes, limit))?
+                self.with_room(|| StreamSlot::new(&self.device, &self.tracker, bytes, limit))?
             }
-            None => self.with_room(|| Lane::new(&self.device, &self.held, bytes, limit))?,
+            None => self.with_room(|| StreamSlot::new(&self.device, &self.tracker, bytes, limit))?,
         };
-        Ok(LaneGuard { gpu: Arc::clone(self), lane: ManuallyDrop::new(lane) })
+        Ok(StreamSlotGuard { gpu: Arc::clone(self), slot: ManuallyDrop::new(slot) })
     }
 
     /// Page-locked memory of at least so many bytes.
@@ -194,7 +198,7 @@ impl Gpu {
 
     /// Memory on the GPU.
     pub fn memory(&self, bytes: usize, limit: usize) -> Result<DeviceMemory, CudaError> {
-        self.with_room(|| DeviceMemory::new(&self.device, &self.held, bytes, limit))
+        self.with_room(|| DeviceMemory::new(&self.device, &self.tracker, bytes, limit))
     }
 
     /// Tries again without what is kept for later.
@@ -210,27 +214,33 @@ impl Gpu {
 
     /// Gives back what is kept for later use.
     pub fn trim(&self) {
-        let lanes = std::mem::take(&mut *self.lanes.lock());
-        drop(lanes);
+        let slots = std::mem::take(&mut *self.slots.lock());
+        drop(slots);
         self.pool.trim();
     }
 }
 
 /// A place among those that use a GPU.
-pub(super) struct Turn<'a>(&'a Gpu);
+pub(super) struct Permit<'a>(&'a Gpu);
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        *self.0.turns.lock() += 1;
-        self.0.turn_over.notify_one();
+        *self.0.permits.lock() += 1;
+        self.0.permit_returned.notify_one();
     }
 }
 
-/// A kernel on a GPU.
+/// A kernel that was asked for; loaded under its lock.
+#[derive(Debug)]
+struct KernelEntry {
+    source: KernelSource,
+    loaded: Mutex<Option<Arc<LoadedKernel>>>,
+}
+
+/// A kernel loaded on a GPU.
 #[derive(Debug)]
 pub(super) struct LoadedKernel {
     device: Arc<dyn Device>,
-    kernel: Kernel,
     pub loaded: Loaded,
 }
 
@@ -241,16 +251,16 @@ impl Drop for LoadedKernel {
     }
 }
 
-/// How much memory a lane has on the GPU, and locked for it.
+/// How much memory a slot has on the GPU, and locked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LaneBytes {
+pub(super) struct SlotBytes {
     pub device: usize,
     pub staging: usize,
 }
 
 /// A stream with memory for one chunk at both ends, and events for the borders of its parts.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct StreamSlot {
     device: Arc<dyn Device>,
     pub stream: Stream,
     /// Before and after the copies to the GPU, after the kernel, and after the copies from it.
@@ -259,15 +269,15 @@ pub(super) struct Lane {
     pub staging: PinnedMemory,
 }
 
-impl Lane {
+impl StreamSlot {
     fn new(
         device: &Arc<dyn Device>,
-        held: &Arc<Held>,
-        bytes: LaneBytes,
+        tracker: &Arc<MemoryTracker>,
+        bytes: SlotBytes,
         limit: usize,
     ) -> Result<Self, CudaError> {
-        let memory = DeviceMemory::new(device, held, bytes.device, limit)?;
-        let staging = PinnedMemory::new(device, held, bytes.staging, limit)?;
+        let memory = DeviceMemory::new(device, tracker, bytes.device, limit)?;
+        let staging = PinnedMemory::new(device, tracker, bytes.staging, limit)?;
         let stream = device.create_stream()?;
         let mut events = Vec::with_capacity(4);
         for _ in 0..4 {
@@ -294,7 +304,7 @@ impl Lane {
     /// Puts work into the stream and waits for it: the time between its beginning and its end.
     pub fn timed(&self, put: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
         let [begin, end, ..] = self.events;
-        // SAFETY: the stream and the events are the lane's.
+        // SAFETY: the stream and the events are the slot's.
         unsafe { self.device.record(self.stream, begin)? };
         put()?;
         // SAFETY: as above.
@@ -305,14 +315,14 @@ impl Lane {
         }
     }
 
-    fn fits(&self, bytes: LaneBytes) -> bool {
+    fn fits(&self, bytes: SlotBytes) -> bool {
         bytes.device <= self.memory.bytes() && bytes.staging <= self.staging.bytes()
     }
 }
 
-impl Drop for Lane {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
-        // SAFETY: stream and events are this lane's alone. Nothing is left in the stream after it was synchronized,
+        // SAFETY: stream and events are this slot's alone. Nothing is left in the stream after it was synchronized,
         // and a device that fails at that does nothing any more.
         unsafe {
             let _ = self.device.synchronize(self.stream);
@@ -322,36 +332,36 @@ impl Drop for Lane {
     }
 }
 
-/// A lane in use. It goes back when it is dropped, after what it still does.
+/// A slot in use. It goes back when it is dropped, after what it still does.
 #[derive(Debug)]
-pub(super) struct LaneGuard {
+pub(super) struct StreamSlotGuard {
     gpu: Arc<Gpu>,
-    lane: ManuallyDrop<Lane>,
+    slot: ManuallyDrop<StreamSlot>,
 }
 
-impl Deref for LaneGuard {
-    type Target = Lane;
+impl Deref for StreamSlotGuard {
+    type Target = StreamSlot;
 
-    fn deref(&self) -> &Lane {
-        &self.lane
+    fn deref(&self) -> &StreamSlot {
+        &self.slot
     }
 }
 
-impl DerefMut for LaneGuard {
-    fn deref_mut(&mut self) -> &mut Lane {
-        &mut self.lane
+impl DerefMut for StreamSlotGuard {
+    fn deref_mut(&mut self) -> &mut StreamSlot {
+        &mut self.slot
     }
 }
 
-impl Drop for LaneGuard {
+impl Drop for StreamSlotGuard {
     fn drop(&mut self) {
         // SAFETY: taken once, here; nobody uses the guard after its drop.
-        let lane = unsafe { ManuallyDrop::take(&mut self.lane) };
-        // SAFETY: the stream is the lane's.
-        match unsafe { self.gpu.device.synchronize(lane.stream) } {
-            Ok(()) if !self.gpu.failed.load(Ordering::Relaxed) => self.gpu.lanes.lock().push(lane),
+        let slot = unsafe { ManuallyDrop::take(&mut self.slot) };
+        // SAFETY: the stream is the slot's.
+        match unsafe { self.gpu.device.synchronize(slot.stream) } {
+            Ok(()) if !self.gpu.failed.load(Ordering::Relaxed) => self.gpu.slots.lock().push(slot),
             Ok(()) => {}
-            Err(error) => self.gpu.judge(&error),
+            Err(error) => self.gpu.mark_failed(&error),
         }
     }
 }

@@ -6,24 +6,24 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::buffer::Buffer;
-use datafusion::execution::memory_pool::MemoryReservation;
+use crate::program::memory::Reservation;
+use arrow_buffer::Buffer;
 use parking_lot::Mutex;
 
 use super::driver::{CudaError, Device, DeviceAddress};
 
-/// The bytes that this process holds for a GPU: on it, and locked for it.
+/// Counts the bytes that this process has allocated for a GPU: device and page-locked memory.
 #[derive(Debug, Default)]
-pub(super) struct Held(AtomicUsize);
+pub(super) struct MemoryTracker(AtomicUsize);
 
-impl Held {
-    /// Counts bytes in, if a limit allows them.
-    fn share(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Share, CudaError> {
-        let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limit);
+impl MemoryTracker {
+    /// Counts bytes, if a limit allows them.
+    fn allocate(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Allocation, CudaError> {
+        let add = |allocated: usize| allocated.checked_add(bytes).filter(|sum| *sum <= limit);
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
-            Ok(_) => Ok(Share { held: Arc::clone(self), bytes }),
-            Err(held) => Err(CudaError::OutOfMemory(format!(
-                "{bytes} bytes more than the {held} that are held for the GPU would be over \
+            Ok(_) => Ok(Allocation { tracker: Arc::clone(self), bytes }),
+            Err(allocated) => Err(CudaError::OutOfMemory(format!(
+                "{bytes} bytes more than the {allocated} that are allocated for the GPU would be over \
                  warpframe.cuda.memory_limit, which is {limit}"
             ))),
         }
@@ -34,16 +34,16 @@ impl Held {
     }
 }
 
-/// Bytes that are counted until it is dropped.
+/// Bytes that are counted until drop.
 #[derive(Debug)]
-struct Share {
-    held: Arc<Held>,
+struct Allocation {
+    tracker: Arc<MemoryTracker>,
     bytes: usize,
 }
 
-impl Drop for Share {
+impl Drop for Allocation {
     fn drop(&mut self) {
-        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.tracker.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -51,29 +51,29 @@ impl Drop for Share {
 #[derive(Debug)]
 pub(super) struct DeviceMemory {
     device: Arc<dyn Device>,
-    share: Share,
+    allocation: Allocation,
     address: DeviceAddress,
 }
 
 impl DeviceMemory {
     pub fn new(
         device: &Arc<dyn Device>,
-        held: &Arc<Held>,
+        tracker: &Arc<MemoryTracker>,
         bytes: usize,
         limit: usize,
     ) -> Result<Self, CudaError> {
-        let share = held.share(bytes, limit)?;
+        let allocation = tracker.allocate(bytes, limit)?;
         let address = device.allocate(bytes)?;
-        Ok(Self { device: Arc::clone(device), share, address })
+        Ok(Self { device: Arc::clone(device), allocation, address })
     }
 
     pub fn bytes(&self) -> usize {
-        self.share.bytes
+        self.allocation.bytes
     }
 
     /// The address of a byte in it.
     pub fn at(&self, offset: usize) -> DeviceAddress {
-        debug_assert!(offset <= self.share.bytes);
+        debug_assert!(offset <= self.allocation.bytes);
         DeviceAddress(self.address.0 + offset as u64)
     }
 }
@@ -89,7 +89,7 @@ impl Drop for DeviceMemory {
 #[derive(Debug)]
 pub(super) struct PinnedMemory {
     device: Arc<dyn Device>,
-    share: Share,
+    allocation: Allocation,
     address: NonNull<u8>,
 }
 
@@ -101,19 +101,19 @@ unsafe impl Sync for PinnedMemory {}
 impl PinnedMemory {
     pub fn new(
         device: &Arc<dyn Device>,
-        held: &Arc<Held>,
+        tracker: &Arc<MemoryTracker>,
         bytes: usize,
         limit: usize,
     ) -> Result<Self, CudaError> {
-        let share = held.share(bytes, limit)?;
+        let allocation = tracker.allocate(bytes, limit)?;
         let address = device.allocate_pinned(bytes)?;
         // SAFETY: the memory is that long. Bytes that were never written must not be read.
         unsafe { address.as_ptr().write_bytes(0, bytes) };
-        Ok(Self { device: Arc::clone(device), share, address })
+        Ok(Self { device: Arc::clone(device), allocation, address })
     }
 
     pub fn bytes(&self) -> usize {
-        self.share.bytes
+        self.allocation.bytes
     }
 
     pub fn address(&self) -> NonNull<u8> {
@@ -125,7 +125,7 @@ impl PinnedMemory {
     /// # Safety
     /// No work in a stream writes to that part.
     pub unsafe fn part(&self, offset: usize, bytes: usize) -> &[u8] {
-        assert!(offset + bytes <= self.share.bytes, "a part of page-locked memory lies in it");
+        assert!(offset + bytes <= self.allocation.bytes, "a part of page-locked memory lies in it");
         // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
         unsafe { std::slice::from_raw_parts(self.address.as_ptr().add(offset), bytes) }
     }
@@ -135,7 +135,7 @@ impl PinnedMemory {
     /// # Safety
     /// No work in a stream uses that part.
     pub unsafe fn part_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
-        assert!(offset + bytes <= self.share.bytes, "a part of page-locked memory lies in it");
+        assert!(offset + bytes <= self.allocation.bytes, "a part of page-locked memory lies in it");
         // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
         unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr().add(offset), bytes) }
     }
@@ -173,7 +173,7 @@ impl PinnedRanges {
 #[derive(Debug)]
 pub(super) struct PinnedPool {
     device: Arc<dyn Device>,
-    held: Arc<Held>,
+    tracker: Arc<MemoryTracker>,
     idle: Mutex<Vec<PinnedMemory>>,
     /// The most bytes that are kept idle.
     most_idle: usize,
@@ -181,8 +181,13 @@ pub(super) struct PinnedPool {
 }
 
 impl PinnedPool {
-    pub fn new(device: Arc<dyn Device>, held: Arc<Held>, used: Arc<PinnedRanges>, most_idle: usize) -> Self {
-        Self { device, held, idle: Mutex::default(), most_idle, used }
+    pub fn new(
+        device: Arc<dyn Device>,
+        tracker: Arc<MemoryTracker>,
+        used: Arc<PinnedRanges>,
+        most_idle: usize,
+    ) -> Self {
+        Self { device, tracker, idle: Mutex::default(), most_idle, used }
     }
 
     /// Memory of at least so many bytes. Its contents are those of its last use.
@@ -195,7 +200,7 @@ impl PinnedPool {
         };
         let memory = match kept {
             Some(memory) => memory,
-            None => PinnedMemory::new(&self.device, &self.held, bytes, limit)?,
+            None => PinnedMemory::new(&self.device, &self.tracker, bytes, limit)?,
         };
         self.used.add(&memory);
         Ok(Pinned { pool: Arc::clone(self), memory: Some(memory) })
@@ -233,7 +238,7 @@ impl Pinned {
 
     /// Its first bytes as a buffer, which gives the memory back, and what was reserved for it, when the last
     /// reference to it is gone. Work that writes there was waited for.
-    pub fn into_buffer(self, bytes: usize, reservation: Option<MemoryReservation>) -> Buffer {
+    pub fn into_buffer(self, bytes: usize, reservation: Option<Box<dyn Reservation>>) -> Buffer {
         let length = self.memory.as_ref().map_or(0, PinnedMemory::bytes);
         assert!(bytes <= length, "a buffer lies in its memory");
         let address = self.address();

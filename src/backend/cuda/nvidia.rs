@@ -2,15 +2,16 @@
 
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 
-use super::cached;
-use super::compile::Compiler;
+use super::disk_cache;
 use super::driver::{CudaError, Device, DeviceAddress, DeviceProperties, Driver, Event, Loaded, Stream};
-use super::kernels::Kernel;
+use super::gpu::Gpus;
+use super::kernel_source::KernelSource;
+use super::nvrtc::Compiler;
 
 type Result<T> = std::result::Result<T, CudaError>;
 
@@ -19,6 +20,15 @@ const OLDEST: c_int = 12000;
 
 /// The oldest compute capability that kernels are made for.
 const LEAST_CAPABILITY: (u32, u32) = (7, 5);
+
+/// The GPUs of this machine, through NVIDIA's driver.
+///
+/// # Errors
+/// There is no usable GPU: what is missing, in a sentence.
+pub fn gpus() -> Result<Arc<Gpus>> {
+    static GPUS: OnceLock<Result<Arc<Gpus>>> = OnceLock::new();
+    GPUS.get_or_init(|| Ok(Arc::new(Gpus::new(Arc::new(Nvidia::find()?))))).clone()
+}
 
 /// NVIDIA's driver.
 #[derive(Debug)]
@@ -71,7 +81,7 @@ impl Nvidia {
                 LEAST_CAPABILITY.0, LEAST_CAPABILITY.1
             )),
             (false, _) => {
-                let compiler = Arc::new(Compiler::new(cached::folder("kernels")));
+                let compiler = Arc::new(Compiler::new(disk_cache::folder("kernels")));
                 Ok(Self { version, devices, properties, compiler })
             }
         }
@@ -197,15 +207,14 @@ impl Context {
     }
 
     /// What the driver has to load for a kernel: the GPU's own code, or PTX where that is all there is.
-    fn image(&self, kernel: &Kernel) -> Result<Arc<[u8]>> {
+    fn image(&self, kernel: &KernelSource) -> Result<Arc<[u8]>> {
         let (major, minor) = self.properties.compute_capability;
-        let compiled = match self.compiler.compile(&kernel.text, &format!("sm_{major}{minor}")) {
-            // A GPU that is newer than NVRTC: the driver makes its code.
-            Err(CudaError::Kernel(log)) if log.contains("--gpu-architecture") => {
-                self.compiler.compile(&kernel.text, Kernel::SHIPPED_ARCHITECTURE)
-            }
-            compiled => compiled,
+        // For a GPU that is newer than NVRTC the driver compiles PTX.
+        let architecture = match Compiler::supports(major * 10 + minor) {
+            Ok(false) => KernelSource::SHIPPED_ARCHITECTURE.to_owned(),
+            _ => format!("sm_{major}{minor}"),
         };
+        let compiled = self.compiler.compile(&kernel.text, &architecture);
         match (compiled, kernel.ptx) {
             (Err(CudaError::Missing(_)), Some(ptx)) => {
                 Ok(CString::new(ptx).unwrap_or_default().as_bytes_with_nul().into())
@@ -227,7 +236,7 @@ impl Device for Context {
         &self.properties
     }
 
-    fn load(&self, kernel: &Kernel) -> Result<Loaded> {
+    fn load(&self, kernel: &KernelSource) -> Result<Loaded> {
         let before = (Instant::now(), self.compiler.compiled());
         let image = self.image(kernel)?;
         let compile_time = match self.compiler.compiled() == before.1 {
@@ -318,21 +327,33 @@ impl Device for Context {
         }
     }
 
-    unsafe fn copy_in(&self, stream: Stream, to: DeviceAddress, from: *const u8, bytes: usize) -> Result<()> {
+    unsafe fn memcpy_htod_async(
+        &self,
+        stream: Stream,
+        to: DeviceAddress,
+        from: *const u8,
+        bytes: usize,
+    ) -> Result<()> {
         self.enter()?;
         // SAFETY: the caller's.
         let put = unsafe { sys::cuMemcpyHtoDAsync_v2(to.0, from.cast(), bytes, stream.0 as sys::CUstream) };
         check(put, "copying to the GPU")
     }
 
-    unsafe fn copy_out(&self, stream: Stream, to: *mut u8, from: DeviceAddress, bytes: usize) -> Result<()> {
+    unsafe fn memcpy_dtoh_async(
+        &self,
+        stream: Stream,
+        to: *mut u8,
+        from: DeviceAddress,
+        bytes: usize,
+    ) -> Result<()> {
         self.enter()?;
         // SAFETY: the caller's.
         let put = unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), from.0, bytes, stream.0 as sys::CUstream) };
         check(put, "copying from the GPU")
     }
 
-    unsafe fn copy_within(
+    unsafe fn memcpy_dtod_async(
         &self,
         stream: Stream,
         to: DeviceAddress,
@@ -345,7 +366,7 @@ impl Device for Context {
         check(put, "copying on the GPU")
     }
 
-    unsafe fn clear(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
+    unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
         self.enter()?;
         // SAFETY: the caller's.
         let put = unsafe { sys::cuMemsetD8Async(address.0, 0, bytes, stream.0 as sys::CUstream) };

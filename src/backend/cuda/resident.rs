@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, Float64Array};
-use arrow::buffer::Buffer;
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, exec_err};
+use crate::program::error::{Error, Result};
+use crate::program::instruction::Precision;
+use crate::program::program::Program;
+use arrow_array::{Array, ArrayRef, Float64Array};
+use arrow_buffer::Buffer;
+use arrow_schema::DataType;
 
-use super::Cuda;
-use super::call::{ALIGNMENT, Arguments, Layout, Source, blocks, check_fault, copy};
+use super::chunk_pipeline::{ALIGNMENT, Arguments, Layout, Source, blocks, check_trap, copy};
+use super::cuda_backend::Cuda;
 use super::driver::{CudaError, DeviceAddress};
-use super::gpu::{Gpu, LaneBytes, LaneGuard, LoadedKernel};
-use super::kernels::{Kernel, THREADS};
+use super::gpu::{Gpu, LoadedKernel, SlotBytes, StreamSlotGuard};
+use super::kernel_source::{KernelSource, THREADS};
 use super::memory::DeviceMemory;
-use crate::program::{Precision, Program};
 
 /// Partial sums that the first step of a sum makes: enough that all of a GPU is busy.
 const PARTIALS: usize = 1 << 16;
@@ -30,13 +31,14 @@ const PIECE: usize = 8 << 20;
 pub struct Resident {
     gpu: Arc<Gpu>,
     rows: usize,
-    kernel: Arc<LoadedKernel>,
-    sum: Arc<LoadedKernel>,
     compile_time: Duration,
     arguments: Arguments,
     layout: Layout,
-    // The lane waits for its work when it is dropped, so that it has to be dropped before the memory.
-    lane: LaneGuard,
+    // Fields are dropped in this order: the slot waits for its stream, so it comes before the kernels and the memory
+    // that the work in the stream uses.
+    slot: StreamSlotGuard,
+    kernel: Arc<LoadedKernel>,
+    sum: Arc<LoadedKernel>,
     memory: DeviceMemory,
     /// Two places for partial sums, one read while the other is written.
     partials: DeviceMemory,
@@ -50,24 +52,26 @@ impl Cuda {
     /// too small for them.
     pub fn upload(&self, program: &Program, columns: &[ArrayRef]) -> Result<Resident> {
         let rows = columns.first().map_or(0, |column| column.len());
-        program.check(columns, rows)?;
+        program.check_inputs(columns, rows)?;
         let nulls = columns.iter().any(|column| column.null_count() > 0);
         if rows == 0 || nulls || program.data_type() != DataType::Float64 {
-            return exec_err!("columns that stay on a GPU have rows and no nulls, and give Float64");
+            return Err(Error::InvalidInput(
+                "columns that stay on a GPU have rows and no nulls, and their result is Float64".to_owned(),
+            ));
         }
-        let limit = self.settings.memory_limit;
-        let gpu = self.gpus.next()?;
+        let limit = self.settings().memory_limit;
+        let gpu = self.gpus().next()?;
         let layout = Layout::new(program, rows);
-        let (kernel, for_program) = gpu.kernel(&Kernel::of(program))?;
-        let (sum, for_sum) = gpu.kernel(&Kernel::sum(Precision::Double))?;
-        let lane = gpu.lane(LaneBytes { device: ALIGNMENT, staging: PIECE }, limit)?;
+        let (kernel, for_program) = gpu.kernel(&KernelSource::of(program))?;
+        let (sum, for_sum) = gpu.kernel(&KernelSource::sum(Precision::Double))?;
+        let slot = gpu.stream_slot(SlotBytes { device: ALIGNMENT, staging: PIECE }, limit)?;
         let memory = gpu.memory(layout.bytes().device, limit)?;
         let partials = gpu.memory(2 * PARTIALS * size_of::<f64>(), limit)?;
         let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
         let arguments = layout.arguments(rows, |offset| memory.at(offset).0, &inputs);
         let compile_time = for_program + for_sum;
         let mut resident =
-            Resident { gpu, rows, kernel, sum, compile_time, arguments, layout, lane, memory, partials };
+            Resident { gpu, rows, kernel, sum, compile_time, arguments, layout, slot, memory, partials };
         let places: Vec<_> = resident.layout.inputs().collect();
         for (column, (values, validity)) in columns.iter().zip(places) {
             resident.put(values, &Source::new(column)?.values(&(0..rows)))?;
@@ -91,7 +95,7 @@ impl Resident {
     /// A row is an error, or the GPU has failed.
     pub fn evaluate(&mut self) -> Result<Duration> {
         let time = self.timed(|| self.put_kernel())?;
-        check_fault(self.fetch_piece(self.memory.at(self.layout.fault()), size_of::<i32>())?)?;
+        check_trap(self.fetch_piece(self.memory.at(self.layout.trap()), size_of::<i32>())?)?;
         Ok(time)
     }
 
@@ -112,7 +116,7 @@ impl Resident {
                 let blocks = blocks(&self.gpu, partials);
                 // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
                 unsafe {
-                    let (stream, kernel) = (self.lane.stream, self.sum.loaded);
+                    let (stream, kernel) = (self.slot.stream, self.sum.loaded);
                     self.gpu.device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
                 }
                 if partials == 1 {
@@ -135,29 +139,29 @@ impl Resident {
     }
 
     fn put_kernel(&self) -> Result<(), CudaError> {
-        let (device, stream, fault) = (&self.gpu.device, self.lane.stream, self.layout.fault());
+        let (device, stream, trap) = (&self.gpu.device, self.slot.stream, self.layout.trap());
         let blocks = blocks(&self.gpu, self.rows);
         // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
         unsafe {
-            device.clear(stream, self.memory.at(fault), size_of::<i32>())?;
+            device.memset_async(stream, self.memory.at(trap), size_of::<i32>())?;
             device.launch(stream, self.kernel.loaded, blocks, THREADS, &mut self.arguments.pointers())
         }
     }
 
     fn timed(&self, put: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration> {
-        Ok(self.lane.timed(put).inspect_err(|error| self.gpu.judge(error))?)
+        Ok(self.slot.timed(put).inspect_err(|error| self.gpu.mark_failed(error))?)
     }
 
     /// Copies bytes to the GPU.
     fn put(&mut self, place: usize, bytes: &[u8]) -> Result<(), CudaError> {
-        let (device, stream) = (Arc::clone(&self.gpu.device), self.lane.stream);
+        let (device, stream) = (Arc::clone(&self.gpu.device), self.slot.stream);
         for (number, piece) in bytes.chunks(PIECE).enumerate() {
             // SAFETY: the last copy from there was waited for.
-            copy(unsafe { self.lane.staging.part_mut(0, piece.len()) }, piece);
-            let (to, from) = (self.memory.at(place + number * PIECE), self.lane.staging.address());
+            copy(unsafe { self.slot.staging.part_mut(0, piece.len()) }, piece);
+            let (to, from) = (self.memory.at(place + number * PIECE), self.slot.staging.address());
             // SAFETY: both ranges are this value's and as long as the piece, and the copy is waited for.
             unsafe {
-                device.copy_in(stream, to, from.as_ptr(), piece.len())?;
+                device.memcpy_htod_async(stream, to, from.as_ptr(), piece.len())?;
                 device.synchronize(stream)?;
             }
         }
@@ -182,12 +186,12 @@ impl Resident {
     }
 
     fn fetch_piece(&mut self, from: DeviceAddress, bytes: usize) -> Result<&[u8], CudaError> {
-        let (device, to) = (&self.gpu.device, self.lane.staging.address().as_ptr());
+        let (device, to) = (&self.gpu.device, self.slot.staging.address().as_ptr());
         // SAFETY: both ranges are this value's and that long, the copy is waited for, and then nothing writes there.
         unsafe {
-            device.copy_out(self.lane.stream, to, from, bytes)?;
-            device.synchronize(self.lane.stream)?;
-            Ok(self.lane.staging.part(0, bytes))
+            device.memcpy_dtoh_async(self.slot.stream, to, from, bytes)?;
+            device.synchronize(self.slot.stream)?;
+            Ok(self.slot.staging.part(0, bytes))
         }
     }
 }

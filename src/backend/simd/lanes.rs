@@ -2,7 +2,56 @@
 //! its own; the formulas (`math`, `kernels`, `execute`) are written once on top of it. No formula lives
 //! here.
 
-use super::dispatch::Element;
+use crate::program::ops::{Binary, Unary};
+use arrow_array::ArrayRef;
+
+use super::math::log_tables::LogElement;
+
+/// A floating-point type with a register type for every path: `f64` or `f32`.
+pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
+    /// 0
+    const ZERO: Self;
+    /// 1
+    const ONE: Self;
+    /// The largest number below 1/2.
+    const ALMOST_HALF: Self;
+    /// The smallest and the largest magnitude of numbers that products with the inverse of a constant can stand for
+    /// quotients of, and the largest of those constants.
+    const DIVISIBLE: (f64, f64, f64);
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    type Avx512: Lanes<Element = Self>;
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    type Avx2: Lanes<Element = Self>;
+    #[cfg(target_arch = "aarch64")]
+    #[doc(hidden)]
+    type Neon: Lanes<Element = Self>;
+
+    /// The number, rounded to this type.
+    fn from_f64(value: f64) -> Self;
+
+    /// The number in double precision.
+    fn to_f64(self) -> f64;
+
+    /// Its inverse as a sum of two numbers.
+    fn inverse(self) -> [Self; 2];
+
+    /// The integer, rounded to this type.
+    fn from_i64(value: i64) -> Self;
+
+    /// The integer, rounded to this type.
+    fn from_u64(value: u64) -> Self;
+
+    /// The values of an array of this type; none if it has another.
+    fn values(array: &ArrayRef) -> Option<&[Self]>;
+
+    /// An op of one number.
+    fn unary(op: Unary, x: Self) -> Self;
+
+    /// An op of two numbers.
+    fn binary(op: Binary, x: Self, y: Self) -> Self;
+}
 
 /// A vector register holding [`COUNT`](Lanes::COUNT) numbers.
 ///

@@ -1,24 +1,32 @@
-//! Vector code for the CPU: formulas written once (`math`, `kernels`) over an abstract register
-//! (`lanes`), the loop of programs (`execute`), one file per instruction set, and run-time dispatch in one place (`dispatch`).
+//! The CPU backend: vector code with runtime dispatch to AVX-512, AVX2, NEON or portable Rust.
+//!
+//! Formulas are written once (`math`, `elementwise`, `ops`) over an abstract register (`lanes`), with one file for each
+//! instruction set; `dispatch` is the one place where code for an instruction set is entered. `simd_backend` compiles
+//! programs, `block_executor` runs them, and `kernel` has the bare kernels on slices.
 
-mod arguments;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod block;
+mod block_executor;
 mod dispatch;
-mod execute;
-mod kernels;
+mod elementwise;
+mod input_conversion;
+pub mod kernel;
 mod lanes;
-pub(crate) mod math;
+mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod ops;
 mod portable;
-mod truths;
+mod predicates;
+mod register_allocation;
+mod simd_backend;
+mod simd_path;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use dispatch::{Element, SIMD_VARIABLE, SimdPath, SimdPathError, Task, run_on};
-pub(crate) use execute::Execution;
-pub use kernels::{Kernel, Ln, Log3, Product, evaluate};
-pub(crate) use lanes::Lanes;
+pub use ops::{is_binary_vectorized, is_unary_vectorized};
+pub use simd_backend::Simd;
+pub use simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};

@@ -14,7 +14,8 @@ use serde::Serialize;
 use super::formula::Formula;
 use super::verify::Verified;
 use super::{Comparison, Machine, Measured, Mode, Outcome, Peer, PeerDetails, Source, describe_rows, median};
-use crate::backend::cuda::Counts;
+use crate::backend::cuda::metrics;
+use crate::program::metrics::Snapshot;
 
 /// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
 /// without it.
@@ -163,17 +164,19 @@ pub struct GpuSplit {
 
 impl GpuSplit {
     /// The split of what the first run and the others have counted.
-    pub(super) fn of(first: Counts, others: Counts, runs: usize) -> Self {
-        let each = |time: Duration| milliseconds(time) / runs.max(1) as f64;
+    pub(super) fn of(first: &Snapshot, others: &Snapshot, runs: usize) -> Self {
+        let each = |name: &str| milliseconds(others.time(name)) / runs.max(1) as f64;
+        let bytes = |name: &str| others.count(name) / runs.max(1) as u64;
         Self {
-            compile_ms: milliseconds(first.compile_time),
-            stage_ms: each(others.stage_time),
-            h2d_ms: each(others.h2d_time),
-            kernel_ms: each(others.kernel_time),
-            d2h_ms: each(others.d2h_time),
-            h2d_bytes: others.h2d_bytes / runs.max(1) as u64,
-            d2h_bytes: others.d2h_bytes / runs.max(1) as u64,
-            fallback_batches: first.fallback_batches + others.fallback_batches,
+            compile_ms: milliseconds(first.time(metrics::COMPILE_TIME)),
+            stage_ms: each(metrics::STAGE_TIME),
+            h2d_ms: each(metrics::H2D_TIME),
+            kernel_ms: each(metrics::KERNEL_TIME),
+            d2h_ms: each(metrics::D2H_TIME),
+            h2d_bytes: bytes(metrics::H2D_BYTES),
+            d2h_bytes: bytes(metrics::D2H_BYTES),
+            fallback_batches: first.count(metrics::FALLBACK_BATCHES)
+                + others.count(metrics::FALLBACK_BATCHES),
         }
     }
 }

@@ -6,30 +6,30 @@
 //! where no step overflows or loses bits below the smallest normal number; elsewhere, and where multiply-adds are not
 //! fused, registers are divided.
 
-use super::super::{Element, Lanes};
+use super::super::lanes::{Element, Lanes};
 
-/// A divisor, and what its quotients are made of.
+/// A divisor with its reciprocal as a sum of two numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Divisor<E> {
     value: E,
     high: E,
     low: E,
-    /// Magnitudes that are divided without a division.
-    usual: (E, E),
+    /// The magnitudes of dividends for which the method holds.
+    range: (E, E),
 }
 
 impl<E: Element> Divisor<E> {
-    /// A divisor of everyday size; none of another one.
+    /// The divisor, or `None` if its magnitude is outside of the range in which the method holds.
     pub fn new(value: E) -> Option<Self> {
-        let (least, most, everyday) = E::DIVISIBLE;
+        let (least, most, largest) = E::DIVISIBLE;
         let size = value.to_f64().abs();
-        if !(1.0 / everyday..=everyday).contains(&size) {
+        if !(1.0 / largest..=largest).contains(&size) {
             return None;
         }
         let [high, low] = value.inverse();
         // Both the number and its quotient have to lie between.
-        let usual = (E::from_f64(least * size.max(1.0)), E::from_f64(most * size.min(1.0)));
-        Some(Self { value, high, low, usual })
+        let range = (E::from_f64(least * size.max(1.0)), E::from_f64(most * size.min(1.0)));
+        Some(Self { value, high, low, range })
     }
 
     /// The quotient, correctly rounded.
@@ -37,8 +37,8 @@ impl<E: Element> Divisor<E> {
     pub fn divide<L: Lanes<Element = E>>(&self, x: L) -> L {
         let value = L::splat(self.value);
         let magnitude = x.abs();
-        let is_usual = magnitude.clamp(L::splat(self.usual.0), L::splat(self.usual.1)).equal(magnitude);
-        if !L::FUSED || L::mask_bits(is_usual) != L::mask_bits(value.equal(value)) {
+        let in_range = magnitude.clamp(L::splat(self.range.0), L::splat(self.range.1)).equal(magnitude);
+        if !L::FUSED || L::mask_bits(in_range) != L::mask_bits(value.equal(value)) {
             return x.div(value);
         }
         let high = L::splat(self.high);

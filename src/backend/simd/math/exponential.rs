@@ -1,7 +1,7 @@
 //! The exponential function and the hyperbolic tangent made from it.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::horner;
+use super::polynomial::horner;
 
 const LN2_HIGH: f64 = 0.6931471805598903;
 const LN2_LOW: f64 = 5.497923018708371e-14;
@@ -25,7 +25,7 @@ const EXP: [f64; 10] = [
 /// Method: `x = k ln 2 + r`, with `ln 2` in two parts of which the first times `k` is exact, and the
 /// rounding error of `r` kept.
 #[inline(always)]
-pub fn exp_in_two<L: DoubleLanes>(x: L, tail: L) -> L {
+pub fn exp_hi_lo<L: DoubleLanes>(x: L, tail: L) -> L {
     // Beyond these the result is 0 or infinite anyway; within them `scale` can do its work.
     let x = x.clamp(L::splat(-750.0), L::splat(750.0));
     let k = x.mul(L::splat(std::f64::consts::LOG2_E)).round_even();
@@ -43,7 +43,7 @@ pub struct Exp;
 impl Function64<1> for Exp {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        exp_in_two(x, L::splat(0.0))
+        exp_hi_lo(x, L::splat(0.0))
     }
 }
 
@@ -72,7 +72,7 @@ impl Function64<1> for Tanh {
         let magnitude = x.abs();
         let square = x.mul(x);
         let near = square.mul(horner(square, &TANH)).mul_add(x, x).copysign(x);
-        let power = exp_in_two(magnitude.add(magnitude), L::splat(0.0));
+        let power = exp_hi_lo(magnitude.add(magnitude), L::splat(0.0));
         let one = L::splat(1.0);
         let far = one.sub(L::splat(2.0).div(power.add(one))).copysign(x);
         L::select(magnitude.less(L::splat(0.625)), near, far)

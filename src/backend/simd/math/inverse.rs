@@ -2,7 +2,7 @@
 //! are not fused: the rounding errors that are carried along cannot be had there.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::horner;
+use super::polynomial::horner;
 
 const PI_2: f64 = std::f64::consts::FRAC_PI_2;
 /// What pi/2 is more than the constant above.

@@ -1,8 +1,8 @@
 //! The power function of two numbers in double precision.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::exponential::exp_in_two;
-use super::log::ln_in_two;
+use super::exponential::exp_hi_lo;
+use super::log::ln_hi_lo;
 
 /// `x^y = e^(y ln |x|)`, the exponent as a sum of two numbers; negative where `x` is negative and `y` an odd
 /// integer, NaN where `x` is negative and `y` no integer. Lanes with a zero, an infinity or NaN are done one
@@ -16,12 +16,12 @@ impl Function64<2> for Power {
             return x.each_of(y, f64::powf);
         }
         let base = x.abs();
-        let (ln, ln_rest) = ln_in_two(base);
+        let (ln, ln_rest) = ln_hi_lo(base);
         let exponent = y.mul(ln);
         let rest = y.mul_add(ln, exponent.neg()).add(y.mul(ln_rest));
         // Where the exponent overflows the rest is none.
         let in_range = exponent.abs().less(L::splat(800.0));
-        let magnitude = exp_in_two(exponent, L::select(in_range, rest, L::splat(0.0)));
+        let magnitude = exp_hi_lo(exponent, L::select(in_range, rest, L::splat(0.0)));
 
         let mut result = magnitude;
         let negative = x.less(L::splat(0.0));

@@ -6,7 +6,7 @@
 //! with the standard library, and so is everything where multiply-adds are not fused.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::horner;
+use super::polynomial::horner;
 
 const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33];
 

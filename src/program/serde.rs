@@ -1,0 +1,92 @@
+//! The serialized form of programs. Deserializing rebuilds a program with the builder, which verifies it: programs
+//! arrive over the network.
+
+use arrow_schema::DataType;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::builder::Builder;
+use super::instruction::{Input, Instruction, Precision, Value};
+use super::program::Program;
+
+/// A program as it is serialized.
+#[derive(Debug, Serialize, Deserialize)]
+struct Wire {
+    precision: Precision,
+    /// The name of the Arrow type, and whether there may be nulls.
+    inputs: Vec<(String, bool)>,
+    instructions: Vec<Instruction>,
+    output: Value,
+}
+
+impl Serialize for Program {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inputs = self.inputs().iter().map(|input| (input.data_type.to_string(), input.nullable));
+        let wire = Wire {
+            precision: self.precision(),
+            inputs: inputs.collect(),
+            instructions: self.instructions().to_vec(),
+            output: self.output(),
+        };
+        wire.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Program {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        rebuild(Wire::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+fn rebuild(wire: Wire) -> Result<Program, String> {
+    let mut builder = Builder::new(wire.precision);
+    let mut inputs = wire.inputs.into_iter().enumerate();
+    // `None` for instructions that have no value.
+    let mut values: Vec<Option<Value>> = Vec::with_capacity(wire.instructions.len());
+    for instruction in wire.instructions {
+        let invalid = || format!("a program cannot have {instruction:?} at {}", values.len());
+        let known = |operand: Value| values.get(operand.position()).copied().flatten();
+        if instruction.operands().any(|operand| known(operand).is_none()) {
+            return Err(invalid());
+        }
+        use Instruction::*;
+        let value = match instruction.map_operands(|operand| known(operand).unwrap_or(operand)) {
+            Input(input) => match inputs.next() {
+                Some((position, (name, nullable))) if position == input => {
+                    builder.add_input(self::input(&name, nullable)?)
+                }
+                _ => return Err(invalid()),
+            },
+            ConstFloat(bits) => builder.const_float(f64::from_bits(bits)),
+            ConstBool(value) => builder.const_bool(value),
+            ConstNull(kind) => builder.const_null(kind),
+            Unary(op, x) => builder.unary(op, x),
+            Binary(op, x, y) => builder.binary(op, x, y),
+            TotalLt(x, y) => builder.total_lt(x, y),
+            BitEq(x, y) => builder.bit_eq(x, y),
+            IsNan(x) => builder.is_nan(x),
+            IsNull(x) => builder.is_null(x),
+            Not(x) => builder.not(x),
+            And(x, y) => builder.and(x, y),
+            Or(x, y) => builder.or(x, y),
+            Select(condition, yes, no) => builder.select(condition, yes, no),
+            TrapIf(trap, operands, guard) => {
+                builder.trap_if(trap, operands, guard);
+                values.push(None);
+                continue;
+            }
+        };
+        values.push(Some(value));
+    }
+    match values.get(wire.output.position()) {
+        Some(&Some(output)) if inputs.next().is_none() => {
+            builder.finish(output).map_err(|error| error.to_string())
+        }
+        _ => Err("a program without a result, or with inputs that it does not read".to_owned()),
+    }
+}
+
+fn input(name: &str, nullable: bool) -> Result<Input, String> {
+    let data_type: DataType = name.parse().map_err(|_| format!("there is no type '{name}'"))?;
+    Ok(Input { data_type, nullable })
+}

@@ -1,0 +1,22 @@
+//! Programs and kernels without a query.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use warpframe::functions::log3_function;
+use warpframe::program::{Backend, Error, KernelContext, Precision, Program};
+
+/// The program of `log3`.
+pub fn log3(precision: Precision) -> Arc<Program> {
+    log3_function().program(precision).unwrap()
+}
+
+/// Compiles a program and evaluates it once.
+pub fn evaluate(
+    backend: &dyn Backend,
+    program: &Arc<Program>,
+    inputs: &[ArrayRef],
+    rows: usize,
+) -> Result<ArrayRef, Error> {
+    backend.compile(program)?.evaluate(inputs, rows, &KernelContext::default())
+}
