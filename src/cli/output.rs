@@ -10,7 +10,8 @@ use arrow::json::LineDelimitedWriter;
 use clap::ValueEnum;
 use datafusion::dataframe::DataFrame;
 use futures::{Stream, StreamExt};
-use warpframe::parquet::{Staging, WriterSettings, write_query};
+use warpframe::batch::write_query;
+use warpframe::io::{Staging, WriterSettings};
 
 use super::error::CliError;
 use super::table::TableWriter;

@@ -20,7 +20,7 @@ use super::VERSION;
 use super::files::ScanFilesExec;
 use super::table::ScanTableExec;
 use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
-use crate::parquet::{WriteShardsExec, WriterSettings};
+use crate::io::{WriteShardsExec, WriterSettings};
 use crate::program::Program;
 use crate::rows::{GenerateExec, RowGenerator};
 

@@ -26,7 +26,7 @@ use super::token::{Token, TokenFiles};
 use super::{
     ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
 };
-use crate::stores;
+use crate::io::object_stores;
 
 /// How a scheduler is started.
 #[derive(Debug, Clone)]
@@ -140,8 +140,9 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
 
 /// The session in which the scheduler and the executors read plans.
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
-    let state =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(object_stores::runtime().build_arc()?);
     Ok(state.with_default_features().build())
 }
 

@@ -25,10 +25,10 @@ use super::verify::Answer;
 use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
 use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
-use crate::background_cleanup::flush_cleanup;
+use crate::batch::{plan_in_order, write_query};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
-use crate::files::{file_error, find_files};
-use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
+use crate::io::table_files::{file_error, find_files};
+use crate::io::{GenerateFiles, ParquetInput, Staging, WriterSettings, flush_cleanup};
 use crate::program::Compiled;
 use crate::session::{Session, SessionBuilder};
 

@@ -15,13 +15,12 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
-use super::bucket::with_cleanup;
-use super::shard::{Shard, ShardWriter, join};
-use super::sink::WriteShardsExec;
-use super::staging::{Attempts, Staging};
-use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
 use crate::backend::BackendChoice;
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
+use crate::io::object_store_output::with_cleanup;
+use crate::io::parquet_shard::{Shard, ShardWriter, join};
+use crate::io::staging::{Attempts, Staging};
+use crate::io::{ParquetInput, Progress, WriteShardsExec, WriteSummary, WriterSettings};
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.

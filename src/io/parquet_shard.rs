@@ -18,8 +18,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::output::WriteBehind;
-use crate::files::file_error;
+use super::table_files::file_error;
+use super::write_behind::WriteBehind;
 
 /// Bytes that are copied at a time.
 const PIECE: usize = 1024 * 1024;

@@ -1,26 +1,28 @@
 //! Parquet files in and out: inputs checked before a query starts, outputs that appear only when whole.
 //! One step a file; `batch` and `generate` put the steps together.
 
-mod batch;
-mod bucket;
-mod generate;
-mod input;
-mod output;
-mod settings;
-mod shard;
-mod sink;
-mod staging;
+pub(crate) mod background_cleanup;
+mod generate_files;
+pub(crate) mod object_store_output;
+pub(crate) mod object_stores;
+mod parquet_input;
+pub(crate) mod parquet_shard;
+pub(crate) mod private_folder;
+pub(crate) mod staging;
+pub(crate) mod table_files;
+mod write_behind;
+mod write_shards_exec;
+mod writer_settings;
 
-use shard::Shard;
+use parquet_shard::Shard;
 
-pub(crate) use batch::plan_in_order;
-pub use batch::{BatchRun, write_query};
-pub(crate) use bucket::is_url;
-pub use generate::GenerateFiles;
-pub use input::ParquetInput;
-pub use settings::{ParquetCompression, WriterSettings};
-pub use sink::WriteShardsExec;
+pub use background_cleanup::flush_cleanup;
+pub use generate_files::GenerateFiles;
+pub use parquet_input::ParquetInput;
+pub use private_folder::{private_folder, private_folder_in};
 pub use staging::Staging;
+pub use write_shards_exec::WriteShardsExec;
+pub use writer_settings::{ParquetCompression, WriterSettings};
 
 /// What a run that writes Parquet has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub struct WriteSummary {
 }
 
 impl WriteSummary {
-    fn of(shards: &[Shard]) -> Self {
+    pub(crate) fn of(shards: &[Shard]) -> Self {
         Self {
             rows: shards.iter().map(Shard::rows).sum(),
             bytes: shards.iter().map(|shard| shard.bytes).sum(),

@@ -12,7 +12,8 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::prelude::SessionContext;
 use url::Url;
 
-use crate::parquet::{ParquetInput, is_url};
+use super::object_store_output::is_url;
+use super::parquet_input::ParquetInput;
 
 /// The extensions of files that can be tables.
 const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];

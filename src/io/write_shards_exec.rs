@@ -20,10 +20,10 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
-use super::bucket::{AttemptsInBucket, Bucket, is_url};
-use super::settings::WriterSettings;
-use super::shard::ShardWriter;
-use crate::files::file_error;
+use super::object_store_output::{AttemptsInBucket, Bucket, is_url};
+use super::parquet_shard::ShardWriter;
+use super::table_files::file_error;
+use super::writer_settings::WriterSettings;
 
 /// Writes the rows of each partition of its input as a Parquet file into a folder, and gives one row for each:
 /// the file's name, its rows and its bytes.

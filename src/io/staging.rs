@@ -10,9 +10,9 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
-use super::bucket::{AttemptsInBucket, Bucket, is_url};
-use crate::files::file_error;
-use crate::private_folder::{private_folder, private_folder_in};
+use super::object_store_output::{AttemptsInBucket, Bucket, is_url};
+use super::private_folder::{private_folder, private_folder_in};
+use super::table_files::file_error;
 
 /// An output in the making.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Staging {
     ///
     /// # Errors
     /// Nothing can be written there.
-    pub(super) async fn attempts(&self) -> Result<Attempts> {
+    pub(crate) async fn attempts(&self) -> Result<Attempts> {
         let (parent, output) = match &self.target {
             Target::Bucket(bucket) => return Ok(Attempts::Bucket(AttemptsInBucket::beside(bucket).await?)),
             Target::Local { parent, output } => (parent, output),
@@ -166,7 +166,7 @@ impl Staging {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
-    pub(super) async fn publish_attempts(
+    pub(crate) async fn publish_attempts(
         &self,
         attempts: &Attempts,
         shards: &[(usize, String)],
@@ -188,7 +188,7 @@ impl Staging {
 
 /// A place for files that may or may not become parts of an output.
 #[derive(Debug)]
-pub(super) enum Attempts {
+pub(crate) enum Attempts {
     Local(TempDir),
     Bucket(AttemptsInBucket),
 }

@@ -19,9 +19,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 
-use crate::background_cleanup::{spawn_cleanup, to_its_end};
-use crate::files::file_error;
-use crate::stores::describe;
+use super::background_cleanup::{spawn_cleanup, to_its_end};
+use super::object_stores::describe;
+use super::table_files::file_error;
 
 /// The size of the parts in which files are sent. A store takes 10,000 of them: objects up to 160 GB.
 const PART_BYTES: usize = 16 * 1024 * 1024;
@@ -39,7 +39,7 @@ const MOST_NAMED: usize = 5;
 
 /// A place in an object store: one object, or all below a path.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     store: Arc<dyn ObjectStore>,
     /// The URL of the store, with a '/' at its end.
     root: String,
@@ -288,7 +288,7 @@ impl Bucket {
 }
 
 /// An error, and what its clean-up has left.
-pub(super) fn with_cleanup(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
+pub(crate) fn with_cleanup(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
     match cleanup {
         Ok(()) => error,
         Err(left) => {
@@ -346,7 +346,7 @@ const OPEN: &str = "open";
 
 /// A place for files that may or may not become parts of an output. What is there is removed with the value.
 #[derive(Debug)]
-pub(super) struct AttemptsInBucket {
+pub(crate) struct AttemptsInBucket {
     place: Option<Bucket>,
 }
 

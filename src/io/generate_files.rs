@@ -11,11 +11,12 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::shard::{Shard, ShardWriter, join};
+use super::object_stores;
+use super::parquet_shard::{Shard, ShardWriter, join};
 use super::staging::{Staging, is_file_name};
-use super::{Progress, WriteSummary, WriterSettings};
+use super::writer_settings::WriterSettings;
+use super::{Progress, WriteSummary};
 use crate::rows::{MAX_ROWS, RowGenerator};
-use crate::stores;
 
 /// Rows made and encoded at a time.
 const BATCH_ROWS: u64 = 64 * 1024;
@@ -57,7 +58,7 @@ impl GenerateFiles {
             return exec_err!("{} rows do not fill {files} files", self.rows);
         }
         progress.start(self.rows);
-        let runtime = stores::runtime().build()?;
+        let runtime = object_stores::runtime().build()?;
         let staging = Staging::new(&self.output, self.overwrite, &runtime).await?;
         let done = Arc::new(AtomicU64::new(0));
 

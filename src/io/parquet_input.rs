@@ -20,9 +20,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
 use url::Url;
 
-use super::is_url;
-use crate::files::{file_error, file_url, find_files};
-use crate::stores::describe;
+use super::object_store_output::is_url;
+use super::object_stores::describe;
+use super::table_files::{file_error, file_url, find_files};
 
 /// Footers that are read at a time from an object store.
 const FOOTERS_AT_A_TIME: usize = 16;
