@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 
 use crate::backend::BackendChoice;
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
-use crate::io::object_store_output::with_cleanup;
+use crate::io::background_cleanup::with_cleanup;
 use crate::io::parquet_shard::{Shard, ShardWriter, join};
-use crate::io::staging::{Attempts, Staging};
-use crate::io::{ParquetInput, Progress, WriteShardsExec, WriteSummary, WriterSettings};
+use crate::io::task_attempts::Attempts;
+use crate::io::{ParquetInput, Progress, Staging, WriteShardsExec, WriteSummary, WriterSettings};
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -66,4 +66,15 @@ pub async fn flush_cleanup() -> Vec<String> {
         ));
     }
     failures
+}
+
+/// An error, and what its clean-up has left.
+pub(crate) fn with_cleanup(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
+    match cleanup {
+        Ok(()) => error,
+        Err(left) => {
+            let (error, left) = (error.find_root().message(), left.find_root().message());
+            DataFusionError::Execution(format!("{error}; and afterwards: {left}"))
+        }
+    }
 }

@@ -13,9 +13,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::object_stores;
 use super::parquet_shard::{Shard, ShardWriter, join};
+use super::progress::Progress;
 use super::staging::{Staging, is_file_name};
+use super::write_summary::WriteSummary;
 use super::writer_settings::WriterSettings;
-use super::{Progress, WriteSummary};
 use crate::rows::{MAX_ROWS, RowGenerator};
 
 /// Rows made and encoded at a time.

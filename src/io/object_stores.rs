@@ -19,6 +19,11 @@ pub(crate) fn runtime() -> RuntimeEnvBuilder {
     RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default()))
 }
 
+/// Whether an output or an input lies in an object store.
+pub(crate) fn is_url(name: &str) -> bool {
+    name.contains("://")
+}
+
 /// What an object store refuses, in a few words.
 pub(crate) fn describe(error: &object_store::Error) -> String {
     use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};

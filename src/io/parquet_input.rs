@@ -20,9 +20,8 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
 use url::Url;
 
-use super::object_store_output::is_url;
-use super::object_stores::describe;
-use super::table_files::{file_error, file_url, find_files};
+use super::local_files::{file_error, file_url, find_files};
+use super::object_stores::{describe, is_url};
 
 /// Footers that are read at a time from an object store.
 const FOOTERS_AT_A_TIME: usize = 16;

@@ -18,7 +18,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::table_files::file_error;
+use super::local_files::file_error;
 use super::write_behind::WriteBehind;
 
 /// Bytes that are copied at a time.

@@ -10,9 +10,11 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
-use super::object_store_output::{AttemptsInBucket, Bucket, is_url};
+use super::local_files::file_error;
+use super::object_location::Bucket;
+use super::object_stores::is_url;
 use super::private_folder::{private_folder, private_folder_in};
-use super::table_files::file_error;
+use super::task_attempts::{Attempts, AttemptsInBucket, attempt_name};
 
 /// An output in the making.
 #[derive(Debug)]
@@ -186,60 +188,6 @@ impl Staging {
     }
 }
 
-/// A place for files that may or may not become parts of an output.
-#[derive(Debug)]
-pub(crate) enum Attempts {
-    Local(TempDir),
-    Bucket(AttemptsInBucket),
-}
-
-impl Attempts {
-    /// Its path or URL.
-    pub fn place(&self) -> PathBuf {
-        match self {
-            Self::Local(folder) => folder.path().to_owned(),
-            Self::Bucket(_) => self.bucket().map(Bucket::url).unwrap_or_default().into(),
-        }
-    }
-
-    fn bucket(&self) -> Option<&Bucket> {
-        match self {
-            Self::Local(_) => None,
-            Self::Bucket(attempts) => attempts.place(),
-        }
-    }
-
-    /// Takes a file out of it.
-    ///
-    /// # Errors
-    /// There is none of this name, or the name is not one of a file in it.
-    pub async fn take(&self, name: &str, to: &Path) -> Result<()> {
-        let name = attempt_name(name)?;
-        if let Some(bucket) = self.bucket() {
-            return bucket.child(name).download(to).await;
-        }
-        let from = self.place().join(name);
-        fs::rename(&from, to).map_err(|error| {
-            let hint = "do all executors write into the same file system as this host?";
-            file_error("find the output of an executor,", &from, format!("{error}; {hint}"))
-        })
-    }
-
-    /// Removes it with what is left there.
-    ///
-    /// # Errors
-    /// Something cannot be removed.
-    pub async fn remove(self) -> Result<()> {
-        match self {
-            Self::Local(folder) => {
-                let path = folder.path().to_owned();
-                folder.close().map_err(|error| file_error("remove", &path, error))
-            }
-            Self::Bucket(attempts) => attempts.remove().await,
-        }
-    }
-}
-
 /// The name of the `shard`-th part of an output, which sorts by its number.
 fn shard_name(shard: usize) -> String {
     format!("{}.parquet", shard_stem(shard))
@@ -254,17 +202,6 @@ fn suffix(replaced: &[ObjectPath]) -> String {
     match replaced.is_empty() {
         true => ".parquet".to_owned(),
         false => format!("-{}.parquet", ballista_core::ids::new_instance_id()),
-    }
-}
-
-/// A name that an executor has given, if it is one of a file in a place for attempts.
-fn attempt_name(name: &str) -> Result<&str> {
-    let inside = name.strip_prefix("attempt-").and_then(|rest| rest.strip_suffix(".parquet"));
-    match inside.is_some_and(|inside| inside.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))) {
-        true => Ok(name),
-        false => {
-            exec_err!("an executor says that it has written '{name}', which is not a file of this query")
-        }
     }
 }
 

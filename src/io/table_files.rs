@@ -10,57 +10,13 @@ use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
-use url::Url;
 
-use super::object_store_output::is_url;
+use super::local_files::{file_url, find_files};
+use super::object_stores::is_url;
 use super::parquet_input::ParquetInput;
 
 /// The extensions of files that can be tables.
 const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
-
-/// An error that says what could not be done to which file.
-pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("cannot {action} '{}': {cause}", path.display()))
-}
-
-/// The files that a path, a folder or a glob names, sorted by name. Of a folder, those with the extension.
-pub fn find_files(pattern: &str, extension: &str) -> Result<Vec<PathBuf>> {
-    let path = Path::new(pattern);
-    let glob_pattern = if path.is_dir() {
-        format!("{}/*.{extension}", glob::Pattern::escape(pattern.trim_end_matches('/')))
-    } else if path.exists() {
-        return Ok(vec![path.to_owned()]);
-    } else if pattern.contains(['*', '?', '[']) {
-        pattern.to_owned()
-    } else {
-        return exec_err!("there is no file or folder '{pattern}'");
-    };
-    let matches = glob::glob(&glob_pattern)
-        .map_err(|error| DataFusionError::Execution(format!("'{pattern}' is not a valid glob: {error}")))?;
-    let mut files = Vec::new();
-    for found in matches {
-        let found = found.map_err(|error| file_error("read", error.path(), error.error()))?;
-        if found.is_file() {
-            files.push(found);
-        }
-    }
-    if files.is_empty() {
-        return match path.is_dir() {
-            true => exec_err!("there is no *.{extension} file in the folder '{pattern}'"),
-            false => exec_err!("no file matches '{pattern}'"),
-        };
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// The URL of one local file, whatever characters its name has.
-pub fn file_url(file: &Path) -> Result<ListingTableUrl> {
-    let absolute = std::path::absolute(file).map_err(|error| file_error("read", file, error))?;
-    let url =
-        Url::from_file_path(&absolute).map_err(|()| file_error("read", file, "its path is no valid URL"))?;
-    ListingTableUrl::try_new(url, None)
-}
 
 /// Opens files as a table. All of them have the extension of the first.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {

@@ -20,9 +20,11 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
-use super::object_store_output::{AttemptsInBucket, Bucket, is_url};
+use super::local_files::file_error;
+use super::object_location::Bucket;
+use super::object_stores::is_url;
 use super::parquet_shard::ShardWriter;
-use super::table_files::file_error;
+use super::task_attempts::AttemptsInBucket;
 use super::writer_settings::WriterSettings;
 
 /// Writes the rows of each partition of its input as a Parquet file into a folder, and gives one row for each:

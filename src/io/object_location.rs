@@ -1,0 +1,154 @@
+//! Locations in object stores: what is there, and requests about one of them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::datasource::listing::ListingTableUrl;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+
+use super::local_files::file_error;
+use super::object_stores::describe;
+
+/// Objects that a message names before it counts the others.
+const MOST_NAMED: usize = 5;
+
+/// A place in an object store: one object, or all below a path.
+#[derive(Debug, Clone)]
+pub(crate) struct Bucket {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// The URL of the store, with a '/' at its end.
+    root: String,
+    pub(super) path: ObjectPath,
+    /// As the user has named it.
+    pub(super) url: String,
+}
+
+impl Bucket {
+    /// The place with this URL.
+    ///
+    /// # Errors
+    /// It is no URL of an object store that can be reached.
+    pub fn new(url: &str, runtime: &RuntimeEnv) -> Result<Self> {
+        let place = ListingTableUrl::parse(url)?;
+        if place.prefix().as_ref().is_empty() {
+            return exec_err!("'{url}' is a whole bucket: name a place in it");
+        }
+        let store = runtime.object_store(place.object_store())?;
+        let root = place.object_store().as_str().to_owned();
+        Ok(Self { store, root, path: place.prefix().clone(), url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// The place of this name below this one.
+    pub fn child(&self, name: &str) -> Self {
+        let (path, url) = (self.path.clone().join(name), format!("{}/{name}", self.url));
+        Self { path, url, ..self.clone() }
+    }
+
+    /// The place of this name beside this one.
+    pub fn beside(&self, name: &str) -> Self {
+        let parent: ObjectPath = self.path.parts().take(self.path.parts_count().saturating_sub(1)).collect();
+        let url = self.url.rsplit_once('/').map_or("", |(parent, _)| parent);
+        Self { path: parent.join(name), url: format!("{url}/{name}"), ..self.clone() }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The objects that are at the place or below it.
+    pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
+        let below = self.store.list(Some(&self.path)).map_ok(|object| object.location);
+        let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.failed("read", &error))?;
+        if self.exists().await? {
+            objects.push(self.path.clone());
+        }
+        Ok(objects)
+    }
+
+    /// Whether the place itself is one of the objects.
+    pub fn is_one_of(&self, objects: &[ObjectPath]) -> bool {
+        objects.contains(&self.path)
+    }
+
+    /// Whether all objects are files that a folder of an output could have.
+    pub fn only_parquet_below(&self, objects: &[ObjectPath]) -> bool {
+        objects.iter().all(|object| {
+            let mut parts = object.prefix_match(&self.path).into_iter().flatten();
+            let (name, deeper) = (parts.next(), parts.next());
+            deeper.is_none() && name.is_some_and(|name| name.as_ref().ends_with(".parquet"))
+        })
+    }
+
+    /// Fetches the object at this place into a file.
+    pub async fn download(&self, file: &Path) -> Result<()> {
+        let found = self.store.get(&self.path).await.map_err(|error| self.failed("read", &error))?;
+        let mut parts = found.into_stream();
+        let mut target = File::create(file).map_err(|error| file_error("create", file, error))?;
+        while let Some(part) = parts.next().await {
+            let part = part.map_err(|error| self.failed("read", &error))?;
+            std::io::Write::write_all(&mut target, &part)
+                .map_err(|error| file_error("write", file, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes an empty object at this place.
+    pub async fn mark(&self) -> Result<()> {
+        let marked = self.store.put(&self.path, PutPayload::new()).await;
+        marked.map(|_| ()).map_err(|error| self.failed("write", &error))
+    }
+
+    /// Whether there is an object at this place.
+    pub async fn exists(&self) -> Result<bool> {
+        match self.store.head(&self.path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed("read", &error)),
+        }
+    }
+
+    /// Copies the object at another place to this one, inside of the store.
+    pub async fn copy_from(&self, other: &Self) -> Result<()> {
+        let copied = self.store.copy(&other.path, &self.path).await;
+        copied.map_err(|error| self.failed("write", &error))
+    }
+
+    /// Removes objects.
+    ///
+    /// # Errors
+    /// Some cannot be removed: the error names them.
+    pub(super) async fn remove(&self, objects: Vec<ObjectPath>) -> Result<()> {
+        let mut left: BTreeSet<_> = objects.iter().cloned().collect();
+        let mut cause = None;
+        let mut removed = self.store.delete_stream(stream::iter(objects.into_iter().map(Ok)).boxed());
+        while let Some(removed) = removed.next().await {
+            match removed {
+                Ok(object) => {
+                    left.remove(&object);
+                }
+                Err(object_store::Error::NotFound { path, .. }) => {
+                    left.remove(&ObjectPath::from(path));
+                }
+                Err(error) => cause = Some(describe(&error)),
+            }
+        }
+        let Some(cause) = cause.filter(|_| !left.is_empty()) else { return Ok(()) };
+        let names = left.iter().take(MOST_NAMED).map(|object| format!("'{}{object}'", self.root));
+        let names = names.collect::<Vec<_>>().join(", ");
+        match left.len().saturating_sub(MOST_NAMED) {
+            0 => exec_err!("cannot remove {names}: {cause}"),
+            more => exec_err!("cannot remove {names} and {more} more: {cause}"),
+        }
+    }
+
+    pub(super) fn failed(&self, action: &str, error: &object_store::Error) -> DataFusionError {
+        DataFusionError::Execution(format!("cannot {action} '{}': {}", self.url, describe(error)))
+    }
+}

@@ -1,0 +1,24 @@
+//! What a run has written.
+
+use super::parquet_shard::Shard;
+
+/// What a run that writes Parquet has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteSummary {
+    /// Rows in all files together.
+    pub rows: u64,
+    /// Bytes in all files together.
+    pub bytes: u64,
+    /// The number of files.
+    pub files: usize,
+}
+
+impl WriteSummary {
+    pub(crate) fn of(shards: &[Shard]) -> Self {
+        Self {
+            rows: shards.iter().map(Shard::rows).sum(),
+            bytes: shards.iter().map(|shard| shard.bytes).sum(),
+            files: shards.len(),
+        }
+    }
+}
