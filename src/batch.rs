@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use crate::backend::BackendChoice;
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
 use crate::io::background_cleanup::with_cleanup;
-use crate::io::parquet_shard::{Shard, ShardWriter, join};
+use crate::io::parquet_shard::{Shard, ShardWriter, concatenate};
 use crate::io::task_attempts::Attempts;
 use crate::io::{ParquetInput, Progress, Staging, WriteShardsExec, WriteSummary, WriterSettings};
 use crate::session::Session;
@@ -76,7 +76,7 @@ impl BatchRun {
             session = session.cluster(cluster.clone());
         }
         let session = session.build()?;
-        let input = ParquetInput::find(&self.input, session.context()).await?;
+        let input = ParquetInput::open(&self.input, session.context()).await?;
         if input.rows() == 0 {
             return exec_err!("there are no rows in '{}'", self.input);
         }
@@ -113,10 +113,10 @@ pub async fn write_query(
 ) -> Result<WriteSummary> {
     let (plan, context) = plan_in_order(query).await?;
     if let Some(cluster) = as_cluster_exec(&plan) {
-        let attempts = staging.attempts().await?;
-        let written = write_on_cluster(cluster, metadata, &context, &attempts, settings).await;
+        let attempts = staging.create_attempts().await?;
+        let written = write_shards_on_cluster(cluster, metadata, &context, &attempts, settings).await;
         let published = match written {
-            Ok(files) => take_over(&attempts, files, staging).await,
+            Ok(files) => publish_written_files(&attempts, files, staging).await,
             Err(error) => Err(error),
         };
         let removed = attempts.remove().await;
@@ -127,7 +127,7 @@ pub async fn write_query(
     }
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
     let shards = write_partitions(&plan, &schema, &context, &staging, settings, progress).await?;
-    let (shards, empty) = without_empty(shards, Shard::rows);
+    let (shards, empty) = split_empty(shards, Shard::rows);
     for shard in empty {
         std::fs::remove_file(&shard.path)?;
     }
@@ -137,7 +137,7 @@ pub async fn write_query(
 /// Gives the output its name, as one file if it is one.
 async fn publish(mut shards: Vec<Shard>, staging: Staging) -> Result<WriteSummary> {
     if staging.is_file() {
-        shards = vec![join(shards, &staging.shard(0)).await?];
+        shards = vec![concatenate(shards, &staging.shard_path(0)).await?];
     }
     staging.publish().await?;
     Ok(WriteSummary::of(&shards))
@@ -167,7 +167,7 @@ struct WrittenFile {
 }
 
 /// Has the executors of a cluster write the partitions, each into a file of its own.
-async fn write_on_cluster(
+async fn write_shards_on_cluster(
     cluster: &ClusterExec,
     metadata: HashMap<String, String>,
     context: &Arc<TaskContext>,
@@ -192,8 +192,12 @@ async fn write_on_cluster(
 }
 
 /// Makes the files that the query has named the output: those of attempts that were given up stay behind.
-async fn take_over(attempts: &Attempts, files: Vec<WrittenFile>, staging: Staging) -> Result<WriteSummary> {
-    let (files, _) = without_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
+async fn publish_written_files(
+    attempts: &Attempts,
+    files: Vec<WrittenFile>,
+    staging: Staging,
+) -> Result<WriteSummary> {
+    let (files, _) = split_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
     let named: Vec<_> = files.iter().map(|(number, file)| (*number, file.name.clone())).collect();
     if staging.publish_attempts(attempts, &named).await? {
         let files = files.iter().map(|(_, file)| file);
@@ -202,7 +206,7 @@ async fn take_over(attempts: &Attempts, files: Vec<WrittenFile>, staging: Stagin
     }
     let mut shards = Vec::new();
     for (number, name) in named {
-        let to = staging.shard(number);
+        let to = staging.shard_path(number);
         attempts.take(&name, &to).await?;
         shards.push(Shard::open(to)?);
     }
@@ -221,12 +225,13 @@ async fn write_partitions(
     let mut tasks = JoinSet::new();
     let partitions = plan.output_partitioning().partition_count();
     // What will be joined need not be on the disk before.
-    let stays = !staging.is_file() || partitions == 1;
+    let durable = !staging.is_file() || partitions == 1;
     for partition in 0..partitions {
         // All files are created here, so that a run given up later can remove them without racing.
         let properties = settings.properties(schema)?;
-        let path = staging.shard(partition);
-        let writer = ShardWriter::create(path, Arc::clone(schema), properties, stays, context.memory_pool())?;
+        let path = staging.shard_path(partition);
+        let writer =
+            ShardWriter::create(path, Arc::clone(schema), properties, durable, context.memory_pool())?;
         let stream = plan.execute(partition, Arc::clone(context))?;
         let (plan, progress) = (Arc::clone(plan), Arc::clone(&progress));
         tasks.spawn(async move {
@@ -274,7 +279,7 @@ fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
 
 /// The files to keep and the others: those without rows say nothing, but for the columns of the first where all
 /// are empty.
-fn without_empty<T>(files: Vec<T>, rows: impl Fn(&T) -> u64) -> (Vec<T>, Vec<T>) {
+fn split_empty<T>(files: Vec<T>, rows: impl Fn(&T) -> u64) -> (Vec<T>, Vec<T>) {
     let mut keep_one = files.iter().all(|file| rows(file) == 0);
     files.into_iter().partition(|file| rows(file) > 0 || std::mem::take(&mut keep_one))
 }

@@ -249,7 +249,7 @@ impl SessionBuilder {
     /// # Errors
     /// This machine does not have the backend, or `WARPFRAME_SIMD` asks for instructions that its CPU lacks.
     pub fn build(self) -> Result<Session> {
-        let mut runtime = object_stores::runtime();
+        let mut runtime = object_stores::runtime_env_builder();
         if let Some(bytes) = self.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }

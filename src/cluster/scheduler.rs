@@ -142,7 +142,7 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
     let state = SessionStateBuilder::new()
         .with_config(config)
-        .with_runtime_env(object_stores::runtime().build_arc()?);
+        .with_runtime_env(object_stores::runtime_env_builder().build_arc()?);
     Ok(state.with_default_features().build())
 }
 

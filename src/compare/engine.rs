@@ -334,7 +334,7 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
         threads: comparison.threads,
     };
     runtime(comparison.threads)?.block_on(generate.run(Arc::new(())))?;
-    ParquetInput::open(&path.to_string_lossy())
+    ParquetInput::open_local(&path.to_string_lossy())
 }
 
 /// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.

@@ -9,21 +9,21 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long the end of a process waits for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
-static UNDER_WAY: Mutex<Vec<JoinHandle<Result<()>>>> = Mutex::new(Vec::new());
+static RUNNING: Mutex<Vec<JoinHandle<Result<()>>>> = Mutex::new(Vec::new());
 
 /// Runs a clean-up on the current tokio runtime. Without a runtime it is not run.
 pub(crate) fn spawn_cleanup(cleanup: impl Future<Output = Result<()>> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        let mut under_way = UNDER_WAY.lock();
-        under_way.retain(|cleanup| !cleanup.is_finished());
-        under_way.push(runtime.spawn(cleanup));
+        let mut running = RUNNING.lock();
+        running.retain(|cleanup| !cleanup.is_finished());
+        running.push(runtime.spawn(cleanup));
     }
 }
 
 /// Runs something to its end, also where the future that is returned is dropped. Its error then is one of a clean-up.
-pub(crate) async fn to_its_end<T: Send + 'static>(
+pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let (done, outcome) = oneshot::channel();
@@ -48,21 +48,21 @@ pub async fn flush_cleanup() -> Vec<String> {
     let flushed = async {
         loop {
             // Clean-up can need more of it.
-            let under_way = std::mem::take(&mut *UNDER_WAY.lock());
-            if under_way.is_empty() {
+            let running = std::mem::take(&mut *RUNNING.lock());
+            if running.is_empty() {
                 break;
             }
-            for outcome in futures::future::join_all(under_way).await {
+            for outcome in futures::future::join_all(running).await {
                 if let Ok(Err(error)) = outcome {
                     failures.push(error.find_root().message().into_owned());
                 }
             }
         }
     };
-    if tokio::time::timeout(PATIENCE, flushed).await.is_err() {
+    if tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
         failures.push(format!(
             "the clean-up did not end within {} seconds: a cluster may still run a cancelled query, and an object store may hold parts of a cancelled output",
-            PATIENCE.as_secs()
+            FLUSH_TIMEOUT.as_secs()
         ));
     }
     failures

@@ -12,7 +12,7 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::object_stores;
-use super::parquet_shard::{Shard, ShardWriter, join};
+use super::parquet_shard::{Shard, ShardWriter, concatenate};
 use super::progress::Progress;
 use super::staging::{Staging, is_file_name};
 use super::write_summary::WriteSummary;
@@ -59,7 +59,7 @@ impl GenerateFiles {
             return exec_err!("{} rows do not fill {files} files", self.rows);
         }
         progress.start(self.rows);
-        let runtime = object_stores::runtime().build()?;
+        let runtime = object_stores::runtime_env_builder().build()?;
         let staging = Staging::new(&self.output, self.overwrite, &runtime).await?;
         let done = Arc::new(AtomicU64::new(0));
 
@@ -80,7 +80,7 @@ impl GenerateFiles {
         let mut shards = Vec::with_capacity(ranges.len());
         for (file, ranges) in ranges.iter().enumerate() {
             let of_file = parts.by_ref().take(ranges.len()).collect();
-            shards.push(join(of_file, &staging.shard(file)).await?);
+            shards.push(concatenate(of_file, &staging.shard_path(file)).await?);
         }
         staging.publish().await?;
         Ok(WriteSummary::of(&shards))
@@ -97,10 +97,10 @@ impl GenerateFiles {
             .collect()
     }
 
-    /// Writes a part, which stays or will be joined, in a task of its own.
+    /// Writes a part, which durable or will be joined, in a task of its own.
     fn write_part(
         &self,
-        (rows, stays): (Range<u64>, bool),
+        (rows, durable): (Range<u64>, bool),
         staging: &Staging,
         number: usize,
         done: &Arc<AtomicU64>,
@@ -108,14 +108,14 @@ impl GenerateFiles {
     ) -> impl Future<Output = Result<Shard>> + use<> {
         let (generator, settings) = (self.generator, self.settings);
         let (done, progress) = (Arc::clone(done), Arc::clone(progress));
-        let path = staging.shard(number);
+        let path = staging.shard_path(number);
         async move {
             let schema = RowGenerator::schema();
             let columns: Vec<_> = (0..schema.fields().len()).collect();
             let properties = settings.properties(&schema)?;
             // The file is created before the task starts: a run given up removes it without racing.
             let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-            let mut writer = ShardWriter::create(path, schema, properties, stays, &pool)?;
+            let mut writer = ShardWriter::create(path, schema, properties, durable, &pool)?;
             let task = SpawnedTask::spawn(async move {
                 let mut start = rows.start;
                 while start < rows.end {

@@ -9,26 +9,26 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use object_store::{MultipartUpload, ObjectStoreExt};
 
-use super::background_cleanup::{spawn_cleanup, to_its_end};
+use super::background_cleanup::{run_to_completion, spawn_cleanup};
 use super::local_files::file_error;
-use super::object_location::Bucket;
+use super::object_location::ObjectLocation;
 
 /// The size of the parts in which files are sent. A store takes 10,000 of them: objects up to 160 GB.
 const PART_BYTES: usize = 16 * 1024 * 1024;
 
 /// Parts, and objects, that are on their way at a time.
-pub(super) const AT_A_TIME: usize = 4;
+pub(super) const CONCURRENT_REQUESTS: usize = 4;
 
-impl Bucket {
+impl ObjectLocation {
     /// Sends a file. Nothing of it appears at this place before it is completed.
-    pub(super) async fn send(&self, file: &Path) -> Result<PendingUpload> {
+    pub(super) async fn start_upload(&self, file: &Path) -> Result<PendingUpload> {
         let unreadable = |error: std::io::Error| file_error("read", file, error);
         let mut source = File::open(file).map_err(unreadable)?;
         let place = self.clone();
         // The store may begin an upload for somebody who has gone meanwhile; it is aborted then.
-        let mut pending = to_its_end(async move {
+        let mut pending = run_to_completion(async move {
             let upload = place.store.put_multipart(&place.path).await;
-            let upload = upload.map_err(|error| place.failed("write", &error))?;
+            let upload = upload.map_err(|error| place.error("write", &error))?;
             Ok(PendingUpload { place, upload: Some(upload) })
         })
         .await?;
@@ -44,9 +44,10 @@ impl Bucket {
                 parts.push(upload.put_part(part.into()));
                 any = true;
             }
-            while let Some(sent) = if is_last || parts.len() >= AT_A_TIME { parts.next().await } else { None }
+            while let Some(sent) =
+                if is_last || parts.len() >= CONCURRENT_REQUESTS { parts.next().await } else { None }
             {
-                sent.map_err(|error| self.failed("write", &error))?;
+                sent.map_err(|error| self.error("write", &error))?;
             }
             if is_last {
                 break;
@@ -59,7 +60,7 @@ impl Bucket {
 
 /// A file that has been sent, or is being sent, and does not appear yet. Dropped before it is completed, it is aborted.
 pub(super) struct PendingUpload {
-    place: Bucket,
+    place: ObjectLocation,
     upload: Option<Box<dyn MultipartUpload>>,
 }
 
@@ -67,7 +68,7 @@ impl PendingUpload {
     /// Makes the object appear.
     pub(super) async fn complete(mut self) -> Result<()> {
         let Some(upload) = &mut self.upload else { return Ok(()) };
-        upload.complete().await.map_err(|error| self.place.failed("write", &error))?;
+        upload.complete().await.map_err(|error| self.place.error("write", &error))?;
         self.upload = None;
         Ok(())
     }
@@ -80,7 +81,7 @@ impl Drop for PendingUpload {
             spawn_cleanup(async move {
                 match upload.abort().await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                    Err(error) => Err(place.failed("abort the upload to", &error)),
+                    Err(error) => Err(place.error("abort the upload to", &error)),
                 }
             });
         }

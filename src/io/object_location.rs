@@ -13,14 +13,14 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use super::local_files::file_error;
-use super::object_stores::describe;
+use super::object_stores::error_message;
 
 /// Objects that a message names before it counts the others.
-const MOST_NAMED: usize = 5;
+const MAX_LISTED_OBJECTS: usize = 5;
 
 /// A place in an object store: one object, or all below a path.
 #[derive(Debug, Clone)]
-pub(crate) struct Bucket {
+pub(crate) struct ObjectLocation {
     pub(super) store: Arc<dyn ObjectStore>,
     /// The URL of the store, with a '/' at its end.
     root: String,
@@ -29,7 +29,7 @@ pub(crate) struct Bucket {
     pub(super) url: String,
 }
 
-impl Bucket {
+impl ObjectLocation {
     /// The place with this URL.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Bucket {
     }
 
     /// The place of this name beside this one.
-    pub fn beside(&self, name: &str) -> Self {
+    pub fn sibling(&self, name: &str) -> Self {
         let parent: ObjectPath = self.path.parts().take(self.path.parts_count().saturating_sub(1)).collect();
         let url = self.url.rsplit_once('/').map_or("", |(parent, _)| parent);
         Self { path: parent.join(name), url: format!("{url}/{name}"), ..self.clone() }
@@ -65,7 +65,7 @@ impl Bucket {
     /// The objects that are at the place or below it.
     pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
         let below = self.store.list(Some(&self.path)).map_ok(|object| object.location);
-        let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.failed("read", &error))?;
+        let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.error("read", &error))?;
         if self.exists().await? {
             objects.push(self.path.clone());
         }
@@ -73,12 +73,12 @@ impl Bucket {
     }
 
     /// Whether the place itself is one of the objects.
-    pub fn is_one_of(&self, objects: &[ObjectPath]) -> bool {
+    pub fn is_object_among(&self, objects: &[ObjectPath]) -> bool {
         objects.contains(&self.path)
     }
 
     /// Whether all objects are files that a folder of an output could have.
-    pub fn only_parquet_below(&self, objects: &[ObjectPath]) -> bool {
+    pub fn holds_only_parquet(&self, objects: &[ObjectPath]) -> bool {
         objects.iter().all(|object| {
             let mut parts = object.prefix_match(&self.path).into_iter().flatten();
             let (name, deeper) = (parts.next(), parts.next());
@@ -88,11 +88,11 @@ impl Bucket {
 
     /// Fetches the object at this place into a file.
     pub async fn download(&self, file: &Path) -> Result<()> {
-        let found = self.store.get(&self.path).await.map_err(|error| self.failed("read", &error))?;
+        let found = self.store.get(&self.path).await.map_err(|error| self.error("read", &error))?;
         let mut parts = found.into_stream();
         let mut target = File::create(file).map_err(|error| file_error("create", file, error))?;
         while let Some(part) = parts.next().await {
-            let part = part.map_err(|error| self.failed("read", &error))?;
+            let part = part.map_err(|error| self.error("read", &error))?;
             std::io::Write::write_all(&mut target, &part)
                 .map_err(|error| file_error("write", file, error))?;
         }
@@ -100,9 +100,9 @@ impl Bucket {
     }
 
     /// Makes an empty object at this place.
-    pub async fn mark(&self) -> Result<()> {
-        let marked = self.store.put(&self.path, PutPayload::new()).await;
-        marked.map(|_| ()).map_err(|error| self.failed("write", &error))
+    pub async fn create_marker(&self) -> Result<()> {
+        let created = self.store.put(&self.path, PutPayload::new()).await;
+        created.map(|_| ()).map_err(|error| self.error("write", &error))
     }
 
     /// Whether there is an object at this place.
@@ -110,14 +110,14 @@ impl Bucket {
         match self.store.head(&self.path).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.failed("read", &error)),
+            Err(error) => Err(self.error("read", &error)),
         }
     }
 
     /// Copies the object at another place to this one, inside of the store.
     pub async fn copy_from(&self, other: &Self) -> Result<()> {
         let copied = self.store.copy(&other.path, &self.path).await;
-        copied.map_err(|error| self.failed("write", &error))
+        copied.map_err(|error| self.error("write", &error))
     }
 
     /// Removes objects.
@@ -136,19 +136,19 @@ impl Bucket {
                 Err(object_store::Error::NotFound { path, .. }) => {
                     left.remove(&ObjectPath::from(path));
                 }
-                Err(error) => cause = Some(describe(&error)),
+                Err(error) => cause = Some(error_message(&error)),
             }
         }
         let Some(cause) = cause.filter(|_| !left.is_empty()) else { return Ok(()) };
-        let names = left.iter().take(MOST_NAMED).map(|object| format!("'{}{object}'", self.root));
+        let names = left.iter().take(MAX_LISTED_OBJECTS).map(|object| format!("'{}{object}'", self.root));
         let names = names.collect::<Vec<_>>().join(", ");
-        match left.len().saturating_sub(MOST_NAMED) {
+        match left.len().saturating_sub(MAX_LISTED_OBJECTS) {
             0 => exec_err!("cannot remove {names}: {cause}"),
             more => exec_err!("cannot remove {names} and {more} more: {cause}"),
         }
     }
 
-    pub(super) fn failed(&self, action: &str, error: &object_store::Error) -> DataFusionError {
-        DataFusionError::Execution(format!("cannot {action} '{}': {}", self.url, describe(error)))
+    pub(super) fn error(&self, action: &str, error: &object_store::Error) -> DataFusionError {
+        DataFusionError::Execution(format!("cannot {action} '{}': {}", self.url, error_message(error)))
     }
 }

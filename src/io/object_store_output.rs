@@ -12,11 +12,11 @@ use datafusion::common::{DataFusionError, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 
-use super::background_cleanup::{to_its_end, with_cleanup};
-use super::multipart_upload::AT_A_TIME;
-use super::object_location::Bucket;
+use super::background_cleanup::{run_to_completion, with_cleanup};
+use super::multipart_upload::CONCURRENT_REQUESTS;
+use super::object_location::ObjectLocation;
 
-impl Bucket {
+impl ObjectLocation {
     /// Makes files the objects at these places, which replace others.
     ///
     /// # Errors
@@ -28,10 +28,10 @@ impl Bucket {
         replaced: Vec<ObjectPath>,
     ) -> Result<()> {
         let sent = files.into_iter().map(|(place, file)| async move {
-            let pending = place.send(&file).await?;
+            let pending = place.start_upload(&file).await?;
             Ok::<_, DataFusionError>((place, pending.complete()))
         });
-        let sent: Vec<_> = stream::iter(sent).buffer_unordered(AT_A_TIME).try_collect().await?;
+        let sent: Vec<_> = stream::iter(sent).buffer_unordered(CONCURRENT_REQUESTS).try_collect().await?;
         self.publish(sent, replaced).await
     }
 
@@ -53,30 +53,30 @@ impl Bucket {
         objects: Vec<(Self, F)>,
         replaced: Vec<ObjectPath>,
     ) -> Result<()> {
-        let waiting = Waiting::default();
+        let waiting = CancelOnDrop::default();
         // A request that is on its way is never given up: nobody would know what has become of it.
-        to_its_end(self.clone().replace(objects, replaced, Arc::clone(&waiting.given_up))).await
+        run_to_completion(self.clone().replace(objects, replaced, Arc::clone(&waiting.cancelled))).await
     }
 
     async fn replace<F: Future<Output = Result<()>>>(
         self,
         objects: Vec<(Self, F)>,
         replaced: Vec<ObjectPath>,
-        given_up: Arc<AtomicBool>,
+        cancelled: Arc<AtomicBool>,
     ) -> Result<()> {
         let (mut begun, mut failure) = (BTreeSet::new(), None);
         let mut writes = stream::iter(objects)
-            .take_while(|_| std::future::ready(!given_up.load(Ordering::Acquire)))
+            .take_while(|_| std::future::ready(!cancelled.load(Ordering::Acquire)))
             .map(|(place, write)| async move { (place.path, write.await) })
-            .buffer_unordered(AT_A_TIME);
+            .buffer_unordered(CONCURRENT_REQUESTS);
         while let Some((place, written)) = writes.next().await {
             begun.insert(place);
             if let Err(error) = written {
-                given_up.store(true, Ordering::Release);
+                cancelled.store(true, Ordering::Release);
                 failure.get_or_insert(error);
             }
         }
-        if given_up.load(Ordering::Acquire) {
+        if cancelled.load(Ordering::Acquire) {
             // An object in the place of an old one cannot be told from it, and is the only one then. What was not begun
             // can be somebody else's.
             let ours = begun.into_iter().filter(|place| !replaced.contains(place));
@@ -99,12 +99,12 @@ impl Bucket {
 
 /// Somebody who waits for a change. Dropped, the change is given up as far as it has not begun.
 #[derive(Default)]
-struct Waiting {
-    given_up: Arc<AtomicBool>,
+struct CancelOnDrop {
+    cancelled: Arc<AtomicBool>,
 }
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.given_up.store(true, Ordering::Release);
+        self.cancelled.store(true, Ordering::Release);
     }
 }

@@ -15,17 +15,17 @@ use parking_lot::Mutex;
 use url::Url;
 
 /// A runtime that knows the stores.
-pub(crate) fn runtime() -> RuntimeEnvBuilder {
-    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(Stores::default()))
+pub(crate) fn runtime_env_builder() -> RuntimeEnvBuilder {
+    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(ObjectStores::default()))
 }
 
 /// Whether an output or an input lies in an object store.
-pub(crate) fn is_url(name: &str) -> bool {
+pub(crate) fn is_object_store_url(name: &str) -> bool {
     name.contains("://")
 }
 
 /// What an object store refuses, in a few words.
-pub(crate) fn describe(error: &object_store::Error) -> String {
+pub(crate) fn error_message(error: &object_store::Error) -> String {
     use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
     let text = error.to_string();
     match error {
@@ -40,24 +40,24 @@ pub(crate) fn describe(error: &object_store::Error) -> String {
 
 /// The local file system, and the buckets that queries name.
 #[derive(Debug, Default)]
-pub(crate) struct Stores {
+pub(crate) struct ObjectStores {
     local: Arc<LocalFileSystem>,
     /// By scheme and host.
-    others: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+    by_url: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
 }
 
 /// The part of a URL that names the store.
-fn key(url: &Url) -> String {
+fn store_key(url: &Url) -> String {
     url[..url::Position::BeforePath].to_owned()
 }
 
-impl ObjectStoreRegistry for Stores {
+impl ObjectStoreRegistry for ObjectStores {
     fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
-        self.others.lock().insert(key(url), store)
+        self.by_url.lock().insert(store_key(url), store)
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
-        if let Some(known) = self.others.lock().get(&key(url)) {
+        if let Some(known) = self.by_url.lock().get(&store_key(url)) {
             return Ok(Arc::clone(known));
         }
         let store: Arc<dyn ObjectStore> = match (url.scheme(), url.host_str()) {
@@ -68,7 +68,7 @@ impl ObjectStoreRegistry for Stores {
             },
             _ => return exec_err!("'{url}' is not where files can be: use a path, or s3://BUCKET/PATH"),
         };
-        self.others.lock().insert(key(url), Arc::clone(&store));
+        self.by_url.lock().insert(store_key(url), Arc::clone(&store));
         Ok(store)
     }
 }

@@ -21,10 +21,10 @@ use parquet::file::metadata::ParquetMetaData;
 use url::Url;
 
 use super::local_files::{file_error, file_url, find_files};
-use super::object_stores::{describe, is_url};
+use super::object_stores::{error_message, is_object_store_url};
 
 /// Footers that are read at a time from an object store.
-const FOOTERS_AT_A_TIME: usize = 16;
+const CONCURRENT_FOOTER_READS: usize = 16;
 
 const FOLDER_HINT: &str = "there is nothing; the URL of a folder ends in '/'";
 
@@ -41,14 +41,14 @@ pub struct ParquetInput {
 
 impl ParquetInput {
     /// Finds and checks the files that `name` names: a URL in an object store that the context knows, where a
-    /// trailing '/' means all `*.parquet` right below it and the last part may be a glob, or what [`open`](Self::open) takes.
+    /// trailing '/' means all `*.parquet` right below it and the last part may be a glob, or what [`open_local`](Self::open_local) takes.
     ///
     /// # Errors
-    /// As [`open`](Self::open), or the object store cannot be read.
-    pub async fn find(name: &str, context: &SessionContext) -> Result<Self> {
-        match is_url(name) {
+    /// As [`open_local`](Self::open_local), or the object store cannot be read.
+    pub async fn open(name: &str, context: &SessionContext) -> Result<Self> {
+        match is_object_store_url(name) {
             true => Self::open_url(name, context).await,
-            false => Self::open(name),
+            false => Self::open_local(name),
         }
     }
 
@@ -67,7 +67,7 @@ impl ParquetInput {
             DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
                 unreadable(FOLDER_HINT)
             }
-            DataFusionError::ObjectStore(cause) => unreadable(&describe(cause)),
+            DataFusionError::ObjectStore(cause) => unreadable(&error_message(cause)),
             other => unreadable(&other.message()),
         })?;
         if found.is_empty() {
@@ -86,8 +86,8 @@ impl ParquetInput {
                     Ok::<_, DataFusionError>((name, footer))
                 }
             })
-            .buffered(FOOTERS_AT_A_TIME);
-        Self::check(name, footers.try_collect().await?, vec![url.clone()], extension)
+            .buffered(CONCURRENT_FOOTER_READS);
+        Self::from_footers(name, footers.try_collect().await?, vec![url.clone()], extension)
     }
 
     /// Finds and checks the local files that `pattern` names: a file, a folder (the `*.parquet` in it) or a
@@ -95,17 +95,17 @@ impl ParquetInput {
     ///
     /// # Errors
     /// Nothing matches, a file is not readable as Parquet, or two files differ in their columns.
-    pub fn open(pattern: &str) -> Result<Self> {
+    pub fn open_local(pattern: &str) -> Result<Self> {
         let files = find_files(pattern, "parquet")?;
         let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
         let footers = files.into_iter().map(|file| {
             let footer = read_footer(&file)?;
             Ok((file, footer))
         });
-        Self::check(pattern, footers.collect::<Result<_>>()?, urls, "")
+        Self::from_footers(pattern, footers.collect::<Result<_>>()?, urls, "")
     }
 
-    fn check(
+    fn from_footers(
         pattern: &str,
         footers: Vec<(PathBuf, ArrowReaderMetadata)>,
         urls: Vec<ListingTableUrl>,

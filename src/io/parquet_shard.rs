@@ -22,7 +22,7 @@ use super::local_files::file_error;
 use super::write_behind::WriteBehind;
 
 /// Bytes that are copied at a time.
-const PIECE: usize = 1024 * 1024;
+const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// A Parquet file being written. Its memory is reserved in the query's pool.
 pub struct ShardWriter {
@@ -53,7 +53,7 @@ impl Shard {
     }
 
     /// Waits until the file is on the disk.
-    pub fn settle(self) -> Result<Self> {
+    pub fn sync(self) -> Result<Self> {
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(write_failed)?;
         Ok(self)
     }
@@ -64,16 +64,16 @@ impl Shard {
 }
 
 impl ShardWriter {
-    /// Creates the file. One that stays is on the disk when it is finished; others will be joined.
+    /// Creates the file. One that durable is on the disk when it is finished; others will be joined.
     pub fn create(
         path: PathBuf,
         schema: SchemaRef,
         properties: WriterProperties,
-        stays: bool,
+        durable: bool,
         pool: &Arc<dyn MemoryPool>,
     ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let writer = ArrowWriter::try_new(WriteBehind::new(file, stays), schema, Some(properties))?;
+        let writer = ArrowWriter::try_new(WriteBehind::new(file, durable), schema, Some(properties))?;
         let reservation = MemoryConsumer::new("Parquet writer").register(pool);
         Ok(Self { writer, path, reservation })
     }
@@ -92,7 +92,7 @@ impl ShardWriter {
     pub fn finish(mut self) -> Result<Shard> {
         let metadata = self.writer.finish().map_err(write_error)?;
         let file = self.writer.inner_mut();
-        file.settle().map_err(write_failed)?;
+        file.sync().map_err(write_failed)?;
         let bytes = file.bytes().map_err(write_failed)?;
         Ok(Shard { path: self.path, metadata, bytes })
     }
@@ -100,11 +100,11 @@ impl ShardWriter {
 
 /// Joins shards of one schema, in order, into one file at `path`, which is on the disk then: their row groups
 /// are copied as they are. The shards are removed.
-pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
+pub async fn concatenate(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
     if shards.len() == 1
         && let Some(only) = shards.pop()
     {
-        let only = only.settle()?;
+        let only = only.sync()?;
         std::fs::rename(&only.path, path).map_err(|error| file_error("create", path, error))?;
         return Ok(Shard { path: path.to_owned(), ..only });
     }
@@ -120,11 +120,11 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
 
     let joined = path.with_extension("joining");
     let file = File::create(&joined).map_err(|error| file_error("create", &joined, error))?;
-    let file = BufWriter::with_capacity(PIECE, WriteBehind::new(file, true));
+    let file = BufWriter::with_capacity(BUFFER_BYTES, WriteBehind::new(file, true));
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(write_error)?;
     for shard in shards {
         let source = File::open(&shard.path).map_err(|error| file_error("read", &shard.path, error))?;
-        let source = InPieces(source);
+        let source = BufferedChunkReader(source);
         for row_group in 0..shard.metadata.num_row_groups() {
             copy_row_group(&source, &shard.metadata, row_group, &mut writer).map_err(write_error)?;
             // Copying blocks; a run that was given up gets its chance here.
@@ -134,28 +134,28 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
     }
     let metadata = writer.finish().map_err(write_error)?;
     let file = writer.inner_mut();
-    file.flush().and_then(|()| file.get_mut().settle()).map_err(write_failed)?;
+    file.flush().and_then(|()| file.get_mut().sync()).map_err(write_failed)?;
     let bytes = file.get_ref().bytes().map_err(write_failed)?;
     std::fs::rename(&joined, path).map_err(|error| file_error("create", path, error))?;
     Ok(Shard { path: path.to_owned(), metadata, bytes })
 }
 
 /// A file that is read in large pieces: the library's own way is one of many small ones.
-struct InPieces(File);
+struct BufferedChunkReader(File);
 
-impl Length for InPieces {
+impl Length for BufferedChunkReader {
     fn len(&self) -> u64 {
         self.0.len()
     }
 }
 
-impl ChunkReader for InPieces {
+impl ChunkReader for BufferedChunkReader {
     type T = BufReader<File>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         let mut file = self.0.try_clone()?;
         file.seek(SeekFrom::Start(start))?;
-        Ok(BufReader::with_capacity(PIECE, file))
+        Ok(BufReader::with_capacity(BUFFER_BYTES, file))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -164,7 +164,7 @@ impl ChunkReader for InPieces {
 }
 
 fn copy_row_group<W: Write + Send>(
-    source: &InPieces,
+    source: &BufferedChunkReader,
     metadata: &ParquetMetaData,
     position: usize,
     writer: &mut SerializedFileWriter<W>,

@@ -11,10 +11,10 @@ use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
 use super::local_files::file_error;
-use super::object_location::Bucket;
-use super::object_stores::is_url;
+use super::object_location::ObjectLocation;
+use super::object_stores::is_object_store_url;
 use super::private_folder::{private_folder, private_folder_in};
-use super::task_attempts::{Attempts, AttemptsInBucket, attempt_name};
+use super::task_attempts::{Attempts, ObjectStoreAttempts, checked_attempt_name};
 
 /// An output in the making.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Staging {
 #[derive(Debug)]
 enum Target {
     Local { parent: PathBuf, output: PathBuf },
-    Bucket(Bucket),
+    ObjectStore(ObjectLocation),
 }
 
 impl Staging {
@@ -51,12 +51,12 @@ impl Staging {
     }
 
     async fn prepare(output: &Path, is_file: bool, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
-        if let Some(url) = output.to_str().filter(|name| is_url(name)) {
-            let bucket = Bucket::new(url, runtime)?;
-            replaceable_objects(&bucket, is_file, overwrite).await?;
+        if let Some(url) = output.to_str().filter(|name| is_object_store_url(name)) {
+            let location = ObjectLocation::new(url, runtime)?;
+            replaceable_objects(&location, is_file, overwrite).await?;
             let folder = private_folder("warpframe-");
             let folder = folder.map_err(|error| file_error("write", output, error))?;
-            return Ok(Self { folder, target: Target::Bucket(bucket), is_file, overwrite });
+            return Ok(Self { folder, target: Target::ObjectStore(location), is_file, overwrite });
         }
         check_replaceable(output, is_file, overwrite)?;
         let parent = match output.parent() {
@@ -86,7 +86,7 @@ impl Staging {
     }
 
     /// Where the `shard`-th part is to be written, with a name that sorts by its number.
-    pub fn shard(&self, shard: usize) -> PathBuf {
+    pub fn shard_path(&self, shard: usize) -> PathBuf {
         self.folder.path().join(shard_name(shard))
     }
 
@@ -95,9 +95,11 @@ impl Staging {
     ///
     /// # Errors
     /// Nothing can be written there.
-    pub(crate) async fn attempts(&self) -> Result<Attempts> {
+    pub(crate) async fn create_attempts(&self) -> Result<Attempts> {
         let (parent, output) = match &self.target {
-            Target::Bucket(bucket) => return Ok(Attempts::Bucket(AttemptsInBucket::beside(bucket).await?)),
+            Target::ObjectStore(location) => {
+                return Ok(Attempts::ObjectStore(ObjectStoreAttempts::create_beside(location).await?));
+            }
             Target::Local { parent, output } => (parent, output),
         };
         // Others may have another working folder.
@@ -117,13 +119,13 @@ impl Staging {
     /// before is as it was. Or objects that are replaced cannot be removed; the error names them.
     pub async fn publish(self) -> Result<()> {
         let (parent, output) = match &self.target {
-            Target::Bucket(bucket) => return self.send(bucket).await,
+            Target::ObjectStore(location) => return self.upload(location).await,
             Target::Local { parent, output } => (parent, output),
         };
         let failed = |error| file_error("write", output, error);
         check_replaceable(output, self.is_file, self.overwrite)?;
         sync_folder(self.folder.path()).map_err(failed)?;
-        let whole = if self.is_file() { self.shard(0) } else { self.folder.path().to_owned() };
+        let whole = if self.is_file() { self.shard_path(0) } else { self.folder.path().to_owned() };
         if output.is_dir() {
             // A folder cannot be renamed onto another: move the old one out of the way, and back on failure.
             let old = private_folder_in(".warpframe-old-", parent).map_err(failed)?;
@@ -145,22 +147,22 @@ impl Staging {
     }
 
     /// Sends the folder's files, or the one file in it.
-    async fn send(&self, bucket: &Bucket) -> Result<()> {
+    async fn upload(&self, location: &ObjectLocation) -> Result<()> {
         let folder = self.folder.path();
         let failed = |error| file_error("read", folder, error);
-        let replaced = replaceable_objects(bucket, self.is_file, self.overwrite).await?;
+        let replaced = replaceable_objects(location, self.is_file, self.overwrite).await?;
         let mut files = Vec::new();
         if self.is_file {
-            files.push((bucket.clone(), self.shard(0)));
+            files.push((location.clone(), self.shard_path(0)));
         } else {
-            let suffix = suffix(&replaced);
+            let suffix = object_suffix(&replaced);
             for file in fs::read_dir(folder).map_err(failed)? {
                 let path = file.map_err(failed)?.path();
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                files.push((bucket.child(&format!("{name}{suffix}")), path));
+                files.push((location.child(&format!("{name}{suffix}")), path));
             }
         }
-        bucket.publish_files(files, replaced).await
+        location.publish_files(files, replaced).await
     }
 
     /// Makes these attempts the shards of an output folder in an object store, where they lie already, each with
@@ -173,17 +175,18 @@ impl Staging {
         attempts: &Attempts,
         shards: &[(usize, String)],
     ) -> Result<bool> {
-        let (Target::Bucket(bucket), Some(place), false) = (&self.target, attempts.bucket(), self.is_file)
+        let (Target::ObjectStore(location), Some(place), false) =
+            (&self.target, attempts.object_location(), self.is_file)
         else {
             return Ok(false);
         };
-        let replaced = replaceable_objects(bucket, false, self.overwrite).await?;
-        let suffix = suffix(&replaced);
+        let replaced = replaceable_objects(location, false, self.overwrite).await?;
+        let suffix = object_suffix(&replaced);
         let copies = shards.iter().map(|(number, name)| {
-            let shard = bucket.child(&format!("{}{suffix}", shard_stem(*number)));
-            Ok((shard, place.child(attempt_name(name)?)))
+            let shard = location.child(&format!("{}{suffix}", shard_stem(*number)));
+            Ok((shard, place.child(checked_attempt_name(name)?)))
         });
-        bucket.publish_copies(copies.collect::<Result<_>>()?, replaced).await?;
+        location.publish_copies(copies.collect::<Result<_>>()?, replaced).await?;
         Ok(true)
     }
 }
@@ -198,7 +201,7 @@ fn shard_stem(shard: usize) -> String {
 }
 
 /// How the names of an output's objects end, so that none of them is one of those that are replaced.
-fn suffix(replaced: &[ObjectPath]) -> String {
+fn object_suffix(replaced: &[ObjectPath]) -> String {
     match replaced.is_empty() {
         true => ".parquet".to_owned(),
         false => format!("-{}.parquet", ballista_core::ids::new_instance_id()),
@@ -242,18 +245,22 @@ fn check_replaceable(output: &Path, is_file: bool, overwrite: bool) -> Result<()
 }
 
 /// The objects that an output replaces. Refuses to replace what the user has not agreed to lose.
-async fn replaceable_objects(bucket: &Bucket, is_file: bool, overwrite: bool) -> Result<Vec<ObjectPath>> {
-    let (objects, name) = (bucket.objects().await?, bucket.url());
+async fn replaceable_objects(
+    location: &ObjectLocation,
+    is_file: bool,
+    overwrite: bool,
+) -> Result<Vec<ObjectPath>> {
+    let (objects, name) = (location.objects().await?, location.url());
     if objects.is_empty() {
         return Ok(objects);
     }
     if !overwrite {
         return exec_err!("'{name}' exists already: choose another name, or add --overwrite to replace it");
     }
-    match (is_file, bucket.is_one_of(&objects)) {
+    match (is_file, location.is_object_among(&objects)) {
         (true, false) => exec_err!("cannot replace '{name}' by a file: it is a folder"),
         (false, true) => exec_err!("cannot replace '{name}' by a folder: it is a file"),
-        (false, false) if !bucket.only_parquet_below(&objects) => {
+        (false, false) if !location.holds_only_parquet(&objects) => {
             exec_err!("'{name}' is not replaced: there are objects below it that are not Parquet files")
         }
         _ => Ok(objects),

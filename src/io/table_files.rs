@@ -12,7 +12,7 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::prelude::SessionContext;
 
 use super::local_files::{file_url, find_files};
-use super::object_stores::is_url;
+use super::object_stores::is_object_store_url;
 use super::parquet_input::ParquetInput;
 
 /// The extensions of files that can be tables.
@@ -20,12 +20,12 @@ const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
 
 /// Opens files as a table. All of them have the extension of the first.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
-    if is_url(pattern) {
-        return open_url(context, pattern).await;
+    if is_object_store_url(pattern) {
+        return open_remote(context, pattern).await;
     }
-    let (files, extension) = find_table_files(pattern)?;
+    let (files, extension) = find_local_table(pattern)?;
     let format: Arc<dyn FileFormat> = match extension {
-        "parquet" => return ParquetInput::open(pattern)?.table(),
+        "parquet" => return ParquetInput::open_local(pattern)?.table(),
         "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
         _ => Arc::new(ArrowFormat),
     };
@@ -41,13 +41,13 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
 
 /// Opens a file, or all files below a URL that ends in '/', in an object store. Files without one of the other
 /// extensions are Parquet.
-async fn open_url(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
+async fn open_remote(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
     let place = ListingTableUrl::parse(url)?;
     let extension = Path::new(place.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
     let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
         Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
-        _ => return ParquetInput::find(url, context).await?.table(),
+        _ => return ParquetInput::open(url, context).await?.table(),
     };
     let options = ListingOptions::new(format).with_file_extension("");
     let config = ListingTableConfig::new(place).with_listing_options(options);
@@ -57,7 +57,7 @@ async fn open_url(context: &SessionContext, url: &str) -> Result<Arc<dyn TablePr
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-fn find_table_files(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
+fn find_local_table(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
     let known = EXTENSIONS.join(", .");
     if Path::new(pattern).is_dir() {
         let found = EXTENSIONS

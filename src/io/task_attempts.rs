@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use datafusion::common::{Result, exec_err};
 use tempfile::TempDir;
 
-use super::background_cleanup::{spawn_cleanup, to_its_end, with_cleanup};
+use super::background_cleanup::{run_to_completion, spawn_cleanup, with_cleanup};
 use super::local_files::file_error;
-use super::object_location::Bucket;
+use super::object_location::ObjectLocation;
 
 /// A place for files that may or may not become parts of an output.
 #[derive(Debug)]
 pub(crate) enum Attempts {
     Local(TempDir),
-    Bucket(AttemptsInBucket),
+    ObjectStore(ObjectStoreAttempts),
 }
 
 impl Attempts {
@@ -22,14 +22,16 @@ impl Attempts {
     pub fn place(&self) -> PathBuf {
         match self {
             Self::Local(folder) => folder.path().to_owned(),
-            Self::Bucket(_) => self.bucket().map(Bucket::url).unwrap_or_default().into(),
+            Self::ObjectStore(_) => {
+                self.object_location().map(ObjectLocation::url).unwrap_or_default().into()
+            }
         }
     }
 
-    pub(super) fn bucket(&self) -> Option<&Bucket> {
+    pub(super) fn object_location(&self) -> Option<&ObjectLocation> {
         match self {
             Self::Local(_) => None,
-            Self::Bucket(attempts) => attempts.place(),
+            Self::ObjectStore(attempts) => attempts.place(),
         }
     }
 
@@ -38,9 +40,9 @@ impl Attempts {
     /// # Errors
     /// There is none of this name, or the name is not one of a file in it.
     pub async fn take(&self, name: &str, to: &Path) -> Result<()> {
-        let name = attempt_name(name)?;
-        if let Some(bucket) = self.bucket() {
-            return bucket.child(name).download(to).await;
+        let name = checked_attempt_name(name)?;
+        if let Some(location) = self.object_location() {
+            return location.child(name).download(to).await;
         }
         let from = self.place().join(name);
         fs::rename(&from, to).map_err(|error| {
@@ -59,28 +61,28 @@ impl Attempts {
                 let path = folder.path().to_owned();
                 folder.close().map_err(|error| file_error("remove", &path, error))
             }
-            Self::Bucket(attempts) => attempts.remove().await,
+            Self::ObjectStore(attempts) => attempts.remove().await,
         }
     }
 }
 
 /// The object that stands for a place for attempts being open. It is the first to be removed: an attempt that ends
 /// later, when nobody looks for it any more, finds it gone and removes itself.
-const OPEN: &str = "open";
+const OPEN_MARKER: &str = "open";
 
 /// A place for files that may or may not become parts of an output. What is there is removed with the value.
 #[derive(Debug)]
-pub(crate) struct AttemptsInBucket {
-    place: Option<Bucket>,
+pub(crate) struct ObjectStoreAttempts {
+    place: Option<ObjectLocation>,
 }
 
-impl AttemptsInBucket {
+impl ObjectStoreAttempts {
     /// A new place beside an output.
-    pub async fn beside(output: &Bucket) -> Result<Self> {
+    pub async fn create_beside(output: &ObjectLocation) -> Result<Self> {
         let name = format!(".warpframe-attempts-{}", ballista_core::ids::new_instance_id());
-        let place = output.beside(&name);
+        let place = output.sibling(&name);
         let attempts = Self { place: Some(place.clone()) };
-        place.child(OPEN).mark().await?;
+        place.child(OPEN_MARKER).create_marker().await?;
         Ok(attempts)
     }
 
@@ -88,13 +90,13 @@ impl AttemptsInBucket {
     ///
     /// # Errors
     /// The place has been removed in the meantime; then the file is, too.
-    pub async fn add(place: &Bucket, file: &Path) -> Result<String> {
+    pub async fn add(place: &ObjectLocation, file: &Path) -> Result<String> {
         let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
         let (place, attempt) = (place.clone(), place.child(&name));
-        let pending = attempt.send(file).await?;
-        to_its_end(async move {
+        let pending = attempt.start_upload(file).await?;
+        run_to_completion(async move {
             pending.complete().await?;
-            if place.child(OPEN).exists().await? {
+            if place.child(OPEN_MARKER).exists().await? {
                 return Ok(name);
             }
             let over = exec_err!("cannot write '{}': the query is over", place.url);
@@ -105,7 +107,7 @@ impl AttemptsInBucket {
     }
 
     /// The place, until it is removed.
-    pub fn place(&self) -> Option<&Bucket> {
+    pub fn place(&self) -> Option<&ObjectLocation> {
         self.place.as_ref()
     }
 
@@ -115,28 +117,28 @@ impl AttemptsInBucket {
     /// Something cannot be removed.
     pub async fn remove(mut self) -> Result<()> {
         match self.place.take() {
-            Some(place) => to_its_end(clear(place)).await,
+            Some(place) => run_to_completion(remove_all(place)).await,
             None => Ok(()),
         }
     }
 }
 
-impl Drop for AttemptsInBucket {
+impl Drop for ObjectStoreAttempts {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            spawn_cleanup(clear(place));
+            spawn_cleanup(remove_all(place));
         }
     }
 }
 
-async fn clear(place: Bucket) -> Result<()> {
-    place.remove(vec![place.child(OPEN).path]).await?;
+async fn remove_all(place: ObjectLocation) -> Result<()> {
+    place.remove(vec![place.child(OPEN_MARKER).path]).await?;
     let objects = place.objects().await?;
     place.remove(objects).await
 }
 
 /// A name that an executor has given, if it is one of a file in a place for attempts.
-pub(super) fn attempt_name(name: &str) -> Result<&str> {
+pub(super) fn checked_attempt_name(name: &str) -> Result<&str> {
     let inside = name.strip_prefix("attempt-").and_then(|rest| rest.strip_suffix(".parquet"));
     match inside.is_some_and(|inside| inside.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))) {
         true => Ok(name),

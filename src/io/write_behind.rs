@@ -5,22 +5,22 @@ use std::io::{Error, Result, Write};
 use std::thread::JoinHandle;
 
 /// Bytes that are collected before the disk is given them.
-const AT_A_TIME: usize = 8 * 1024 * 1024;
+const FLUSH_BYTES: usize = 8 * 1024 * 1024;
 
 /// A file whose bytes go to the disk while more of them are made, so that there is little to wait for in the end.
 pub struct WriteBehind {
     file: File,
     /// Whether the file will stay; what is only to be read again soon is left to the page cache.
-    stays: bool,
+    durable: bool,
     /// Bytes since the disk was last given some.
-    waiting: usize,
+    unsynced: usize,
     /// The disk's work in progress.
-    flushing: Option<JoinHandle<Result<()>>>,
+    syncing: Option<JoinHandle<Result<()>>>,
 }
 
 impl WriteBehind {
-    pub fn new(file: File, stays: bool) -> Self {
-        Self { file, stays, waiting: 0, flushing: None }
+    pub fn new(file: File, durable: bool) -> Self {
+        Self { file, durable, unsynced: 0, syncing: None }
     }
 
     /// Its size.
@@ -28,27 +28,27 @@ impl WriteBehind {
         Ok(self.file.metadata()?.len())
     }
 
-    /// Waits until all of it is on the disk, if it stays.
-    pub fn settle(&mut self) -> Result<()> {
-        self.join()?;
-        if self.stays { self.file.sync_all() } else { Ok(()) }
+    /// Waits until all of it is on the disk, if it durable.
+    pub fn sync(&mut self) -> Result<()> {
+        self.join_sync()?;
+        if self.durable { self.file.sync_all() } else { Ok(()) }
     }
 
     /// An error is told to one of those who wait for the disk, so none of them may be forgotten.
-    fn join(&mut self) -> Result<()> {
-        let Some(flushing) = self.flushing.take() else { return Ok(()) };
-        flushing.join().unwrap_or_else(|_| Err(Error::other("the thread that waits for the disk has ended")))
+    fn join_sync(&mut self) -> Result<()> {
+        let Some(syncing) = self.syncing.take() else { return Ok(()) };
+        syncing.join().unwrap_or_else(|_| Err(Error::other("the thread that waits for the disk has ended")))
     }
 
-    fn flush_behind(&mut self) -> Result<()> {
-        if self.flushing.as_ref().is_some_and(|flushing| !flushing.is_finished()) {
+    fn start_sync(&mut self) -> Result<()> {
+        if self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished()) {
             return Ok(());
         }
-        self.join()?;
+        self.join_sync()?;
         let file = self.file.try_clone()?;
         // Without a thread it is flushed in the end.
-        self.flushing = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
-        self.waiting = 0;
+        self.syncing = std::thread::Builder::new().spawn(move || file.sync_data()).ok();
+        self.unsynced = 0;
         Ok(())
     }
 }
@@ -56,9 +56,9 @@ impl WriteBehind {
 impl Write for WriteBehind {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         let written = self.file.write(bytes)?;
-        self.waiting += written;
-        if self.stays && self.waiting >= AT_A_TIME {
-            self.flush_behind()?;
+        self.unsynced += written;
+        if self.durable && self.unsynced >= FLUSH_BYTES {
+            self.start_sync()?;
         }
         Ok(written)
     }

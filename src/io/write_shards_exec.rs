@@ -21,10 +21,10 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, stream};
 
 use super::local_files::file_error;
-use super::object_location::Bucket;
-use super::object_stores::is_url;
+use super::object_location::ObjectLocation;
+use super::object_stores::is_object_store_url;
 use super::parquet_shard::ShardWriter;
-use super::task_attempts::AttemptsInBucket;
+use super::task_attempts::ObjectStoreAttempts;
 use super::writer_settings::WriterSettings;
 
 /// Writes the rows of each partition of its input as a Parquet file into a folder, and gives one row for each:
@@ -141,12 +141,12 @@ async fn write(
     let fields = rows.schema().fields().clone();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect()));
     let runtime = context.runtime_env();
-    let bucket = match folder.to_str().filter(|folder| is_url(folder)) {
-        Some(url) => Some(Bucket::new(url, &runtime)?),
+    let location = match folder.to_str().filter(|folder| is_object_store_url(folder)) {
+        Some(url) => Some(ObjectLocation::new(url, &runtime)?),
         None => None,
     };
     // What goes to an object store is written on this host first.
-    let here = match &bucket {
+    let here = match &location {
         Some(_) => runtime.disk_manager.temp_dir_paths().first().cloned().unwrap_or_else(std::env::temp_dir),
         None => folder.to_owned(),
     };
@@ -167,8 +167,8 @@ async fn write(
         writer.write(&batch?).map_err(named)?;
     }
     let shard = writer.finish().map_err(named)?;
-    let name = match bucket {
-        Some(place) => AttemptsInBucket::add(&place, &attempt).await?,
+    let name = match location {
+        Some(place) => ObjectStoreAttempts::add(&place, &attempt).await?,
         None => {
             let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
             attempt.keep().map_err(|error| file_error("write into", folder, error))?;
