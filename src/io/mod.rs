@@ -15,6 +15,7 @@ mod progress;
 pub(crate) mod staging;
 pub(crate) mod table_files;
 pub(crate) mod task_attempts;
+mod unique_id;
 mod write_behind;
 mod write_shards_exec;
 mod write_summary;

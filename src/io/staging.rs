@@ -15,6 +15,7 @@ use super::object_location::ObjectLocation;
 use super::object_stores::is_object_store_url;
 use super::private_folder::{private_folder, private_folder_in};
 use super::task_attempts::{Attempts, ObjectStoreAttempts, checked_attempt_name};
+use super::unique_id::unique_id;
 
 /// An output in the making.
 #[derive(Debug)]
@@ -155,7 +156,7 @@ impl Staging {
         if self.is_file {
             files.push((location.clone(), self.shard_path(0)));
         } else {
-            let suffix = object_suffix(&replaced);
+            let suffix = object_suffix(&replaced)?;
             for file in fs::read_dir(folder).map_err(failed)? {
                 let path = file.map_err(failed)?.path();
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -181,7 +182,7 @@ impl Staging {
             return Ok(false);
         };
         let replaced = replaceable_objects(location, false, self.overwrite).await?;
-        let suffix = object_suffix(&replaced);
+        let suffix = object_suffix(&replaced)?;
         let copies = shards.iter().map(|(number, name)| {
             let shard = location.child(&format!("{}{suffix}", shard_stem(*number)));
             Ok((shard, place.child(checked_attempt_name(name)?)))
@@ -201,10 +202,10 @@ fn shard_stem(shard: usize) -> String {
 }
 
 /// How the names of an output's objects end, so that none of them is one of those that are replaced.
-fn object_suffix(replaced: &[ObjectPath]) -> String {
+fn object_suffix(replaced: &[ObjectPath]) -> Result<String> {
     match replaced.is_empty() {
-        true => ".parquet".to_owned(),
-        false => format!("-{}.parquet", ballista_core::ids::new_instance_id()),
+        true => Ok(".parquet".to_owned()),
+        false => Ok(format!("-{}.parquet", unique_id()?)),
     }
 }
 

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::background_cleanup::{run_to_completion, spawn_cleanup, with_cleanup};
 use super::local_files::file_error;
 use super::object_location::ObjectLocation;
+use super::unique_id::unique_id;
 
 /// A place for files that may or may not become parts of an output.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub(crate) struct ObjectStoreAttempts {
 impl ObjectStoreAttempts {
     /// A new place beside an output.
     pub async fn create_beside(output: &ObjectLocation) -> Result<Self> {
-        let name = format!(".warpframe-attempts-{}", ballista_core::ids::new_instance_id());
+        let name = format!(".warpframe-attempts-{}", unique_id()?);
         let place = output.sibling(&name);
         let attempts = Self { place: Some(place.clone()) };
         place.child(OPEN_MARKER).create_marker().await?;
@@ -91,7 +92,7 @@ impl ObjectStoreAttempts {
     /// # Errors
     /// The place has been removed in the meantime; then the file is, too.
     pub async fn add(place: &ObjectLocation, file: &Path) -> Result<String> {
-        let name = format!("attempt-{}.parquet", ballista_core::ids::new_instance_id());
+        let name = format!("attempt-{}.parquet", unique_id()?);
         let (place, attempt) = (place.clone(), place.child(&name));
         let pending = attempt.start_upload(file).await?;
         run_to_completion(async move {
