@@ -45,7 +45,7 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
     }
     let refused =
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
-    let staging = Staging::file(path, overwrite, &runtime).await?;
+    let staging = Staging::new_file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
     let rows = match write(query, format, &file).await {
         Err(CliError::Failure(message)) if message.contains("os error") => {

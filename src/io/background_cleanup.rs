@@ -1,5 +1,5 @@
-//! Work that goes on after the query, the output or the session that it belongs to has been dropped: schedulers
-//! and object stores are told of it, and a change that has begun is brought to its end.
+//! Cleanup that runs in the background after the query, output or session it belongs to has been dropped:
+//! cancelling jobs on a cluster, removing objects, and completing changes that have begun.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How long the end of a process waits for it.
+/// How long [`flush_cleanup`] waits.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The cleanup tasks of this process that may still be running.
 static RUNNING: Mutex<Vec<JoinHandle<Result<()>>>> = Mutex::new(Vec::new());
 
-/// Runs a clean-up on the current tokio runtime. Without a runtime it is not run.
+/// Spawns a cleanup task on the current tokio runtime. Outside a runtime the future is dropped without being run.
 pub(crate) fn spawn_cleanup(cleanup: impl Future<Output = Result<()>> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         let mut running = RUNNING.lock();
@@ -22,7 +23,8 @@ pub(crate) fn spawn_cleanup(cleanup: impl Future<Output = Result<()>> + Send + '
     }
 }
 
-/// Runs something to its end, also where the future that is returned is dropped. Its error then is one of a clean-up.
+/// Runs a future to completion, even if the returned future is dropped. In that case its error is reported by
+/// [`flush_cleanup`].
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
@@ -30,24 +32,26 @@ pub(crate) async fn run_to_completion<T: Send + 'static>(
     spawn_cleanup(async move {
         match done.send(work.await) {
             Ok(()) => Ok(()),
-            // Nobody waits for it any more.
+            // The receiver has been dropped.
             Err(outcome) => outcome.map(|_| ()),
         }
     });
     match outcome.await {
         Ok(outcome) => outcome,
-        Err(_) => exec_err!("the runtime has ended before its work"),
+        Err(_) => exec_err!("the tokio runtime has shut down before the operation was complete"),
     }
 }
 
-/// Waits until the clean-up of what this process has given up or finished is done, for ten seconds at most, and says
-/// what of it has failed, a sentence each. A program that ends earlier leaves cancelled queries running on clusters,
-/// and parts of cancelled outputs in object stores.
+/// Waits for all background cleanup of this process, for ten seconds at most. Returns a message for each
+/// cleanup that failed, and one if the time was not enough.
+///
+/// Call it before the process exits: otherwise cancelled queries may keep running on a cluster, and parts of
+/// cancelled outputs may stay in an object store.
 pub async fn flush_cleanup() -> Vec<String> {
     let mut failures = Vec::new();
     let flushed = async {
         loop {
-            // Clean-up can need more of it.
+            // A cleanup can spawn another one.
             let running = std::mem::take(&mut *RUNNING.lock());
             if running.is_empty() {
                 break;
@@ -61,20 +65,20 @@ pub async fn flush_cleanup() -> Vec<String> {
     };
     if tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
         failures.push(format!(
-            "the clean-up did not end within {} seconds: a cluster may still run a cancelled query, and an object store may hold parts of a cancelled output",
+            "the cleanup did not finish within {} seconds: a cluster may still run a cancelled query, and an object store may hold parts of a cancelled output",
             FLUSH_TIMEOUT.as_secs()
         ));
     }
     failures
 }
 
-/// An error, and what its clean-up has left.
-pub(crate) fn with_cleanup(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
+/// Adds the error of a cleanup, if it failed, to the error that made the cleanup necessary.
+pub(crate) fn with_cleanup_error(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
     match cleanup {
         Ok(()) => error,
-        Err(left) => {
-            let (error, left) = (error.find_root().message(), left.find_root().message());
-            DataFusionError::Execution(format!("{error}; and afterwards: {left}"))
+        Err(cleanup) => {
+            let (error, cleanup) = (error.find_root().message(), cleanup.find_root().message());
+            DataFusionError::Execution(format!("{error}; and afterwards: {cleanup}"))
         }
     }
 }

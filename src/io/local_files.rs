@@ -1,4 +1,4 @@
-//! Local files by path, folder or glob.
+//! Local files by path, folder or glob pattern.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,16 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::listing::ListingTableUrl;
 use url::Url;
 
-/// An error that says what could not be done to which file.
+/// An execution error of the form "cannot {action} '{path}': {cause}".
 pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> DataFusionError {
     DataFusionError::Execution(format!("cannot {action} '{}': {cause}", path.display()))
 }
 
-/// The files that a path, a folder or a glob names, sorted by name. Of a folder, those with the extension.
+/// The files that match a path, a folder or a glob pattern, sorted by path. Of a folder these are the files in it
+/// with the given extension; a path or a pattern matches files of any extension.
+///
+/// # Errors
+/// No file matches, the pattern is invalid, or a folder cannot be read.
 pub fn find_files(pattern: &str, extension: &str) -> Result<Vec<PathBuf>> {
     let path = Path::new(pattern);
     let glob_pattern = if path.is_dir() {
@@ -42,10 +46,13 @@ pub fn find_files(pattern: &str, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The URL of one local file, whatever characters its name has.
+/// The `file` URL of a local file, with special characters in its path escaped.
+///
+/// # Errors
+/// The current folder is unknown, or the path cannot be a URL.
 pub fn file_url(file: &Path) -> Result<ListingTableUrl> {
     let absolute = std::path::absolute(file).map_err(|error| file_error("read", file, error))?;
     let url =
-        Url::from_file_path(&absolute).map_err(|()| file_error("read", file, "its path is no valid URL"))?;
+        Url::from_file_path(&absolute).map_err(|()| file_error("read", file, "its path cannot be a URL"))?;
     ListingTableUrl::try_new(url, None)
 }

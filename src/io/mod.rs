@@ -1,5 +1,10 @@
-//! Parquet files in and out: inputs checked before a query starts, outputs that appear only when whole.
-//! One step a file; `batch` and `generate` put the steps together.
+//! Files and object stores: what batch runs and clusters share.
+//!
+//! - Input: [`open_table`](table_files) opens files as tables, and [`ParquetInput`] checks Parquet files before a query
+//!   is planned.
+//! - Output: Parquet shards are [staged](Staging), and published only when they are complete. On a cluster,
+//!   [`WriteShardsExec`] writes them where they are computed.
+//! - [`GenerateFiles`] writes generated rows, and [`flush_cleanup`] waits for what runs after a cancelled query.
 
 pub(crate) mod background_cleanup;
 mod generate_files;

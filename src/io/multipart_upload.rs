@@ -1,4 +1,4 @@
-//! Files on their way into an object store.
+//! Multipart uploads of files to an object store.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,33 +13,37 @@ use super::background_cleanup::{run_to_completion, spawn_cleanup};
 use super::local_files::file_error;
 use super::object_location::ObjectLocation;
 
-/// The size of the parts in which files are sent. A store takes 10,000 of them: objects up to 160 GB.
+/// The size of a part. S3 accepts 10,000 parts, so an object can have up to 160 GB.
 const PART_BYTES: usize = 16 * 1024 * 1024;
 
-/// Parts, and objects, that are on their way at a time.
+/// The number of requests that are in flight at the same time, for the parts of a file and for objects.
 pub(super) const CONCURRENT_REQUESTS: usize = 4;
 
 impl ObjectLocation {
-    /// Sends a file. Nothing of it appears at this place before it is completed.
+    /// Uploads the parts of a file. The object appears at this location when the upload is
+    /// [completed](PendingUpload::complete).
+    ///
+    /// # Errors
+    /// The file cannot be read, or the store refuses a request.
     pub(super) async fn start_upload(&self, file: &Path) -> Result<PendingUpload> {
         let unreadable = |error: std::io::Error| file_error("read", file, error);
         let mut source = File::open(file).map_err(unreadable)?;
-        let place = self.clone();
-        // The store may begin an upload for somebody who has gone meanwhile; it is aborted then.
+        let location = self.clone();
+        // If this future is dropped while the store creates the upload, the upload is aborted afterwards.
         let mut pending = run_to_completion(async move {
-            let upload = place.store.put_multipart(&place.path).await;
-            let upload = upload.map_err(|error| place.error("write", &error))?;
-            Ok(PendingUpload { place, upload: Some(upload) })
+            let upload = location.store.put_multipart(&location.path).await;
+            let upload = upload.map_err(|error| location.error("write", &error))?;
+            Ok(PendingUpload { location, upload: Some(upload) })
         })
         .await?;
         let Some(upload) = &mut pending.upload else { return Ok(pending) };
         let (mut parts, mut any) = (FuturesUnordered::new(), false);
         loop {
-            // Reading blocks this task's thread for a moment, as writing the file has.
+            // Reading blocks this thread for a short time, as writing the file did.
             let mut part = Vec::with_capacity(PART_BYTES);
             (&mut source).take(PART_BYTES as u64).read_to_end(&mut part).map_err(unreadable)?;
             let is_last = part.len() < PART_BYTES;
-            // An object of no bytes has a part too.
+            // An empty object needs one part, too.
             if !part.is_empty() || !any {
                 parts.push(upload.put_part(part.into()));
                 any = true;
@@ -58,17 +62,20 @@ impl ObjectLocation {
     }
 }
 
-/// A file that has been sent, or is being sent, and does not appear yet. Dropped before it is completed, it is aborted.
+/// A multipart upload that is not complete yet. It is aborted when the value is dropped.
 pub(super) struct PendingUpload {
-    place: ObjectLocation,
+    location: ObjectLocation,
     upload: Option<Box<dyn MultipartUpload>>,
 }
 
 impl PendingUpload {
-    /// Makes the object appear.
+    /// Completes the upload, which makes the object appear.
+    ///
+    /// # Errors
+    /// The store refuses the request.
     pub(super) async fn complete(mut self) -> Result<()> {
         let Some(upload) = &mut self.upload else { return Ok(()) };
-        upload.complete().await.map_err(|error| self.place.error("write", &error))?;
+        upload.complete().await.map_err(|error| self.location.error("write", &error))?;
         self.upload = None;
         Ok(())
     }
@@ -77,11 +84,11 @@ impl PendingUpload {
 impl Drop for PendingUpload {
     fn drop(&mut self) {
         if let Some(mut upload) = self.upload.take() {
-            let place = self.place.clone();
+            let location = self.location.clone();
             spawn_cleanup(async move {
                 match upload.abort().await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                    Err(error) => Err(place.error("abort the upload to", &error)),
+                    Err(error) => Err(location.error("abort the upload to", &error)),
                 }
             });
         }

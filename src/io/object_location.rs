@@ -1,4 +1,4 @@
-//! Locations in object stores: what is there, and requests about one of them.
+//! A location in an object store, and the requests that read, write and remove objects there.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,54 +15,57 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use super::local_files::file_error;
 use super::object_stores::error_message;
 
-/// Objects that a message names before it counts the others.
+/// The number of objects that an error message names; it counts the others.
 const MAX_LISTED_OBJECTS: usize = 5;
 
-/// A place in an object store: one object, or all below a path.
+/// A location in an object store: a single object, or all objects below a path.
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectLocation {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// The URL of the store, with a '/' at its end.
+    /// The URL of the store, ending in '/'.
     root: String,
     pub(super) path: ObjectPath,
-    /// As the user has named it.
+    /// The URL as the user wrote it, without a trailing '/'.
     pub(super) url: String,
 }
 
 impl ObjectLocation {
-    /// The place with this URL.
+    /// The location of a URL.
     ///
     /// # Errors
-    /// It is no URL of an object store that can be reached.
+    /// The URL is invalid or names no path in a store, or the runtime has no object store for it.
     pub fn new(url: &str, runtime: &RuntimeEnv) -> Result<Self> {
-        let place = ListingTableUrl::parse(url)?;
-        if place.prefix().as_ref().is_empty() {
+        let location = ListingTableUrl::parse(url)?;
+        if location.prefix().as_ref().is_empty() {
             return exec_err!("'{url}' is a whole bucket: name a place in it");
         }
-        let store = runtime.object_store(place.object_store())?;
-        let root = place.object_store().as_str().to_owned();
-        Ok(Self { store, root, path: place.prefix().clone(), url: url.trim_end_matches('/').to_owned() })
+        let store = runtime.object_store(location.object_store())?;
+        let root = location.object_store().as_str().to_owned();
+        Ok(Self { store, root, path: location.prefix().clone(), url: url.trim_end_matches('/').to_owned() })
     }
 
-    /// The place of this name below this one.
+    /// The location `name` below this one.
     pub fn child(&self, name: &str) -> Self {
         let (path, url) = (self.path.clone().join(name), format!("{}/{name}", self.url));
         Self { path, url, ..self.clone() }
     }
 
-    /// The place of this name beside this one.
+    /// The location `name` with the same parent as this one.
     pub fn sibling(&self, name: &str) -> Self {
         let parent: ObjectPath = self.path.parts().take(self.path.parts_count().saturating_sub(1)).collect();
         let url = self.url.rsplit_once('/').map_or("", |(parent, _)| parent);
         Self { path: parent.join(name), url: format!("{url}/{name}"), ..self.clone() }
     }
 
-    /// Its URL.
+    /// The URL, without a trailing '/'.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The objects that are at the place or below it.
+    /// The object at this location, if there is one, and all objects below it.
+    ///
+    /// # Errors
+    /// The store cannot be listed.
     pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
         let below = self.store.list(Some(&self.path)).map_ok(|object| object.location);
         let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.error("read", &error))?;
@@ -72,12 +75,12 @@ impl ObjectLocation {
         Ok(objects)
     }
 
-    /// Whether the place itself is one of the objects.
+    /// Whether the object at this location is one of `objects`.
     pub fn is_object_among(&self, objects: &[ObjectPath]) -> bool {
         objects.contains(&self.path)
     }
 
-    /// Whether all objects are files that a folder of an output could have.
+    /// Whether all `objects` are Parquet files directly below this location, as in the folder of an output.
     pub fn holds_only_parquet(&self, objects: &[ObjectPath]) -> bool {
         objects.iter().all(|object| {
             let mut parts = object.prefix_match(&self.path).into_iter().flatten();
@@ -86,7 +89,10 @@ impl ObjectLocation {
         })
     }
 
-    /// Fetches the object at this place into a file.
+    /// Downloads the object at this location into a file.
+    ///
+    /// # Errors
+    /// The object cannot be read, or the file cannot be written.
     pub async fn download(&self, file: &Path) -> Result<()> {
         let found = self.store.get(&self.path).await.map_err(|error| self.error("read", &error))?;
         let mut parts = found.into_stream();
@@ -99,13 +105,19 @@ impl ObjectLocation {
         Ok(())
     }
 
-    /// Makes an empty object at this place.
+    /// Creates an empty object at this location.
+    ///
+    /// # Errors
+    /// The object cannot be written.
     pub async fn create_marker(&self) -> Result<()> {
         let created = self.store.put(&self.path, PutPayload::new()).await;
         created.map(|_| ()).map_err(|error| self.error("write", &error))
     }
 
-    /// Whether there is an object at this place.
+    /// Whether there is an object at this location.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub async fn exists(&self) -> Result<bool> {
         match self.store.head(&self.path).await {
             Ok(_) => Ok(true),
@@ -114,40 +126,45 @@ impl ObjectLocation {
         }
     }
 
-    /// Copies the object at another place to this one, inside of the store.
+    /// Copies the object at another location of the same store to this one; the store itself copies the data.
+    ///
+    /// # Errors
+    /// The object cannot be copied.
     pub async fn copy_from(&self, other: &Self) -> Result<()> {
         let copied = self.store.copy(&other.path, &self.path).await;
         copied.map_err(|error| self.error("write", &error))
     }
 
-    /// Removes objects.
+    /// Removes objects. Objects that do not exist count as removed.
     ///
     /// # Errors
-    /// Some cannot be removed: the error names them.
+    /// Some objects cannot be removed; the error names them.
     pub(super) async fn remove(&self, objects: Vec<ObjectPath>) -> Result<()> {
-        let mut left: BTreeSet<_> = objects.iter().cloned().collect();
+        let mut remaining: BTreeSet<_> = objects.iter().cloned().collect();
         let mut cause = None;
         let mut removed = self.store.delete_stream(stream::iter(objects.into_iter().map(Ok)).boxed());
         while let Some(removed) = removed.next().await {
             match removed {
                 Ok(object) => {
-                    left.remove(&object);
+                    remaining.remove(&object);
                 }
                 Err(object_store::Error::NotFound { path, .. }) => {
-                    left.remove(&ObjectPath::from(path));
+                    remaining.remove(&ObjectPath::from(path));
                 }
                 Err(error) => cause = Some(error_message(&error)),
             }
         }
-        let Some(cause) = cause.filter(|_| !left.is_empty()) else { return Ok(()) };
-        let names = left.iter().take(MAX_LISTED_OBJECTS).map(|object| format!("'{}{object}'", self.root));
+        let Some(cause) = cause.filter(|_| !remaining.is_empty()) else { return Ok(()) };
+        let names =
+            remaining.iter().take(MAX_LISTED_OBJECTS).map(|object| format!("'{}{object}'", self.root));
         let names = names.collect::<Vec<_>>().join(", ");
-        match left.len().saturating_sub(MAX_LISTED_OBJECTS) {
+        match remaining.len().saturating_sub(MAX_LISTED_OBJECTS) {
             0 => exec_err!("cannot remove {names}: {cause}"),
             more => exec_err!("cannot remove {names} and {more} more: {cause}"),
         }
     }
 
+    /// An execution error of the form "cannot {action} '{url}': {cause}".
     pub(super) fn error(&self, action: &str, error: &object_store::Error) -> DataFusionError {
         DataFusionError::Execution(format!("cannot {action} '{}': {}", self.url, error_message(error)))
     }

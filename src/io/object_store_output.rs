@@ -1,8 +1,9 @@
-//! Outputs in an object store. There is no rename there, and none is needed: an object appears whole or not at all.
+//! The commit of an output in an object store. Object stores have no rename, but an object becomes visible
+//! atomically.
 //!
-//! All objects of an output are sent before the first of them appears, under names that the old output does not have;
-//! the old objects are removed when all new ones are there. What is given up before that is taken back, and the old
-//! output stays as it was.
+//! All objects of an output are uploaded before the first of them becomes visible, under names that the old output
+//! does not use. The old objects are removed when all new ones are visible. If the commit fails or is cancelled before
+//! that, the new objects are removed and the old output stays unchanged.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,92 +13,93 @@ use datafusion::common::{DataFusionError, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
 
-use super::background_cleanup::{run_to_completion, with_cleanup};
+use super::background_cleanup::{run_to_completion, with_cleanup_error};
 use super::multipart_upload::CONCURRENT_REQUESTS;
 use super::object_location::ObjectLocation;
 
 impl ObjectLocation {
-    /// Makes files the objects at these places, which replace others.
+    /// Uploads files to the given locations, and removes the objects that they replace.
     ///
     /// # Errors
-    /// A file cannot be sent: then there is what was there before. Or an object that is replaced cannot be removed: the
-    /// error says what lies where.
+    /// A file cannot be uploaded; then the old output is unchanged. Or a replaced object cannot be removed; then the new
+    /// output is complete, and the error names the objects that are left.
     pub async fn publish_files(
         &self,
         files: Vec<(Self, std::path::PathBuf)>,
         replaced: Vec<ObjectPath>,
     ) -> Result<()> {
-        let sent = files.into_iter().map(|(place, file)| async move {
-            let pending = place.start_upload(&file).await?;
-            Ok::<_, DataFusionError>((place, pending.complete()))
+        let sent = files.into_iter().map(|(location, file)| async move {
+            let pending = location.start_upload(&file).await?;
+            Ok::<_, DataFusionError>((location, pending.complete()))
         });
         let sent: Vec<_> = stream::iter(sent).buffer_unordered(CONCURRENT_REQUESTS).try_collect().await?;
         self.publish(sent, replaced).await
     }
 
-    /// Makes copies of other objects the objects at these places, which replace others.
+    /// Copies objects to the given locations, as pairs of target and source, and removes the objects that they replace.
     ///
     /// # Errors
-    /// As [`publish_files`](Self::publish_files).
+    /// The same as for [`publish_files`](Self::publish_files).
     pub async fn publish_copies(&self, copies: Vec<(Self, Self)>, replaced: Vec<ObjectPath>) -> Result<()> {
-        let copies = copies.into_iter().map(|(place, source)| {
-            let target = place.clone();
-            (place, async move { target.copy_from(&source).await })
+        let copies = copies.into_iter().map(|(location, source)| {
+            let target = location.clone();
+            (location, async move { target.copy_from(&source).await })
         });
         self.publish(copies.collect(), replaced).await
     }
 
-    /// Makes the objects at these places appear, each by its own task, and removes those that they replace.
+    /// Runs the writes that make the objects at these locations visible, and removes the objects that they replace.
     async fn publish<F: Future<Output = Result<()>> + Send + 'static>(
         &self,
         objects: Vec<(Self, F)>,
         replaced: Vec<ObjectPath>,
     ) -> Result<()> {
-        let waiting = CancelOnDrop::default();
-        // A request that is on its way is never given up: nobody would know what has become of it.
-        run_to_completion(self.clone().replace(objects, replaced, Arc::clone(&waiting.cancelled))).await
+        let guard = CancelOnDrop::default();
+        // A request in flight is never cancelled, because its outcome would be unknown.
+        run_to_completion(self.clone().replace(objects, replaced, Arc::clone(&guard.cancelled))).await
     }
 
+    /// Stops starting writes when one fails or `cancelled` is set, and then removes what it has written.
     async fn replace<F: Future<Output = Result<()>>>(
         self,
         objects: Vec<(Self, F)>,
         replaced: Vec<ObjectPath>,
         cancelled: Arc<AtomicBool>,
     ) -> Result<()> {
-        let (mut begun, mut failure) = (BTreeSet::new(), None);
+        let (mut started, mut failure) = (BTreeSet::new(), None);
         let mut writes = stream::iter(objects)
             .take_while(|_| std::future::ready(!cancelled.load(Ordering::Acquire)))
-            .map(|(place, write)| async move { (place.path, write.await) })
+            .map(|(location, write)| async move { (location.path, write.await) })
             .buffer_unordered(CONCURRENT_REQUESTS);
-        while let Some((place, written)) = writes.next().await {
-            begun.insert(place);
+        while let Some((path, written)) = writes.next().await {
+            started.insert(path);
             if let Err(error) = written {
                 cancelled.store(true, Ordering::Release);
                 failure.get_or_insert(error);
             }
         }
         if cancelled.load(Ordering::Acquire) {
-            // An object in the place of an old one cannot be told from it, and is the only one then. What was not begun
-            // can be somebody else's.
-            let ours = begun.into_iter().filter(|place| !replaced.contains(place));
-            let taken_back = self.remove(ours.collect()).await;
+            // An object with the name of an old one is kept: it may be the old one, if its write has failed. Objects
+            // whose write was not started may belong to another writer.
+            let written = started.into_iter().filter(|path| !replaced.contains(path));
+            let removed = self.remove(written.collect()).await;
             return match failure {
-                Some(error) => Err(with_cleanup(error, taken_back)),
-                None => taken_back,
+                Some(error) => Err(with_cleanup_error(error, removed)),
+                None => removed,
             };
         }
-        let old = replaced.into_iter().filter(|object| !begun.contains(object));
+        let old = replaced.into_iter().filter(|object| !started.contains(object));
         self.remove(old.collect()).await.map_err(|error| {
-            let left = error.find_root().message().into_owned();
+            let cause = error.find_root().message().into_owned();
             DataFusionError::Execution(format!(
-                "the new output in '{}' is whole, but objects of the old one lie beside it: {left}",
+                "the new output in '{}' is whole, but objects of the old one lie beside it: {cause}",
                 self.url
             ))
         })
     }
 }
 
-/// Somebody who waits for a change. Dropped, the change is given up as far as it has not begun.
+/// Sets a flag when it is dropped, so that a commit whose future is dropped starts no more writes.
 #[derive(Default)]
 struct CancelOnDrop {
     cancelled: Arc<AtomicBool>,

@@ -1,18 +1,18 @@
-//! How far a run has come.
+//! The progress callback of runs.
 
-/// Hears how far a run has come. Called from several threads.
+/// A callback for the progress of a run. It is called from several threads.
 pub trait Progress: Send + Sync {
-    /// The run begins and will process `rows` rows.
+    /// The run starts and will process `rows` input rows.
     fn start(&self, rows: u64);
 
-    /// `rows` rows are done so far.
+    /// `rows` input rows have been processed so far.
     fn position(&self, rows: u64);
 
-    /// Something that the user should know and that is no error.
+    /// A warning for the user.
     fn warn(&self, message: &str);
 }
 
-/// Hears nothing.
+/// Ignores all progress.
 impl Progress for () {
     fn start(&self, _rows: u64) {}
     fn position(&self, _rows: u64) {}

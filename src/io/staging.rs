@@ -1,6 +1,6 @@
-//! Outputs that appear under their name only when whole: everything is written into a hidden folder
-//! beside the output, made durable, and renamed. Dropped before that, the folder is gone. For an output in an
-//! object store the folder is a temporary one of this host, and its files are sent.
+//! Staging of outputs, which appear under their names only when they are complete. All files are written into a
+//! hidden folder beside the output, synced, and renamed. For an output in an object store, the folder is a temporary
+//! one of this host, and its files are uploaded. The folder is removed if the output is not published.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::private_folder::{private_folder, private_folder_in};
 use super::task_attempts::{Attempts, ObjectStoreAttempts, checked_attempt_name};
 use super::unique_id::unique_id;
 
-/// An output in the making.
+/// An output that is being written. Nothing is left of it if the value is dropped before it is published.
 #[derive(Debug)]
 pub struct Staging {
     folder: TempDir,
@@ -33,21 +33,22 @@ enum Target {
 }
 
 impl Staging {
-    /// Prepares to write `output`, a path or the URL of a place in an object store that the runtime knows: one
-    /// file where the name ends in `.parquet`, else a folder.
+    /// Prepares to write `output`, a local path or a URL in an object store of the runtime: one file if the name
+    /// ends in `.parquet`, otherwise a folder.
     ///
     /// # Errors
-    /// The output exists and `overwrite` is false; it exists and is not something this function made (a
-    /// folder with anything but Parquet files in it); or nothing can be written beside it.
+    /// The output exists and `overwrite` is false; it exists and is not replaceable (a folder that holds anything
+    /// but Parquet files, a folder where a file is to be written, or a file where a folder is to be written); or
+    /// its parent folder does not exist or is not writable.
     pub async fn new(output: &Path, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
         Self::prepare(output, is_file_name(output), overwrite, runtime).await
     }
 
-    /// Prepares to write `output` as one file, whatever its name ends in.
+    /// Prepares to write `output` as one file, regardless of its extension.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
-    pub async fn file(output: &Path, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
+    /// The same as for [`new`](Self::new).
+    pub async fn new_file(output: &Path, overwrite: bool, runtime: &RuntimeEnv) -> Result<Self> {
         Self::prepare(output, true, overwrite, runtime).await
     }
 
@@ -73,7 +74,7 @@ impl Staging {
         }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".warpframe-");
-        // By default temporary folders are private; an output has the permissions of any new folder.
+        // The folder becomes the output, which has the permissions of a new folder: 0777 less the umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(&parent).map_err(|error| file_error("write", output, error))?;
@@ -81,21 +82,20 @@ impl Staging {
         Ok(Self { folder, target, is_file, overwrite })
     }
 
-    /// Whether the output is one file, not a folder.
+    /// Whether the output is one file and not a folder.
     pub fn is_file(&self) -> bool {
         self.is_file
     }
 
-    /// Where the `shard`-th part is to be written, with a name that sorts by its number.
+    /// The path to which the `shard`-th part is written. The paths sort by number up to 99,999.
     pub fn shard_path(&self, shard: usize) -> PathBuf {
         self.folder.path().join(shard_name(shard))
     }
 
-    /// A place beside the output for files that may or may not become parts of it. It is removed with the
-    /// value; what is written into it later on is not published.
+    /// Creates a folder for the files of task attempts beside the output.
     ///
     /// # Errors
-    /// Nothing can be written there.
+    /// The folder cannot be created.
     pub(crate) async fn create_attempts(&self) -> Result<Attempts> {
         let (parent, output) = match &self.target {
             Target::ObjectStore(location) => {
@@ -103,7 +103,7 @@ impl Staging {
             }
             Target::Local { parent, output } => (parent, output),
         };
-        // Others may have another working folder.
+        // Executors may have another current folder, so the path must be absolute.
         let parent = parent.canonicalize().map_err(|error| file_error("open", parent, error))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".warpframe-attempts-");
@@ -113,11 +113,12 @@ impl Staging {
         Ok(Attempts::Local(folder))
     }
 
-    /// Gives the output its name: the folder, or the one file in it.
+    /// Publishes the staged folder, or the single file in it, under the name of the output.
     ///
     /// # Errors
-    /// The output has come to exist in the meantime, or the file system or the object store refuses; then what existed
-    /// before is as it was. Or objects that are replaced cannot be removed; the error names them.
+    /// The output has been created in the meantime, or the file system or object store refuses an operation; then an
+    /// existing output is unchanged. Or replaced objects cannot be removed; then the new output is complete, and the
+    /// error names the objects.
     pub async fn publish(self) -> Result<()> {
         let (parent, output) = match &self.target {
             Target::ObjectStore(location) => return self.upload(location).await,
@@ -126,28 +127,28 @@ impl Staging {
         let failed = |error| file_error("write", output, error);
         check_replaceable(output, self.is_file, self.overwrite)?;
         sync_folder(self.folder.path()).map_err(failed)?;
-        let whole = if self.is_file() { self.shard_path(0) } else { self.folder.path().to_owned() };
+        let staged = if self.is_file() { self.shard_path(0) } else { self.folder.path().to_owned() };
         if output.is_dir() {
-            // A folder cannot be renamed onto another: move the old one out of the way, and back on failure.
+            // A folder that is not empty cannot be replaced by a rename: move the old one aside, and back on failure.
             let old = private_folder_in(".warpframe-old-", parent).map_err(failed)?;
             let aside = old.path().join("old");
             fs::rename(output, &aside).map_err(failed)?;
-            if let Err(error) = fs::rename(&whole, output) {
+            if let Err(error) = fs::rename(&staged, output) {
                 fs::rename(&aside, output).map_err(failed)?;
                 return Err(failed(error));
             }
         } else {
-            fs::rename(&whole, output).map_err(failed)?;
+            fs::rename(&staged, output).map_err(failed)?;
         }
         sync_folder(parent).map_err(failed)?;
         if !self.is_file() {
-            // It has another name now, so there is nothing left to remove.
+            // The folder has been renamed, so there is nothing to remove.
             let _ = self.folder.keep();
         }
         Ok(())
     }
 
-    /// Sends the folder's files, or the one file in it.
+    /// Uploads the files of the staged folder, or the single file in it.
     async fn upload(&self, location: &ObjectLocation) -> Result<()> {
         let folder = self.folder.path();
         let failed = |error| file_error("read", folder, error);
@@ -166,17 +167,18 @@ impl Staging {
         location.publish_files(files, replaced).await
     }
 
-    /// Makes these attempts the shards of an output folder in an object store, where they lie already, each with
-    /// the number of its shard; gives them back if the output is something else.
+    /// Publishes the objects of attempts, given by shard number and name, as the shards of an output folder in an
+    /// object store, without downloading them. Returns false, having done nothing, if the output is local or a
+    /// single file.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish).
+    /// The same as for [`publish`](Self::publish).
     pub(crate) async fn publish_attempts(
         &self,
         attempts: &Attempts,
         shards: &[(usize, String)],
     ) -> Result<bool> {
-        let (Target::ObjectStore(location), Some(place), false) =
+        let (Target::ObjectStore(location), Some(attempts), false) =
             (&self.target, attempts.object_location(), self.is_file)
         else {
             return Ok(false);
@@ -185,14 +187,14 @@ impl Staging {
         let suffix = object_suffix(&replaced)?;
         let copies = shards.iter().map(|(number, name)| {
             let shard = location.child(&format!("{}{suffix}", shard_stem(*number)));
-            Ok((shard, place.child(checked_attempt_name(name)?)))
+            Ok((shard, attempts.child(checked_attempt_name(name)?)))
         });
         location.publish_copies(copies.collect::<Result<_>>()?, replaced).await?;
         Ok(true)
     }
 }
 
-/// The name of the `shard`-th part of an output, which sorts by its number.
+/// The file name of the `shard`-th part of an output.
 fn shard_name(shard: usize) -> String {
     format!("{}.parquet", shard_stem(shard))
 }
@@ -201,7 +203,7 @@ fn shard_stem(shard: usize) -> String {
     format!("part-{shard:05}")
 }
 
-/// How the names of an output's objects end, so that none of them is one of those that are replaced.
+/// The suffix of the names of an output's objects, which makes them differ from those of the objects it replaces.
 fn object_suffix(replaced: &[ObjectPath]) -> Result<String> {
     match replaced.is_empty() {
         true => Ok(".parquet".to_owned()),
@@ -209,12 +211,12 @@ fn object_suffix(replaced: &[ObjectPath]) -> Result<String> {
     }
 }
 
-/// Whether an output of this name is one file.
+/// Whether an output of this name is a single Parquet file and not a folder.
 pub fn is_file_name(output: &Path) -> bool {
     output.extension().is_some_and(|extension| extension == "parquet")
 }
 
-/// Refuses to replace what the user has not agreed to lose.
+/// Checks that `output` does not exist, or may be replaced.
 fn check_replaceable(output: &Path, is_file: bool, overwrite: bool) -> Result<()> {
     let name = output.display();
     let Ok(metadata) = output.symlink_metadata() else {
@@ -245,7 +247,10 @@ fn check_replaceable(output: &Path, is_file: bool, overwrite: bool) -> Result<()
     Ok(())
 }
 
-/// The objects that an output replaces. Refuses to replace what the user has not agreed to lose.
+/// The objects that an output replaces.
+///
+/// # Errors
+/// There are any and `overwrite` is false, or they are not the output of an earlier run.
 async fn replaceable_objects(
     location: &ObjectLocation,
     is_file: bool,
@@ -268,7 +273,7 @@ async fn replaceable_objects(
     }
 }
 
-/// Makes renames in a folder durable.
+/// Syncs a folder, so that renames in it are durable.
 fn sync_folder(folder: &Path) -> std::io::Result<()> {
     // Only Unix can open a folder as a file.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! Local files that queries read: found by path, folder or glob, and opened as tables by their extension.
+//! Files as tables: Parquet, CSV or Arrow IPC, by the extension of their names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,10 +15,14 @@ use super::local_files::{file_url, find_files};
 use super::object_stores::is_object_store_url;
 use super::parquet_input::ParquetInput;
 
-/// The extensions of files that can be tables.
+/// The extensions of supported files, in the order in which a folder is searched for them.
 const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
 
-/// Opens files as a table. All of them have the extension of the first.
+/// Opens files as a table: a local file, folder or glob pattern, or a URL in an object store. All files must have the
+/// extension of the first.
+///
+/// # Errors
+/// No file matches, the extension is not supported or not the same for all files, or a file cannot be read.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
     if is_object_store_url(pattern) {
         return open_remote(context, pattern).await;
@@ -39,24 +43,26 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-/// Opens a file, or all files below a URL that ends in '/', in an object store. Files without one of the other
-/// extensions are Parquet.
+/// Opens the object at a URL, or all objects below a URL that ends in '/'. Objects whose extension is not that of
+/// CSV or Arrow IPC are read as Parquet.
 async fn open_remote(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
-    let place = ListingTableUrl::parse(url)?;
-    let extension = Path::new(place.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
+    let location = ListingTableUrl::parse(url)?;
+    let extension =
+        Path::new(location.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
     let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
         Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
         _ => return ParquetInput::open(url, context).await?.table(),
     };
     let options = ListingOptions::new(format).with_file_extension("");
-    let config = ListingTableConfig::new(place).with_listing_options(options);
+    let config = ListingTableConfig::new(location).with_listing_options(options);
     let config = config.infer_schema(&context.state()).await.map_err(|error| {
         DataFusionError::Execution(format!("cannot read '{url}': {}", error.find_root().message()))
     })?;
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
+/// The files that match a path, a folder or a glob pattern, and their common extension.
 fn find_local_table(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
     let known = EXTENSIONS.join(", .");
     if Path::new(pattern).is_dir() {

@@ -1,4 +1,6 @@
-//! Places for files that may or may not become parts of an output.
+//! The outputs of task attempts. A task of a distributed query can run more than once, so each attempt writes a file
+//! with a unique name beside the output, and only the files of the attempts that the query has used become part of
+//! the output.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +8,23 @@ use std::path::{Path, PathBuf};
 use datafusion::common::{Result, exec_err};
 use tempfile::TempDir;
 
-use super::background_cleanup::{run_to_completion, spawn_cleanup, with_cleanup};
+use super::background_cleanup::{run_to_completion, spawn_cleanup, with_cleanup_error};
 use super::local_files::file_error;
 use super::object_location::ObjectLocation;
 use super::unique_id::unique_id;
 
-/// A place for files that may or may not become parts of an output.
+/// A folder for the files of task attempts. It is removed with everything in it when the value is dropped.
 #[derive(Debug)]
 pub(crate) enum Attempts {
+    /// A hidden folder in the parent folder of the output.
     Local(TempDir),
+    /// A location with the same parent as that of the output.
     ObjectStore(ObjectStoreAttempts),
 }
 
 impl Attempts {
-    /// Its path or URL.
-    pub fn place(&self) -> PathBuf {
+    /// The path or URL that executors write to.
+    pub fn path_or_url(&self) -> PathBuf {
         match self {
             Self::Local(folder) => folder.path().to_owned(),
             Self::ObjectStore(_) => {
@@ -32,30 +36,30 @@ impl Attempts {
     pub(super) fn object_location(&self) -> Option<&ObjectLocation> {
         match self {
             Self::Local(_) => None,
-            Self::ObjectStore(attempts) => attempts.place(),
+            Self::ObjectStore(attempts) => attempts.location(),
         }
     }
 
-    /// Takes a file out of it.
+    /// Moves or downloads the file of an attempt to the local path `to`.
     ///
     /// # Errors
-    /// There is none of this name, or the name is not one of a file in it.
-    pub async fn take(&self, name: &str, to: &Path) -> Result<()> {
+    /// There is no such file, or `name` is not a valid name of an attempt's file.
+    pub async fn fetch(&self, name: &str, to: &Path) -> Result<()> {
         let name = checked_attempt_name(name)?;
         if let Some(location) = self.object_location() {
             return location.child(name).download(to).await;
         }
-        let from = self.place().join(name);
+        let from = self.path_or_url().join(name);
         fs::rename(&from, to).map_err(|error| {
             let hint = "do all executors write into the same file system as this host?";
             file_error("find the output of an executor,", &from, format!("{error}; {hint}"))
         })
     }
 
-    /// Removes it with what is left there.
+    /// Removes the folder with the files that are left in it.
     ///
     /// # Errors
-    /// Something cannot be removed.
+    /// A file or object cannot be removed.
     pub async fn remove(self) -> Result<()> {
         match self {
             Self::Local(folder) => {
@@ -67,58 +71,62 @@ impl Attempts {
     }
 }
 
-/// The object that stands for a place for attempts being open. It is the first to be removed: an attempt that ends
-/// later, when nobody looks for it any more, finds it gone and removes itself.
+/// The name of the marker object that exists as long as attempts may be added. It is removed first: an attempt that
+/// completes afterwards finds it missing and removes its own object.
 const OPEN_MARKER: &str = "open";
 
-/// A place for files that may or may not become parts of an output. What is there is removed with the value.
+/// The objects of task attempts below a location. They are removed when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct ObjectStoreAttempts {
-    place: Option<ObjectLocation>,
+    /// `None` after [`remove`](Self::remove).
+    location: Option<ObjectLocation>,
 }
 
 impl ObjectStoreAttempts {
-    /// A new place beside an output.
+    /// Creates a location with the same parent as that of the output.
+    ///
+    /// # Errors
+    /// The marker object cannot be written.
     pub async fn create_beside(output: &ObjectLocation) -> Result<Self> {
         let name = format!(".warpframe-attempts-{}", unique_id()?);
-        let place = output.sibling(&name);
-        let attempts = Self { place: Some(place.clone()) };
-        place.child(OPEN_MARKER).create_marker().await?;
+        let location = output.sibling(&name);
+        let attempts = Self { location: Some(location.clone()) };
+        location.child(OPEN_MARKER).create_marker().await?;
         Ok(attempts)
     }
 
-    /// Sends a file to such a place, under a name of its own.
+    /// Uploads the file of an attempt, and returns the unique name of its object.
     ///
     /// # Errors
-    /// The place has been removed in the meantime; then the file is, too.
-    pub async fn add(place: &ObjectLocation, file: &Path) -> Result<String> {
+    /// The file cannot be uploaded, or the location has been removed in the meantime; then no object is left.
+    pub async fn add(location: &ObjectLocation, file: &Path) -> Result<String> {
         let name = format!("attempt-{}.parquet", unique_id()?);
-        let (place, attempt) = (place.clone(), place.child(&name));
+        let (location, attempt) = (location.clone(), location.child(&name));
         let pending = attempt.start_upload(file).await?;
         run_to_completion(async move {
             pending.complete().await?;
-            if place.child(OPEN_MARKER).exists().await? {
+            if location.child(OPEN_MARKER).exists().await? {
                 return Ok(name);
             }
-            let over = exec_err!("cannot write '{}': the query is over", place.url);
+            let over = exec_err!("cannot write '{}': the query is over", location.url);
             let removed = attempt.remove(vec![attempt.path.clone()]).await;
-            over.map_err(|error| with_cleanup(error, removed))
+            over.map_err(|error| with_cleanup_error(error, removed))
         })
         .await
     }
 
-    /// The place, until it is removed.
-    pub fn place(&self) -> Option<&ObjectLocation> {
-        self.place.as_ref()
+    /// The location, until it is removed.
+    fn location(&self) -> Option<&ObjectLocation> {
+        self.location.as_ref()
     }
 
-    /// Removes what is there.
+    /// Removes all objects at the location.
     ///
     /// # Errors
-    /// Something cannot be removed.
+    /// An object cannot be removed.
     pub async fn remove(mut self) -> Result<()> {
-        match self.place.take() {
-            Some(place) => run_to_completion(remove_all(place)).await,
+        match self.location.take() {
+            Some(location) => run_to_completion(remove_all(location)).await,
             None => Ok(()),
         }
     }
@@ -126,19 +134,23 @@ impl ObjectStoreAttempts {
 
 impl Drop for ObjectStoreAttempts {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            spawn_cleanup(remove_all(place));
+        if let Some(location) = self.location.take() {
+            spawn_cleanup(remove_all(location));
         }
     }
 }
 
-async fn remove_all(place: ObjectLocation) -> Result<()> {
-    place.remove(vec![place.child(OPEN_MARKER).path]).await?;
-    let objects = place.objects().await?;
-    place.remove(objects).await
+/// Removes the marker object, and then all others.
+async fn remove_all(location: ObjectLocation) -> Result<()> {
+    location.remove(vec![location.child(OPEN_MARKER).path]).await?;
+    let objects = location.objects().await?;
+    location.remove(objects).await
 }
 
-/// A name that an executor has given, if it is one of a file in a place for attempts.
+/// Checks that a name reported by an executor is that of an attempt's file, and so not a path to another folder.
+///
+/// # Errors
+/// It is not.
 pub(super) fn checked_attempt_name(name: &str) -> Result<&str> {
     let inside = name.strip_prefix("attempt-").and_then(|rest| rest.strip_suffix(".parquet"));
     match inside.is_some_and(|inside| inside.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))) {

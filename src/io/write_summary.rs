@@ -1,8 +1,8 @@
-//! What a run has written.
+//! The size of a written output.
 
 use super::parquet_shard::Shard;
 
-/// What a run that writes Parquet has written.
+/// The size of a written Parquet output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteSummary {
     /// Rows in all files together.
@@ -14,7 +14,7 @@ pub struct WriteSummary {
 }
 
 impl WriteSummary {
-    pub(crate) fn of(shards: &[Shard]) -> Self {
+    pub(crate) fn from_shards(shards: &[Shard]) -> Self {
         Self {
             rows: shards.iter().map(Shard::rows).sum(),
             bytes: shards.iter().map(|shard| shard.bytes).sum(),
