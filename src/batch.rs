@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 
 use crate::backend::BackendChoice;
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
-use crate::io::background_cleanup::with_cleanup_error;
-use crate::io::parquet_shard::{Shard, ShardWriter, concatenate_shards};
-use crate::io::task_attempts::Attempts;
-use crate::io::{ParquetInput, Progress, Staging, WriteShardsExec, WriteSummary, WriterSettings};
+use crate::io::{
+    Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
+    WriterSettings, concatenate_shards, with_cleanup_error,
+};
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.

@@ -21,7 +21,7 @@ use crate::cluster::{ClusterPlanner, ClusterSettings, clustered};
 use crate::config::WarpframeOptions;
 use crate::functions::statements::{self, SqlFunctions};
 use crate::functions::{Parameter, SqlFunction, log3_udf};
-use crate::io::{object_stores, table_files};
+use crate::io::{open_table, runtime_env_builder};
 use crate::planner::{BindBackend, FeedGpus, FloatPartitions, Fuse, distrust_float_statistics, not_fused};
 use crate::rows::{Distribution, GenerateRows, GeneratedRows, RowGenerator};
 
@@ -154,7 +154,7 @@ impl Session {
     /// # Errors
     /// Nothing matches, or the files cannot be read or do not fit together.
     pub async fn register_files(&self, name: &str, pattern: &str) -> Result<()> {
-        let table = table_files::open_table(&self.context, pattern).await?;
+        let table = open_table(&self.context, pattern).await?;
         self.context.deregister_table(name)?;
         self.context.register_table(name, table)?;
         Ok(())
@@ -249,7 +249,7 @@ impl SessionBuilder {
     /// # Errors
     /// This machine does not have the backend, or `WARPFRAME_SIMD` asks for instructions that its CPU lacks.
     pub fn build(self) -> Result<Session> {
-        let mut runtime = object_stores::runtime_env_builder();
+        let mut runtime = runtime_env_builder();
         if let Some(bytes) = self.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }

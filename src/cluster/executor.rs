@@ -48,8 +48,7 @@ use super::scheduler::session_state;
 use super::status::ExecutorId;
 use super::token::Token;
 use super::{ClusterCodec, HEARTBEAT_SECONDS, MESSAGE_BYTES, VERSION, base_config};
-use crate::io::object_stores::ObjectStores;
-use crate::io::private_folder::private_folder_in;
+use crate::io::{ObjectStores, private_folder_in};
 
 /// The part of the machine's memory that the tasks may hold together if nothing else is said.
 const MEMORY_PART: f64 = 0.7;

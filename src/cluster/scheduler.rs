@@ -26,7 +26,7 @@ use super::token::{Token, TokenFiles};
 use super::{
     ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
 };
-use crate::io::object_stores;
+use crate::io::runtime_env_builder;
 
 /// How a scheduler is started.
 #[derive(Debug, Clone)]
@@ -140,9 +140,8 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
 
 /// The session in which the scheduler and the executors read plans.
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
-    let state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(object_stores::runtime_env_builder().build_arc()?);
+    let state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime_env_builder().build_arc()?);
     Ok(state.with_default_features().build())
 }
 

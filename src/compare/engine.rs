@@ -27,8 +27,9 @@ use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
 use crate::batch::{plan_in_order, write_query};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
-use crate::io::local_files::{file_error, find_files};
-use crate::io::{GenerateFiles, ParquetInput, Staging, WriterSettings, flush_cleanup};
+use crate::io::{
+    GenerateFiles, ParquetInput, Staging, WriterSettings, file_error, find_files, flush_cleanup,
+};
 use crate::program::Compiled;
 use crate::session::{Session, SessionBuilder};
 

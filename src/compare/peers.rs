@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::engine::read_back;
 use super::verify::{Answer, Reference};
 use super::{Comparison, ModeReport, Outcome, Source, TIME_PER_MODE};
-use crate::io::local_files::file_error;
+use crate::io::file_error;
 
 /// A way of a tool to evaluate the formula.
 #[derive(Debug, PartialEq, Eq)]

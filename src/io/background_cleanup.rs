@@ -15,7 +15,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 static RUNNING: Mutex<Vec<JoinHandle<Result<()>>>> = Mutex::new(Vec::new());
 
 /// Spawns a cleanup task on the current tokio runtime. Outside a runtime the future is dropped without being run.
-pub(crate) fn spawn_cleanup(cleanup: impl Future<Output = Result<()>> + Send + 'static) {
+pub fn spawn_cleanup(cleanup: impl Future<Output = Result<()>> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         let mut running = RUNNING.lock();
         running.retain(|cleanup| !cleanup.is_finished());
@@ -25,7 +25,10 @@ pub(crate) fn spawn_cleanup(cleanup: impl Future<Output = Result<()>> + Send + '
 
 /// Runs a future to completion, even if the returned future is dropped. In that case its error is reported by
 /// [`flush_cleanup`].
-pub(crate) async fn run_to_completion<T: Send + 'static>(
+///
+/// # Errors
+/// The error of the future, or the tokio runtime has shut down.
+pub async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let (done, outcome) = oneshot::channel();
@@ -73,7 +76,7 @@ pub async fn flush_cleanup() -> Vec<String> {
 }
 
 /// Adds the error of a cleanup, if it failed, to the error that made the cleanup necessary.
-pub(crate) fn with_cleanup_error(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
+pub fn with_cleanup_error(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
     match cleanup {
         Ok(()) => error,
         Err(cleanup) => {

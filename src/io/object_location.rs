@@ -20,7 +20,7 @@ const MAX_LISTED_OBJECTS: usize = 5;
 
 /// A location in an object store: a single object, or all objects below a path.
 #[derive(Debug, Clone)]
-pub(crate) struct ObjectLocation {
+pub(super) struct ObjectLocation {
     pub(super) store: Arc<dyn ObjectStore>,
     /// The URL of the store, ending in '/'.
     root: String,

@@ -15,17 +15,17 @@ use parking_lot::Mutex;
 use url::Url;
 
 /// A builder of runtime environments with an [`ObjectStores`] registry.
-pub(crate) fn runtime_env_builder() -> RuntimeEnvBuilder {
+pub fn runtime_env_builder() -> RuntimeEnvBuilder {
     RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(ObjectStores::default()))
 }
 
 /// Whether the name of an input or output is a URL, not a local path.
-pub(crate) fn is_object_store_url(name: &str) -> bool {
+pub(super) fn is_object_store_url(name: &str) -> bool {
     name.contains("://")
 }
 
 /// A short message for an error of an object store.
-pub(crate) fn error_message(error: &object_store::Error) -> String {
+pub(super) fn error_message(error: &object_store::Error) -> String {
     use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
     if s3_error_code(error).as_deref() == Some("NoSuchBucket") {
         return "there is no such bucket".to_owned();
@@ -61,7 +61,7 @@ fn parse_s3_error_code(response: &str) -> Option<&str> {
 
 /// A registry of the local file system and of S3 buckets, which are opened when a query first names them.
 #[derive(Debug, Default)]
-pub(crate) struct ObjectStores {
+pub struct ObjectStores {
     local: Arc<LocalFileSystem>,
     /// By scheme and authority.
     by_url: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,

@@ -96,10 +96,10 @@ impl Staging {
     ///
     /// # Errors
     /// The folder cannot be created.
-    pub(crate) async fn create_attempts(&self) -> Result<Attempts> {
+    pub async fn create_attempts(&self) -> Result<Attempts> {
         let (parent, output) = match &self.target {
             Target::ObjectStore(location) => {
-                return Ok(Attempts::ObjectStore(ObjectStoreAttempts::create_beside(location).await?));
+                return Ok(Attempts::object_store(ObjectStoreAttempts::create_beside(location).await?));
             }
             Target::Local { parent, output } => (parent, output),
         };
@@ -110,7 +110,7 @@ impl Staging {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(parent).map_err(|error| file_error("write", output, error))?;
-        Ok(Attempts::Local(folder))
+        Ok(Attempts::local(folder))
     }
 
     /// Publishes the staged folder, or the single file in it, under the name of the output.
@@ -173,11 +173,7 @@ impl Staging {
     ///
     /// # Errors
     /// The same as for [`publish`](Self::publish).
-    pub(crate) async fn publish_attempts(
-        &self,
-        attempts: &Attempts,
-        shards: &[(usize, String)],
-    ) -> Result<bool> {
+    pub async fn publish_attempts(&self, attempts: &Attempts, shards: &[(usize, String)]) -> Result<bool> {
         let (Target::ObjectStore(location), Some(attempts), false) =
             (&self.target, attempts.object_location(), self.is_file)
         else {
@@ -212,7 +208,7 @@ fn object_suffix(replaced: &[ObjectPath]) -> Result<String> {
 }
 
 /// Whether an output of this name is a single Parquet file and not a folder.
-pub fn is_file_name(output: &Path) -> bool {
+pub(super) fn is_file_name(output: &Path) -> bool {
     output.extension().is_some_and(|extension| extension == "parquet")
 }
 

@@ -15,7 +15,10 @@ use super::unique_id::unique_id;
 
 /// A folder for the files of task attempts. It is removed with everything in it when the value is dropped.
 #[derive(Debug)]
-pub(crate) enum Attempts {
+pub struct Attempts(Storage);
+
+#[derive(Debug)]
+enum Storage {
     /// A hidden folder in the parent folder of the output.
     Local(TempDir),
     /// A location with the same parent as that of the output.
@@ -23,20 +26,30 @@ pub(crate) enum Attempts {
 }
 
 impl Attempts {
+    /// Uses an empty local folder.
+    pub(super) fn local(folder: TempDir) -> Self {
+        Self(Storage::Local(folder))
+    }
+
+    /// Uses a new location in an object store.
+    pub(super) fn object_store(attempts: ObjectStoreAttempts) -> Self {
+        Self(Storage::ObjectStore(attempts))
+    }
+
     /// The path or URL that executors write to.
     pub fn path_or_url(&self) -> PathBuf {
-        match self {
-            Self::Local(folder) => folder.path().to_owned(),
-            Self::ObjectStore(_) => {
+        match &self.0 {
+            Storage::Local(folder) => folder.path().to_owned(),
+            Storage::ObjectStore(_) => {
                 self.object_location().map(ObjectLocation::url).unwrap_or_default().into()
             }
         }
     }
 
     pub(super) fn object_location(&self) -> Option<&ObjectLocation> {
-        match self {
-            Self::Local(_) => None,
-            Self::ObjectStore(attempts) => attempts.location(),
+        match &self.0 {
+            Storage::Local(_) => None,
+            Storage::ObjectStore(attempts) => attempts.location(),
         }
     }
 
@@ -61,12 +74,12 @@ impl Attempts {
     /// # Errors
     /// A file or object cannot be removed.
     pub async fn remove(self) -> Result<()> {
-        match self {
-            Self::Local(folder) => {
+        match self.0 {
+            Storage::Local(folder) => {
                 let path = folder.path().to_owned();
                 folder.close().map_err(|error| file_error("remove", &path, error))
             }
-            Self::ObjectStore(attempts) => attempts.remove().await,
+            Storage::ObjectStore(attempts) => attempts.remove().await,
         }
     }
 }
@@ -77,7 +90,7 @@ const OPEN_MARKER: &str = "open";
 
 /// The objects of task attempts below a location. They are removed when the value is dropped.
 #[derive(Debug)]
-pub(crate) struct ObjectStoreAttempts {
+pub(super) struct ObjectStoreAttempts {
     /// `None` after [`remove`](Self::remove).
     location: Option<ObjectLocation>,
 }

@@ -14,7 +14,8 @@ pub struct WriteSummary {
 }
 
 impl WriteSummary {
-    pub(crate) fn from_shards(shards: &[Shard]) -> Self {
+    /// The sum of the sizes of shards.
+    pub fn from_shards(shards: &[Shard]) -> Self {
         Self {
             rows: shards.iter().map(Shard::rows).sum(),
             bytes: shards.iter().map(|shard| shard.bytes).sum(),

@@ -89,7 +89,10 @@ impl WriterSettings {
     /// dictionary, exceed its size limit and fall back to plain encoding. Integers are encoded as
     /// `DELTA_BINARY_PACKED`. Statistics are written per column chunk, which readers prune row groups by, and not
     /// per page.
-    pub(crate) fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
+    ///
+    /// # Errors
+    /// Parquet does not accept the compression level.
+    pub fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
         let mut metadata: Vec<_> =
             schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
         // Hash maps have no defined order; the same input must produce the same bytes.
