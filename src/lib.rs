@@ -4,7 +4,7 @@
 //! - [`Session`] is the way in: a DataFusion context with [`log3`], `generate_rows` and the `warpframe.*`
 //!   options.
 //! - [`kernel`] holds the bare kernels on slices.
-//! - [`parquet`] is the batch run: Parquet in, expressions, Parquet out.
+//! - [`batch`] is the batch run: Parquet in, expressions, Parquet out; [`io`] has its files.
 //! - [`cluster`] runs queries on many hosts.
 //! - [`compare`] runs the same rows through every execution mode.
 //! - [`lowering`] compiles any numeric expression, and [`functions`] has those that SQL defines.
@@ -18,30 +18,26 @@ mod auto_backend;
 pub mod backend;
 pub mod backend_names;
 pub mod backends;
-mod background_cleanup;
+pub mod batch;
 pub mod cluster;
 pub mod compare;
 pub mod cost_model;
 pub mod errors;
-mod files;
 pub mod functions;
 pub mod install;
+pub mod io;
 pub mod lowering;
 pub mod memory_pool;
 pub mod options;
-pub mod parquet;
 pub mod planner;
-mod private_folder;
 pub mod program;
 pub mod rows;
 mod session;
-mod stores;
 
 pub use backend::simd::kernel;
-pub use background_cleanup::flush_cleanup;
 pub use functions::log3;
 pub use install::install;
-pub use private_folder::{private_folder, private_folder_in};
+pub use io::{flush_cleanup, private_folder, private_folder_in};
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
 
 /// The Rust code in the README.

@@ -20,14 +20,13 @@ use crate::backend::cuda::Gpus;
 use crate::backend_names::AUTO;
 use crate::backends::Backends;
 use crate::cluster::{ClusterPlanner, ClusterSettings, clustered};
-use crate::files;
 use crate::functions::statements;
 use crate::functions::{Parameter, SqlFunction};
 use crate::install::{Execution, configure, install_with};
+use crate::io::{open_table, runtime_env_builder};
 use crate::options::WarpframeOptions;
 use crate::planner::not_fused;
 use crate::rows::{Distribution, GeneratedRows, RowGenerator};
-use crate::stores;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
@@ -158,7 +157,7 @@ impl Session {
     /// # Errors
     /// Nothing matches, or the files cannot be read or do not fit together.
     pub async fn register_files(&self, name: &str, pattern: &str) -> Result<()> {
-        let table = files::open_table(&self.context, pattern).await?;
+        let table = open_table(&self.context, pattern).await?;
         self.context.deregister_table(name)?;
         self.context.register_table(name, table)?;
         Ok(())
@@ -272,7 +271,7 @@ impl SessionBuilder {
     /// # Errors
     /// This machine does not have the backend, or `WARPFRAME_SIMD` asks for instructions that its CPU lacks.
     pub fn build(self) -> Result<Session> {
-        let mut runtime = stores::runtime();
+        let mut runtime = runtime_env_builder();
         if let Some(bytes) = self.memory_limit {
             runtime = runtime.with_memory_limit(bytes, 1.0);
         }

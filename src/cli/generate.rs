@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::HumanCount;
-use warpframe::parquet::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
+use warpframe::io::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
 use warpframe::rows::{Distribution, RowGenerator};
 
 use super::error::CliError;

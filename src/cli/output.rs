@@ -10,7 +10,8 @@ use arrow::json::LineDelimitedWriter;
 use clap::ValueEnum;
 use datafusion::dataframe::DataFrame;
 use futures::{Stream, StreamExt};
-use warpframe::parquet::{Staging, WriterSettings, write_query};
+use warpframe::batch::write_query;
+use warpframe::io::{Staging, WriterSettings};
 
 use super::error::CliError;
 use super::table::TableWriter;
@@ -44,8 +45,8 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
     }
     let refused =
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
-    let staging = Staging::file(path, overwrite, &runtime).await?;
-    let file = std::fs::File::create(staging.shard(0)).map_err(refused)?;
+    let staging = Staging::new_file(path, overwrite, &runtime).await?;
+    let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
     let rows = match write(query, format, &file).await {
         Err(CliError::Failure(message)) if message.contains("os error") => {
             return Err(CliError::failure(format!("cannot write '{}': {message}", path.display())));

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use warpframe::parquet::Progress;
+use warpframe::io::Progress;
 
 /// A bar that shows rows, rows per second and the time left.
 #[derive(Default)]

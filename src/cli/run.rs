@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use warpframe::backend_names::{AUTO, NAMES};
-use warpframe::parquet::BatchRun;
+use warpframe::batch::BatchRun;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;

@@ -31,7 +31,7 @@ use super::status::{ClusterStatus, JobProgress};
 use super::status_service;
 use super::token::{TOKEN_VARIABLE, Token};
 use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
-use crate::background_cleanup::spawn_cleanup;
+use crate::io::spawn_cleanup;
 
 /// How long a host may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ use super::VERSION;
 use super::files::ScanFilesExec;
 use super::table::ScanTableExec;
 use crate::functions::{FusedFunction, SqlFunction};
-use crate::parquet::{WriteShardsExec, WriterSettings};
+use crate::io::{WriteShardsExec, WriterSettings};
 use crate::program::program::Program;
 use crate::rows::{GenerateExec, RowGenerator};
 

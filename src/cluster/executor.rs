@@ -48,8 +48,7 @@ use super::scheduler::session_state;
 use super::status::ExecutorId;
 use super::token::Token;
 use super::{ClusterCodec, HEARTBEAT_SECONDS, MESSAGE_BYTES, VERSION, base_config};
-use crate::private_folder::private_folder_in;
-use crate::stores::Stores;
+use crate::io::{ObjectStores, private_folder_in};
 
 /// The part of the machine's memory that the tasks may hold together if nothing else is said.
 const MEMORY_PART: f64 = 0.7;
@@ -387,7 +386,7 @@ fn config_producer(token: &Token) -> ConfigProducer {
 
 /// What tasks run in: spilled data in the work folder, and the stores that this host can reach.
 fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
-    let (work_dir, stores) = (work_dir.to_owned(), Arc::new(Stores::default()));
+    let (work_dir, stores) = (work_dir.to_owned(), Arc::new(ObjectStores::default()));
     Arc::new(move |_| {
         RuntimeEnvBuilder::new()
             .with_temp_file_path(work_dir.clone())

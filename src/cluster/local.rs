@@ -17,7 +17,7 @@ use super::client::{ClusterAddress, ClusterClient};
 use super::executor::{ExecutorOptions, run_executor};
 use super::scheduler::{Scheduler, SchedulerOptions};
 use super::token::{TOKEN_VARIABLE, Token};
-use crate::private_folder::private_folder;
+use crate::io::private_folder;
 
 /// How long the processes may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

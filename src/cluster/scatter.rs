@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use super::client::ClusterAddress;
 use super::table::ScanTableExec;
-use crate::private_folder::private_folder;
+use crate::io::private_folder;
 
 /// The largest table that travels inside a plan.
 const INLINE_BYTES: usize = 4 * 1024 * 1024;

@@ -27,7 +27,7 @@ use super::{
     ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
 };
 use crate::functions::log3_udf;
-use crate::stores;
+use crate::io::runtime_env_builder;
 
 /// How a scheduler is started.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
 /// The session in which the scheduler and the executors read plans.
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
     let state =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime_env_builder().build_arc()?);
     let mut state = state.with_default_features();
     // Plans name functions that no rule has replaced.
     state.scalar_functions().get_or_insert_default().push(log3_udf());

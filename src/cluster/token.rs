@@ -11,7 +11,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use subtle::ConstantTimeEq;
 
 use super::client::ClusterAddress;
-use crate::files::file_error;
+use crate::io::file_error;
 
 /// The environment variable that holds a token.
 pub const TOKEN_VARIABLE: &str = "WARPFRAME_CLUSTER_TOKEN";

@@ -27,12 +27,13 @@ use crate::backend::cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
 use crate::backend::cuda::{Cuda, CudaSettings, Gpus};
 use crate::backend::simd::Simd;
 use crate::backend_names::{CUDA, INTERPRETED, SIMD};
-use crate::background_cleanup::flush_cleanup;
+use crate::batch::{plan_in_order, write_query};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
 use crate::errors::datafusion_error;
-use crate::files::{file_error, find_files};
+use crate::io::{
+    GenerateFiles, ParquetInput, Staging, WriterSettings, file_error, find_files, flush_cleanup,
+};
 use crate::lowering::Compiled;
-use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::program::metrics::Metrics;
 use crate::session::{Session, SessionBuilder};
 
@@ -345,7 +346,7 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
         threads: comparison.threads,
     };
     runtime(comparison.threads)?.block_on(generate.run(Arc::new(())))?;
-    ParquetInput::open(&path.to_string_lossy())
+    ParquetInput::open_local(&path.to_string_lossy())
 }
 
 /// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::engine::read_back;
 use super::verify::{Answer, Reference};
 use super::{Comparison, ModeReport, Outcome, Source, TIME_PER_MODE};
-use crate::files::file_error;
+use crate::io::file_error;
 
 /// A way of a tool to evaluate the formula.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What the generated rows hold. Row `i` depends on nothing but the distribution, the seed and `i`.
+//! The values of generated rows. Row `i` depends on the distribution, the seed and `i` only.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,13 +11,13 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
-/// The most rows there can be: beyond 2^53 the sequence has no exact `f64`.
+/// The maximum number of rows: integers above 2^53 are not exact in `f64`.
 pub const MAX_ROWS: u64 = 1 << 53;
 
-/// The largest number of the uniform distribution.
+/// The upper bound of the uniform distribution.
 const UNIFORM_MAX: f64 = 1e6;
 
-/// How the columns `x`, `y` and `z` are filled.
+/// The distribution of the columns `x`, `y` and `z`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Distribution {
     /// `x = y = z = 1, 2, 3, ...`
@@ -57,12 +57,12 @@ impl FromStr for Distribution {
     }
 }
 
-/// Makes the rows of one table, any of them at any time.
+/// A generator of the rows of a table, with random access by row number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RowGenerator {
-    /// How `x`, `y` and `z` are filled.
+    /// The distribution of `x`, `y` and `z`.
     pub distribution: Distribution,
-    /// Which of the random tables; the sequence has only one.
+    /// The seed of the random numbers; unused for the sequence.
     pub seed: u64,
 }
 
@@ -80,10 +80,10 @@ impl RowGenerator {
         Arc::clone(&SCHEMA)
     }
 
-    /// The named columns, by their positions in the [schema](Self::schema), of a range of rows.
+    /// A batch of a range of rows with the given columns, by their indices in the [schema](Self::schema).
     ///
     /// # Errors
-    /// There is no column at one of the positions.
+    /// A column index is out of range.
     pub fn batch(&self, rows: Range<u64>, columns: &[usize]) -> Result<RecordBatch, ArrowError> {
         let schema = Arc::new(Self::schema().project(columns)?);
         let count = usize::try_from(rows.end - rows.start)
@@ -107,8 +107,8 @@ impl RowGenerator {
 }
 
 /// The `index`-th output of the SplitMix64 generator started at `seed` (Steele, Lea and Flood, "Fast
-/// splittable pseudorandom number generators", OOPSLA 2014). Its state is a plain counter, so any output
-/// can be had without the ones before it.
+/// splittable pseudorandom number generators", OOPSLA 2014). Its state is a counter, so an output does not depend
+/// on computing the previous ones.
 fn split_mix(seed: u64, index: u64) -> u64 {
     let state = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

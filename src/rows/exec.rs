@@ -1,4 +1,4 @@
-//! The plan node that makes rows: every partition of its input says which ranges of rows it has to make.
+//! The physical operator that generates rows. Its input has the ranges of row numbers of each partition.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,8 +22,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::distribution::RowGenerator;
 
-/// Makes rows in batches of the session's size. Its input has two columns, the first row of a range and the
-/// row after its last, so that whatever splits plans by their partitions can split this one.
+/// Generates rows in batches of the session's batch size. Its input has two columns, the first row of a range and
+/// the row after its last. Because the ranges are an input plan, a scheduler that splits plans by the partitions of
+/// their leaves can distribute them.
 #[derive(Debug, Clone)]
 pub struct GenerateExec {
     input: Arc<dyn ExecutionPlan>,
@@ -34,11 +35,11 @@ pub struct GenerateExec {
 }
 
 impl GenerateExec {
-    /// A plan that makes these columns, by their positions in [`RowGenerator::schema`], of these rows: a
-    /// partition for each range.
+    /// An operator with one partition for each range of rows. `columns` are indices into
+    /// [`RowGenerator::schema`].
     ///
     /// # Errors
-    /// There is no column at one of the positions.
+    /// A column index is out of range.
     pub fn new(
         generator: RowGenerator,
         columns: Arc<[usize]>,
@@ -57,10 +58,10 @@ impl GenerateExec {
         Self::over(MemorySourceConfig::try_new_exec(&partitions, schema, None)?, generator, columns)
     }
 
-    /// A plan that makes the rows of the ranges in `input`.
+    /// An operator that generates the rows of the ranges in `input`.
     ///
     /// # Errors
-    /// There is no column at one of the positions, or the input does not have two columns of type UInt64.
+    /// A column index is out of range, or the input does not have exactly two columns of type UInt64.
     pub fn over(
         input: Arc<dyn ExecutionPlan>,
         generator: RowGenerator,
@@ -68,7 +69,7 @@ impl GenerateExec {
     ) -> Result<Self> {
         let types: Vec<_> = input.schema().fields().iter().map(|field| field.data_type().clone()).collect();
         if types != [DataType::UInt64, DataType::UInt64] {
-            return internal_err!("rows are generated of ranges, not of {types:?}");
+            return internal_err!("GenerateExec needs an input of two UInt64 columns, not of {types:?}");
         }
         let schema = Arc::new(RowGenerator::schema().project(&columns)?);
         let properties = PlanProperties::new(
@@ -82,12 +83,12 @@ impl GenerateExec {
         Ok(Self { input, generator, columns, properties: Arc::new(properties), metrics })
     }
 
-    /// What the rows hold.
+    /// The generator of the rows.
     pub fn generator(&self) -> RowGenerator {
         self.generator
     }
 
-    /// Which columns are made.
+    /// The indices of the generated columns in [`RowGenerator::schema`].
     pub fn columns(&self) -> &[usize] {
         &self.columns
     }
@@ -141,11 +142,11 @@ impl ExecutionPlan for GenerateExec {
         let ranges = self.input.execute(partition, context)?;
         let rows = ranges.map_ok(move |ranges| {
             let columns = Arc::clone(&columns);
-            stream::iter(slices(&ranges, batch_size))
+            stream::iter(batch_ranges(&ranges, batch_size))
                 .map(move |rows| generator.batch(rows, &columns).map_err(DataFusionError::from))
         });
         let rows = rows.try_flatten().inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
-        // Making rows never waits for anything, so it has to let others run of its own accord.
+        // Generating rows is never pending, so the stream yields to the runtime explicitly.
         Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows))))
     }
 
@@ -154,8 +155,8 @@ impl ExecutionPlan for GenerateExec {
     }
 }
 
-/// The ranges of a batch, cut into batches.
-fn slices(ranges: &RecordBatch, batch_size: u64) -> impl Iterator<Item = Range<u64>> + use<> {
+/// Splits the ranges of an input batch into ranges of at most `batch_size` rows.
+fn batch_ranges(ranges: &RecordBatch, batch_size: u64) -> impl Iterator<Item = Range<u64>> + use<> {
     let column = |column: usize| ranges.column(column).as_primitive::<UInt64Type>().clone();
     let (starts, ends) = (column(0), column(1));
     (0..ranges.num_rows()).flat_map(move |row| {

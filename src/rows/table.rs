@@ -1,4 +1,4 @@
-//! Generated rows as a DataFusion table and as the table function `generate_rows`.
+//! Generated rows as a DataFusion table provider and as the table function `generate_rows`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::distribution::{MAX_ROWS, RowGenerator};
 use super::exec::GenerateExec;
 
-/// A table of generated rows. They are made while a query reads them, in as many partitions as it has, and only
-/// the columns it reads.
+/// A table of generated rows. A scan generates only the columns it reads, in the session's number of target
+/// partitions.
 #[derive(Debug, Clone)]
 pub struct GeneratedRows {
     generator: RowGenerator,
@@ -22,7 +22,7 @@ pub struct GeneratedRows {
 }
 
 impl GeneratedRows {
-    /// A table of the first `rows` rows, at most [`MAX_ROWS`].
+    /// A table of the first `rows` rows. More than [`MAX_ROWS`] are reduced to that.
     pub fn new(generator: RowGenerator, rows: u64) -> Self {
         Self { generator, rows: rows.min(MAX_ROWS) }
     }
@@ -53,13 +53,13 @@ impl TableProvider for GeneratedRows {
         let rows = limit.map_or(self.rows, |limit| self.rows.min(limit as u64));
         let batch_size = state.config().batch_size() as u64;
         let partitions = state.config().target_partitions();
-        let ranges = split(rows, batch_size, partitions as u64);
+        let ranges = partition_ranges(rows, batch_size, partitions as u64);
         Ok(Arc::new(GenerateExec::new(self.generator, columns, ranges)?))
     }
 }
 
-/// Cuts rows into at most `partitions` ranges of whole batches, in order; one empty range for no rows.
-fn split(rows: u64, batch_size: u64, partitions: u64) -> impl Iterator<Item = Range<u64>> {
+/// Splits rows into at most `partitions` ranges of whole batches, in order. Zero rows give one empty range.
+fn partition_ranges(rows: u64, batch_size: u64, partitions: u64) -> impl Iterator<Item = Range<u64>> {
     let batches = rows.div_ceil(batch_size.max(1));
     let share = batches.div_ceil(partitions.max(1)).max(1) * batch_size.max(1);
     let ranges = rows.div_ceil(share).max(1);
@@ -77,7 +77,7 @@ impl TableFunctionImpl for GenerateRows {
             [rows, rest @ ..] if rest.len() <= 2 => (rows, rest),
             other => return plan_err!("generate_rows takes 1 to 3 arguments, not {}: {USAGE}", other.len()),
         };
-        let Some(rows) = whole_number(rows).filter(|rows| *rows <= MAX_ROWS) else {
+        let Some(rows) = non_negative_integer(rows).filter(|rows| *rows <= MAX_ROWS) else {
             return plan_err!(
                 "generate_rows takes a whole number of rows from 0 to {MAX_ROWS}, not {rows}: {USAGE}"
             );
@@ -93,7 +93,7 @@ impl TableFunctionImpl for GenerateRows {
         };
         let seed = match rest.get(1) {
             None => 0,
-            Some(seed) => match whole_number(seed) {
+            Some(seed) => match non_negative_integer(seed) {
                 Some(seed) => seed,
                 None => {
                     return plan_err!("generate_rows takes a whole number as its seed, not {seed}: {USAGE}");
@@ -104,8 +104,8 @@ impl TableFunctionImpl for GenerateRows {
     }
 }
 
-/// The value of an integer literal that is not negative.
-fn whole_number(expression: &Expr) -> Option<u64> {
+/// The value of an integer literal, or `None` if it is negative or the expression is something else.
+fn non_negative_integer(expression: &Expr) -> Option<u64> {
     match expression {
         Expr::Literal(ScalarValue::Int64(Some(number)), _) => u64::try_from(*number).ok(),
         Expr::Literal(ScalarValue::UInt64(number), _) => *number,

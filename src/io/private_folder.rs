@@ -1,26 +1,27 @@
-//! Folders for what is nobody else's business.
+//! Temporary folders that only the current user can access.
 
 use std::io::Result;
 use std::path::Path;
 
 use tempfile::{Builder, TempDir};
 
-/// A new folder among the temporary ones that only this user can enter. It is removed with the value.
+/// Creates a folder with mode 0700 in the system's folder for temporary files. It is removed when the value is
+/// dropped.
 ///
 /// # Errors
-/// It cannot be made.
+/// The folder cannot be created.
 pub fn private_folder(prefix: &str) -> Result<TempDir> {
     private_folder_in(prefix, &std::env::temp_dir())
 }
 
-/// The same inside of another folder.
+/// Creates a folder with mode 0700 in `parent`. It is removed when the value is dropped.
 ///
 /// # Errors
-/// As [`private_folder`].
+/// The folder cannot be created.
 pub fn private_folder_in(prefix: &str, parent: &Path) -> Result<TempDir> {
     let mut builder = Builder::new();
     builder.prefix(prefix);
-    // The default is what any new folder gets, which others can read.
+    // The default of tempfile is 0777 less the umask, which lets other users read.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     builder.tempdir_in(parent)

@@ -1,4 +1,4 @@
-//! Local files that queries read: found by path, folder or glob, and opened as tables by their extension.
+//! Files as tables: Parquet, CSV or Arrow IPC, by the extension of their names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,65 +10,26 @@ use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
-use url::Url;
 
-use crate::parquet::{ParquetInput, is_url};
+use super::local_files::{file_url, find_files};
+use super::object_stores::is_object_store_url;
+use super::parquet_input::ParquetInput;
 
-/// The extensions of files that can be tables.
+/// The extensions of supported files, in the order in which a folder is searched for them.
 const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
 
-/// An error that says what could not be done to which file.
-pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("cannot {action} '{}': {cause}", path.display()))
-}
-
-/// The files that a path, a folder or a glob names, sorted by name. Of a folder, those with the extension.
-pub fn find_files(pattern: &str, extension: &str) -> Result<Vec<PathBuf>> {
-    let path = Path::new(pattern);
-    let glob_pattern = if path.is_dir() {
-        format!("{}/*.{extension}", glob::Pattern::escape(pattern.trim_end_matches('/')))
-    } else if path.exists() {
-        return Ok(vec![path.to_owned()]);
-    } else if pattern.contains(['*', '?', '[']) {
-        pattern.to_owned()
-    } else {
-        return exec_err!("there is no file or folder '{pattern}'");
-    };
-    let matches = glob::glob(&glob_pattern)
-        .map_err(|error| DataFusionError::Execution(format!("'{pattern}' is not a valid glob: {error}")))?;
-    let mut files = Vec::new();
-    for found in matches {
-        let found = found.map_err(|error| file_error("read", error.path(), error.error()))?;
-        if found.is_file() {
-            files.push(found);
-        }
-    }
-    if files.is_empty() {
-        return match path.is_dir() {
-            true => exec_err!("there is no *.{extension} file in the folder '{pattern}'"),
-            false => exec_err!("no file matches '{pattern}'"),
-        };
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// The URL of one local file, whatever characters its name has.
-pub fn file_url(file: &Path) -> Result<ListingTableUrl> {
-    let absolute = std::path::absolute(file).map_err(|error| file_error("read", file, error))?;
-    let url =
-        Url::from_file_path(&absolute).map_err(|()| file_error("read", file, "its path is no valid URL"))?;
-    ListingTableUrl::try_new(url, None)
-}
-
-/// Opens files as a table. All of them have the extension of the first.
+/// Opens files as a table: a local file, folder or glob pattern, or a URL in an object store. All files must have the
+/// extension of the first.
+///
+/// # Errors
+/// No file matches, the extension is not supported or not the same for all files, or a file cannot be read.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
-    if is_url(pattern) {
-        return open_url(context, pattern).await;
+    if is_object_store_url(pattern) {
+        return open_remote(context, pattern).await;
     }
-    let (files, extension) = find_table_files(pattern)?;
+    let (files, extension) = find_local_table(pattern)?;
     let format: Arc<dyn FileFormat> = match extension {
-        "parquet" => return ParquetInput::open(pattern)?.table(),
+        "parquet" => return ParquetInput::open_local(pattern)?.table(),
         "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
         _ => Arc::new(ArrowFormat),
     };
@@ -82,25 +43,27 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-/// Opens a file, or all files below a URL that ends in '/', in an object store. Files without one of the other
-/// extensions are Parquet.
-async fn open_url(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
-    let place = ListingTableUrl::parse(url)?;
-    let extension = Path::new(place.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
+/// Opens the object at a URL, or all objects below a URL that ends in '/'. Objects whose extension is not that of
+/// CSV or Arrow IPC are read as Parquet.
+async fn open_remote(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
+    let location = ListingTableUrl::parse(url)?;
+    let extension =
+        Path::new(location.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
     let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
         Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
-        _ => return ParquetInput::find(url, context).await?.table(),
+        _ => return ParquetInput::open(url, context).await?.table(),
     };
     let options = ListingOptions::new(format).with_file_extension("");
-    let config = ListingTableConfig::new(place).with_listing_options(options);
+    let config = ListingTableConfig::new(location).with_listing_options(options);
     let config = config.infer_schema(&context.state()).await.map_err(|error| {
         DataFusionError::Execution(format!("cannot read '{url}': {}", error.find_root().message()))
     })?;
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-fn find_table_files(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
+/// The files that match a path, a folder or a glob pattern, and their common extension.
+fn find_local_table(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
     let known = EXTENSIONS.join(", .");
     if Path::new(pattern).is_dir() {
         let found = EXTENSIONS

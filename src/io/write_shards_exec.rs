@@ -1,6 +1,6 @@
-//! The plan node that writes Parquet where its rows are: every partition into a file of its own, so that the
-//! rows of a query on a cluster need not come to the client. Each attempt has its own name; whoever runs the
-//! query publishes the files that the plan's rows name, and removes the others.
+//! A physical operator that writes each partition as a Parquet file on the host that computes it, so that the
+//! rows of a query on a cluster are not sent to the client. Each task attempt writes a file with a unique name. The
+//! client publishes the files that the operator's output names and removes the others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +20,15 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
-use super::bucket::{AttemptsInBucket, Bucket, is_url};
-use super::settings::WriterSettings;
-use super::shard::ShardWriter;
-use crate::files::file_error;
+use super::local_files::file_error;
+use super::object_location::ObjectLocation;
+use super::object_stores::is_object_store_url;
+use super::parquet_shard::ShardWriter;
+use super::task_attempts::ObjectStoreAttempts;
+use super::writer_settings::WriterSettings;
 
-/// Writes the rows of each partition of its input as a Parquet file into a folder, and gives one row for each:
-/// the file's name, its rows and its bytes.
+/// Writes each partition of its input as a Parquet file into a folder. The output has one row per partition: the
+/// name of the file, its number of rows and its size in bytes.
 #[derive(Debug, Clone)]
 pub struct WriteShardsExec {
     input: Arc<dyn ExecutionPlan>,
@@ -37,7 +39,8 @@ pub struct WriteShardsExec {
 }
 
 impl WriteShardsExec {
-    /// Writes the input's rows into an existing folder, or below a URL in an object store. `metadata` becomes the key-value metadata of every file.
+    /// Writes into an existing folder, or below a URL in an object store that was created for task attempts.
+    /// `metadata` becomes the key-value metadata of every file.
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         folder: PathBuf,
@@ -65,17 +68,17 @@ impl WriteShardsExec {
         Arc::clone(&SCHEMA)
     }
 
-    /// Where the files are written.
+    /// The folder or URL that the files are written into.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// How they are written.
+    /// The settings of the Parquet writer.
     pub fn settings(&self) -> WriterSettings {
         self.settings
     }
 
-    /// Their key-value metadata.
+    /// The key-value metadata of every file.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
@@ -124,12 +127,13 @@ impl ExecutionPlan for WriteShardsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, Arc::clone(&context))?;
         let (folder, settings, metadata) = (self.folder.clone(), self.settings, self.metadata.clone());
-        let written = async move { write(rows, &folder, settings, metadata, &context).await };
+        let written = async move { write_partition(rows, &folder, settings, metadata, &context).await };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Self::schema(), stream::once(written))))
     }
 }
 
-async fn write(
+/// Writes one partition, and returns the output row for it.
+async fn write_partition(
     mut rows: SendableRecordBatchStream,
     folder: &Path,
     settings: WriterSettings,
@@ -139,34 +143,36 @@ async fn write(
     let fields = rows.schema().fields().clone();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect()));
     let runtime = context.runtime_env();
-    let bucket = match folder.to_str().filter(|folder| is_url(folder)) {
-        Some(url) => Some(Bucket::new(url, &runtime)?),
+    let location = match folder.to_str().filter(|folder| is_object_store_url(folder)) {
+        Some(url) => Some(ObjectLocation::new(url, &runtime)?),
         None => None,
     };
-    // What goes to an object store is written on this host first.
-    let here = match &bucket {
+    // A file for an object store is first written to a temporary folder of this host.
+    let directory = match &location {
         Some(_) => runtime.disk_manager.temp_dir_paths().first().cloned().unwrap_or_else(std::env::temp_dir),
         None => folder.to_owned(),
     };
-    // A file that is given up, by an error or because nobody waits for it any more, removes itself.
+    // The file is removed if an error occurs or the stream is dropped.
     let mut builder = tempfile::Builder::new();
     builder.prefix("attempt-").suffix(".parquet");
-    // By default temporary files are private; an output has the permissions of any new file.
+    // The default of tempfile is 0600; an output gets the permissions of a new file, 0666 less the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let attempt =
-        builder.tempfile_in(&here).map_err(|error| file_error("write into", &here, error))?.into_temp_path();
-    let named = |error: DataFusionError| file_error("write", &attempt, error.find_root().message());
+    let attempt = builder
+        .tempfile_in(&directory)
+        .map_err(|error| file_error("write into", &directory, error))?
+        .into_temp_path();
+    let write_error = |error: DataFusionError| file_error("write", &attempt, error.find_root().message());
     let properties = settings.properties(&schema)?;
     let mut writer =
         ShardWriter::create(attempt.to_path_buf(), schema, properties, true, context.memory_pool())
-            .map_err(named)?;
+            .map_err(write_error)?;
     while let Some(batch) = rows.next().await {
-        writer.write(&batch?).map_err(named)?;
+        writer.write(&batch?).map_err(write_error)?;
     }
-    let shard = writer.finish().map_err(named)?;
-    let name = match bucket {
-        Some(place) => AttemptsInBucket::add(&place, &attempt).await?,
+    let shard = writer.finish().map_err(write_error)?;
+    let name = match location {
+        Some(location) => ObjectStoreAttempts::add(&location, &attempt).await?,
         None => {
             let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
             attempt.keep().map_err(|error| file_error("write into", folder, error))?;

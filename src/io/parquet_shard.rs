@@ -1,4 +1,4 @@
-//! One Parquet file being written, and whole files being joined without decoding them.
+//! Parquet shards: writing one, and concatenating several without decoding them.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use parquet::arrow::ArrowWriter;
 use parquet::column::writer::ColumnCloseResult;
@@ -18,29 +18,35 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::output::WriteBehind;
-use crate::files::file_error;
+use super::local_files::file_error;
+use super::write_behind::WriteBehind;
 
-/// Bytes that are copied at a time.
-const PIECE: usize = 1024 * 1024;
+/// The size of the buffers that row groups are copied through, in bytes.
+const BUFFER_BYTES: usize = 1024 * 1024;
 
-/// A Parquet file being written. Its memory is reserved in the query's pool.
+/// The writer of a Parquet file. Its memory is reserved in the memory pool of the query.
 pub struct ShardWriter {
     writer: ArrowWriter<WriteBehind>,
     path: PathBuf,
     reservation: MemoryReservation,
 }
 
-/// A Parquet file that is whole.
+/// A complete Parquet file.
 #[derive(Debug)]
 pub struct Shard {
+    /// The path of the file.
     pub path: PathBuf,
+    /// The footer, with the page index if the file has one.
     pub metadata: ParquetMetaData,
+    /// The size of the file in bytes.
     pub bytes: u64,
 }
 
 impl Shard {
-    /// A file that somebody else has written.
+    /// Opens an existing file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not valid Parquet.
     pub fn open(path: PathBuf) -> Result<Self> {
         let unreadable = |error: &dyn std::fmt::Display| file_error("read", &path, error);
         let file = File::open(&path).map_err(|error| unreadable(&error))?;
@@ -53,32 +59,42 @@ impl Shard {
     }
 
     /// Waits until the file is on the disk.
-    pub fn settle(self) -> Result<Self> {
+    ///
+    /// # Errors
+    /// The operating system reports an I/O error.
+    pub fn sync(self) -> Result<Self> {
         File::open(&self.path).and_then(|file| file.sync_all()).map_err(write_failed)?;
         Ok(self)
     }
 
+    /// The number of rows, according to the footer.
     pub fn rows(&self) -> u64 {
         self.metadata.file_metadata().num_rows() as u64
     }
 }
 
 impl ShardWriter {
-    /// Creates the file. One that stays is on the disk when it is finished; others will be joined.
+    /// Creates the file. If it is `durable`, it is on the disk when [`finish`](Self::finish) returns.
+    ///
+    /// # Errors
+    /// The file cannot be created, or Parquet has no type for a column.
     pub fn create(
         path: PathBuf,
         schema: SchemaRef,
         properties: WriterProperties,
-        stays: bool,
+        durable: bool,
         pool: &Arc<dyn MemoryPool>,
     ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| file_error("create", &path, error))?;
-        let writer = ArrowWriter::try_new(WriteBehind::new(file, stays), schema, Some(properties))?;
+        let writer = ArrowWriter::try_new(WriteBehind::new(file, durable), schema, Some(properties))?;
         let reservation = MemoryConsumer::new("Parquet writer").register(pool);
         Ok(Self { writer, path, reservation })
     }
 
-    /// Encodes a batch. Where the pool has no room for a whole row group, the group ends early.
+    /// Encodes a batch. If the memory pool has no room for a full row group, the row group is written early.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the memory pool has no room even after that.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.writer.write(batch).map_err(write_error)?;
         if self.reservation.try_resize(self.writer.memory_size()).is_err() {
@@ -88,23 +104,29 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Writes the footer.
+    /// Writes the footer and closes the file.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn finish(mut self) -> Result<Shard> {
         let metadata = self.writer.finish().map_err(write_error)?;
         let file = self.writer.inner_mut();
-        file.settle().map_err(write_failed)?;
+        file.sync().map_err(write_failed)?;
         let bytes = file.bytes().map_err(write_failed)?;
         Ok(Shard { path: self.path, metadata, bytes })
     }
 }
 
-/// Joins shards of one schema, in order, into one file at `path`, which is on the disk then: their row groups
-/// are copied as they are. The shards are removed.
-pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
+/// Concatenates shards of the same schema, in order, into one file at `path`, and removes them. Row groups are
+/// copied without decoding them. The file is on the disk when this returns.
+///
+/// # Errors
+/// There are no shards, or a file cannot be read, written or removed.
+pub async fn concatenate_shards(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
     if shards.len() == 1
         && let Some(only) = shards.pop()
     {
-        let only = only.settle()?;
+        let only = only.sync()?;
         std::fs::rename(&only.path, path).map_err(|error| file_error("create", path, error))?;
         return Ok(Shard { path: path.to_owned(), ..only });
     }
@@ -118,44 +140,44 @@ pub async fn join(mut shards: Vec<Shard>, path: &Path) -> Result<Shard> {
         .build();
     let schema = file_metadata.schema_descr().root_schema_ptr();
 
-    let joined = path.with_extension("joining");
-    let file = File::create(&joined).map_err(|error| file_error("create", &joined, error))?;
-    let file = BufWriter::with_capacity(PIECE, WriteBehind::new(file, true));
+    let unfinished = path.with_extension("joining");
+    let file = File::create(&unfinished).map_err(|error| file_error("create", &unfinished, error))?;
+    let file = BufWriter::with_capacity(BUFFER_BYTES, WriteBehind::new(file, true));
     let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).map_err(write_error)?;
     for shard in shards {
         let source = File::open(&shard.path).map_err(|error| file_error("read", &shard.path, error))?;
-        let source = InPieces(source);
+        let source = BufferedChunkReader(source);
         for row_group in 0..shard.metadata.num_row_groups() {
             copy_row_group(&source, &shard.metadata, row_group, &mut writer).map_err(write_error)?;
-            // Copying blocks; a run that was given up gets its chance here.
+            // Copying blocks; a cancelled run stops here.
             tokio::task::yield_now().await;
         }
         std::fs::remove_file(&shard.path).map_err(|error| file_error("remove", &shard.path, error))?;
     }
     let metadata = writer.finish().map_err(write_error)?;
     let file = writer.inner_mut();
-    file.flush().and_then(|()| file.get_mut().settle()).map_err(write_failed)?;
+    file.flush().and_then(|()| file.get_mut().sync()).map_err(write_failed)?;
     let bytes = file.get_ref().bytes().map_err(write_failed)?;
-    std::fs::rename(&joined, path).map_err(|error| file_error("create", path, error))?;
+    std::fs::rename(&unfinished, path).map_err(|error| file_error("create", path, error))?;
     Ok(Shard { path: path.to_owned(), metadata, bytes })
 }
 
-/// A file that is read in large pieces: the library's own way is one of many small ones.
-struct InPieces(File);
+/// A chunk reader with a large buffer. The one that `parquet` implements for [`File`] has a buffer of 8 KiB.
+struct BufferedChunkReader(File);
 
-impl Length for InPieces {
+impl Length for BufferedChunkReader {
     fn len(&self) -> u64 {
         self.0.len()
     }
 }
 
-impl ChunkReader for InPieces {
+impl ChunkReader for BufferedChunkReader {
     type T = BufReader<File>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
         let mut file = self.0.try_clone()?;
         file.seek(SeekFrom::Start(start))?;
-        Ok(BufReader::with_capacity(PIECE, file))
+        Ok(BufReader::with_capacity(BUFFER_BYTES, file))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -163,8 +185,9 @@ impl ChunkReader for InPieces {
     }
 }
 
+/// Copies the encoded pages and indexes of a row group.
 fn copy_row_group<W: Write + Send>(
-    source: &InPieces,
+    source: &BufferedChunkReader,
     metadata: &ParquetMetaData,
     position: usize,
     writer: &mut SerializedFileWriter<W>,
@@ -188,14 +211,14 @@ fn copy_row_group<W: Write + Send>(
     Ok(())
 }
 
-fn write_error(error: ParquetError) -> datafusion::common::DataFusionError {
-    // The I/O error inside says what the disk refused; the rest is the library's own story.
+fn write_error(error: ParquetError) -> DataFusionError {
+    // Only the message of the I/O error is useful to the user; the Parquet error around it repeats it as text.
     match error {
         ParquetError::External(cause) if cause.is::<std::io::Error>() => write_failed(cause),
         other => other.into(),
     }
 }
 
-fn write_failed(cause: impl std::fmt::Display) -> datafusion::common::DataFusionError {
-    datafusion::common::DataFusionError::Execution(format!("cannot write the output: {cause}"))
+fn write_failed(cause: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("cannot write the output: {cause}"))
 }

@@ -1,5 +1,5 @@
-//! The batch run: Parquet in, a select list, Parquet out. Every partition of the query streams into a
-//! shard of its own.
+//! Batch runs: evaluate a select list over Parquet files into Parquet files. Each partition of the query is
+//! streamed into its own shard.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -15,55 +15,57 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
-use super::bucket::with_cleanup;
-use super::shard::{Shard, ShardWriter, join};
-use super::sink::WriteShardsExec;
-use super::staging::{Attempts, Staging};
-use super::{ParquetInput, Progress, WriteSummary, WriterSettings};
 use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
+use crate::io::{
+    Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
+    WriterSettings, concatenate_shards, with_cleanup_error,
+};
 use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.
 ///
-/// The rows keep the order of the input files. Other columns, nulls and key-value metadata survive.
+/// The output has the rows in the order of the input files, and the key-value metadata that is the same in all of
+/// them.
 #[derive(Debug, Clone)]
 pub struct BatchRun {
-    /// A file, a folder, a glob, or a URL in an object store (`s3://BUCKET/PATH`; all below it if it ends in '/').
+    /// A file, a folder, a glob pattern, or a URL in an object store (`s3://BUCKET/PATH`; if it ends in '/', all
+    /// `*.parquet` objects directly below it).
     pub input: String,
-    /// SQL statements that run first, such as `CREATE FUNCTION`.
+    /// SQL statements that are run before the query, such as `CREATE FUNCTION`.
     pub init: Option<String>,
     /// The SQL select list, such as `id, log3(x, y, z) AS r`.
     pub select: String,
-    /// The SQL condition for rows to be kept.
+    /// The SQL condition that selects rows.
     pub filter: Option<String>,
-    /// One file where the name ends in `.parquet`, else a folder of shards: a path or a URL.
+    /// A path or URL: one file if the name ends in `.parquet`, otherwise a folder of shards.
     pub output: PathBuf,
-    /// Whether an existing output is replaced.
+    /// Whether an existing output may be replaced.
     pub overwrite: bool,
-    /// How the output is written.
+    /// The settings of the Parquet writer.
     pub settings: WriterSettings,
-    /// Partitions, and so shards; all cores by default.
+    /// The number of partitions and thereby of shards; by default that of the CPU's cores.
     pub threads: Option<NonZeroUsize>,
-    /// Bytes that the writers and the query's operators may hold.
+    /// The limit of the memory pool of operators and writers in bytes; unlimited by default.
     pub memory_limit: Option<usize>,
-    /// What evaluates warpframe's functions.
+    /// The name of the backend that evaluates fused expressions.
     pub backend: String,
-    /// The cluster that runs it; this process by default.
+    /// The cluster that runs the query; this process by default.
     pub cluster: Option<ClusterSettings>,
 }
 
 impl BatchRun {
-    /// The SQL query it runs; its input is the table `input`.
+    /// The SQL query of the run. It reads the table `input`.
     pub fn query(&self) -> String {
         let filter = self.filter.as_ref().map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
         format!("SELECT {} FROM input{filter}", self.select)
     }
 
-    /// Runs it. Dropped before it is ready, it leaves nothing behind.
+    /// Runs the query and writes its output. If it fails, or the future is dropped before it completes, nothing is
+    /// written.
     ///
     /// # Errors
-    /// The input cannot be read, the select list is not valid for its columns, or the output cannot be
-    /// written; nothing is left behind then.
+    /// The input cannot be read or has no rows, a SQL statement is invalid, the query fails, or the output cannot be
+    /// written.
     pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
         let mut session = Session::builder().backend(&self.backend);
         if let Some(threads) = self.threads {
@@ -76,7 +78,7 @@ impl BatchRun {
             session = session.cluster(cluster.clone());
         }
         let session = session.build()?;
-        let input = ParquetInput::find(&self.input, session.context()).await?;
+        let input = ParquetInput::open(&self.input, session.context()).await?;
         if input.rows() == 0 {
             return exec_err!("there are no rows in '{}'", self.input);
         }
@@ -99,11 +101,11 @@ impl BatchRun {
     }
 }
 
-/// Writes the rows of a query as Parquet, keeping the order that its files have, and gives the output its
-/// name. `metadata` becomes the key-value metadata of every file.
+/// Writes the rows of a query as Parquet, in the order of the files it reads, and publishes the output. `metadata`
+/// becomes the key-value metadata of every file. If it fails, nothing is written.
 ///
 /// # Errors
-/// The query fails or the output cannot be written; nothing is left behind then.
+/// The query fails, or the output cannot be written.
 pub async fn write_query(
     query: DataFrame,
     metadata: HashMap<String, String>,
@@ -113,44 +115,44 @@ pub async fn write_query(
 ) -> Result<WriteSummary> {
     let (plan, context) = plan_in_order(query).await?;
     if let Some(cluster) = as_cluster_exec(&plan) {
-        let attempts = staging.attempts().await?;
-        let written = write_on_cluster(cluster, metadata, &context, &attempts, settings).await;
+        let attempts = staging.create_attempts().await?;
+        let written = write_shards_on_cluster(cluster, metadata, &context, &attempts, settings).await;
         let published = match written {
-            Ok(files) => take_over(&attempts, files, staging).await,
+            Ok(files) => publish_written_files(&attempts, files, staging).await,
             Err(error) => Err(error),
         };
         let removed = attempts.remove().await;
         return match published {
             Ok(summary) => removed.map(|()| summary),
-            Err(error) => Err(with_cleanup(error, removed)),
+            Err(error) => Err(with_cleanup_error(error, removed)),
         };
     }
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
     let shards = write_partitions(&plan, &schema, &context, &staging, settings, progress).await?;
-    let (shards, empty) = without_empty(shards, Shard::rows);
+    let (shards, empty) = split_empty(shards, Shard::rows);
     for shard in empty {
         std::fs::remove_file(&shard.path)?;
     }
     publish(shards, staging).await
 }
 
-/// Gives the output its name, as one file if it is one.
+/// Publishes the output. If it is a single file, the shards are concatenated first.
 async fn publish(mut shards: Vec<Shard>, staging: Staging) -> Result<WriteSummary> {
     if staging.is_file() {
-        shards = vec![join(shards, &staging.shard(0)).await?];
+        shards = vec![concatenate_shards(shards, &staging.shard_path(0)).await?];
     }
     staging.publish().await?;
-    Ok(WriteSummary::of(&shards))
+    Ok(WriteSummary::from_shards(&shards))
 }
 
-/// Plans a query so that its partitions, one after the other, have the rows in the order in which its
-/// tables have them, unless the query itself changes it.
+/// Plans a query so that its partitions, one after the other, have the rows in the order of its tables, unless
+/// the query itself reorders them.
 pub(crate) async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
     let (mut state, query) = query.into_parts();
-    // This would deal out the batches of a partition to all.
+    // Round-robin repartitioning would distribute the batches of a partition to all partitions.
     state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
     let plan = state.create_physical_plan(&query).await?;
-    // Without this, partitions that are done take over files of others.
+    // Otherwise a file scan moves files from busy partitions to idle ones.
     let in_order = |plan: Arc<dyn ExecutionPlan>| plan.with_preserve_order(true).unwrap_or(plan);
     let plan = match as_cluster_exec(&plan) {
         Some(cluster) => Arc::new(cluster.with_plan(in_order(Arc::clone(cluster.plan())))),
@@ -159,15 +161,15 @@ pub(crate) async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn Execution
     Ok((plan, state.task_ctx()))
 }
 
-/// A file that an executor has written for a partition.
+/// The file that an executor has written for a partition.
 struct WrittenFile {
     name: String,
     rows: u64,
     bytes: u64,
 }
 
-/// Has the executors of a cluster write the partitions, each into a file of its own.
-async fn write_on_cluster(
+/// Runs a query on a cluster whose executors write each partition into a file.
+async fn write_shards_on_cluster(
     cluster: &ClusterExec,
     metadata: HashMap<String, String>,
     context: &Arc<TaskContext>,
@@ -175,7 +177,7 @@ async fn write_on_cluster(
     settings: WriterSettings,
 ) -> Result<Vec<WrittenFile>> {
     let metadata = metadata.into_iter().collect();
-    let sink = WriteShardsExec::new(Arc::clone(cluster.plan()), attempts.place(), settings, metadata);
+    let sink = WriteShardsExec::new(Arc::clone(cluster.plan()), attempts.path_or_url(), settings, metadata);
     let written = cluster.with_plan(Arc::new(sink)).execute(0, Arc::clone(context))?;
     let written: Vec<RecordBatch> = written.try_collect().await?;
     let mut files = Vec::new();
@@ -191,9 +193,13 @@ async fn write_on_cluster(
     Ok(files)
 }
 
-/// Makes the files that the query has named the output: those of attempts that were given up stay behind.
-async fn take_over(attempts: &Attempts, files: Vec<WrittenFile>, staging: Staging) -> Result<WriteSummary> {
-    let (files, _) = without_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
+/// Publishes the files that the query has returned. Files of failed or repeated attempts are not among them.
+async fn publish_written_files(
+    attempts: &Attempts,
+    files: Vec<WrittenFile>,
+    staging: Staging,
+) -> Result<WriteSummary> {
+    let (files, _) = split_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
     let named: Vec<_> = files.iter().map(|(number, file)| (*number, file.name.clone())).collect();
     if staging.publish_attempts(attempts, &named).await? {
         let files = files.iter().map(|(_, file)| file);
@@ -202,14 +208,14 @@ async fn take_over(attempts: &Attempts, files: Vec<WrittenFile>, staging: Stagin
     }
     let mut shards = Vec::new();
     for (number, name) in named {
-        let to = staging.shard(number);
-        attempts.take(&name, &to).await?;
+        let to = staging.shard_path(number);
+        attempts.fetch(&name, &to).await?;
         shards.push(Shard::open(to)?);
     }
     publish(shards, staging).await
 }
 
-/// Writes every partition into its shard, all at the same time.
+/// Writes all partitions concurrently, each into its shard.
 async fn write_partitions(
     plan: &Arc<dyn ExecutionPlan>,
     schema: &SchemaRef,
@@ -220,13 +226,15 @@ async fn write_partitions(
 ) -> Result<Vec<Shard>> {
     let mut tasks = JoinSet::new();
     let partitions = plan.output_partitioning().partition_count();
-    // What will be joined need not be on the disk before.
-    let stays = !staging.is_file() || partitions == 1;
+    // Shards that will be concatenated need not be synced.
+    let durable = !staging.is_file() || partitions == 1;
     for partition in 0..partitions {
-        // All files are created here, so that a run given up later can remove them without racing.
+        // The files are created before the tasks are spawned, so that removing the folder of a cancelled run does
+        // not race with it.
         let properties = settings.properties(schema)?;
-        let path = staging.shard(partition);
-        let writer = ShardWriter::create(path, Arc::clone(schema), properties, stays, context.memory_pool())?;
+        let path = staging.shard_path(partition);
+        let writer =
+            ShardWriter::create(path, Arc::clone(schema), properties, durable, context.memory_pool())?;
         let stream = plan.execute(partition, Arc::clone(context))?;
         let (plan, progress) = (Arc::clone(plan), Arc::clone(&progress));
         tasks.spawn(async move {
@@ -248,13 +256,14 @@ async fn write_partitions(
     Ok(shards.into_iter().map(|(_, shard)| shard).collect())
 }
 
+/// Writes a stream of batches, and calls `after_batch` after each.
 async fn write_stream(
     mut stream: SendableRecordBatchStream,
     mut writer: ShardWriter,
     after_batch: impl Fn(),
 ) -> Result<Shard> {
-    // Encoding and writing block this task's thread, as DataFusion's own operators do: the threads are
-    // there to compute, and writes go to the page cache.
+    // Encoding and writing block this thread, as DataFusion's operators do: encoding is computation, and writes go to
+    // the page cache.
     while let Some(batch) = stream.next().await {
         writer.write(&batch?)?;
         after_batch();
@@ -262,7 +271,7 @@ async fn write_stream(
     writer.finish()
 }
 
-/// The rows that the plan's sources have given so far.
+/// The number of rows that the leaves of the plan have produced so far.
 fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let children = plan.children();
     if children.is_empty() {
@@ -272,9 +281,9 @@ fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     }
 }
 
-/// The files to keep and the others: those without rows say nothing, but for the columns of the first where all
-/// are empty.
-fn without_empty<T>(files: Vec<T>, rows: impl Fn(&T) -> u64) -> (Vec<T>, Vec<T>) {
+/// Splits files into those to keep and those to remove. Files without rows are removed, except the first if all are
+/// empty, which has the output's schema.
+fn split_empty<T>(files: Vec<T>, rows: impl Fn(&T) -> u64) -> (Vec<T>, Vec<T>) {
     let mut keep_one = files.iter().all(|file| rows(file) == 0);
     files.into_iter().partition(|file| rows(file) > 0 || std::mem::take(&mut keep_one))
 }

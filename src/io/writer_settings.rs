@@ -1,4 +1,4 @@
-//! How warpframe writes Parquet, and why.
+//! The settings of the Parquet writer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -67,12 +67,12 @@ impl FromStr for ParquetCompression {
     }
 }
 
-/// How output files are written.
+/// Settings of the Parquet writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriterSettings {
-    /// The compression of all pages.
+    /// The compression of pages.
     pub compression: ParquetCompression,
-    /// The most rows in a row group. A writer holds one encoded row group in memory.
+    /// The maximum number of rows in a row group. A writer holds one encoded row group in memory.
     pub row_group_rows: usize,
 }
 
@@ -83,16 +83,19 @@ impl Default for WriterSettings {
 }
 
 impl WriterSettings {
-    /// The writer's properties for columns of this schema; the schema's metadata becomes the file's
-    /// key-value metadata.
+    /// The Parquet writer properties for a schema. The schema's metadata becomes the file's key-value metadata.
     ///
-    /// Floating-point columns have no dictionary: computed numbers hardly repeat, so the writer would fill
-    /// one, find it useless and start over. Integers are written as packed deltas. Statistics are kept for
-    /// each row group, which is what readers prune by, and not for each page.
-    pub(crate) fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
+    /// Floating-point columns have no dictionary: computed numbers rarely repeat, so the writer would build a
+    /// dictionary, exceed its size limit and fall back to plain encoding. Integers are encoded as
+    /// `DELTA_BINARY_PACKED`. Statistics are written per column chunk, which readers prune row groups by, and not
+    /// per page.
+    ///
+    /// # Errors
+    /// Parquet does not accept the compression level.
+    pub fn properties(&self, schema: &Schema) -> Result<WriterProperties> {
         let mut metadata: Vec<_> =
             schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-        // A map has no order, and the same input shall give the same bytes.
+        // Hash maps have no defined order; the same input must produce the same bytes.
         metadata.sort_by(|one, other| one.key.cmp(&other.key));
         let mut builder = WriterProperties::builder()
             .set_created_by(concat!("warpframe ", env!("CARGO_PKG_VERSION")).to_owned())

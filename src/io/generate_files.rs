@@ -1,4 +1,4 @@
-//! Generated rows as Parquet files, the same bytes whatever the number of threads.
+//! Writes generated rows as Parquet files. The bytes do not depend on the number of threads.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -11,40 +11,42 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::shard::{Shard, ShardWriter, join};
+use super::object_stores;
+use super::parquet_shard::{Shard, ShardWriter, concatenate_shards};
+use super::progress::Progress;
 use super::staging::{Staging, is_file_name};
-use super::{Progress, WriteSummary, WriterSettings};
+use super::write_summary::WriteSummary;
+use super::writer_settings::WriterSettings;
 use crate::rows::{MAX_ROWS, RowGenerator};
-use crate::stores;
 
-/// Rows made and encoded at a time.
+/// Rows that are generated and encoded at a time.
 const BATCH_ROWS: u64 = 64 * 1024;
 
 /// Writes generated rows as Parquet.
 #[derive(Debug, Clone)]
 pub struct GenerateFiles {
-    /// What the rows hold.
+    /// The generator of the rows.
     pub generator: RowGenerator,
-    /// How many rows, at least one.
+    /// The number of rows, at least one.
     pub rows: u64,
-    /// How many files the rows are spread over, in order.
+    /// The number of files that the rows are divided into, in order.
     pub files: NonZeroUsize,
-    /// One file where the name ends in `.parquet`, else a folder.
+    /// A path or URL: one file if the name ends in `.parquet`, otherwise a folder.
     pub output: PathBuf,
-    /// Whether an existing output is replaced.
+    /// Whether an existing output may be replaced.
     pub overwrite: bool,
-    /// How the output is written.
+    /// The settings of the Parquet writer.
     pub settings: WriterSettings,
-    /// Files or parts of files being written at the same time.
+    /// The number of files, or parts of files, that are written concurrently.
     pub threads: NonZeroUsize,
 }
 
 impl GenerateFiles {
-    /// Writes the files. Dropped before it is ready, it leaves nothing behind.
+    /// Writes the files. If it fails, or the future is dropped before it completes, nothing is written.
     ///
     /// # Errors
-    /// There are no rows or too many to write, or the output cannot be written; nothing is left behind
-    /// then.
+    /// The number of rows is zero, greater than [`MAX_ROWS`] or less than the number of files; several files
+    /// are requested but the output is one file; or the output cannot be written.
     pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
         let files = self.files.get() as u64;
         if self.rows == 0 || self.rows > MAX_ROWS {
@@ -57,16 +59,16 @@ impl GenerateFiles {
             return exec_err!("{} rows do not fill {files} files", self.rows);
         }
         progress.start(self.rows);
-        let runtime = stores::runtime().build()?;
+        let runtime = object_stores::runtime_env_builder().build()?;
         let staging = Staging::new(&self.output, self.overwrite, &runtime).await?;
         let done = Arc::new(AtomicU64::new(0));
 
-        // Parts end where row groups end, so the joined file is the same however many parts there are.
+        // Parts end at row group boundaries, so the concatenated file does not depend on the number of parts.
         let ranges: Vec<Vec<Range<u64>>> = (0..files)
             .map(|file| self.parts(share(self.rows, files, file)..share(self.rows, files, file + 1)))
             .collect();
         let part_numbers = (0..ranges.iter().map(Vec::len).sum::<usize>()).map(|part| part + files as usize);
-        // What will be joined need not be on the disk before.
+        // Parts that will be concatenated need not be synced.
         let parts = ranges.iter().flat_map(|parts| parts.iter().map(|part| (part.clone(), parts.len() == 1)));
         let parts: Vec<Shard> = stream::iter(parts.zip(part_numbers))
             .map(|(part, number)| self.write_part(part, &staging, number, &done, &progress))
@@ -78,13 +80,13 @@ impl GenerateFiles {
         let mut shards = Vec::with_capacity(ranges.len());
         for (file, ranges) in ranges.iter().enumerate() {
             let of_file = parts.by_ref().take(ranges.len()).collect();
-            shards.push(join(of_file, &staging.shard(file)).await?);
+            shards.push(concatenate_shards(of_file, &staging.shard_path(file)).await?);
         }
         staging.publish().await?;
-        Ok(WriteSummary::of(&shards))
+        Ok(WriteSummary::from_shards(&shards))
     }
 
-    /// Cuts the rows of a file into about as many parts as there are threads.
+    /// Splits the rows of a file into at most one part per thread, each of whole row groups.
     fn parts(&self, rows: Range<u64>) -> Vec<Range<u64>> {
         let row_group = self.settings.row_group_rows as u64;
         let row_groups = (rows.end - rows.start).div_ceil(row_group);
@@ -95,10 +97,10 @@ impl GenerateFiles {
             .collect()
     }
 
-    /// Writes a part, which stays or will be joined, in a task of its own.
+    /// Writes a part in its own task. A part that is `durable` is a whole file; others will be concatenated.
     fn write_part(
         &self,
-        (rows, stays): (Range<u64>, bool),
+        (rows, durable): (Range<u64>, bool),
         staging: &Staging,
         number: usize,
         done: &Arc<AtomicU64>,
@@ -106,14 +108,15 @@ impl GenerateFiles {
     ) -> impl Future<Output = Result<Shard>> + use<> {
         let (generator, settings) = (self.generator, self.settings);
         let (done, progress) = (Arc::clone(done), Arc::clone(progress));
-        let path = staging.shard(number);
+        let path = staging.shard_path(number);
         async move {
             let schema = RowGenerator::schema();
             let columns: Vec<_> = (0..schema.fields().len()).collect();
             let properties = settings.properties(&schema)?;
-            // The file is created before the task starts: a run given up removes it without racing.
+            // The file is created before the task is spawned, so that removing the folder of a cancelled run
+            // does not race with it.
             let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-            let mut writer = ShardWriter::create(path, schema, properties, stays, &pool)?;
+            let mut writer = ShardWriter::create(path, schema, properties, durable, &pool)?;
             let task = SpawnedTask::spawn(async move {
                 let mut start = rows.start;
                 while start < rows.end {
@@ -121,7 +124,7 @@ impl GenerateFiles {
                     writer.write(&generator.batch(start..end, &columns)?)?;
                     progress.position(done.fetch_add(end - start, Ordering::Relaxed) + end - start);
                     start = end;
-                    // The loop never waits; a run that was given up ends here.
+                    // The loop has no other await point at which it can be cancelled.
                     tokio::task::yield_now().await;
                 }
                 writer.finish()
@@ -131,7 +134,7 @@ impl GenerateFiles {
     }
 }
 
-/// Where the `index`-th of `count` nearly equal shares of `rows` begins.
+/// The first row of the `index`-th of `count` nearly equal shares of `rows`.
 fn share(rows: u64, count: u64, index: u64) -> u64 {
     (u128::from(rows) * u128::from(index) / u128::from(count)) as u64
 }

@@ -1,5 +1,5 @@
-//! The Parquet files that a run reads: found, opened and compared before any query is planned, so that
-//! what is wrong with them is said in one sentence that names the file.
+//! Parquet files as the input of a run. All footers are read and compared before a query is planned, so that an
+//! error names the file.
 
 use std::fs::File;
 use std::panic::catch_unwind;
@@ -20,20 +20,19 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
 use url::Url;
 
-use super::is_url;
-use crate::files::{file_error, file_url, find_files};
-use crate::stores::describe;
+use super::local_files::{file_error, file_url, find_files};
+use super::object_stores::{error_message, is_object_store_url};
 
-/// Footers that are read at a time from an object store.
-const FOOTERS_AT_A_TIME: usize = 16;
+/// The number of footers that are read from an object store concurrently.
+const CONCURRENT_FOOTER_READS: usize = 16;
 
-const FOLDER_HINT: &str = "there is nothing; the URL of a folder ends in '/'";
+const FOLDER_HINT: &str = "there is no such object; the URL of a folder ends in '/'";
 
-/// Parquet files that share one schema.
+/// Parquet files that have the same columns.
 #[derive(Debug, Clone)]
 pub struct ParquetInput {
     urls: Vec<ListingTableUrl>,
-    /// What the names of files below a URL end in.
+    /// The suffix by which objects below a URL are selected; empty for a file or a single object.
     extension: &'static str,
     schema: SchemaRef,
     rows: u64,
@@ -41,15 +40,16 @@ pub struct ParquetInput {
 }
 
 impl ParquetInput {
-    /// Finds and checks the files that `name` names: a URL in an object store that the context knows, where a
-    /// trailing '/' means all `*.parquet` right below it and the last part may be a glob, or what [`open`](Self::open) takes.
+    /// Opens files by `name`: a URL in an object store of the context's runtime, or what
+    /// [`open_local`](Self::open_local) takes. A URL that ends in '/' selects all `*.parquet` objects directly
+    /// below it; the last part of a URL may be a glob pattern.
     ///
     /// # Errors
-    /// As [`open`](Self::open), or the object store cannot be read.
-    pub async fn find(name: &str, context: &SessionContext) -> Result<Self> {
-        match is_url(name) {
+    /// The same as for [`open_local`](Self::open_local), or the object store cannot be read.
+    pub async fn open(name: &str, context: &SessionContext) -> Result<Self> {
+        match is_object_store_url(name) {
             true => Self::open_url(name, context).await,
-            false => Self::open(name),
+            false => Self::open_local(name),
         }
     }
 
@@ -68,7 +68,7 @@ impl ParquetInput {
             DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
                 unreadable(FOLDER_HINT)
             }
-            DataFusionError::ObjectStore(cause) => unreadable(&describe(cause)),
+            DataFusionError::ObjectStore(cause) => unreadable(&error_message(cause)),
             other => unreadable(&other.message()),
         })?;
         if found.is_empty() {
@@ -87,26 +87,27 @@ impl ParquetInput {
                     Ok::<_, DataFusionError>((name, footer))
                 }
             })
-            .buffered(FOOTERS_AT_A_TIME);
-        Self::check(name, footers.try_collect().await?, vec![url.clone()], extension)
+            .buffered(CONCURRENT_FOOTER_READS);
+        Self::from_footers(name, footers.try_collect().await?, vec![url.clone()], extension)
     }
 
-    /// Finds and checks the local files that `pattern` names: a file, a folder (the `*.parquet` in it) or a
-    /// glob. They come in the order of their names.
+    /// Opens local files: a file, a folder (the `*.parquet` files in it) or a glob pattern. The files are sorted
+    /// by path.
     ///
     /// # Errors
-    /// Nothing matches, a file is not readable as Parquet, or two files differ in their columns.
-    pub fn open(pattern: &str) -> Result<Self> {
+    /// No file matches, a file is not valid Parquet, or two files have different columns.
+    pub fn open_local(pattern: &str) -> Result<Self> {
         let files = find_files(pattern, "parquet")?;
         let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
         let footers = files.into_iter().map(|file| {
             let footer = read_footer(&file)?;
             Ok((file, footer))
         });
-        Self::check(pattern, footers.collect::<Result<_>>()?, urls, "")
+        Self::from_footers(pattern, footers.collect::<Result<_>>()?, urls, "")
     }
 
-    fn check(
+    /// Checks that all files have the same columns, and merges their metadata.
+    fn from_footers(
         pattern: &str,
         footers: Vec<(PathBuf, ArrowReaderMetadata)>,
         urls: Vec<ListingTableUrl>,
@@ -119,13 +120,13 @@ impl ParquetInput {
             check_same_columns(first_file, first.schema(), file, footer.schema())?;
         }
 
-        // Metadata on which the files disagree belongs to none of the rows in particular.
+        // A key that is not the same in all files does not describe all rows.
         let (mut metadata, mut dropped_metadata) = (first.schema().metadata().clone(), Vec::new());
         for (_, footer) in others {
-            let theirs = footer.schema().metadata();
-            let keys: Vec<_> = metadata.keys().chain(theirs.keys()).cloned().collect();
+            let other_metadata = footer.schema().metadata();
+            let keys: Vec<_> = metadata.keys().chain(other_metadata.keys()).cloned().collect();
             for key in keys {
-                if metadata.get(&key) != theirs.get(&key) && !dropped_metadata.contains(&key) {
+                if metadata.get(&key) != other_metadata.get(&key) && !dropped_metadata.contains(&key) {
                     metadata.remove(&key);
                     dropped_metadata.push(key);
                 }
@@ -141,26 +142,27 @@ impl ParquetInput {
         })
     }
 
-    /// The columns, with the key-value metadata that all files have in common.
+    /// The columns, with the key-value metadata that is the same in all files.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// Rows in all files together, by their footers.
+    /// The number of rows in all files together, according to their footers.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The keys of the metadata that the files do not all agree on and that the schema therefore lacks.
+    /// The metadata keys that are not the same in all files and are therefore not in the schema, sorted.
     pub fn dropped_metadata(&self) -> &[String] {
         &self.dropped_metadata
     }
 
-    /// The files as a table. A session that is not a [`Session`](crate::Session) needs
-    /// [`distrust_float_statistics`](crate::planner::distrust_float_statistics) to read NaN from it.
+    /// The files as a table. Parquet statistics leave out NaN, so a session that was not built by
+    /// `warpframe::Session` needs [`distrust_float_statistics`](crate::planner::distrust_float_statistics) to
+    /// return correct rows.
     ///
     /// # Errors
-    /// They cannot be a table.
+    /// DataFusion does not accept the files as a listing table.
     pub fn table(&self) -> Result<Arc<dyn TableProvider>> {
         let format = Arc::new(ParquetFormat::default());
         let options = ListingOptions::new(format).with_file_extension(self.extension);
@@ -171,7 +173,7 @@ impl ParquetInput {
     }
 }
 
-/// A URL with, perhaps, a glob as its last part.
+/// Parses a URL whose last part may be a glob pattern.
 fn parse_url(name: &str) -> Result<ListingTableUrl> {
     let Some(folder) = name.find(['*', '?', '[']).and_then(|glob| name[..glob].rfind('/')) else {
         return ListingTableUrl::parse(name);
@@ -202,7 +204,7 @@ fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
     let unreadable = |error| file_error("read as Parquet", path, error);
     let file = File::open(path).map_err(|error| file_error("open", path, error))?;
     let length = file.metadata().map_err(|error| file_error("open", path, error))?.len();
-    // The decoder of the Arrow schema inside the footer panics on some damage.
+    // The decoder of the embedded Arrow schema panics on some invalid input.
     let footer = catch_unwind(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
         .map_err(|_| unreadable("its footer is damaged".to_owned()))?
         .map_err(|error| unreadable(error.to_string()))?;
@@ -210,12 +212,12 @@ fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
     Ok(footer)
 }
 
-/// Finds what a damaged footer can say and the reader takes on trust.
+/// Checks the values of a footer that the Parquet reader uses without checking them.
 fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static str> {
     let mut rows = 0i64;
     for row_group in metadata.row_groups() {
         if row_group.num_rows() < 0 {
-            return Err("its footer is damaged: a row group has less than no rows");
+            return Err("its footer is damaged: a row group has a negative number of rows");
         }
         rows = rows.saturating_add(row_group.num_rows());
         for chunk in row_group.columns() {
