@@ -24,13 +24,13 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use super::files::files_as_rows;
-use super::guard::authorized;
-use super::report::REPORT;
+use super::auth_layer::authorized;
+use super::file_list_scan_exec::files_as_rows;
+use super::remote_metrics::REPORT;
 use super::status::{ClusterStatus, JobProgress};
 use super::status_service;
 use super::token::{TOKEN_VARIABLE, Token};
-use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
+use super::{ClusterCodec, MESSAGE_BYTES, VERSION, stage_engine};
 use crate::background_cleanup::spawn_cleanup;
 
 /// How long a host may take to answer.
@@ -306,7 +306,7 @@ impl ClusterClient {
                 Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
             }
             Some(Answer::Failure(refused)) => match refused.failure {
-                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", engine::sentence(&why)),
+                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", stage_engine::sentence(&why)),
                 _ => exec_err!("the scheduler at {} does not know this session", self.address),
             },
             None => exec_err!("the scheduler at {} does not take the query", self.address),
@@ -319,7 +319,7 @@ impl ClusterClient {
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
                 format!("the scheduler at {} is gone: the query cannot be finished", self.address)
             }
-            _ => engine::sentence(status.message()).to_owned(),
+            _ => stage_engine::sentence(status.message()).to_owned(),
         };
         DataFusionError::Execution(what)
     }
@@ -393,7 +393,7 @@ impl Job {
             match status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(failed)) => {
                     self.ended = true;
-                    return exec_err!("{}", engine::sentence(&failed.error));
+                    return exec_err!("{}", stage_engine::sentence(&failed.error));
                 }
                 Some(job_status::Status::Successful(successful)) => {
                     self.ended = true;

@@ -39,12 +39,12 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
 
+use super::auth_layer::{RequireToken, authorize};
 use super::client::{ClusterAddress, ClusterClient, StatusError, check_version};
-use super::connections::Connections;
-use super::engine::NamedEngine;
+use super::client_pool::Connections;
 use super::executor_service::ExecutorService;
-use super::guard::{RequireToken, authorize};
 use super::scheduler::session_state;
+use super::stage_engine::NamedEngine;
 use super::status::ExecutorId;
 use super::token::Token;
 use super::{ClusterCodec, HEARTBEAT_SECONDS, MESSAGE_BYTES, VERSION, base_config};

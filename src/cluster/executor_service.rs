@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tonic::{Request, Response, Status};
 
-use super::engine::NamedEngine;
+use super::stage_engine::NamedEngine;
 
 /// Runs tasks on an executor.
 #[derive(Clone)]

@@ -7,25 +7,25 @@
 //! - `token` is the secret that every request carries, `guard` asks for it at every port.
 //! - `status` is what they say of themselves.
 
+mod auth_layer;
 mod client;
-mod codec;
-mod connections;
-mod engine;
-mod exec;
+mod client_pool;
+mod cluster_exec;
 mod executor;
 mod executor_service;
-mod files;
-mod guard;
-mod local;
-mod mapped;
-mod planner;
-mod report;
-mod results;
-mod scatter;
+mod file_list_scan_exec;
+mod ipc_scan_exec;
+mod local_cluster;
+mod memtable_staging;
+mod mmap_ipc_reader;
+mod physical_codec;
+mod query_planner;
+mod remote_metrics;
+mod result_reader;
 mod scheduler;
+mod stage_engine;
 mod status;
 mod status_service;
-mod table;
 mod token;
 
 use std::fmt;
@@ -37,18 +37,18 @@ use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
 use datafusion::prelude::SessionConfig;
 
 pub use client::{ClusterAddress, ClusterClient};
-pub use codec::ClusterCodec;
-pub(crate) use exec::{COMPUTE_TIME, GATHER_TIME};
-pub use exec::{ClusterExec, ClusterProgress};
+pub(crate) use cluster_exec::{COMPUTE_TIME, GATHER_TIME};
+pub use cluster_exec::{ClusterExec, ClusterProgress};
 pub use executor::{ExecutorOptions, run_executor};
-pub use local::LocalCluster;
-pub(crate) use planner::{ClusterPlanner, as_cluster_exec};
+pub use local_cluster::LocalCluster;
+pub use physical_codec::ClusterCodec;
+pub(crate) use query_planner::{ClusterPlanner, as_cluster_exec};
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
 pub use token::{TOKEN_VARIABLE, Token};
 
 use crate::config::WarpframeOptions;
-use report::ReportOptions;
+use remote_metrics::ReportOptions;
 
 /// The version that all processes of a cluster have to have.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

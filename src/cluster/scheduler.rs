@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::RoutesBuilder;
 
-use super::guard::{RequireToken, authorize};
+use super::auth_layer::{RequireToken, authorize};
 use super::status::{Live, collect};
 use super::status_service::StatusService;
 use super::token::{Token, TokenFiles};

@@ -18,7 +18,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
-use super::report::ReportOptions;
+use super::remote_metrics::ReportOptions;
 use crate::backend::BackendChoice;
 use crate::backend::cuda::BATCH_ROWS;
 use crate::config::WarpframeOptions;

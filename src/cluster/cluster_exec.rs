@@ -22,8 +22,8 @@ use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::client::{ClusterClient, Job};
-use super::report::Reported;
-use super::results::{fetch, read};
+use super::remote_metrics::Reported;
+use super::result_reader::{fetch, read};
 use super::status::JobProgress;
 
 /// How many partitions of a result are fetched at a time; they are given in order.

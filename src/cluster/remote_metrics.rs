@@ -16,8 +16,8 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
-use super::files::ScanFilesExec;
-use super::table::ScanTableExec;
+use super::file_list_scan_exec::ScanFilesExec;
+use super::ipc_scan_exec::ScanTableExec;
 
 /// The setting by which a client asks for reports. It is no option of sessions.
 pub(super) const REPORT: &str = "warpframe_cluster.report";

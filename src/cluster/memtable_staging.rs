@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::client::ClusterAddress;
-use super::table::ScanTableExec;
+use super::ipc_scan_exec::ScanTableExec;
 use crate::private_folder::private_folder;
 
 /// The largest table that travels inside a plan.

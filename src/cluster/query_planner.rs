@@ -20,8 +20,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use super::ClusterSettings;
 use super::client::ClusterClient;
-use super::exec::ClusterExec;
-use super::scatter::Scattered;
+use super::cluster_exec::ClusterExec;
+use super::memtable_staging::Scattered;
 use super::status::ClusterStatus;
 
 /// Partitions for each slot of the cluster: enough that an executor's loss and an uneven share cost little.

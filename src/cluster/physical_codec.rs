@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::VERSION;
-use super::files::ScanFilesExec;
-use super::table::ScanTableExec;
+use super::file_list_scan_exec::ScanFilesExec;
+use super::ipc_scan_exec::ScanTableExec;
 use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
 use crate::parquet::{WriteShardsExec, WriterSettings};
 use crate::program::Program;

@@ -13,9 +13,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
 use super::MESSAGE_BYTES;
+use super::auth_layer::authorize_fetches;
 use super::executor_service::is_plain_name;
-use super::guard::authorize_fetches;
-use super::mapped::MappedBatches;
+use super::mmap_ipc_reader::MappedBatches;
 use super::status::ExecutorId;
 use super::token::Token;
 
