@@ -17,7 +17,7 @@ use tonic::transport::Endpoint;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::VERSION;
+use super::protocol::VERSION;
 use super::token::Token;
 
 /// An endpoint whose requests carry the token.

@@ -1,36 +1,22 @@
 //! The way to a scheduler: its status, and queries handed to it, followed, fetched and cancelled.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ballista_core::serde::protobuf::execute_query_failure_result::Failure as Refusal;
-use ballista_core::serde::protobuf::execute_query_params::Query;
-use ballista_core::serde::protobuf::execute_query_result::Result as Answer;
+use ballista_core::serde::protobuf::RemoveSessionParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{
-    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams,
-    JobStageMetrics, KeyValuePair, PartitionLocation, RemoveSessionParams, job_status,
-};
-use ballista_core::version;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionConfig;
-use datafusion_proto::physical_plan::AsExecutionPlan;
-use datafusion_proto::protobuf::PhysicalPlanNode;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
 
+use super::address::ClusterAddress;
 use super::auth_layer::authorized;
-use super::file_list_scan_exec::files_as_rows;
-use super::remote_metrics::REPORT;
+use super::protocol::{MESSAGE_BYTES, VERSION, check_version};
 use super::status::{ClusterStatus, JobProgress};
 use super::status_service;
+use super::task_errors::sentence;
 use super::token::{TOKEN_VARIABLE, Token};
-use super::{ClusterCodec, MESSAGE_BYTES, VERSION, stage_engine};
 use crate::background_cleanup::spawn_cleanup;
 
 /// How long a host may take to answer.
@@ -38,67 +24,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a scheduler may take to hear that a query or a session is over.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The shortest and the longest time between two questions whether a job has ended.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Where a scheduler listens: `df://host:port`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ClusterAddress {
-    host: String,
-    port: u16,
-}
-
-impl ClusterAddress {
-    /// The address of a host, by its name or number, and a port.
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port }
-    }
-
-    /// The host, by its name or number.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Whether it is on this machine by any means.
-    pub fn is_loopback(&self) -> bool {
-        let host = self.host.trim_matches(['[', ']']);
-        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-    }
-
-    fn http(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
-    }
-}
-
-impl fmt::Display for ClusterAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "df://{}:{}", self.host, self.port)
-    }
-}
-
-impl FromStr for ClusterAddress {
-    type Err = DataFusionError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let place = text.strip_prefix("df://").map(|place| place.trim_end_matches('/'));
-        let parts = place.and_then(|place| place.rsplit_once(':'));
-        match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if !host.is_empty() && !host.contains('/') && port != 0 => {
-                Ok(Self::new(host, port))
-            }
-            _ => Err(DataFusionError::Configuration(format!(
-                "'{text}' is not the address of a cluster: use df://HOST:PORT"
-            ))),
-        }
-    }
-}
 
 /// Why there is no status of a cluster.
 #[derive(Debug)]
@@ -138,11 +63,11 @@ impl From<StatusError> for DataFusionError {
 /// A connection to a scheduler, opened when it is first needed.
 #[derive(Debug)]
 pub struct ClusterClient {
-    address: ClusterAddress,
+    pub(super) address: ClusterAddress,
     token: Option<Token>,
     /// The session under which the scheduler keeps this client's settings.
-    session: String,
-    used: AtomicBool,
+    pub(super) session: String,
+    pub(super) used: AtomicBool,
     files: Option<PathBuf>,
 }
 
@@ -270,56 +195,13 @@ impl ClusterClient {
             .max_decoding_message_size(bytes))
     }
 
-    /// Hands a plan to the scheduler; with `report`, its executors report what their operators do.
-    pub(super) async fn submit(
-        self: &Arc<Self>,
-        plan: Arc<dyn ExecutionPlan>,
-        config: &SessionConfig,
-        report: bool,
-    ) -> Result<Job> {
-        let plan = files_as_rows(plan)?;
-        let mut bytes = Vec::new();
-        PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default())?.try_encode(&mut bytes)?;
-        if bytes.len() >= MESSAGE_BYTES as usize {
-            return exec_err!(
-                "the query's plan has {} MiB and can have at most {} MiB on a cluster",
-                bytes.len() >> 20,
-                MESSAGE_BYTES >> 20
-            );
-        }
-        let settings = config.options().entries().into_iter();
-        let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let report = KeyValuePair { key: REPORT.to_owned(), value: Some(report.to_string()) };
-        let settings = settings.chain([report]).collect();
-        let mut request = Request::new(ExecuteQueryParams {
-            session_id: self.session.clone(),
-            settings,
-            operation_id: ballista_core::ids::new_instance_id(),
-            query: Some(Query::PhysicalPlan(bytes)),
-        });
-        version::insert_version_header(request.metadata_mut());
-        let mut scheduler = self.scheduler().await?;
-        self.used.store(true, Ordering::Relaxed);
-        let answer = scheduler.execute_query(request).await.map_err(|status| self.refused(&status))?;
-        match answer.into_inner().result {
-            Some(Answer::Success(accepted)) => {
-                Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
-            }
-            Some(Answer::Failure(refused)) => match refused.failure {
-                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", stage_engine::sentence(&why)),
-                _ => exec_err!("the scheduler at {} does not know this session", self.address),
-            },
-            None => exec_err!("the scheduler at {} does not take the query", self.address),
-        }
-    }
-
-    fn refused(&self, status: &Status) -> DataFusionError {
+    pub(super) fn refused(&self, status: &Status) -> DataFusionError {
         let what = match status.code() {
             tonic::Code::Unauthenticated => return StatusError::WrongToken(self.address.clone()).into(),
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
                 format!("the scheduler at {} is gone: the query cannot be finished", self.address)
             }
-            _ => stage_engine::sentence(status.message()).to_owned(),
+            _ => sentence(status.message()).to_owned(),
         };
         DataFusionError::Execution(what)
     }
@@ -341,88 +223,9 @@ impl Drop for ClusterClient {
 }
 
 /// Tells a scheduler something that it forgets by itself after a while, so that nobody waits for one that is gone.
-fn tell_scheduler(tell: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn tell_scheduler(tell: impl Future<Output = ()> + Send + 'static) {
     spawn_cleanup(async move {
         let _ = tokio::time::timeout(CLEANUP_TIMEOUT, tell).await;
         Ok(())
     });
-}
-
-pub(super) fn check_version(who: &str, version: &str) -> Result<()> {
-    match version == VERSION {
-        true => Ok(()),
-        false => exec_err!(
-            "{who} is warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
-        ),
-    }
-}
-
-/// A query on the cluster. Dropped before its end, it is cancelled; after it, its files are removed.
-pub(super) struct Job {
-    client: Arc<ClusterClient>,
-    scheduler: SchedulerGrpcClient<Channel>,
-    id: String,
-    ended: bool,
-}
-
-impl Job {
-    /// The scheduler's name for it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What the operators of the finished job have reported; nothing if the scheduler cannot say it.
-    pub async fn report(&mut self) -> Vec<JobStageMetrics> {
-        let request = GetJobMetricsParams { job_id: self.id.clone() };
-        match self.scheduler.get_job_metrics(request).await {
-            Ok(answer) => answer.into_inner().stages,
-            Err(status) => {
-                log::warn!("the scheduler does not say what the operators did: {}", status.message());
-                Vec::new()
-            }
-        }
-    }
-
-    /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.
-    pub async fn finished(&mut self) -> Result<Vec<PartitionLocation>> {
-        let start = Instant::now();
-        loop {
-            let request = GetJobStatusParams { job_id: self.id.clone() };
-            let answer = self.scheduler.get_job_status(request).await;
-            let status = answer.map_err(|status| self.client.refused(&status))?.into_inner().status;
-            match status.and_then(|status| status.status) {
-                Some(job_status::Status::Failed(failed)) => {
-                    self.ended = true;
-                    return exec_err!("{}", stage_engine::sentence(&failed.error));
-                }
-                Some(job_status::Status::Successful(successful)) => {
-                    self.ended = true;
-                    let mut locations = successful.partition_location;
-                    locations.sort_by_key(|location| {
-                        location.partition_id.as_ref().map(|partition| partition.partition_id)
-                    });
-                    return Ok(locations);
-                }
-                _ => {}
-            }
-            // The end is noticed within a sixteenth of the time it took, and a long query costs the scheduler little.
-            tokio::time::sleep((start.elapsed() / 16).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
-        }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let (job_id, mut scheduler, ended) =
-            (std::mem::take(&mut self.id), self.scheduler.clone(), self.ended);
-        tell_scheduler(async move {
-            if ended {
-                let _ = scheduler
-                    .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })
-                    .await;
-            } else {
-                let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
-            }
-        });
-    }
 }

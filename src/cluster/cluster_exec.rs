@@ -21,10 +21,11 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::client::{ClusterClient, Job};
+use super::client::ClusterClient;
+use super::job::Job;
 use super::remote_metrics::Reported;
 use super::result_reader::{fetch, read};
-use super::status::JobProgress;
+use super::settings::ClusterProgress;
 
 /// How many partitions of a result are fetched at a time; they are given in order.
 const FETCHED_AHEAD: usize = 4;
@@ -43,9 +44,6 @@ const MOST_ATTEMPTS: usize = 3;
 
 /// How often a job is asked how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Hears how far a query on a cluster has come, and nothing when it has ended.
-pub type ClusterProgress = Arc<dyn Fn(Option<JobProgress>) + Send + Sync>;
 
 /// Runs a plan on a cluster and gives its rows, those of its partitions one after the other.
 #[derive(Clone)]

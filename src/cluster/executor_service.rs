@@ -2,7 +2,7 @@
 //! in the place of Ballista's own service, whose port nothing can be put before.
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tonic::{Request, Response, Status};
 
+use super::path_component::is_plain_name;
 use super::stage_engine::NamedEngine;
 
 /// Runs tasks on an executor.
@@ -213,10 +214,4 @@ impl ExecutorService {
 /// Milliseconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
-/// Whether this names something right inside of a folder.
-pub(super) fn is_plain_name(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
 }

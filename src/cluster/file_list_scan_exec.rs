@@ -22,7 +22,7 @@ use datafusion::physical_plan::{
 use datafusion_proto::protobuf;
 use prost::Message;
 
-use super::memtable_staging::memory_source;
+use super::memory_source::memory_source;
 
 /// A scan whose files are the rows of its first input, encoded as DataFusion's protobuf messages; its second input
 /// is the scan itself, without files.

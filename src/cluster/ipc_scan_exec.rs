@@ -21,8 +21,8 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
-use super::memtable_staging::TableFiles;
 use super::mmap_ipc_reader::MappedBatches;
+use super::table_files::TableFiles;
 
 /// Reads files of Arrow batches, of which its input, a table in memory, has a row each: the scheduler copies of such a
 /// table only what a task needs. The partitions are the input's.

@@ -12,10 +12,12 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::ClusterSettings;
-use super::client::{ClusterAddress, ClusterClient};
-use super::executor::{ExecutorOptions, run_executor};
+use super::address::ClusterAddress;
+use super::client::ClusterClient;
+use super::executor::run_executor;
+use super::executor_options::ExecutorOptions;
 use super::scheduler::{Scheduler, SchedulerOptions};
+use super::settings::ClusterSettings;
 use super::token::{TOKEN_VARIABLE, Token};
 use crate::private_folder::private_folder;
 

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::addr_eq;
 use std::sync::{Arc, Weak};
 
@@ -18,10 +18,11 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use tempfile::TempDir;
 
-use super::client::ClusterAddress;
+use super::address::ClusterAddress;
 use super::ipc_scan_exec::ScanTableExec;
+use super::memory_source::memory_source;
+use super::table_files::TableFiles;
 use crate::private_folder::private_folder;
 
 /// The largest table that travels inside a plan.
@@ -39,14 +40,6 @@ struct Table {
     partitions: Vec<Vec<Vec<Weak<dyn Array>>>>,
     projection: Option<Vec<usize>>,
     files: Arc<TableFiles>,
-}
-
-/// Files of a table, which are removed with this.
-#[derive(Debug)]
-pub(super) struct TableFiles {
-    /// One for each partition.
-    pub paths: Vec<PathBuf>,
-    _folder: Arc<TempDir>,
 }
 
 impl Scattered {
@@ -141,11 +134,6 @@ impl Table {
                 ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(ours, theirs))
             })
     }
-}
-
-pub(super) fn memory_source(node: &Arc<dyn ExecutionPlan>) -> Option<&MemorySourceConfig> {
-    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
-    source.downcast_ref()
 }
 
 /// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.

@@ -16,9 +16,9 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
 use super::file_list_scan_exec::ScanFilesExec;
 use super::ipc_scan_exec::ScanTableExec;
+use super::protocol::VERSION;
 use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
 use crate::parquet::{WriteShardsExec, WriterSettings};
 use crate::program::Program;

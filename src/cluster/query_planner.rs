@@ -18,10 +18,10 @@ use datafusion::physical_plan::explain::ExplainExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
-use super::ClusterSettings;
 use super::client::ClusterClient;
 use super::cluster_exec::ClusterExec;
 use super::memtable_staging::Scattered;
+use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
 
 /// Partitions for each slot of the cluster: enough that an executor's loss and an uneven share cost little.

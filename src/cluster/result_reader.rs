@@ -12,11 +12,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
-use super::MESSAGE_BYTES;
 use super::auth_layer::authorize_fetches;
-use super::executor_service::is_plain_name;
+use super::executor_id::ExecutorId;
 use super::mmap_ipc_reader::MappedBatches;
-use super::status::ExecutorId;
+use super::path_component::is_plain_name;
+use super::protocol::MESSAGE_BYTES;
 use super::token::Token;
 
 /// How long an executor may take to send the next rows of a result that is ready.

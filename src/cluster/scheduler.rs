@@ -12,21 +12,19 @@ use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::RoutesBuilder;
 
+use super::address::ClusterAddress;
 use super::auth_layer::{RequireToken, authorize};
+use super::physical_codec::ClusterCodec;
+use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES};
+use super::session_config::{base_config, session_state};
 use super::status::{Live, collect};
 use super::status_service::StatusService;
 use super::token::{Token, TokenFiles};
-use super::{
-    ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
-};
-use crate::stores;
 
 /// How a scheduler is started.
 #[derive(Debug, Clone)]
@@ -136,13 +134,6 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
     config.executor_termination_grace_period = 2 * EXECUTOR_TIMEOUT_SECONDS;
     config.override_physical_codec = Some(Arc::new(ClusterCodec::default()));
     config
-}
-
-/// The session in which the scheduler and the executors read plans.
-pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
-    let state =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);
-    Ok(state.with_default_features().build())
 }
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;

@@ -1,8 +1,6 @@
 //! What a cluster says of itself: its executors and jobs.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ballista_core::serde::protobuf::{executor_status, job_status};
@@ -11,7 +9,8 @@ use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
+use super::executor_id::ExecutorId;
+use super::protocol::VERSION;
 
 /// The executors and jobs of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,34 +67,6 @@ pub struct JobProgress {
     pub done: usize,
     /// Tasks of all stages that are known by now.
     pub total: usize,
-}
-
-/// An executor's name as the scheduler keeps it. Ballista has no field for the version and the backend, so they
-/// are parts of the name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ExecutorId {
-    pub name: String,
-    pub version: String,
-    pub backend: String,
-}
-
-impl fmt::Display for ExecutorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{};{};{}", self.name, self.version, self.backend)
-    }
-}
-
-impl FromStr for ExecutorId {
-    type Err = String;
-
-    fn from_str(id: &str) -> Result<Self, String> {
-        match id.split(';').collect::<Vec<_>>()[..] {
-            [name, version, backend] => {
-                Ok(Self { name: name.to_owned(), version: version.to_owned(), backend: backend.to_owned() })
-            }
-            _ => Err(format!("'{id}' is not a warpframe executor")),
-        }
-    }
 }
 
 /// Collects the status.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use subtle::ConstantTimeEq;
 
-use super::client::ClusterAddress;
+use super::address::ClusterAddress;
 use crate::files::file_error;
 
 /// The environment variable that holds a token.

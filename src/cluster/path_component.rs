@@ -1,0 +1,9 @@
+//! Names of files and folders that other processes give.
+
+use std::path::{Component, Path};
+
+/// Whether this names something right inside of a folder.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+}

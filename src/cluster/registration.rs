@@ -1,0 +1,248 @@
+//! An executor's registration with a scheduler: its port, its heartbeats, and the reports of how tasks end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::protobuf::executor_grpc_server::ExecutorGrpcServer;
+use ballista_core::serde::protobuf::executor_status::Status as State;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    ExecutorStatus, ExecutorStoppedParams, HeartBeatParams, RegisterExecutorParams, TaskStatus,
+    UpdateTaskStatusParams,
+};
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
+use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
+use ballista_core::{ConfigProducer, RuntimeProducer};
+use ballista_executor::execution_engine::DefaultExecutionEngine;
+use ballista_executor::executor::Executor;
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use ballista_executor::flight_service::BallistaFlightService;
+use ballista_executor::metrics::LoggingMetricsCollector;
+use ballista_executor::runtime_cache::DefaultSessionRuntimeCache;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic::transport::server::TcpIncoming;
+
+use super::auth_layer::{RequireToken, authorize};
+use super::client::ClusterClient;
+use super::client_pool::Connections;
+use super::executor_id::ExecutorId;
+use super::executor_options::ExecutorOptions;
+use super::executor_service::ExecutorService;
+use super::physical_codec::ClusterCodec;
+use super::protocol::{HEARTBEAT_SECONDS, MESSAGE_BYTES};
+use super::session_config::{base_config, session_state};
+use super::stage_engine::NamedEngine;
+use super::task_runtime::{TaskThreads, memory_policy, runtime_producer};
+use super::token::Token;
+
+/// Heartbeats in a row that get no answer before the scheduler is given up.
+const MOST_LOST_HEARTBEATS: usize = 5;
+
+/// Sessions whose caches, of Parquet footers for example, are kept.
+const CACHED_SESSIONS: usize = 16;
+
+/// The pause before something is tried again.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
+
+/// An executor that a scheduler knows. Dropped, it stops listening, and its tasks are given up.
+pub(super) struct Registration {
+    scheduler: SchedulerGrpcClient<Channel>,
+    alive: HeartBeatParams,
+    ended: mpsc::UnboundedReceiver<TaskStatus>,
+    /// Tasks that were taken, and whose end the scheduler has not heard of.
+    open: Arc<AtomicUsize>,
+    stop: Arc<Notify>,
+    _server: SpawnedTask<()>,
+    _tasks: TaskThreads,
+}
+
+impl Registration {
+    /// Listens, and registers with the scheduler.
+    pub async fn new(
+        options: &ExecutorOptions,
+        id: &ExecutorId,
+        work_dir: &Path,
+        token: &Token,
+    ) -> Result<Self> {
+        let scheduler = ClusterClient::new(options.scheduler.clone()).with_token(Some(token.clone()));
+        let mut scheduler = scheduler.scheduler().await?;
+        let listener = listen(options).await?;
+        let port = listener.local_addr()?.port();
+        let config = ExecutorProcessConfig {
+            executor_id: id.to_string(),
+            external_host: options.advertise.clone(),
+            port,
+            grpc_port: port,
+            ..ExecutorProcessConfig::default()
+        };
+        let metadata = structure_executor_metadata(&Arc::new(config), options.slots.get() as u32);
+        let alive = HeartBeatParams {
+            executor_id: metadata.id.clone(),
+            metrics: Vec::new(),
+            status: Some(ExecutorStatus { status: Some(State::Active(String::new())) }),
+            metadata: Some(metadata.clone()),
+        };
+
+        let producer = config_producer(token);
+        let base = runtime_producer(work_dir);
+        let policy = memory_policy(options);
+        let (base_too, policy_too) = (Arc::clone(&base), Arc::clone(&policy));
+        let runtimes: RuntimeProducer = Arc::new(move |config| policy_too(base_too(config)?, config, 1));
+        let engine = DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default()));
+        let engine = Arc::new(NamedEngine::new(id.name.clone(), engine));
+        let executor = Executor::new(
+            metadata.clone(),
+            &work_dir.to_string_lossy(),
+            runtimes,
+            producer,
+            Arc::new(BallistaFunctionRegistry::from(&session_state(base_config())?)),
+            Arc::new(LoggingMetricsCollector::default()),
+            options.slots.get(),
+            Arc::clone(&engine) as _,
+        );
+        let cache = DefaultSessionRuntimeCache::new(base, policy, CACHED_SESSIONS);
+        let executor = executor.with_session_runtime_cache(Some(Arc::new(cache)));
+
+        let tasks = TaskThreads::start(options.slots)?;
+        let (ended_sender, ended) = mpsc::unbounded_channel();
+        let (open, stop) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
+        let service = ExecutorService {
+            executor: Arc::new(executor),
+            engine,
+            codec: BallistaCodec::new(
+                Arc::new(BallistaLogicalExtensionCodec::default()),
+                Arc::new(ClusterCodec::default()),
+            ),
+            tasks: tasks.handle(),
+            open: Arc::clone(&open),
+            ended: ended_sender,
+            stop: Arc::clone(&stop),
+        };
+        let bytes = MESSAGE_BYTES as usize;
+        let flight = BallistaFlightService::new(work_dir.to_string_lossy().into_owned());
+        let serving = create_grpc_server(&GrpcServerConfig::default())
+            .layer(RequireToken::new(token.clone()))
+            .add_service(
+                ExecutorGrpcServer::new(service)
+                    .max_encoding_message_size(bytes)
+                    .max_decoding_message_size(bytes),
+            )
+            .add_service(
+                FlightServiceServer::new(flight)
+                    .max_encoding_message_size(bytes)
+                    .max_decoding_message_size(bytes),
+            )
+            // A message in several pieces would wait for the acknowledgement of the first.
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let server = SpawnedTask::spawn(async move {
+            if let Err(error) = serving.await {
+                log::error!("the executor's port is closed: {error}");
+            }
+        });
+
+        let failed = |status: tonic::Status| DataFusionError::Execution(status.message().to_owned());
+        let registered =
+            scheduler.register_executor(RegisterExecutorParams { metadata: Some(metadata) }).await;
+        registered.map_err(failed)?;
+        // Only then the scheduler's status has it.
+        scheduler.heart_beat_from_executor(alive.clone()).await.map_err(failed)?;
+        Ok(Self { scheduler, alive, ended, open, stop, _server: server, _tasks: tasks })
+    }
+
+    /// Works until the scheduler is gone, or wants the executor to be.
+    pub async fn work(&mut self) {
+        let scheduler = self.scheduler.clone();
+        tokio::select! {
+            () = heartbeats(scheduler.clone(), self.alive.clone()) => log::warn!("the scheduler does not answer any more"),
+            () = report(scheduler, &self.alive.executor_id, &mut self.ended, &self.open) => {}
+            () = self.stop.notified() => log::info!("the scheduler has given this executor up"),
+        }
+    }
+
+    /// Takes no more tasks, and finishes those it has.
+    pub async fn drain(&mut self) {
+        let mut last = self.alive.clone();
+        last.status = Some(ExecutorStatus { status: Some(State::Terminating(String::new())) });
+        let stopped = ExecutorStoppedParams {
+            executor_id: last.executor_id.clone(),
+            reason: "the executor was asked to end".to_owned(),
+        };
+        // A scheduler that does not hear it notices it later.
+        let _ = self.scheduler.heart_beat_from_executor(last.clone()).await;
+        let _ = self.scheduler.executor_stopped(stopped).await;
+        let drained = async {
+            while self.open.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler does not answer any more"),
+            () = report(self.scheduler.clone(), &self.alive.executor_id, &mut self.ended, &self.open) => {}
+        }
+    }
+}
+
+/// Says again and again that the executor is there, until the scheduler does not listen any more.
+async fn heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: HeartBeatParams) {
+    let mut lost = 0;
+    while lost < MOST_LOST_HEARTBEATS {
+        tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)).await;
+        match scheduler.heart_beat_from_executor(beat.clone()).await {
+            Ok(_) => lost = 0,
+            // Another scheduler is there now.
+            Err(status) if status.code() == Code::Unauthenticated => return,
+            Err(status) => {
+                log::warn!("a heartbeat was lost: {}", status.message());
+                lost += 1;
+            }
+        }
+    }
+}
+
+/// Tells the scheduler how tasks have ended.
+async fn report(
+    mut scheduler: SchedulerGrpcClient<Channel>,
+    executor_id: &str,
+    ended: &mut mpsc::UnboundedReceiver<TaskStatus>,
+    open: &AtomicUsize,
+) {
+    while let Some(first) = ended.recv().await {
+        let mut task_status = vec![first];
+        while let Ok(more) = ended.try_recv() {
+            task_status.push(more);
+        }
+        let tasks = task_status.len();
+        let update = UpdateTaskStatusParams { executor_id: executor_id.to_owned(), task_status };
+        while let Err(status) = scheduler.update_task_status(update.clone()).await {
+            log::warn!("the scheduler does not hear that {tasks} tasks have ended: {}", status.message());
+            tokio::time::sleep(PAUSE).await;
+        }
+        open.fetch_sub(tasks, Ordering::AcqRel);
+    }
+}
+
+pub(super) async fn listen(options: &ExecutorOptions) -> Result<TcpListener> {
+    let (bind, port) = (options.bind, options.port.unwrap_or(0));
+    match TcpListener::bind((bind, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) if port == 0 => exec_err!("cannot listen at {bind}: it is not an address of this host"),
+        Err(_) => exec_err!("cannot listen at {bind}:{port}: it is in use, or not an address of this host"),
+    }
+}
+
+/// The configuration of tasks: their connections to other executors carry the token.
+fn config_producer(token: &Token) -> ConfigProducer {
+    let authorize = authorize(token);
+    Arc::new(move || base_config().with_ballista_override_create_grpc_client_endpoint(Arc::clone(&authorize)))
+}

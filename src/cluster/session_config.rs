@@ -1,0 +1,47 @@
+//! The configurations of sessions in the processes of a cluster.
+
+use ballista_core::config::BallistaConfig;
+use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
+use datafusion::common::Result;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+
+use super::metrics_options::ReportOptions;
+use super::protocol::MESSAGE_BYTES;
+use crate::config::WarpframeOptions;
+use crate::stores;
+
+/// The configuration that every process of a cluster starts from; a client's settings are put on top.
+pub(super) fn base_config() -> SessionConfig {
+    let config = SessionConfig::new()
+        .with_option_extension(WarpframeOptions::default())
+        .with_option_extension(ReportOptions::default());
+    clustered(config)
+}
+
+/// A session's configuration with what queries on a cluster need.
+pub(crate) fn clustered(config: SessionConfig) -> SessionConfig {
+    let ballista = [
+        // One partition is one task: what is lost with an executor is small, and no slot waits for another.
+        ("ballista.scheduler.max_partitions_per_task", "1"),
+        // Computed numbers hardly compress, and the attempt costs more than the bytes.
+        ("ballista.shuffle.compression.codec", "none"),
+        ("ballista.client.io_retry_wait_time_ms", "500"),
+    ];
+    let mut config = config
+        .with_option_extension(BallistaConfig::default())
+        .upgrade_for_ballista()
+        .ballista_restricted_configuration()
+        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES as usize);
+    for (key, value) in ballista {
+        config = config.set_str(key, value);
+    }
+    config
+}
+
+/// The session in which the scheduler and the executors read plans.
+pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
+    let state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);
+    Ok(state.with_default_features().build())
+}
