@@ -11,51 +11,51 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::address::ClusterAddress;
-use super::auth_layer::authorized;
-use super::protocol::{MESSAGE_BYTES, VERSION, check_version};
+use super::auth_layer::with_token_header;
+use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
 use super::status::{ClusterStatus, JobProgress};
 use super::status_service;
-use super::task_errors::sentence;
+use super::task_errors::root_message;
 use super::token::{TOKEN_VARIABLE, Token};
 use crate::background_cleanup::spawn_cleanup;
 
 /// How long a host may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const RPC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a scheduler may take to hear that a query or a session is over.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why there is no status of a cluster.
 #[derive(Debug)]
 pub(super) enum StatusError {
     /// Nothing answers at the address.
-    NoAnswer(ClusterAddress),
+    Unreachable(ClusterAddress),
     /// Something else answers.
-    NoScheduler(ClusterAddress),
+    NotAScheduler(ClusterAddress),
     /// The scheduler wants a token, and this process knows none.
-    NoToken(ClusterAddress),
+    MissingToken(ClusterAddress),
     /// It wants another token.
     WrongToken(ClusterAddress),
     /// What this process takes for its token is none.
-    BadToken(DataFusionError),
+    InvalidToken(DataFusionError),
 }
 
 impl From<StatusError> for DataFusionError {
     fn from(error: StatusError) -> Self {
         Self::Execution(match error {
-            StatusError::NoAnswer(address) => format!(
+            StatusError::Unreachable(address) => format!(
                 "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
             ),
-            StatusError::NoScheduler(address) => {
+            StatusError::NotAScheduler(address) => {
                 format!("what answers at {address} is not a scheduler of warpframe {VERSION}")
             }
-            StatusError::NoToken(address) => format!(
+            StatusError::MissingToken(address) => format!(
                 "the cluster at {address} wants its token: run this on its host as the user who started it, or name the token with --token-file or {TOKEN_VARIABLE}"
             ),
             StatusError::WrongToken(address) => format!(
                 "the cluster at {address} refuses the token: name the one it was started with, with --token-file or {TOKEN_VARIABLE}"
             ),
-            StatusError::BadToken(error) => return error,
+            StatusError::InvalidToken(error) => return error,
         })
     }
 }
@@ -66,16 +66,16 @@ pub struct ClusterClient {
     pub(super) address: ClusterAddress,
     token: Option<Token>,
     /// The session under which the scheduler keeps this client's settings.
-    pub(super) session: String,
-    pub(super) used: AtomicBool,
-    files: Option<PathBuf>,
+    pub(super) session_id: String,
+    pub(super) has_session: AtomicBool,
+    local_work_dir: Option<PathBuf>,
 }
 
 impl ClusterClient {
     /// A client of the scheduler at this address.
     pub fn new(address: ClusterAddress) -> Self {
-        let session = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
-        Self { address, token: None, session, used: AtomicBool::new(false), files: None }
+        let session_id = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
+        Self { address, token: None, session_id, has_session: AtomicBool::new(false), local_work_dir: None }
     }
 
     /// The same with the cluster's token. Without one, it is the one that [`Token::find`] finds at each connection.
@@ -93,14 +93,14 @@ impl ClusterClient {
     }
 
     /// The same, which looks for results below this folder before it asks executors for them.
-    pub(super) fn with_files(mut self, files: Option<PathBuf>) -> Self {
-        self.files = files;
+    pub(super) fn with_local_work_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.local_work_dir = folder;
         self
     }
 
     /// Below which folder results may lie on this machine.
-    pub(super) fn files(&self) -> Option<&Path> {
-        self.files.as_deref()
+    pub(super) fn local_work_dir(&self) -> Option<&Path> {
+        self.local_work_dir.as_deref()
     }
 
     /// The scheduler's address.
@@ -113,26 +113,26 @@ impl ClusterClient {
     /// # Errors
     /// No scheduler answers at the address, something else does, or it does not take the token.
     pub async fn status(&self) -> Result<ClusterStatus> {
-        Ok(self.ask().await.map(|(status, _)| status)?)
+        Ok(self.fetch_status().await.map(|(status, _)| status)?)
     }
 
     /// The status, and the token by which it was given.
-    pub(super) async fn ask(&self) -> Result<(ClusterStatus, Token), StatusError> {
+    pub(super) async fn fetch_status(&self) -> Result<(ClusterStatus, Token), StatusError> {
         let address = || self.address.clone();
-        let token = self.token().map_err(StatusError::BadToken)?;
-        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::BadToken)?;
-        let channel = endpoint.connect().await.map_err(|_| StatusError::NoAnswer(address()))?;
-        let token = token.ok_or_else(|| StatusError::NoToken(address()))?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, status_service::ask(channel)).await;
-        match answer.map_err(|_| StatusError::NoAnswer(address()))? {
+        let token = self.token().map_err(StatusError::InvalidToken)?;
+        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::InvalidToken)?;
+        let channel = endpoint.connect().await.map_err(|_| StatusError::Unreachable(address()))?;
+        let token = token.ok_or_else(|| StatusError::MissingToken(address()))?;
+        let answer = tokio::time::timeout(RPC_TIMEOUT, status_service::request_status(channel)).await;
+        match answer.map_err(|_| StatusError::Unreachable(address()))? {
             Ok(status) => match serde_json::from_str(&status) {
                 Ok(status) => Ok((status, token)),
-                Err(_) => Err(StatusError::NoScheduler(address())),
+                Err(_) => Err(StatusError::NotAScheduler(address())),
             },
             Err(status) if status.code() == tonic::Code::Unauthenticated => {
                 Err(StatusError::WrongToken(address()))
             }
-            Err(_) => Err(StatusError::NoScheduler(address())),
+            Err(_) => Err(StatusError::NotAScheduler(address())),
         }
     }
 
@@ -173,35 +173,35 @@ impl ClusterClient {
     fn endpoint(&self, token: Option<&Token>) -> Result<Endpoint> {
         let endpoint = Endpoint::from_shared(self.address.http())
             .map_err(|error| DataFusionError::External(error.into()))?
-            .connect_timeout(ANSWER_TIMEOUT)
+            .connect_timeout(RPC_TIMEOUT)
             .tcp_nodelay(true)
             // A host that vanished is noticed within seconds, also while a query runs.
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(5));
         match token {
-            Some(token) => authorized(endpoint, token),
+            Some(token) => with_token_header(endpoint, token),
             None => Ok(endpoint),
         }
     }
 
     /// A connection to the scheduler.
-    pub(super) async fn scheduler(&self) -> Result<SchedulerGrpcClient<Channel>> {
+    pub(super) async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
         let Ok(channel) = self.endpoint(self.token()?.as_ref())?.connect().await else {
             return exec_err!("no scheduler answers at {}", self.address);
         };
-        let bytes = MESSAGE_BYTES as usize;
+        let bytes = MAX_MESSAGE_BYTES as usize;
         Ok(SchedulerGrpcClient::new(channel)
             .max_encoding_message_size(bytes)
             .max_decoding_message_size(bytes))
     }
 
-    pub(super) fn refused(&self, status: &Status) -> DataFusionError {
+    pub(super) fn rpc_error(&self, status: &Status) -> DataFusionError {
         let what = match status.code() {
             tonic::Code::Unauthenticated => return StatusError::WrongToken(self.address.clone()).into(),
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
                 format!("the scheduler at {} is gone: the query cannot be finished", self.address)
             }
-            _ => sentence(status.message()).to_owned(),
+            _ => root_message(status.message()).to_owned(),
         };
         DataFusionError::Execution(what)
     }
@@ -210,11 +210,11 @@ impl ClusterClient {
 impl Drop for ClusterClient {
     fn drop(&mut self) {
         // The scheduler keeps the settings of a session until it is told that it is over.
-        if self.used.load(Ordering::Relaxed) {
+        if self.has_session.load(Ordering::Relaxed) {
             let client = Self::new(self.address.clone()).with_token(self.token.take());
-            let session_id = std::mem::take(&mut self.session);
-            tell_scheduler(async move {
-                if let Ok(mut scheduler) = client.scheduler().await {
+            let session_id = std::mem::take(&mut self.session_id);
+            spawn_notification(async move {
+                if let Ok(mut scheduler) = client.connect().await {
                     let _ = scheduler.remove_session(RemoveSessionParams { session_id }).await;
                 }
             });
@@ -223,9 +223,9 @@ impl Drop for ClusterClient {
 }
 
 /// Tells a scheduler something that it forgets by itself after a while, so that nobody waits for one that is gone.
-pub(super) fn tell_scheduler(tell: impl Future<Output = ()> + Send + 'static) {
+pub(super) fn spawn_notification(tell: impl Future<Output = ()> + Send + 'static) {
     spawn_cleanup(async move {
-        let _ = tokio::time::timeout(CLEANUP_TIMEOUT, tell).await;
+        let _ = tokio::time::timeout(NOTIFICATION_TIMEOUT, tell).await;
         Ok(())
     });
 }

@@ -12,22 +12,22 @@ use ballista_core::utils::GrpcClientConfig;
 use parking_lot::Mutex;
 
 /// How many addresses are remembered; executors come and go.
-const MOST_ADDRESSES: usize = 4096;
+const MAX_CLIENTS: usize = 4096;
 
 /// Connections by their addresses. A connection that breaks is opened anew by its next user.
 #[derive(Default)]
-pub(super) struct Connections {
+pub(super) struct SharedClientPool {
     open: Mutex<HashMap<(String, u16), BallistaClient>>,
 }
 
-impl std::fmt::Debug for Connections {
+impl std::fmt::Debug for SharedClientPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connections").field("open", &self.open.lock().len()).finish()
+        f.debug_struct("SharedClientPool").field("open", &self.open.lock().len()).finish()
     }
 }
 
 #[async_trait]
-impl BallistaClientPool for Connections {
+impl BallistaClientPool for SharedClientPool {
     async fn acquire(
         &self,
         host: &str,
@@ -53,7 +53,7 @@ impl BallistaClientPool for Connections {
                 )
                 .await?;
                 let mut open = self.open.lock();
-                if open.len() >= MOST_ADDRESSES {
+                if open.len() >= MAX_CLIENTS {
                     open.clear();
                 }
                 open.insert(address, client.clone());

@@ -23,12 +23,12 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::client::ClusterClient;
 use super::job::Job;
-use super::remote_metrics::Reported;
-use super::result_reader::{fetch, read};
+use super::remote_metrics::ExecutedOperator;
+use super::result_reader::{fetch_partition, read_local_partition};
 use super::settings::ClusterProgress;
 
 /// How many partitions of a result are fetched at a time; they are given in order.
-const FETCHED_AHEAD: usize = 4;
+const PREFETCHED_PARTITIONS: usize = 4;
 
 /// The metric of the time from handing in a query to its end on the cluster.
 pub(crate) const COMPUTE_TIME: &str = "compute_time";
@@ -40,7 +40,7 @@ pub(crate) const GATHER_TIME: &str = "gather_time";
 const LOCAL_PARTITIONS: &str = "local_partitions";
 
 /// How often a query is run if executors are lost with its results.
-const MOST_ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
 /// How often a job is asked how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -136,12 +136,12 @@ impl ExecutionPlan for ClusterExec {
         let computing = MetricBuilder::new(&self.metrics).subset_time(COMPUTE_TIME, partition);
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
         let local = MetricBuilder::new(&self.metrics).counter(LOCAL_PARTITIONS, partition);
-        let results = Results { client: Arc::clone(&client), local };
+        let results = ResultReader { client: Arc::clone(&client), local };
         let (analyzed, report) = (self.analyzed, Arc::clone(&self.report));
         let rows = async move {
             let start = Instant::now();
             let config = context.session_config();
-            let (mut job, partitions) = computed(&plan, &results, progress, config, analyzed).await?;
+            let (mut job, partitions) = run_with_retries(&plan, &results, progress, config, analyzed).await?;
             computing.add_elapsed(start);
             let start = Instant::now();
             let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
@@ -149,7 +149,7 @@ impl ExecutionPlan for ClusterExec {
             let end = stream::once(async move {
                 gathering.add_elapsed(start);
                 if analyzed {
-                    let _ = report.set(Reported::stages(job.report().await));
+                    let _ = report.set(ExecutedOperator::from_stages(job.metrics().await));
                 }
                 drop(job);
             });
@@ -166,9 +166,9 @@ impl ExecutionPlan for ClusterExec {
 
 /// Runs the plan and gives the rows of its partitions. An executor that was lost after its tasks were done, and
 /// before anyone noticed, takes results with it; then the plan is run again. Later it is an error.
-async fn computed(
+async fn run_with_retries(
     plan: &Arc<dyn ExecutionPlan>,
-    results: &Results,
+    results: &ResultReader,
     progress: Option<ClusterProgress>,
     config: &SessionConfig,
     report: bool,
@@ -179,28 +179,29 @@ async fn computed(
         let mut job = client.submit(Arc::clone(plan), config, report).await?;
         let locations = {
             // Ends with the job, or when this is dropped.
-            let _followed =
-                progress.clone().map(|progress| follow(Arc::clone(client), job.id().to_owned(), progress));
-            job.finished().await?
+            let _poller = progress
+                .clone()
+                .map(|progress| poll_progress(Arc::clone(client), job.id().to_owned(), progress));
+            job.wait().await?
         };
-        match begin(&locations, results).await {
-            Ok(begun) => {
+        match open_first_partitions(&locations, results).await {
+            Ok(opened) => {
                 let results = results.clone();
-                let rows = stream::iter(locations.into_iter().zip(begun))
-                    .map(move |(location, begun)| {
+                let rows = stream::iter(locations.into_iter().zip(opened))
+                    .map(move |(location, opened)| {
                         let results = results.clone();
                         async move {
-                            match begun {
+                            match opened {
                                 Some(rows) => Ok(rows),
-                                None => results.of(location).await,
+                                None => results.read_partition(location).await,
                             }
                         }
                     })
-                    .buffered(FETCHED_AHEAD)
+                    .buffered(PREFETCHED_PARTITIONS)
                     .try_flatten();
                 return Ok((job, rows));
             }
-            Err(lost) if attempt == MOST_ATTEMPTS => return Err(lost),
+            Err(lost) if attempt == MAX_ATTEMPTS => return Err(lost),
             Err(lost) => {
                 log::warn!("the query is run again: {lost}");
                 attempt += 1;
@@ -211,71 +212,72 @@ async fn computed(
 
 /// Where results come from.
 #[derive(Clone)]
-struct Results {
+struct ResultReader {
     client: Arc<ClusterClient>,
     /// How many were read from files on this machine.
     local: Count,
 }
 
-impl Results {
+impl ResultReader {
     /// The rows of a partition.
-    async fn of(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
-        if let Some(folder) = self.client.files() {
+    async fn read_partition(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+        if let Some(folder) = self.client.local_work_dir() {
             let (folder, wanted) = (folder.to_owned(), location.clone());
             // Whatever of the file is not in memory is read now.
-            let rows = SpawnedTask::spawn_blocking(move || read(wanted, &folder)).join().await;
+            let rows =
+                SpawnedTask::spawn_blocking(move || read_local_partition(wanted, &folder)).join().await;
             if let Ok(Some(rows)) = rows {
                 self.local.add(1);
                 return Ok(rows);
             }
         }
-        fetch(location, self.client.token()?).await
+        fetch_partition(location, self.client.token()?).await
     }
 }
 
 /// The first partition of every executor, with its first rows: whether all of them are there.
-async fn begin(
+async fn open_first_partitions(
     locations: &[PartitionLocation],
-    results: &Results,
+    results: &ResultReader,
 ) -> Result<Vec<Option<SendableRecordBatchStream>>> {
     let mut executors = HashSet::new();
     let firsts = locations.iter().map(|location| {
         let id = location.executor_meta.as_ref().map(|executor| executor.id.clone());
         executors.insert(id).then(|| location.clone())
     });
-    let begun = firsts.map(|first| async move {
+    let opened = firsts.map(|first| async move {
         let Some(location) = first else { return Ok(None) };
-        let mut rows = results.of(location).await?;
+        let mut rows = results.read_partition(location).await?;
         let schema = rows.schema();
         let first = rows.next().await.transpose()?;
         let all = stream::iter(first.map(Ok)).chain(rows);
         Ok::<_, DataFusionError>(Some(Box::pin(RecordBatchStreamAdapter::new(schema, all)) as _))
     });
-    futures::future::try_join_all(begun).await
+    futures::future::try_join_all(opened).await
 }
 
 /// A task that reports a job's progress, and ends with this value.
-struct Followed {
+struct ProgressPoller {
     task: tokio::task::JoinHandle<()>,
     progress: ClusterProgress,
 }
 
-impl Drop for Followed {
+impl Drop for ProgressPoller {
     fn drop(&mut self) {
         self.task.abort();
         (self.progress)(None);
     }
 }
 
-fn follow(client: Arc<ClusterClient>, job: String, progress: ClusterProgress) -> Followed {
-    let heard = Arc::clone(&progress);
+fn poll_progress(client: Arc<ClusterClient>, job: String, progress: ClusterProgress) -> ProgressPoller {
+    let callback = Arc::clone(&progress);
     let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(PROGRESS_INTERVAL).await;
             if let Some(now) = client.progress(&job).await {
-                heard(Some(now));
+                callback(Some(now));
             }
         }
     });
-    Followed { task, progress }
+    ProgressPoller { task, progress }
 }

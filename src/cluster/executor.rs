@@ -11,12 +11,12 @@ use super::client::{ClusterClient, StatusError};
 use super::executor_id::ExecutorId;
 use super::executor_options::ExecutorOptions;
 use super::protocol::{VERSION, check_version};
-use super::registration::{PAUSE, Registration, listen};
+use super::registration::{RETRY_INTERVAL, Registration, bind_listener};
 use super::token::Token;
 use crate::private_folder::private_folder_in;
 
 /// How long a scheduler may refuse the executor's token: one that has just started may have written its own meanwhile.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(3);
+const REJECTED_TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs an executor until `stop` ends; it then finishes its tasks. `started` is called once it has registered for the
 /// first time.
@@ -30,11 +30,11 @@ pub async fn run_executor(
     started: impl FnOnce(&str),
 ) -> Result<()> {
     // Said at once, not when a scheduler is there.
-    drop(listen(&options).await?);
+    drop(bind_listener(&options).await?);
     let temporary;
     let parent: &Path = match &options.work_dir {
         Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+            std::fs::create_dir_all(folder).map_err(|error| work_dir_error(folder, &error))?;
             folder
         }
         None => {
@@ -43,7 +43,7 @@ pub async fn run_executor(
         }
     };
     let work_dir =
-        private_folder_in("warpframe-executor-", parent).map_err(|error| unusable(parent, &error))?;
+        private_folder_in("warpframe-executor-", parent).map_err(|error| work_dir_error(parent, &error))?;
     let backend = crate::backend::available()?.join(", ");
     let mut started = Some(started);
     let mut stop = std::pin::pin!(stop);
@@ -53,16 +53,17 @@ pub async fn run_executor(
             () = &mut stop => return Ok(()),
             found = wait_for_scheduler(&options) => found?,
         };
-        let id = ExecutorId { name: name(), version: VERSION.to_owned(), backend: backend.clone() };
+        let id =
+            ExecutorId { name: new_executor_name(), version: VERSION.to_owned(), backend: backend.clone() };
         let own = work_dir.path().join(&id.name);
-        std::fs::create_dir(&own).map_err(|error| unusable(&own, &error))?;
+        std::fs::create_dir(&own).map_err(|error| work_dir_error(&own, &error))?;
         match Registration::new(&options, &id, &own, &token).await {
             Ok(mut registration) => {
                 if let Some(started) = started.take() {
                     started(&id.name);
                 }
                 let stopped = tokio::select! {
-                    () = registration.work() => false,
+                    () = registration.run() => false,
                     () = &mut stop => true,
                 };
                 if stopped {
@@ -73,7 +74,7 @@ pub async fn run_executor(
             Err(error) => log::warn!("the executor cannot register: {}", error.find_root().message()),
         }
         // The scheduler is gone, or has given us up.
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -82,31 +83,33 @@ async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
     let client = ClusterClient::new(options.scheduler.clone()).with_token(options.token.clone());
     let mut refused: Option<Instant> = None;
     loop {
-        match client.ask().await {
+        match client.fetch_status().await {
             Ok((status, token)) => {
                 check_version(&format!("the scheduler at {}", options.scheduler), &status.version)?;
                 return Ok(token);
             }
             Err(
-                error @ (StatusError::NoToken(_) | StatusError::WrongToken(_) | StatusError::BadToken(_)),
+                error @ (StatusError::MissingToken(_)
+                | StatusError::WrongToken(_)
+                | StatusError::InvalidToken(_)),
             ) => {
-                if refused.get_or_insert_with(Instant::now).elapsed() > REFUSAL_PATIENCE {
+                if refused.get_or_insert_with(Instant::now).elapsed() > REJECTED_TOKEN_TIMEOUT {
                     return Err(error.into());
                 }
             }
-            Err(StatusError::NoAnswer(_) | StatusError::NoScheduler(_)) => refused = None,
+            Err(StatusError::Unreachable(_) | StatusError::NotAScheduler(_)) => refused = None,
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
-fn name() -> String {
+fn new_executor_name() -> String {
     let host = System::host_name().unwrap_or_else(|_| "host".to_owned()).replace(';', "-");
     let token = ballista_core::ids::new_instance_id();
     let token: String = token.chars().rev().filter(char::is_ascii_alphanumeric).take(6).collect();
     format!("{host}-{}-{token}", std::process::id())
 }
 
-fn unusable(folder: &Path, error: &std::io::Error) -> DataFusionError {
+fn work_dir_error(folder: &Path, error: &std::io::Error) -> DataFusionError {
     DataFusionError::Execution(format!("cannot use the work folder '{}': {error}", folder.display()))
 }

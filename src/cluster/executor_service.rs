@@ -26,23 +26,23 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tonic::{Request, Response, Status};
 
-use super::path_component::is_plain_name;
-use super::stage_engine::NamedEngine;
+use super::path_component::is_single_component;
+use super::stage_engine::StageEngine;
 
 /// Runs tasks on an executor.
 #[derive(Clone)]
 pub(super) struct ExecutorService {
     pub executor: Arc<Executor>,
-    pub engine: Arc<NamedEngine>,
+    pub engine: Arc<StageEngine>,
     pub codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode>,
     /// Where tasks run, so that requests are answered however busy they are.
-    pub tasks: Handle,
+    pub task_runtime: Handle,
     /// Counts tasks up; whoever reports their end counts down.
-    pub open: Arc<AtomicUsize>,
+    pub running_tasks: Arc<AtomicUsize>,
     /// Hears how tasks have ended.
-    pub ended: mpsc::UnboundedSender<TaskStatus>,
+    pub task_statuses: mpsc::UnboundedSender<TaskStatus>,
     /// Hears that the scheduler wants the executor to stop.
-    pub stop: Arc<Notify>,
+    pub stop_requested: Arc<Notify>,
 }
 
 #[tonic::async_trait]
@@ -72,9 +72,9 @@ impl ExecutorGrpc for ExecutorService {
             match tasks {
                 Ok(tasks) => {
                     for task in tasks {
-                        self.open.fetch_add(1, Ordering::AcqRel);
+                        self.running_tasks.fetch_add(1, Ordering::AcqRel);
                         let service = self.clone();
-                        self.tasks.spawn(async move { service.run(task).await });
+                        self.task_runtime.spawn(async move { service.run(task).await });
                     }
                 }
                 Err(error) => {
@@ -94,7 +94,7 @@ impl ExecutorGrpc for ExecutorService {
     ) -> Result<Response<StopExecutorResult>, Status> {
         // One of this address that has gone can be meant.
         if request.into_inner().executor_id == self.executor.metadata.id {
-            self.stop.notify_one();
+            self.stop_requested.notify_one();
         }
         Ok(Response::new(StopExecutorResult {}))
     }
@@ -117,7 +117,7 @@ impl ExecutorGrpc for ExecutorService {
         request: Request<RemoveJobDataParams>,
     ) -> Result<Response<RemoveJobDataResult>, Status> {
         let RemoveJobDataParams { job_id, remove_stage_ids } = request.into_inner();
-        if !is_plain_name(&job_id) {
+        if !is_single_component(&job_id) {
             return Err(Status::invalid_argument(format!("'{job_id}' is not the name of a job")));
         }
         let job = Path::new(&self.executor.work_dir).join(job_id);
@@ -164,7 +164,7 @@ impl ExecutorService {
         });
         status.end_exec_time = now();
         // Nobody listens any more when the executor is given up.
-        let _ = self.ended.send(status);
+        let _ = self.task_statuses.send(status);
     }
 
     async fn execute(

@@ -27,30 +27,30 @@ use super::memory_source::memory_source;
 /// A scan whose files are the rows of its first input, encoded as DataFusion's protobuf messages; its second input
 /// is the scan itself, without files.
 #[derive(Debug)]
-pub(super) struct ScanFilesExec {
+pub(super) struct FileListScanExec {
     files: Arc<dyn ExecutionPlan>,
     template: Arc<dyn ExecutionPlan>,
     /// The template with the files.
     scan: Arc<DataSourceExec>,
 }
 
-impl ScanFilesExec {
+impl FileListScanExec {
     /// The node's name.
-    pub const NAME: &'static str = "ScanFilesExec";
+    pub const NAME: &'static str = "FileListScanExec";
 
     /// The scan of the template with the files, which have to be a table in memory.
-    pub fn new(files: Arc<dyn ExecutionPlan>, template: Arc<dyn ExecutionPlan>) -> Result<Self> {
+    pub fn try_new(files: Arc<dyn ExecutionPlan>, template: Arc<dyn ExecutionPlan>) -> Result<Self> {
         let (Some(table), Some(config)) = (memory_source(&files), file_scan(&template)) else {
             return internal_err!("a scan's files are rows in memory, not {}", files.name());
         };
-        let groups = table.partitions().iter().map(|batches| group(batches));
-        let scan = with_files(config, groups.collect::<Result<_>>()?);
+        let groups = table.partitions().iter().map(|batches| decode_file_group(batches));
+        let scan = with_file_groups(config, groups.collect::<Result<_>>()?);
         Ok(Self { files, template, scan })
     }
 }
 
 /// The plan with all scans of files in a form that the scheduler can cut quickly.
-pub(super) fn files_as_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn externalize_file_lists(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = plan.transform_up(|node| {
         let Some(config) = file_scan(&node) else { return Ok(Transformed::no(node)) };
         // A partitioning by values goes with the scan.
@@ -66,7 +66,10 @@ pub(super) fn files_as_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Exec
         });
         let rows = rows.collect::<Result<Vec<_>>>()?;
         let files = MemorySourceConfig::try_new_exec(&rows, schema, None)?;
-        Ok(Transformed::yes(Arc::new(ScanFilesExec::new(files, with_files(config, Vec::new()))?)))
+        Ok(Transformed::yes(Arc::new(FileListScanExec::try_new(
+            files,
+            with_file_groups(config, Vec::new()),
+        )?)))
     })?;
     Ok(plan.data)
 }
@@ -76,13 +79,13 @@ fn file_scan(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     source.downcast_ref()
 }
 
-fn with_files(config: &FileScanConfig, groups: Vec<FileGroup>) -> Arc<DataSourceExec> {
+fn with_file_groups(config: &FileScanConfig, groups: Vec<FileGroup>) -> Arc<DataSourceExec> {
     let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
     DataSourceExec::from_data_source(config)
 }
 
 /// The files in one partition's rows.
-fn group(batches: &[RecordBatch]) -> Result<FileGroup> {
+fn decode_file_group(batches: &[RecordBatch]) -> Result<FileGroup> {
     let damaged = || DataFusionError::Internal("a scan's files cannot be read from its rows".to_owned());
     let mut files = Vec::new();
     for batch in batches {
@@ -95,13 +98,17 @@ fn group(batches: &[RecordBatch]) -> Result<FileGroup> {
     Ok(FileGroup::new(files))
 }
 
-impl DisplayAs for ScanFilesExec {
+impl DisplayAs for FileListScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "ScanFilesExec: partitions={}", self.properties().output_partitioning().partition_count())
+        write!(
+            f,
+            "FileListScanExec: partitions={}",
+            self.properties().output_partitioning().partition_count()
+        )
     }
 }
 
-impl ExecutionPlan for ScanFilesExec {
+impl ExecutionPlan for FileListScanExec {
     fn name(&self) -> &str {
         Self::NAME
     }
@@ -130,8 +137,8 @@ impl ExecutionPlan for ScanFilesExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 2]>::try_from(children) {
-            Ok([files, template]) => Ok(Arc::new(Self::new(files, template)?)),
-            Err(_) => internal_err!("ScanFilesExec has two children"),
+            Ok([files, template]) => Ok(Arc::new(Self::try_new(files, template)?)),
+            Err(_) => internal_err!("FileListScanExec has two children"),
         }
     }
 

@@ -21,16 +21,16 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use tonic::Request;
 use tonic::transport::Channel;
 
-use super::client::{ClusterClient, tell_scheduler};
-use super::file_list_scan_exec::files_as_rows;
-use super::metrics_options::REPORT;
+use super::client::{ClusterClient, spawn_notification};
+use super::file_list_scan_exec::externalize_file_lists;
+use super::metrics_options::COLLECT_METRICS;
 use super::physical_codec::ClusterCodec;
-use super::protocol::MESSAGE_BYTES;
-use super::task_errors::sentence;
+use super::protocol::MAX_MESSAGE_BYTES;
+use super::task_errors::root_message;
 
 /// The shortest and the longest time between two questions whether a job has ended.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl ClusterClient {
     /// Hands a plan to the scheduler; with `report`, its executors report what their operators do.
@@ -40,36 +40,36 @@ impl ClusterClient {
         config: &SessionConfig,
         report: bool,
     ) -> Result<Job> {
-        let plan = files_as_rows(plan)?;
+        let plan = externalize_file_lists(plan)?;
         let mut bytes = Vec::new();
         PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default())?.try_encode(&mut bytes)?;
-        if bytes.len() >= MESSAGE_BYTES as usize {
+        if bytes.len() >= MAX_MESSAGE_BYTES as usize {
             return exec_err!(
                 "the query's plan has {} MiB and can have at most {} MiB on a cluster",
                 bytes.len() >> 20,
-                MESSAGE_BYTES >> 20
+                MAX_MESSAGE_BYTES >> 20
             );
         }
         let settings = config.options().entries().into_iter();
         let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let report = KeyValuePair { key: REPORT.to_owned(), value: Some(report.to_string()) };
+        let report = KeyValuePair { key: COLLECT_METRICS.to_owned(), value: Some(report.to_string()) };
         let settings = settings.chain([report]).collect();
         let mut request = Request::new(ExecuteQueryParams {
-            session_id: self.session.clone(),
+            session_id: self.session_id.clone(),
             settings,
             operation_id: ballista_core::ids::new_instance_id(),
             query: Some(Query::PhysicalPlan(bytes)),
         });
         version::insert_version_header(request.metadata_mut());
-        let mut scheduler = self.scheduler().await?;
-        self.used.store(true, Ordering::Relaxed);
-        let answer = scheduler.execute_query(request).await.map_err(|status| self.refused(&status))?;
+        let mut scheduler = self.connect().await?;
+        self.has_session.store(true, Ordering::Relaxed);
+        let answer = scheduler.execute_query(request).await.map_err(|status| self.rpc_error(&status))?;
         match answer.into_inner().result {
             Some(Answer::Success(accepted)) => {
                 Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
             }
             Some(Answer::Failure(refused)) => match refused.failure {
-                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", sentence(&why)),
+                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", root_message(&why)),
                 _ => exec_err!("the scheduler at {} does not know this session", self.address),
             },
             None => exec_err!("the scheduler at {} does not take the query", self.address),
@@ -92,7 +92,7 @@ impl Job {
     }
 
     /// What the operators of the finished job have reported; nothing if the scheduler cannot say it.
-    pub async fn report(&mut self) -> Vec<JobStageMetrics> {
+    pub async fn metrics(&mut self) -> Vec<JobStageMetrics> {
         let request = GetJobMetricsParams { job_id: self.id.clone() };
         match self.scheduler.get_job_metrics(request).await {
             Ok(answer) => answer.into_inner().stages,
@@ -104,16 +104,16 @@ impl Job {
     }
 
     /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.
-    pub async fn finished(&mut self) -> Result<Vec<PartitionLocation>> {
+    pub async fn wait(&mut self) -> Result<Vec<PartitionLocation>> {
         let start = Instant::now();
         loop {
             let request = GetJobStatusParams { job_id: self.id.clone() };
             let answer = self.scheduler.get_job_status(request).await;
-            let status = answer.map_err(|status| self.client.refused(&status))?.into_inner().status;
+            let status = answer.map_err(|status| self.client.rpc_error(&status))?.into_inner().status;
             match status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(failed)) => {
                     self.ended = true;
-                    return exec_err!("{}", sentence(&failed.error));
+                    return exec_err!("{}", root_message(&failed.error));
                 }
                 Some(job_status::Status::Successful(successful)) => {
                     self.ended = true;
@@ -126,7 +126,7 @@ impl Job {
                 _ => {}
             }
             // The end is noticed within a sixteenth of the time it took, and a long query costs the scheduler little.
-            tokio::time::sleep((start.elapsed() / 16).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
+            tokio::time::sleep((start.elapsed() / 16).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL)).await;
         }
     }
 }
@@ -135,7 +135,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         let (job_id, mut scheduler, ended) =
             (std::mem::take(&mut self.id), self.scheduler.clone(), self.ended);
-        tell_scheduler(async move {
+        spawn_notification(async move {
             if ended {
                 let _ = scheduler
                     .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })

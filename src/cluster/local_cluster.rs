@@ -29,7 +29,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct LocalCluster {
     scheduler: Scheduler,
     executors: Vec<Child>,
-    inside: Option<JoinHandle<Result<()>>>,
+    in_process: Option<JoinHandle<Result<()>>>,
     work_dir: TempDir,
 }
 
@@ -72,7 +72,7 @@ impl LocalCluster {
             work_dir: Some(cluster.work_dir.path().to_owned()),
             memory_limit: None,
         };
-        cluster.inside = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
+        cluster.in_process = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
         cluster.wait_for(1).await?;
         Ok(cluster)
     }
@@ -86,7 +86,7 @@ impl LocalCluster {
         let scheduler =
             Scheduler::start(SchedulerOptions { bind, advertise: None, token: Some(token) }).await?;
         let work_dir = private_folder("warpframe-cluster-")?;
-        Ok(Self { scheduler, executors: Vec::new(), inside: None, work_dir })
+        Ok(Self { scheduler, executors: Vec::new(), in_process: None, work_dir })
     }
 
     /// Waits until so many executors have registered.
@@ -121,7 +121,7 @@ impl LocalCluster {
     pub fn settings(&self) -> ClusterSettings {
         ClusterSettings {
             token: Some(self.scheduler.token().clone()),
-            files: Some(self.work_dir.path().to_owned()),
+            local_work_dir: Some(self.work_dir.path().to_owned()),
             ..ClusterSettings::new(self.address().clone())
         }
     }
@@ -161,8 +161,8 @@ fn complaint(process: &mut Child) -> String {
 
 impl Drop for LocalCluster {
     fn drop(&mut self) {
-        if let Some(inside) = &self.inside {
-            inside.abort();
+        if let Some(in_process) = &self.in_process {
+            in_process.abort();
         }
         for process in &mut self.executors {
             // They hold nothing that outlives the cluster.

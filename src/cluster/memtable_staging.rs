@@ -20,43 +20,43 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 
 use super::address::ClusterAddress;
-use super::ipc_scan_exec::ScanTableExec;
+use super::ipc_scan_exec::IpcScanExec;
 use super::memory_source::memory_source;
-use super::table_files::TableFiles;
+use super::staged_files::StagedFiles;
 use crate::private_folder::private_folder;
 
 /// The largest table that travels inside a plan.
-const INLINE_BYTES: usize = 4 * 1024 * 1024;
+const MAX_INLINE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The tables in memory that a session has written for its cluster. Their files are removed when the tables are gone.
 #[derive(Debug, Default)]
-pub(crate) struct Scattered {
-    tables: Mutex<Vec<Table>>,
+pub(crate) struct MemTableStaging {
+    tables: Mutex<Vec<StagedTable>>,
 }
 
 #[derive(Debug)]
-struct Table {
+struct StagedTable {
     /// The columns of every batch. They are not kept, but nothing else can come to lie at their places.
     partitions: Vec<Vec<Vec<Weak<dyn Array>>>>,
     projection: Option<Vec<usize>>,
-    files: Arc<TableFiles>,
+    files: Arc<StagedFiles>,
 }
 
-impl Scattered {
+impl MemTableStaging {
     /// The plan with files in the place of large tables in memory.
-    pub async fn scatter(
+    pub async fn stage(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         cluster: &ClusterAddress,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.tables.lock().retain(|table| !table.is_gone());
+        self.tables.lock().retain(|table| !table.is_dropped());
         let mut large = Vec::new();
         plan.apply(|node| {
             if let Some(memory) = memory_source(node) {
                 let batches = memory.partitions().iter().flatten();
                 let bytes: usize = batches.map(RecordBatch::get_array_memory_size).sum();
-                if bytes > INLINE_BYTES {
+                if bytes > MAX_INLINE_BYTES {
                     large.push((Arc::clone(node), bytes));
                 }
             }
@@ -68,10 +68,10 @@ impl Scattered {
                 return exec_err!(
                     "a table in memory has {} MiB, and a query can take at most {} MiB along to {cluster}: write it as Parquet where all hosts can read it, and query that",
                     bytes >> 20,
-                    INLINE_BYTES >> 20
+                    MAX_INLINE_BYTES >> 20
                 );
             }
-            let scan = self.files(&node, state).await?;
+            let scan = self.stage_table(&node, state).await?;
             replaced.push((node, scan));
         }
         let plan = plan.transform(|node| {
@@ -85,41 +85,41 @@ impl Scattered {
     }
 
     /// The scan of a table's files, which are written if they aren't there.
-    async fn files(
+    async fn stage_table(
         &self,
         node: &Arc<dyn ExecutionPlan>,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(memory) = memory_source(node) else { return Ok(Arc::clone(node)) };
-        let known = |tables: &[Table]| {
-            tables.iter().find(|table| table.holds(memory)).map(|table| Arc::clone(&table.files))
+        let known = |tables: &[StagedTable]| {
+            tables.iter().find(|table| table.matches(memory)).map(|table| Arc::clone(&table.files))
         };
         let found = known(&self.tables.lock());
         let files = match found {
             Some(files) => files,
             None => {
                 let files = Arc::new(write(memory, state).await?);
-                self.tables.lock().push(Table::new(memory, Arc::clone(&files)));
+                self.tables.lock().push(StagedTable::new(memory, Arc::clone(&files)));
                 files
             }
         };
-        Ok(Arc::new(ScanTableExec::of(files, node.schema(), memory.fetch())?))
+        Ok(Arc::new(IpcScanExec::from_staged_files(files, node.schema(), memory.fetch())?))
     }
 }
 
-impl Table {
-    fn new(memory: &MemorySourceConfig, files: Arc<TableFiles>) -> Self {
+impl StagedTable {
+    fn new(memory: &MemorySourceConfig, files: Arc<StagedFiles>) -> Self {
         let columns = |batch: &RecordBatch| batch.columns().iter().map(Arc::downgrade).collect();
         let partitions = memory.partitions().iter().map(|batches| batches.iter().map(columns).collect());
         Self { partitions: partitions.collect(), projection: memory.projection().clone(), files }
     }
 
     /// Whether nobody can query it any more.
-    fn is_gone(&self) -> bool {
+    fn is_dropped(&self) -> bool {
         self.partitions.iter().flatten().flatten().any(|column| column.strong_count() == 0)
     }
 
-    fn holds(&self, memory: &MemorySourceConfig) -> bool {
+    fn matches(&self, memory: &MemorySourceConfig) -> bool {
         let same = |ours: &Vec<Weak<dyn Array>>, batch: &RecordBatch| {
             ours.len() == batch.num_columns()
                 && ours
@@ -137,7 +137,7 @@ impl Table {
 }
 
 /// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.
-async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<TableFiles> {
+async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<StagedFiles> {
     let folder = private_folder("warpframe-tables-").map_err(failed)?;
     let folder = Arc::new(folder);
     let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
@@ -158,7 +158,7 @@ async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<Tabl
     for task in tasks {
         task.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
     }
-    Ok(TableFiles { paths, _folder: folder })
+    Ok(StagedFiles { paths, _folder: folder })
 }
 
 async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Result<()> {

@@ -7,26 +7,26 @@ use datafusion::common::{Result, config_err};
 use datafusion::config::ConfigOptions;
 
 /// The setting by which a client asks for reports. It is no option of sessions.
-pub(super) const REPORT: &str = "warpframe_cluster.report";
+pub(super) const COLLECT_METRICS: &str = "warpframe_cluster.collect_metrics";
 
 /// Whether the executors report what their operators did.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ReportOptions {
-    report: bool,
+pub(super) struct MetricsOptions {
+    collect: bool,
 }
 
-impl ReportOptions {
+impl MetricsOptions {
     /// Whether the query with this configuration wants reports.
-    pub fn wanted(config: &ConfigOptions) -> bool {
-        config.extensions.get::<Self>().is_some_and(|options| options.report)
+    pub fn is_enabled(config: &ConfigOptions) -> bool {
+        config.extensions.get::<Self>().is_some_and(|options| options.collect)
     }
 }
 
-impl ConfigExtension for ReportOptions {
+impl ConfigExtension for MetricsOptions {
     const PREFIX: &'static str = "warpframe_cluster";
 }
 
-impl ExtensionOptions for ReportOptions {
+impl ExtensionOptions for MetricsOptions {
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -41,8 +41,8 @@ impl ExtensionOptions for ReportOptions {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         match (key, value.parse()) {
-            ("report", Ok(report)) => {
-                self.report = report;
+            ("collect_metrics", Ok(collect)) => {
+                self.collect = collect;
                 Ok(())
             }
             _ => config_err!("there is no option 'warpframe_cluster.{key}' of value '{value}'"),
@@ -51,8 +51,8 @@ impl ExtensionOptions for ReportOptions {
 
     fn entries(&self) -> Vec<ConfigEntry> {
         vec![ConfigEntry {
-            key: REPORT.to_owned(),
-            value: Some(self.report.to_string()),
+            key: COLLECT_METRICS.to_owned(),
+            value: Some(self.collect.to_string()),
             description: "Whether executors report what their operators did",
         }]
     }

@@ -22,7 +22,7 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 /// The batches of a file, one after the other. They keep it mapped, also when it has been removed.
-pub(super) struct MappedBatches {
+pub(super) struct MmapIpcReader {
     path: PathBuf,
     /// The messages that are not decoded yet.
     rest: Bytes,
@@ -30,7 +30,7 @@ pub(super) struct MappedBatches {
     schema: SchemaRef,
 }
 
-impl MappedBatches {
+impl MmapIpcReader {
     /// The batches of a file that nobody changes any more. Its pages come into memory as they are read.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl MappedBatches {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_whole(path: &Path) -> Result<Self> {
+    pub fn open_populated(path: &Path) -> Result<Self> {
         Self::map(path, MmapOptions::new().populate())
     }
 
@@ -80,7 +80,7 @@ impl MappedBatches {
     }
 }
 
-impl Iterator for MappedBatches {
+impl Iterator for MmapIpcReader {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -153,7 +153,7 @@ mod tests {
         batches.iter().for_each(|batch| writer.write(batch).unwrap());
         writer.finish().unwrap();
         drop(writer);
-        let opened = [MappedBatches::open(&path).unwrap(), MappedBatches::open_whole(&path).unwrap()];
+        let opened = [MmapIpcReader::open(&path).unwrap(), MmapIpcReader::open_populated(&path).unwrap()];
         let whole = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         for rows in opened {
@@ -164,7 +164,7 @@ mod tests {
         }
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();
-            let failed = match MappedBatches::open(&path) {
+            let failed = match MmapIpcReader::open(&path) {
                 Ok(rows) => rows.last().is_some_and(|last| last.is_err()),
                 Err(_) => true,
             };

@@ -16,8 +16,8 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::file_list_scan_exec::ScanFilesExec;
-use super::ipc_scan_exec::ScanTableExec;
+use super::file_list_scan_exec::FileListScanExec;
+use super::ipc_scan_exec::IpcScanExec;
 use super::protocol::VERSION;
 use crate::functions::{Fused, Log3, SqlFunction, log3_udf};
 use crate::parquet::{WriteShardsExec, WriterSettings};
@@ -42,8 +42,8 @@ enum Function {
 #[derive(Debug, Serialize, Deserialize)]
 enum Node {
     Generate { generator: RowGenerator, columns: Vec<usize> },
-    ScanFiles,
-    ScanTable { schema: Vec<u8>, fetch: Option<usize> },
+    FileListScan,
+    IpcScan { schema: Vec<u8>, fetch: Option<usize> },
     WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
 }
 
@@ -90,13 +90,13 @@ impl PhysicalExtensionCodec for ClusterCodec {
             (Node::Generate { generator, columns }, [input]) => {
                 Arc::new(GenerateExec::over(Arc::clone(input), generator, columns.into())?)
             }
-            (Node::ScanFiles, [files, template]) => {
-                Arc::new(ScanFilesExec::new(Arc::clone(files), Arc::clone(template))?)
+            (Node::FileListScan, [files, template]) => {
+                Arc::new(FileListScanExec::try_new(Arc::clone(files), Arc::clone(template))?)
             }
-            (Node::ScanTable { schema, fetch }, [files]) => {
+            (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
                     .map_err(|error| DataFusionError::Internal(format!("a plan cannot be read: {error}")))?;
-                Arc::new(ScanTableExec::over(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
+                Arc::new(IpcScanExec::try_new(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
             }
             (Node::WriteShards { folder, settings, metadata }, [input]) => {
                 Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))
@@ -119,12 +119,12 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 buffer,
             );
         }
-        if node.is::<ScanFilesExec>() {
-            return encode(Node::ScanFiles, buffer);
+        if node.is::<FileListScanExec>() {
+            return encode(Node::FileListScan, buffer);
         }
-        if let Some(scan) = node.downcast_ref::<ScanTableExec>() {
+        if let Some(scan) = node.downcast_ref::<IpcScanExec>() {
             let schema = protobuf::Schema::try_from(scan.schema().as_ref())?.encode_to_vec();
-            return encode(Node::ScanTable { schema, fetch: scan.limit() }, buffer);
+            return encode(Node::IpcScan { schema, fetch: scan.limit() }, buffer);
         }
         if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
             let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());

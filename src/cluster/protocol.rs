@@ -6,13 +6,13 @@ use datafusion::common::{Result, exec_err};
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How often executors say that they are alive.
-pub(super) const HEARTBEAT_SECONDS: u64 = 2;
+pub(super) const HEARTBEAT_INTERVAL_SECONDS: u64 = 2;
 
 /// After how long without a sign an executor is given up, and its tasks run elsewhere.
 pub(super) const EXECUTOR_TIMEOUT_SECONDS: u64 = 10;
 
 /// The largest message between the processes: plans travel in one, and rows in many.
-pub(super) const MESSAGE_BYTES: u32 = 64 * 1024 * 1024;
+pub(super) const MAX_MESSAGE_BYTES: u32 = 64 * 1024 * 1024;
 
 pub(super) fn check_version(who: &str, version: &str) -> Result<()> {
     match version == VERSION {

@@ -20,7 +20,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use super::client::ClusterClient;
 use super::cluster_exec::ClusterExec;
-use super::memtable_staging::Scattered;
+use super::memtable_staging::MemTableStaging;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
 
@@ -32,17 +32,17 @@ pub(crate) struct ClusterPlanner {
     client: Arc<ClusterClient>,
     settings: ClusterSettings,
     /// The value of `target_partitions` that means that nobody has settled it.
-    unsettled: Option<usize>,
-    scattered: Scattered,
+    default_partitions: Option<usize>,
+    staging: MemTableStaging,
 }
 
 impl ClusterPlanner {
-    pub fn new(settings: ClusterSettings, unsettled: Option<usize>) -> Result<Self> {
+    pub fn new(settings: ClusterSettings, default_partitions: Option<usize>) -> Result<Self> {
         let client = ClusterClient::new(settings.address.clone())
             .with_token(settings.token.clone())
-            .with_files(settings.files.clone());
+            .with_local_work_dir(settings.local_work_dir.clone());
         let client = Arc::new(client);
-        Ok(Self { client, settings, unsettled, scattered: Scattered::default() })
+        Ok(Self { client, settings, default_partitions, staging: MemTableStaging::default() })
     }
 }
 
@@ -72,7 +72,7 @@ impl QueryPlanner for ClusterPlanner {
                 None => internal_err!("EXPLAIN ANALYZE has no plan"),
             };
         }
-        if !reads_tables(query)? || scans_only_information_schema(query)? {
+        if !scans_tables(query)? || scans_only_information_schema(query)? {
             return local.create_physical_plan(query, session).await;
         }
         let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
@@ -81,26 +81,26 @@ impl QueryPlanner for ClusterPlanner {
         let cluster = self.client.ready(self.settings.wait).await?;
         let mut state = state.clone();
         let partitions = &mut state.config_mut().options_mut().execution.target_partitions;
-        if self.unsettled == Some(*partitions) {
+        if self.default_partitions == Some(*partitions) {
             *partitions = (cluster.slots() * PARTITIONS_PER_SLOT).max(1);
         }
         let plan = local.create_physical_plan(query, &state).await?;
         if let LogicalPlan::Explain(explain) = query {
             return Ok(match plan.downcast_ref::<ExplainExec>() {
                 Some(plan) if explain.explain_format == ExplainFormat::Indent => {
-                    Arc::new(self.explained(plan, &cluster))
+                    Arc::new(self.with_cluster_line(plan, &cluster))
                 }
                 _ => plan,
             });
         }
-        let plan = self.scattered.scatter(plan, self.client.address(), &state).await?;
+        let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
     }
 }
 
 impl ClusterPlanner {
     /// The explanation of a plan, with the cluster that it runs on.
-    fn explained(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
+    fn with_cluster_line(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
         let (address, executors, slots) = (self.client.address(), cluster.executors.len(), cluster.slots());
         let plans = explain.stringified_plans().iter().map(|plan| {
             if plan.plan_type != PlanType::FinalPhysicalPlan {
@@ -117,7 +117,7 @@ impl ClusterPlanner {
 }
 
 /// Whether the query, or a part of it, scans a table.
-fn reads_tables(query: &LogicalPlan) -> Result<bool> {
+fn scans_tables(query: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     query.apply_with_subqueries(|node| {
         found |= matches!(node, LogicalPlan::TableScan(_));
@@ -128,7 +128,7 @@ fn reads_tables(query: &LogicalPlan) -> Result<bool> {
     })?;
     // `EXPLAIN` holds its query as a plan of its own.
     match query {
-        LogicalPlan::Explain(explain) if !found => reads_tables(&explain.plan),
+        LogicalPlan::Explain(explain) if !found => scans_tables(&explain.plan),
         _ => Ok(found),
     }
 }

@@ -32,36 +32,36 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
 
-use super::auth_layer::{RequireToken, authorize};
+use super::auth_layer::{AuthLayer, endpoint_override};
 use super::client::ClusterClient;
-use super::client_pool::Connections;
+use super::client_pool::SharedClientPool;
 use super::executor_id::ExecutorId;
 use super::executor_options::ExecutorOptions;
 use super::executor_service::ExecutorService;
 use super::physical_codec::ClusterCodec;
-use super::protocol::{HEARTBEAT_SECONDS, MESSAGE_BYTES};
-use super::session_config::{base_config, session_state};
-use super::stage_engine::NamedEngine;
+use super::protocol::{HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
+use super::session_config::{process_config, session_state};
+use super::stage_engine::StageEngine;
 use super::task_runtime::{TaskThreads, memory_policy, runtime_producer};
 use super::token::Token;
 
 /// Heartbeats in a row that get no answer before the scheduler is given up.
-const MOST_LOST_HEARTBEATS: usize = 5;
+const MAX_MISSED_HEARTBEATS: usize = 5;
 
 /// Sessions whose caches, of Parquet footers for example, are kept.
 const CACHED_SESSIONS: usize = 16;
 
 /// The pause before something is tried again.
-pub(super) const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// An executor that a scheduler knows. Dropped, it stops listening, and its tasks are given up.
 pub(super) struct Registration {
     scheduler: SchedulerGrpcClient<Channel>,
-    alive: HeartBeatParams,
-    ended: mpsc::UnboundedReceiver<TaskStatus>,
+    heartbeat: HeartBeatParams,
+    task_statuses: mpsc::UnboundedReceiver<TaskStatus>,
     /// Tasks that were taken, and whose end the scheduler has not heard of.
-    open: Arc<AtomicUsize>,
-    stop: Arc<Notify>,
+    running_tasks: Arc<AtomicUsize>,
+    stop_requested: Arc<Notify>,
     _server: SpawnedTask<()>,
     _tasks: TaskThreads,
 }
@@ -75,8 +75,8 @@ impl Registration {
         token: &Token,
     ) -> Result<Self> {
         let scheduler = ClusterClient::new(options.scheduler.clone()).with_token(Some(token.clone()));
-        let mut scheduler = scheduler.scheduler().await?;
-        let listener = listen(options).await?;
+        let mut scheduler = scheduler.connect().await?;
+        let listener = bind_listener(options).await?;
         let port = listener.local_addr()?.port();
         let config = ExecutorProcessConfig {
             executor_id: id.to_string(),
@@ -86,7 +86,7 @@ impl Registration {
             ..ExecutorProcessConfig::default()
         };
         let metadata = structure_executor_metadata(&Arc::new(config), options.slots.get() as u32);
-        let alive = HeartBeatParams {
+        let heartbeat = HeartBeatParams {
             executor_id: metadata.id.clone(),
             metrics: Vec::new(),
             status: Some(ExecutorStatus { status: Some(State::Active(String::new())) }),
@@ -98,14 +98,14 @@ impl Registration {
         let policy = memory_policy(options);
         let (base_too, policy_too) = (Arc::clone(&base), Arc::clone(&policy));
         let runtimes: RuntimeProducer = Arc::new(move |config| policy_too(base_too(config)?, config, 1));
-        let engine = DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default()));
-        let engine = Arc::new(NamedEngine::new(id.name.clone(), engine));
+        let engine = DefaultExecutionEngine::with_client_pool(Arc::new(SharedClientPool::default()));
+        let engine = Arc::new(StageEngine::new(id.name.clone(), engine));
         let executor = Executor::new(
             metadata.clone(),
             &work_dir.to_string_lossy(),
             runtimes,
             producer,
-            Arc::new(BallistaFunctionRegistry::from(&session_state(base_config())?)),
+            Arc::new(BallistaFunctionRegistry::from(&session_state(process_config())?)),
             Arc::new(LoggingMetricsCollector::default()),
             options.slots.get(),
             Arc::clone(&engine) as _,
@@ -114,8 +114,8 @@ impl Registration {
         let executor = executor.with_session_runtime_cache(Some(Arc::new(cache)));
 
         let tasks = TaskThreads::start(options.slots)?;
-        let (ended_sender, ended) = mpsc::unbounded_channel();
-        let (open, stop) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
+        let (status_sender, task_statuses) = mpsc::unbounded_channel();
+        let (running_tasks, stop_requested) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
         let service = ExecutorService {
             executor: Arc::new(executor),
             engine,
@@ -123,15 +123,15 @@ impl Registration {
                 Arc::new(BallistaLogicalExtensionCodec::default()),
                 Arc::new(ClusterCodec::default()),
             ),
-            tasks: tasks.handle(),
-            open: Arc::clone(&open),
-            ended: ended_sender,
-            stop: Arc::clone(&stop),
+            task_runtime: tasks.handle(),
+            running_tasks: Arc::clone(&running_tasks),
+            task_statuses: status_sender,
+            stop_requested: Arc::clone(&stop_requested),
         };
-        let bytes = MESSAGE_BYTES as usize;
+        let bytes = MAX_MESSAGE_BYTES as usize;
         let flight = BallistaFlightService::new(work_dir.to_string_lossy().into_owned());
         let serving = create_grpc_server(&GrpcServerConfig::default())
-            .layer(RequireToken::new(token.clone()))
+            .layer(AuthLayer::new(token.clone()))
             .add_service(
                 ExecutorGrpcServer::new(service)
                     .max_encoding_message_size(bytes)
@@ -155,23 +155,31 @@ impl Registration {
             scheduler.register_executor(RegisterExecutorParams { metadata: Some(metadata) }).await;
         registered.map_err(failed)?;
         // Only then the scheduler's status has it.
-        scheduler.heart_beat_from_executor(alive.clone()).await.map_err(failed)?;
-        Ok(Self { scheduler, alive, ended, open, stop, _server: server, _tasks: tasks })
+        scheduler.heart_beat_from_executor(heartbeat.clone()).await.map_err(failed)?;
+        Ok(Self {
+            scheduler,
+            heartbeat,
+            task_statuses,
+            running_tasks,
+            stop_requested,
+            _server: server,
+            _tasks: tasks,
+        })
     }
 
     /// Works until the scheduler is gone, or wants the executor to be.
-    pub async fn work(&mut self) {
+    pub async fn run(&mut self) {
         let scheduler = self.scheduler.clone();
         tokio::select! {
-            () = heartbeats(scheduler.clone(), self.alive.clone()) => log::warn!("the scheduler does not answer any more"),
-            () = report(scheduler, &self.alive.executor_id, &mut self.ended, &self.open) => {}
-            () = self.stop.notified() => log::info!("the scheduler has given this executor up"),
+            () = send_heartbeats(scheduler.clone(), self.heartbeat.clone()) => log::warn!("the scheduler does not answer any more"),
+            () = report_task_statuses(scheduler, &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
+            () = self.stop_requested.notified() => log::info!("the scheduler has given this executor up"),
         }
     }
 
     /// Takes no more tasks, and finishes those it has.
     pub async fn drain(&mut self) {
-        let mut last = self.alive.clone();
+        let mut last = self.heartbeat.clone();
         last.status = Some(ExecutorStatus { status: Some(State::Terminating(String::new())) });
         let stopped = ExecutorStoppedParams {
             executor_id: last.executor_id.clone(),
@@ -181,23 +189,23 @@ impl Registration {
         let _ = self.scheduler.heart_beat_from_executor(last.clone()).await;
         let _ = self.scheduler.executor_stopped(stopped).await;
         let drained = async {
-            while self.open.load(Ordering::Acquire) > 0 {
+            while self.running_tasks.load(Ordering::Acquire) > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         tokio::select! {
             () = drained => {}
-            () = heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler does not answer any more"),
-            () = report(self.scheduler.clone(), &self.alive.executor_id, &mut self.ended, &self.open) => {}
+            () = send_heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler does not answer any more"),
+            () = report_task_statuses(self.scheduler.clone(), &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
         }
     }
 }
 
 /// Says again and again that the executor is there, until the scheduler does not listen any more.
-async fn heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: HeartBeatParams) {
+async fn send_heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: HeartBeatParams) {
     let mut lost = 0;
-    while lost < MOST_LOST_HEARTBEATS {
-        tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECONDS)).await;
+    while lost < MAX_MISSED_HEARTBEATS {
+        tokio::time::sleep(Duration::from_secs(HEARTBEAT_INTERVAL_SECONDS)).await;
         match scheduler.heart_beat_from_executor(beat.clone()).await {
             Ok(_) => lost = 0,
             // Another scheduler is there now.
@@ -211,28 +219,28 @@ async fn heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: HeartBeat
 }
 
 /// Tells the scheduler how tasks have ended.
-async fn report(
+async fn report_task_statuses(
     mut scheduler: SchedulerGrpcClient<Channel>,
     executor_id: &str,
-    ended: &mut mpsc::UnboundedReceiver<TaskStatus>,
-    open: &AtomicUsize,
+    task_statuses: &mut mpsc::UnboundedReceiver<TaskStatus>,
+    running_tasks: &AtomicUsize,
 ) {
-    while let Some(first) = ended.recv().await {
+    while let Some(first) = task_statuses.recv().await {
         let mut task_status = vec![first];
-        while let Ok(more) = ended.try_recv() {
+        while let Ok(more) = task_statuses.try_recv() {
             task_status.push(more);
         }
         let tasks = task_status.len();
         let update = UpdateTaskStatusParams { executor_id: executor_id.to_owned(), task_status };
         while let Err(status) = scheduler.update_task_status(update.clone()).await {
             log::warn!("the scheduler does not hear that {tasks} tasks have ended: {}", status.message());
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
-        open.fetch_sub(tasks, Ordering::AcqRel);
+        running_tasks.fetch_sub(tasks, Ordering::AcqRel);
     }
 }
 
-pub(super) async fn listen(options: &ExecutorOptions) -> Result<TcpListener> {
+pub(super) async fn bind_listener(options: &ExecutorOptions) -> Result<TcpListener> {
     let (bind, port) = (options.bind, options.port.unwrap_or(0));
     match TcpListener::bind((bind, port)).await {
         Ok(listener) => Ok(listener),
@@ -243,6 +251,8 @@ pub(super) async fn listen(options: &ExecutorOptions) -> Result<TcpListener> {
 
 /// The configuration of tasks: their connections to other executors carry the token.
 fn config_producer(token: &Token) -> ConfigProducer {
-    let authorize = authorize(token);
-    Arc::new(move || base_config().with_ballista_override_create_grpc_client_endpoint(Arc::clone(&authorize)))
+    let authorize = endpoint_override(token);
+    Arc::new(move || {
+        process_config().with_ballista_override_create_grpc_client_endpoint(Arc::clone(&authorize))
+    })
 }

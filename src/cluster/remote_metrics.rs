@@ -13,20 +13,20 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
-use super::file_list_scan_exec::ScanFilesExec;
-use super::ipc_scan_exec::ScanTableExec;
+use super::file_list_scan_exec::FileListScanExec;
+use super::ipc_scan_exec::IpcScanExec;
 
 /// An operator that has run elsewhere: what it was, and what it counted.
 #[derive(Debug)]
-pub(super) struct Reported {
+pub(super) struct ExecutedOperator {
     description: String,
     metrics: Option<MetricsSet>,
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
 }
 
-impl Reported {
-    fn node(
+impl ExecutedOperator {
+    fn new_node(
         description: String,
         metrics: Option<MetricsSet>,
         inputs: Vec<Arc<dyn ExecutionPlan>>,
@@ -36,7 +36,7 @@ impl Reported {
     }
 
     /// The stages of a query, the last first, each over its operators.
-    pub fn stages(stages: Vec<JobStageMetrics>) -> Vec<Arc<dyn ExecutionPlan>> {
+    pub fn from_stages(stages: Vec<JobStageMetrics>) -> Vec<Arc<dyn ExecutionPlan>> {
         // They are for display only.
         let nothing = EmptyExec::new(Arc::new(arrow::datatypes::Schema::empty()));
         let properties = nothing.properties();
@@ -45,47 +45,47 @@ impl Reported {
             let mut operators = stage.operators.into_iter().peekable();
             let mut inputs = Vec::new();
             while let Some(operator) = operators.next() {
-                inputs.push(Self::operator(operator, &mut operators, properties));
+                inputs.push(Self::from_operator(operator, &mut operators, properties));
             }
-            Self::node(description, None, inputs, properties)
+            Self::new_node(description, None, inputs, properties)
         });
         stages.collect()
     }
 
     /// An operator with its inputs, which follow it, one level deeper.
-    fn operator(
+    fn from_operator(
         operator: OperatorWithMetrics,
         rest: &mut std::iter::Peekable<impl Iterator<Item = OperatorWithMetrics>>,
         properties: &Arc<PlanProperties>,
     ) -> Arc<dyn ExecutionPlan> {
         let mut inputs = Vec::new();
         while let Some(input) = rest.next_if(|next| next.depth > operator.depth) {
-            inputs.push(Self::operator(input, rest, properties));
+            inputs.push(Self::from_operator(input, rest, properties));
         }
-        if operator.operator_type == ScanFilesExec::NAME {
+        if operator.operator_type == FileListScanExec::NAME {
             // What has counted is the scan behind it.
             if let Some(scan) = inputs.pop() {
                 return scan;
             }
         }
-        if operator.operator_type == ScanTableExec::NAME {
+        if operator.operator_type == IpcScanExec::NAME {
             // The rows that name its files are no input that anyone knows of.
             inputs.clear();
         }
         let metrics = OperatorMetricsSet { metrics: operator.metrics }.try_into().ok();
-        Self::node(operator.operator_desc, metrics, inputs, properties)
+        Self::new_node(operator.operator_desc, metrics, inputs, properties)
     }
 }
 
-impl DisplayAs for Reported {
+impl DisplayAs for ExecutedOperator {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(&self.description)
     }
 }
 
-impl ExecutionPlan for Reported {
+impl ExecutionPlan for ExecutedOperator {
     fn name(&self) -> &str {
-        "Reported"
+        "ExecutedOperator"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {

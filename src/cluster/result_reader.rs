@@ -12,11 +12,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
-use super::auth_layer::authorize_fetches;
+use super::auth_layer::grpc_endpoint_override;
 use super::executor_id::ExecutorId;
-use super::mmap_ipc_reader::MappedBatches;
-use super::path_component::is_plain_name;
-use super::protocol::MESSAGE_BYTES;
+use super::mmap_ipc_reader::MmapIpcReader;
+use super::path_component::is_single_component;
+use super::protocol::MAX_MESSAGE_BYTES;
 use super::token::Token;
 
 /// How long an executor may take to send the next rows of a result that is ready.
@@ -25,10 +25,13 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 /// The rows of a partition, if they lie below this folder: in the executor's own folder in its work folder. Nothing where
 /// the file is not there, or not of a kind that is read here; then the executor has them. What lies elsewhere is not read,
 /// whatever an executor calls itself and its files.
-pub(super) fn read(location: PartitionLocation, folder: &Path) -> Option<SendableRecordBatchStream> {
+pub(super) fn read_local_partition(
+    location: PartitionLocation,
+    folder: &Path,
+) -> Option<SendableRecordBatchStream> {
     let location: scheduler::PartitionLocation = location.try_into().ok()?;
     let executor: ExecutorId = location.executor_meta.id.parse().ok()?;
-    if !is_plain_name(&executor.name) {
+    if !is_single_component(&executor.name) {
         return None;
     }
     let mut work_dirs =
@@ -38,12 +41,12 @@ pub(super) fn read(location: PartitionLocation, folder: &Path) -> Option<Sendabl
     if !path.starts_with(folder.canonicalize().ok()?) {
         return None;
     }
-    let rows = MappedBatches::open_whole(&path).ok()?;
+    let rows = MmapIpcReader::open_populated(&path).ok()?;
     Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(rows))))
 }
 
 /// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.
-pub(super) async fn fetch(
+pub(super) async fn fetch_partition(
     location: PartitionLocation,
     token: Option<Token>,
 ) -> Result<SendableRecordBatchStream> {
@@ -57,10 +60,10 @@ pub(super) async fn fetch(
             executor.host, executor.port
         ))
     };
-    let bytes = MESSAGE_BYTES as usize;
+    let bytes = MAX_MESSAGE_BYTES as usize;
     let opened = async {
         let (host, port) = (&executor.host, executor.port as u16);
-        let endpoint = token.as_ref().map(authorize_fetches);
+        let endpoint = token.as_ref().map(grpc_endpoint_override);
         let mut client = BallistaClient::try_new(host, port, bytes, false, endpoint, 1, 500, 0, 0).await?;
         let partition = partition.into();
         client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
@@ -131,17 +134,17 @@ mod tests {
         };
         write(&folder.join("work/one"), "job");
         write(&place.path().join("elsewhere"), "job");
-        assert!(read(location("one", "job"), &folder).is_some());
+        assert!(read_local_partition(location("one", "job"), &folder).is_some());
         let elsewhere = place.path().join("elsewhere").to_string_lossy().into_owned();
         for executor in [&*elsewhere, "../../elsewhere", "two", "", "."] {
-            assert!(read(location(executor, "job"), &folder).is_none(), "{executor}");
+            assert!(read_local_partition(location(executor, "job"), &folder).is_none(), "{executor}");
         }
         let there = format!("{elsewhere}/job");
         for job in [&*there, "../../../elsewhere/job"] {
-            assert!(read(location("one", job), &folder).is_none(), "{job}");
+            assert!(read_local_partition(location("one", job), &folder).is_none(), "{job}");
         }
         // A link leads elsewhere, too.
         std::os::unix::fs::symlink(&elsewhere, folder.join("work/linked")).unwrap();
-        assert!(read(location("linked", "job"), &folder).is_none());
+        assert!(read_local_partition(location("linked", "job"), &folder).is_none());
     }
 }

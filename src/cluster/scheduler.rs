@@ -18,11 +18,11 @@ use tokio::task::JoinHandle;
 use tonic::service::RoutesBuilder;
 
 use super::address::ClusterAddress;
-use super::auth_layer::{RequireToken, authorize};
+use super::auth_layer::{AuthLayer, endpoint_override};
 use super::physical_codec::ClusterCodec;
-use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES};
-use super::session_config::{base_config, session_state};
-use super::status::{Live, collect};
+use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
+use super::session_config::{process_config, session_state};
+use super::status::{RunningGraphs, collect_status};
 use super::status_service::StatusService;
 use super::token::{Token, TokenFiles};
 
@@ -118,17 +118,17 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
     let mut config = SchedulerConfig::default()
         .with_scheduler_policy(TaskSchedulingPolicy::PushStaged)
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
-        .with_grpc_server_max_decoding_message_size(MESSAGE_BYTES)
-        .with_grpc_server_max_encoding_message_size(MESSAGE_BYTES)
-        .with_grpc_client_max_message_size(MESSAGE_BYTES)
-        .with_override_create_grpc_client_endpoint(authorize(token))
-        .with_override_config_producer(Arc::new(base_config))
+        .with_grpc_server_max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .with_grpc_server_max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .with_grpc_client_max_message_size(MAX_MESSAGE_BYTES)
+        .with_override_create_grpc_client_endpoint(endpoint_override(token))
+        .with_override_config_producer(Arc::new(process_config))
         .with_override_session_builder(Arc::new(session_state));
     config.external_host = address.host().to_owned();
     config.bind_host = bound.ip().to_string();
     config.bind_port = bound.port();
     config.executor_timeout_seconds = EXECUTOR_TIMEOUT_SECONDS;
-    config.expire_dead_executor_interval_seconds = HEARTBEAT_SECONDS;
+    config.expire_dead_executor_interval_seconds = HEARTBEAT_INTERVAL_SECONDS;
     config.no_executors_grace_period_seconds = 2 * EXECUTOR_TIMEOUT_SECONDS;
     // A drained executor has this long to finish its tasks.
     config.executor_termination_grace_period = 2 * EXECUTOR_TIMEOUT_SECONDS;
@@ -139,7 +139,7 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
-    let bytes = MESSAGE_BYTES as usize;
+    let bytes = MAX_MESSAGE_BYTES as usize;
     let grpc = SchedulerGrpcServer::new(server.clone())
         .max_encoding_message_size(bytes)
         .max_decoding_message_size(bytes);
@@ -147,13 +147,13 @@ fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
         let (server, cluster) = (server.clone(), cluster.clone());
         async move {
             let running = server.state.task_manager.get_running_job_cache();
-            let live: Live =
+            let live: RunningGraphs =
                 running.iter().map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph))).collect();
-            let status = collect(&*cluster.cluster_state(), &*cluster.job_state(), live).await;
+            let status = collect_status(&*cluster.cluster_state(), &*cluster.job_state(), live).await;
             serde_json::to_string(&status).unwrap_or_default()
         }
     });
     let mut routes = RoutesBuilder::default();
     routes.add_service(grpc).add_service(status);
-    routes.routes().into_axum_router().layer(RequireToken::new(token))
+    routes.routes().into_axum_router().layer(AuthLayer::new(token))
 }

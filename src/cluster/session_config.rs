@@ -6,16 +6,16 @@ use datafusion::common::Result;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
-use super::metrics_options::ReportOptions;
-use super::protocol::MESSAGE_BYTES;
+use super::metrics_options::MetricsOptions;
+use super::protocol::MAX_MESSAGE_BYTES;
 use crate::config::WarpframeOptions;
 use crate::stores;
 
 /// The configuration that every process of a cluster starts from; a client's settings are put on top.
-pub(super) fn base_config() -> SessionConfig {
+pub(super) fn process_config() -> SessionConfig {
     let config = SessionConfig::new()
         .with_option_extension(WarpframeOptions::default())
-        .with_option_extension(ReportOptions::default());
+        .with_option_extension(MetricsOptions::default());
     clustered(config)
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn clustered(config: SessionConfig) -> SessionConfig {
         .with_option_extension(BallistaConfig::default())
         .upgrade_for_ballista()
         .ballista_restricted_configuration()
-        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES as usize);
+        .with_ballista_grpc_client_max_message_size(MAX_MESSAGE_BYTES as usize);
     for (key, value) in ballista {
         config = config.set_str(key, value);
     }

@@ -28,13 +28,13 @@ pub struct ClusterSettings {
     pub progress: Option<ClusterProgress>,
     /// The folder below which the executors' work folders are, if it is on this machine: results are then read from
     /// their files.
-    pub files: Option<PathBuf>,
+    pub local_work_dir: Option<PathBuf>,
 }
 
 impl ClusterSettings {
     /// The cluster at this address, with the defaults.
     pub fn new(address: ClusterAddress) -> Self {
-        Self { address, token: None, wait: DEFAULT_WAIT, progress: None, files: None }
+        Self { address, token: None, wait: DEFAULT_WAIT, progress: None, local_work_dir: None }
     }
 }
 

@@ -15,26 +15,26 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
-use super::metrics_options::ReportOptions;
-use super::task_errors::named;
+use super::metrics_options::MetricsOptions;
+use super::task_errors::with_executor_name;
 use crate::backend::BackendChoice;
 use crate::backend::cuda::BATCH_ROWS;
 use crate::config::WarpframeOptions;
 use crate::planner::with_batch_rows;
 
 /// Runs tasks on the executor of this name.
-pub(super) struct NamedEngine {
+pub(super) struct StageEngine {
     name: String,
     engine: DefaultExecutionEngine,
 }
 
-impl NamedEngine {
+impl StageEngine {
     pub fn new(name: String, engine: DefaultExecutionEngine) -> Self {
         Self { name, engine }
     }
 }
 
-impl ExecutionEngine for NamedEngine {
+impl ExecutionEngine for StageEngine {
     fn create_query_stage_exec(
         &self,
         job: JobId,
@@ -48,45 +48,45 @@ impl ExecutionEngine for NamedEngine {
         let stage = self
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
-            .map_err(|error| named(&self.name, work_dir, error))?;
-        let report = ReportOptions::wanted(config.options());
-        let on_gpu = WarpframeOptions::of(config.options()).backend == BackendChoice::Cuda;
+            .map_err(|error| with_executor_name(&self.name, work_dir, error))?;
+        let collect_metrics = MetricsOptions::is_enabled(config.options());
+        let uses_cuda = WarpframeOptions::of(config.options()).backend == BackendChoice::Cuda;
         let name = self.name.clone();
-        Ok(Arc::new(NamedStage { name, work_dir: work_dir.to_owned(), report, on_gpu, stage }))
+        Ok(Arc::new(StageExecutor { name, work_dir: work_dir.to_owned(), collect_metrics, uses_cuda, stage }))
     }
 }
 
 #[derive(Debug)]
-struct NamedStage {
+struct StageExecutor {
     name: String,
     work_dir: String,
-    report: bool,
+    collect_metrics: bool,
     /// The session has named GPUs, which want larger batches.
-    on_gpu: bool,
+    uses_cuda: bool,
     stage: Arc<dyn QueryStageExecutor>,
 }
 
-impl fmt::Display for NamedStage {
+impl fmt::Display for StageExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stage.fmt(f)
     }
 }
 
 #[async_trait]
-impl QueryStageExecutor for NamedStage {
+impl QueryStageExecutor for StageExecutor {
     async fn execute_query_stage(
         &self,
         task: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        let context = if self.on_gpu { with_batch_rows(&context, BATCH_ROWS) } else { context };
+        let context = if self.uses_cuda { with_batch_rows(&context, BATCH_ROWS) } else { context };
         let done = self.stage.execute_query_stage(task, context).await;
-        done.map_err(|error| named(&self.name, &self.work_dir, error))
+        done.map_err(|error| with_executor_name(&self.name, &self.work_dir, error))
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
         let metrics = self.stage.collect_plan_metrics();
-        match self.report {
+        match self.collect_metrics {
             true => metrics,
             false => metrics.iter().map(|_| MetricsSet::new()).collect(),
         }

@@ -70,7 +70,11 @@ pub struct JobProgress {
 }
 
 /// Collects the status.
-pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, live: Live) -> ClusterStatus {
+pub(super) async fn collect_status(
+    cluster: &dyn ClusterState,
+    jobs: &dyn JobState,
+    live: RunningGraphs,
+) -> ClusterStatus {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let heartbeats = cluster.executor_heartbeats();
     let mut executors: Vec<_> = cluster
@@ -104,8 +108,8 @@ pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, liv
     for id in jobs.get_all_jobs().await.unwrap_or_default() {
         let live_graph = live.get(id.as_str());
         let job = match live_graph {
-            Some(graph) => Some(describe(&*graph.read().await)),
-            None => jobs.get_execution_graph(&id).await.ok().flatten().map(|graph| describe(&graph)),
+            Some(graph) => Some(job_status(&*graph.read().await)),
+            None => jobs.get_execution_graph(&id).await.ok().flatten().map(|graph| job_status(&graph)),
         };
         found.extend(job);
     }
@@ -114,9 +118,9 @@ pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, liv
 }
 
 /// The graphs of running jobs, which the scheduler keeps up to date.
-pub(super) type Live = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
+pub(super) type RunningGraphs = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
 
-fn describe(graph: &ExecutionGraphBox) -> JobStatus {
+fn job_status(graph: &ExecutionGraphBox) -> JobStatus {
     let state = match &graph.status().status {
         Some(job_status::Status::Running(_)) => "running",
         Some(job_status::Status::Successful(_)) => "done",
@@ -126,12 +130,12 @@ fn describe(graph: &ExecutionGraphBox) -> JobStatus {
     JobStatus {
         id: graph.job_id().to_string(),
         state: state.to_owned(),
-        progress: progress(graph),
+        progress: job_progress(graph),
         started_ms: graph.start_time(),
     }
 }
 
-fn progress(graph: &ExecutionGraphBox) -> JobProgress {
+fn job_progress(graph: &ExecutionGraphBox) -> JobProgress {
     let mut progress = JobProgress::default();
     for stage in graph.stages().values() {
         let (done, total) = match stage {

@@ -19,11 +19,11 @@ use tower_service::Service;
 const PATH: &str = "/warpframe.Cluster/Status";
 
 /// Gives the status as JSON.
-type Collect = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+type StatusProvider = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// Answers with the status.
 #[derive(Clone)]
-pub(super) struct StatusService(Collect);
+pub(super) struct StatusService(StatusProvider);
 
 impl StatusService {
     /// A service whose answers this collects.
@@ -69,7 +69,7 @@ impl Service<http::Request<Body>> for StatusService {
 }
 
 /// Asks a scheduler for its status as JSON.
-pub(super) async fn ask(channel: Channel) -> Result<String, Status> {
+pub(super) async fn request_status(channel: Channel) -> Result<String, Status> {
     let mut client = Client::new(channel);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = PathAndQuery::from_static(PATH);

@@ -11,7 +11,7 @@ use datafusion::common::DataFusionError;
 const MARKS: [char; 2] = ['⟦', '⟧'];
 
 /// The sentence that an executor has put into an error's message, or the whole message.
-pub(super) fn sentence(message: &str) -> &str {
+pub(super) fn root_message(message: &str) -> &str {
     let inside = message.split_once(MARKS[0]).and_then(|(_, rest)| rest.split_once(MARKS[1]));
     inside.map_or(message, |(sentence, _)| sentence)
 }
@@ -19,7 +19,7 @@ pub(super) fn sentence(message: &str) -> &str {
 /// The error as one sentence that names the executor. What is worth another attempt stays so: the loss of
 /// another executor's data, which Ballista knows by its type, and I/O errors other than those that the next
 /// attempt would meet again.
-pub(super) fn named(name: &str, work_dir: &str, error: DataFusionError) -> DataFusionError {
+pub(super) fn with_executor_name(name: &str, work_dir: &str, error: DataFusionError) -> DataFusionError {
     let say = |what: &dyn fmt::Display| format!("{}executor {name}: {what}{}", MARKS[0], MARKS[1]);
     match cause(&error) {
         Cause::Elsewhere => error,

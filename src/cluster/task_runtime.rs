@@ -16,7 +16,7 @@ use super::executor_options::ExecutorOptions;
 use crate::stores::Stores;
 
 /// The part of the machine's memory that the tasks may hold together if nothing else is said.
-const MEMORY_PART: f64 = 0.7;
+const DEFAULT_MEMORY_FRACTION: f64 = 0.7;
 
 /// The threads on which tasks run. Dropped, tasks are given up.
 pub(super) struct TaskThreads(Option<Runtime>, tokio::runtime::Handle);
@@ -59,7 +59,9 @@ pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
 
 /// A memory pool for each task: of all tasks' memory what its slots are of all slots.
 pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
-    let all = options.memory_limit.unwrap_or_else(|| (machine_memory() as f64 * MEMORY_PART) as usize);
+    let all = options
+        .memory_limit
+        .unwrap_or_else(|| (available_memory() as f64 * DEFAULT_MEMORY_FRACTION) as usize);
     let for_slot = (all / options.slots).max(1);
     Arc::new(move |base, _, slots| {
         let pool = FairSpillPool::new(for_slot.saturating_mul(slots.max(1) as usize));
@@ -68,7 +70,7 @@ pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
 }
 
 /// Bytes of memory that this process can have: the machine's, or its control group's; all there can be if nothing says it.
-fn machine_memory() -> u64 {
+fn available_memory() -> u64 {
     let Ok(mut system) = System::new() else { return u64::MAX };
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let of_group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);

@@ -17,10 +17,10 @@ use crate::files::file_error;
 pub const TOKEN_VARIABLE: &str = "WARPFRAME_CLUSTER_TOKEN";
 
 /// Random bytes of a token.
-const RANDOM_BYTES: usize = 32;
+const TOKEN_BYTES: usize = 32;
 
 /// The fewest characters of a token that somebody has made.
-const FEWEST_CHARACTERS: usize = 16;
+const MIN_CHARACTERS: usize = 16;
 
 /// The secret of a cluster: at least 16 visible ASCII characters. It is never shown.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl Token {
     /// # Errors
     /// The operating system gives no random numbers.
     pub fn random() -> Result<Self> {
-        let mut bytes = [0; RANDOM_BYTES];
+        let mut bytes = [0; TOKEN_BYTES];
         if let Err(error) = getrandom::fill(&mut bytes) {
             return exec_err!("cannot make a token for the cluster: {error}");
         }
@@ -85,7 +85,7 @@ impl Token {
         if let Some(token) = Self::from_environment()? {
             return Ok(Some(token));
         }
-        match file_of(address) {
+        match token_file(address) {
             Some(path) if path.is_file() => Self::from_file(&path).map(Some),
             _ => Ok(None),
         }
@@ -93,16 +93,16 @@ impl Token {
 
     fn new(text: &str, place: &str) -> Result<Self> {
         let text = text.trim();
-        match text.len() >= FEWEST_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        match text.len() >= MIN_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(Self(text.into())),
             false => Err(DataFusionError::Configuration(format!(
-                "{place} holds no token of a cluster: it has at least {FEWEST_CHARACTERS} letters and digits, and no spaces"
+                "{place} holds no token of a cluster: it has at least {MIN_CHARACTERS} letters and digits, and no spaces"
             ))),
         }
     }
 
     /// Whether this is the token, in a time that does not depend on where it differs.
-    pub(super) fn is(&self, other: &[u8]) -> bool {
+    pub(super) fn matches(&self, other: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(other).into()
     }
 
@@ -142,7 +142,7 @@ impl TokenFiles {
     pub fn write(addresses: &[ClusterAddress], token: &Token) -> std::io::Result<Self> {
         let mut files = Self { paths: Vec::new(), token: token.clone() };
         for address in addresses {
-            let path = file_of(address).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is none"))?;
+            let path = token_file(address).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is none"))?;
             let folder = path.parent().unwrap_or(&path);
             let mut builder = fs::DirBuilder::new();
             #[cfg(unix)]
@@ -159,7 +159,7 @@ impl Drop for TokenFiles {
     fn drop(&mut self) {
         for path in &self.paths {
             // Another scheduler can have taken the address over.
-            if Token::from_file(path).is_ok_and(|found| self.token.is(found.0.as_bytes())) {
+            if Token::from_file(path).is_ok_and(|found| self.token.matches(found.0.as_bytes())) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -167,7 +167,7 @@ impl Drop for TokenFiles {
 }
 
 /// The file of the scheduler at an address: in the user's runtime folder or, without one, in the cache folder.
-fn file_of(address: &ClusterAddress) -> Option<PathBuf> {
+fn token_file(address: &ClusterAddress) -> Option<PathBuf> {
     let host = match address.host() {
         "localhost" => "127.0.0.1",
         host => host,

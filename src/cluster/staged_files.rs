@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 /// Files of a table, which are removed with this.
 #[derive(Debug)]
-pub(super) struct TableFiles {
+pub(super) struct StagedFiles {
     /// One for each partition.
     pub paths: Vec<PathBuf>,
     pub _folder: Arc<TempDir>,
