@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ballista_core::serde::protobuf::RemoveSessionParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -15,7 +15,7 @@ use super::auth_layer::with_token_header;
 use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
 use super::status::{ClusterStatus, JobProgress};
 use super::status_service;
-use super::task_errors::root_message;
+use super::task_errors::decode_task_error;
 use super::token::{TOKEN_VARIABLE, Token};
 use crate::background_cleanup::spawn_cleanup;
 
@@ -196,14 +196,16 @@ impl ClusterClient {
     }
 
     pub(super) fn rpc_error(&self, status: &Status) -> DataFusionError {
-        let what = match status.code() {
-            tonic::Code::Unauthenticated => return StatusError::WrongToken(self.address.clone()).into(),
+        match status.code() {
+            tonic::Code::Unauthenticated => StatusError::WrongToken(self.address.clone()).into(),
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
-                format!("the scheduler at {} is gone: the query cannot be finished", self.address)
+                exec_datafusion_err!(
+                    "the scheduler at {} is gone: the query cannot be finished",
+                    self.address
+                )
             }
-            _ => root_message(status.message()).to_owned(),
-        };
-        DataFusionError::Execution(what)
+            _ => decode_task_error(status.message()),
+        }
     }
 }
 

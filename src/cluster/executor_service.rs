@@ -28,6 +28,7 @@ use tonic::{Request, Response, Status};
 
 use super::path_component::is_single_component;
 use super::stage_engine::StageEngine;
+use super::task_errors::decode_task_error;
 
 /// Runs tasks on an executor.
 #[derive(Clone)]
@@ -158,7 +159,7 @@ impl ExecutorService {
         status.status = Some(match executed.unwrap_or_else(panicked) {
             Ok(successful) => task_status::Status::Successful(successful),
             Err(error) => {
-                log::info!("task {name} has failed: {error}");
+                log::info!("task {name} has failed: {}", decode_task_error(&error.to_string()).message());
                 task_status::Status::Failed(FailedTask::from(error))
             }
         });

@@ -26,7 +26,7 @@ use super::file_list_scan_exec::externalize_file_lists;
 use super::metrics_options::COLLECT_METRICS;
 use super::physical_codec::ClusterCodec;
 use super::protocol::MAX_MESSAGE_BYTES;
-use super::task_errors::root_message;
+use super::task_errors::decode_task_error;
 
 /// The shortest and the longest time between two questions whether a job has ended.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -69,7 +69,7 @@ impl ClusterClient {
                 Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
             }
             Some(Answer::Failure(refused)) => match refused.failure {
-                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", root_message(&why)),
+                Some(Refusal::PlanParsingFailure(why)) => Err(decode_task_error(&why)),
                 _ => exec_err!("the scheduler at {} does not know this session", self.address),
             },
             None => exec_err!("the scheduler at {} does not take the query", self.address),
@@ -113,7 +113,7 @@ impl Job {
             match status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(failed)) => {
                     self.ended = true;
-                    return exec_err!("{}", root_message(&failed.error));
+                    return Err(decode_task_error(&failed.error));
                 }
                 Some(job_status::Status::Successful(successful)) => {
                     self.ended = true;

@@ -16,7 +16,7 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
 use super::metrics_options::MetricsOptions;
-use super::task_errors::with_executor_name;
+use super::task_errors::encode_task_error;
 use crate::backend::BackendChoice;
 use crate::backend::cuda::BATCH_ROWS;
 use crate::config::WarpframeOptions;
@@ -48,7 +48,7 @@ impl ExecutionEngine for StageEngine {
         let stage = self
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
-            .map_err(|error| with_executor_name(&self.name, work_dir, error))?;
+            .map_err(|error| encode_task_error(&self.name, work_dir, error))?;
         let collect_metrics = MetricsOptions::is_enabled(config.options());
         let uses_cuda = WarpframeOptions::of(config.options()).backend == BackendChoice::Cuda;
         let name = self.name.clone();
@@ -81,7 +81,7 @@ impl QueryStageExecutor for StageExecutor {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let context = if self.uses_cuda { with_batch_rows(&context, BATCH_ROWS) } else { context };
         let done = self.stage.execute_query_stage(task, context).await;
-        done.map_err(|error| with_executor_name(&self.name, &self.work_dir, error))
+        done.map_err(|error| encode_task_error(&self.name, &self.work_dir, error))
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
