@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use datafusion::common::{DataFusionError, Result};
 
-/// The port schedulers listen on if none is named.
+/// The default port of a scheduler.
 pub const DEFAULT_PORT: u16 = 50050;
 
-/// Where a scheduler listens: `df://host:port`.
+/// The address of a scheduler: `df://host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClusterAddress {
     host: String,
@@ -16,12 +16,12 @@ pub struct ClusterAddress {
 }
 
 impl ClusterAddress {
-    /// The address of a host, by its name or number, and a port.
+    /// The address with this host, a name or an IP address, and port.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
 
-    /// The host, by its name or number.
+    /// The host: a name or an IP address, IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -31,12 +31,13 @@ impl ClusterAddress {
         self.port
     }
 
-    /// Whether it is on this machine by any means.
+    /// Whether the host is `localhost` or a loopback address.
     pub fn is_loopback(&self) -> bool {
         let host = self.host.trim_matches(['[', ']']);
         host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
     }
 
+    /// The URL for gRPC.
     pub(super) fn http(&self) -> String {
         format!("http://{}:{}", self.host, self.port)
     }
@@ -52,8 +53,8 @@ impl FromStr for ClusterAddress {
     type Err = DataFusionError;
 
     fn from_str(text: &str) -> Result<Self> {
-        let place = text.strip_prefix("df://").map(|place| place.trim_end_matches('/'));
-        let parts = place.and_then(|place| place.rsplit_once(':'));
+        let authority = text.strip_prefix("df://").map(|rest| rest.trim_end_matches('/'));
+        let parts = authority.and_then(|authority| authority.rsplit_once(':'));
         match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
             Some((host, port)) if !host.is_empty() && !host.contains('/') && port != 0 => {
                 Ok(Self::new(host, port))

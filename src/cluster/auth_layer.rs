@@ -1,7 +1,8 @@
-//! What stands before the ports of a cluster: requests without its token are rejected, and what is no gRPC.
+//! Authentication of requests: a tower layer that rejects requests without the cluster's token and requests that are
+//! not gRPC, and the endpoints that add the token.
 //!
-//! The token travels as the second word of the user agent. Of the connections that Ballista opens it lets us configure
-//! the endpoint alone, and of an endpoint's headers tonic lets us set only this one.
+//! The token is the second word of the `user-agent` header: for connections that Ballista opens, it only allows to
+//! configure the tonic endpoint, and this is the only header that an endpoint can set.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -20,28 +21,28 @@ use tower_service::Service;
 use super::protocol::VERSION;
 use super::token::Token;
 
-/// An endpoint whose requests carry the token.
+/// The endpoint, whose requests carry the token.
 ///
 /// # Errors
-/// None that a token can cause.
+/// The token is not a valid header value, which [`Token`] rules out.
 pub(super) fn with_token_header(endpoint: Endpoint, token: &Token) -> Result<Endpoint> {
     endpoint
         .user_agent(format!("warpframe/{VERSION} {}", token.secret()))
         .map_err(|error| DataFusionError::External(error.into()))
 }
 
-/// The same in Ballista's form, for connections that it opens.
+/// [`with_token_header`] as a callback for the connections that Ballista opens.
 pub(super) fn endpoint_override(token: &Token) -> EndpointOverrideFn {
     let token = token.clone();
     Arc::new(move |endpoint| Ok(with_token_header(endpoint, &token)?))
 }
 
-/// The same for connections to executors.
+/// [`with_token_header`] for a Ballista client of an executor.
 pub(super) fn grpc_endpoint_override(token: &Token) -> Arc<BallistaConfigGrpcEndpoint> {
     Arc::new(BallistaConfigGrpcEndpoint::new(endpoint_override(token)))
 }
 
-/// Lets requests with the token through.
+/// The layer that requires the token.
 #[derive(Debug, Clone)]
 pub(super) struct AuthLayer {
     token: Token,
@@ -52,14 +53,14 @@ impl AuthLayer {
         Self { token }
     }
 
-    /// The answer to a request that is not let through.
+    /// The response to a request that is rejected, or `None` for one that is accepted.
     fn rejection<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
         let rejected = |status| {
             let mut response = Response::new(R::default());
             *response.status_mut() = status;
             Some(response)
         };
-        // A browser sends none of these to a foreign address without asking first.
+        // Browsers cannot send these content types to another origin without a CORS preflight request.
         if request.version() != Version::HTTP_2 {
             return rejected(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
         }
@@ -86,7 +87,7 @@ impl<S> Layer<S> for AuthLayer {
     }
 }
 
-/// A service behind the token.
+/// A service behind an [`AuthLayer`].
 #[derive(Debug, Clone)]
 pub(super) struct AuthService<S> {
     layer: AuthLayer,

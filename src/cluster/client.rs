@@ -1,4 +1,4 @@
-//! The way to a scheduler: its status, and queries handed to it, followed, fetched and cancelled.
+//! The client of a scheduler: connections, and the cluster's status.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,24 +19,24 @@ use super::task_errors::decode_task_error;
 use super::token::{TOKEN_VARIABLE, Token};
 use crate::background_cleanup::spawn_cleanup;
 
-/// How long a host may take to answer.
+/// The timeout of connecting and of status requests.
 const RPC_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a scheduler may take to hear that a query or a session is over.
+/// The timeout of notifications that a query or a session has ended.
 const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why there is no status of a cluster.
+/// Why a cluster's status is not available.
 #[derive(Debug)]
 pub(super) enum StatusError {
-    /// Nothing answers at the address.
+    /// Nothing answers at the address in time.
     Unreachable(ClusterAddress),
-    /// Something else answers.
+    /// The server at the address is not a scheduler of this version.
     NotAScheduler(ClusterAddress),
-    /// The scheduler wants a token, and this process knows none.
+    /// The scheduler requires a token, and this process has none.
     MissingToken(ClusterAddress),
-    /// It wants another token.
+    /// The scheduler requires another token.
     WrongToken(ClusterAddress),
-    /// What this process takes for its token is none.
+    /// This process's token is malformed or cannot be read.
     InvalidToken(DataFusionError),
 }
 
@@ -60,31 +60,35 @@ impl From<StatusError> for DataFusionError {
     }
 }
 
-/// A connection to a scheduler, opened when it is first needed.
+/// A client of a scheduler. Every query and status request opens a connection of its own.
 #[derive(Debug)]
 pub struct ClusterClient {
     pub(super) address: ClusterAddress,
     token: Option<Token>,
-    /// The session under which the scheduler keeps this client's settings.
+    /// The Ballista session that holds this client's settings on the scheduler.
     pub(super) session_id: String,
+    /// Whether the scheduler has that session, and has to be told when it ends.
     pub(super) has_session: AtomicBool,
     local_work_dir: Option<PathBuf>,
 }
 
 impl ClusterClient {
-    /// A client of the scheduler at this address.
+    /// The client of the scheduler at this address.
     pub fn new(address: ClusterAddress) -> Self {
         let session_id = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
         Self { address, token: None, session_id, has_session: AtomicBool::new(false), local_work_dir: None }
     }
 
-    /// The same with the cluster's token. Without one, it is the one that [`Token::find`] finds at each connection.
+    /// Sets the cluster's token. With `None`, the default, every connection uses the token that [`Token::find`] finds.
     pub fn with_token(mut self, token: Option<Token>) -> Self {
         self.token = token;
         self
     }
 
-    /// The token, if there is one.
+    /// The token, or `None` if this process has none.
+    ///
+    /// # Errors
+    /// The token is malformed or cannot be read.
     pub(super) fn token(&self) -> Result<Option<Token>> {
         match &self.token {
             Some(token) => Ok(Some(token.clone())),
@@ -92,13 +96,13 @@ impl ClusterClient {
         }
     }
 
-    /// The same, which looks for results below this folder before it asks executors for them.
+    /// Sets the parent folder of the executors' work folders, if they are on this machine: results are read from there.
     pub(super) fn with_local_work_dir(mut self, folder: Option<PathBuf>) -> Self {
         self.local_work_dir = folder;
         self
     }
 
-    /// Below which folder results may lie on this machine.
+    /// The parent folder of the executors' work folders on this machine.
     pub(super) fn local_work_dir(&self) -> Option<&Path> {
         self.local_work_dir.as_deref()
     }
@@ -111,12 +115,12 @@ impl ClusterClient {
     /// The executors and jobs.
     ///
     /// # Errors
-    /// No scheduler answers at the address, something else does, or it does not take the token.
+    /// No scheduler of this version answers at the address, or it rejects the token.
     pub async fn status(&self) -> Result<ClusterStatus> {
         Ok(self.fetch_status().await.map(|(status, _)| status)?)
     }
 
-    /// The status, and the token by which it was given.
+    /// The status, and the token that the scheduler has accepted.
     pub(super) async fn fetch_status(&self) -> Result<(ClusterStatus, Token), StatusError> {
         let address = || self.address.clone();
         let token = self.token().map_err(StatusError::InvalidToken)?;
@@ -136,11 +140,11 @@ impl ClusterClient {
         }
     }
 
-    /// The status once there is an executor.
+    /// The status, as soon as the cluster has an executor.
     ///
     /// # Errors
-    /// There is none after `wait`, a process of the cluster has another version than this one, or as
-    /// [`status`](Self::status).
+    /// The cluster has no executor after `wait`, a process of the cluster has another version than this one, or as
+    /// for [`status`](Self::status).
     pub async fn ready(&self, wait: Duration) -> Result<ClusterStatus> {
         let start = Instant::now();
         loop {
@@ -163,19 +167,19 @@ impl ClusterClient {
         }
     }
 
-    /// How far a job has come; nothing if the scheduler does not know it.
+    /// The progress of a job, or `None` if it is not known.
     pub(super) async fn progress(&self, job: &str) -> Option<JobProgress> {
         let status = self.status().await.ok()?;
         status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
     }
 
-    /// Where the scheduler is, for requests with the token.
+    /// The scheduler's endpoint, whose requests carry the token.
     fn endpoint(&self, token: Option<&Token>) -> Result<Endpoint> {
         let endpoint = Endpoint::from_shared(self.address.http())
             .map_err(|error| DataFusionError::External(error.into()))?
             .connect_timeout(RPC_TIMEOUT)
             .tcp_nodelay(true)
-            // A host that vanished is noticed within seconds, also while a query runs.
+            // Detects a host that was cut off within 10 seconds.
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(5));
         match token {
@@ -184,7 +188,10 @@ impl ClusterClient {
         }
     }
 
-    /// A connection to the scheduler.
+    /// Connects to the scheduler.
+    ///
+    /// # Errors
+    /// Nothing answers at the address, or the token is malformed or cannot be read.
     pub(super) async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
         let Ok(channel) = self.endpoint(self.token()?.as_ref())?.connect().await else {
             return exec_err!("no scheduler answers at {}", self.address);
@@ -195,6 +202,7 @@ impl ClusterClient {
             .max_decoding_message_size(bytes))
     }
 
+    /// The error behind the failure of a request.
     pub(super) fn rpc_error(&self, status: &Status) -> DataFusionError {
         match status.code() {
             tonic::Code::Unauthenticated => StatusError::WrongToken(self.address.clone()).into(),
@@ -211,7 +219,7 @@ impl ClusterClient {
 
 impl Drop for ClusterClient {
     fn drop(&mut self) {
-        // The scheduler keeps the settings of a session until it is told that it is over.
+        // The scheduler keeps a session until it is removed.
         if self.has_session.load(Ordering::Relaxed) {
             let client = Self::new(self.address.clone()).with_token(self.token.take());
             let session_id = std::mem::take(&mut self.session_id);
@@ -224,10 +232,10 @@ impl Drop for ClusterClient {
     }
 }
 
-/// Tells a scheduler something that it forgets by itself after a while, so that nobody waits for one that is gone.
-pub(super) fn spawn_notification(tell: impl Future<Output = ()> + Send + 'static) {
+/// Sends a notification in the background. It may get lost: the scheduler drops ended sessions and jobs after a timeout.
+pub(super) fn spawn_notification(notification: impl Future<Output = ()> + Send + 'static) {
     spawn_cleanup(async move {
-        let _ = tokio::time::timeout(NOTIFICATION_TIMEOUT, tell).await;
+        let _ = tokio::time::timeout(NOTIFICATION_TIMEOUT, notification).await;
         Ok(())
     });
 }

@@ -1,4 +1,4 @@
-//! The plan node that runs its plan on a cluster.
+//! The operator that runs a plan on a cluster.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -27,39 +27,40 @@ use super::remote_metrics::ExecutedOperator;
 use super::result_reader::{fetch_partition, read_local_partition};
 use super::settings::ClusterProgress;
 
-/// How many partitions of a result are fetched at a time; they are given in order.
+/// The number of result partitions that are opened concurrently. Their batches keep the order of the partitions.
 const PREFETCHED_PARTITIONS: usize = 4;
 
-/// The metric of the time from handing in a query to its end on the cluster.
+/// The metric of the time from the submission of a job to its end.
 pub(crate) const COMPUTE_TIME: &str = "compute_time";
 
-/// The metric of the time in which the results were fetched, and used.
+/// The metric of the time in which the results are fetched and consumed.
 pub(crate) const GATHER_TIME: &str = "gather_time";
 
-/// The metric of the partitions that were read from files on this machine.
+/// The metric that counts the partitions that are read from files on this machine.
 const LOCAL_PARTITIONS: &str = "local_partitions";
 
-/// How often a query is run if executors are lost with its results.
+/// The number of times that a query is run if executors are lost with its results.
 const MAX_ATTEMPTS: usize = 3;
 
-/// How often a job is asked how far it has come.
+/// The interval at which the progress of a job is requested.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Runs a plan on a cluster and gives its rows, those of its partitions one after the other.
+/// Runs a plan on a cluster and returns its partitions as one, in their order.
 #[derive(Clone)]
 pub struct ClusterExec {
     plan: Arc<dyn ExecutionPlan>,
     client: Arc<ClusterClient>,
     progress: Option<ClusterProgress>,
-    /// Whether the executors report what the plan's operators did.
+    /// Whether the executors report metrics of the operators.
     analyzed: bool,
-    report: Arc<OnceLock<Vec<Arc<dyn ExecutionPlan>>>>,
+    /// The executed operators with their metrics, after the end of an analyzed query.
+    executed: Arc<OnceLock<Vec<Arc<dyn ExecutionPlan>>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl ClusterExec {
-    /// The plan, to be run on the client's cluster.
+    /// Runs the plan on the client's cluster.
     pub(super) fn new(
         plan: Arc<dyn ExecutionPlan>,
         client: Arc<ClusterClient>,
@@ -72,21 +73,21 @@ impl ClusterExec {
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        let report = Arc::default();
-        Self { plan, client, progress, analyzed: false, report, properties: Arc::new(properties), metrics }
+        let executed = Arc::default();
+        Self { plan, client, progress, analyzed: false, executed, properties: Arc::new(properties), metrics }
     }
 
-    /// What runs on the cluster.
+    /// The plan that runs on the cluster.
     pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
     }
 
-    /// The same, with the operators on the cluster as children once it has run, for `EXPLAIN ANALYZE`.
+    /// A copy for `EXPLAIN ANALYZE`, whose children after its execution are the executed operators with their metrics.
     pub(super) fn analyzed(&self) -> Self {
         Self { analyzed: true, ..self.with_plan(Arc::clone(&self.plan)) }
     }
 
-    /// The same, with another plan.
+    /// A copy that runs another plan on the same cluster.
     pub(crate) fn with_plan(&self, plan: Arc<dyn ExecutionPlan>) -> Self {
         Self::new(plan, Arc::clone(&self.client), self.progress.clone())
     }
@@ -113,9 +114,9 @@ impl ExecutionPlan for ClusterExec {
         &self.properties
     }
 
-    // What runs elsewhere is not for the optimizers here: only what has run can be seen.
+    // The plan is not a child, so that optimizer rules of this session do not change it.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.report.get().into_iter().flatten().collect()
+        self.executed.get().into_iter().flatten().collect()
     }
 
     fn apply_expressions(
@@ -137,7 +138,7 @@ impl ExecutionPlan for ClusterExec {
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
         let local = MetricBuilder::new(&self.metrics).counter(LOCAL_PARTITIONS, partition);
         let results = ResultReader { client: Arc::clone(&client), local };
-        let (analyzed, report) = (self.analyzed, Arc::clone(&self.report));
+        let (analyzed, executed) = (self.analyzed, Arc::clone(&self.executed));
         let rows = async move {
             let start = Instant::now();
             let config = context.session_config();
@@ -145,11 +146,11 @@ impl ExecutionPlan for ClusterExec {
             computing.add_elapsed(start);
             let start = Instant::now();
             let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
-            // The job's files are removed when the last row has been taken.
+            // Dropping the job removes its files, so it has to live as long as the stream.
             let end = stream::once(async move {
                 gathering.add_elapsed(start);
                 if analyzed {
-                    let _ = report.set(ExecutedOperator::from_stages(job.metrics().await));
+                    let _ = executed.set(ExecutedOperator::from_stages(job.metrics().await));
                 }
                 drop(job);
             });
@@ -164,21 +165,24 @@ impl ExecutionPlan for ClusterExec {
     }
 }
 
-/// Runs the plan and gives the rows of its partitions. An executor that was lost after its tasks were done, and
-/// before anyone noticed, takes results with it; then the plan is run again. Later it is an error.
+/// Runs the plan and returns the stream of its result.
+///
+/// An executor that is lost after its last task takes its result partitions with it, and the scheduler does not compute
+/// them again. So the first partition of every executor is opened first, and if that fails the plan is run again. An
+/// executor that is lost later is an error.
 async fn run_with_retries(
     plan: &Arc<dyn ExecutionPlan>,
     results: &ResultReader,
     progress: Option<ClusterProgress>,
     config: &SessionConfig,
-    report: bool,
+    collect_metrics: bool,
 ) -> Result<(Job, impl Stream<Item = Result<RecordBatch>> + use<>)> {
     let client = &results.client;
     let mut attempt = 1;
     loop {
-        let mut job = client.submit(Arc::clone(plan), config, report).await?;
+        let mut job = client.submit(Arc::clone(plan), config, collect_metrics).await?;
         let locations = {
-            // Ends with the job, or when this is dropped.
+            // Dropped with this scope or this future.
             let _poller = progress
                 .clone()
                 .map(|progress| poll_progress(Arc::clone(client), job.id().to_owned(), progress));
@@ -203,29 +207,28 @@ async fn run_with_retries(
             }
             Err(lost) if attempt == MAX_ATTEMPTS => return Err(lost),
             Err(lost) => {
-                log::warn!("the query is run again: {lost}");
+                log::warn!("running the query again after the loss of results: {lost}");
                 attempt += 1;
             }
         }
     }
 }
 
-/// Where results come from.
+/// Opens result partitions.
 #[derive(Clone)]
 struct ResultReader {
     client: Arc<ClusterClient>,
-    /// How many were read from files on this machine.
+    /// Counts the partitions that are read from files on this machine.
     local: Count,
 }
 
 impl ResultReader {
-    /// The rows of a partition.
+    /// The batches of a partition: from a file on this machine if it is there, else from the executor.
     async fn read_partition(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
         if let Some(folder) = self.client.local_work_dir() {
-            let (folder, wanted) = (folder.to_owned(), location.clone());
-            // Whatever of the file is not in memory is read now.
-            let rows =
-                SpawnedTask::spawn_blocking(move || read_local_partition(wanted, &folder)).join().await;
+            let (folder, local) = (folder.to_owned(), location.clone());
+            // Blocking: it populates the mapping from disk.
+            let rows = SpawnedTask::spawn_blocking(move || read_local_partition(local, &folder)).join().await;
             if let Ok(Some(rows)) = rows {
                 self.local.add(1);
                 return Ok(rows);
@@ -235,7 +238,10 @@ impl ResultReader {
     }
 }
 
-/// The first partition of every executor, with its first rows: whether all of them are there.
+/// Opens the first partition of every executor and reads its first batch. The result has an entry for each location.
+///
+/// # Errors
+/// An executor does not answer or has lost its results.
 async fn open_first_partitions(
     locations: &[PartitionLocation],
     results: &ResultReader,
@@ -256,7 +262,7 @@ async fn open_first_partitions(
     futures::future::try_join_all(opened).await
 }
 
-/// A task that reports a job's progress, and ends with this value.
+/// A task that reports the progress of a job until the value is dropped.
 struct ProgressPoller {
     task: tokio::task::JoinHandle<()>,
     progress: ClusterProgress,
@@ -269,6 +275,7 @@ impl Drop for ProgressPoller {
     }
 }
 
+/// Calls `progress` with the progress of a job at regular intervals, and with `None` at the end.
 fn poll_progress(client: Arc<ClusterClient>, job: String, progress: ClusterProgress) -> ProgressPoller {
     let callback = Arc::clone(&progress);
     let task = tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! The executor: it registers with a scheduler, runs the tasks that it is given, and reports how they end. It stays
-//! when its scheduler goes, and comes back to the next one at the same address.
+//! The executor process: it registers with a scheduler and runs tasks until it is stopped. When the scheduler is lost,
+//! it waits for the next one at the same address and registers again.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,21 +15,21 @@ use super::registration::{RETRY_INTERVAL, Registration, bind_listener};
 use super::token::Token;
 use crate::private_folder::private_folder_in;
 
-/// How long a scheduler may refuse the executor's token: one that has just started may have written its own meanwhile.
+/// How long a rejected token is retried: a scheduler that has just started writes a new token file.
 const REJECTED_TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Runs an executor until `stop` ends; it then finishes its tasks. `started` is called once it has registered for the
-/// first time.
+/// Runs an executor until `stop` completes; it then finishes its running tasks. `started` is called with the executor's
+/// name after the first registration.
 ///
 /// # Errors
-/// The scheduler has another version or refuses the token, the port cannot be listened at, or the work folder cannot
-/// be used. That no scheduler answers is not an error: the executor waits for it.
+/// The scheduler has another version or rejects the token, the port is in use, or the work folder cannot be created.
+/// If no scheduler answers, the executor waits for one.
 pub async fn run_executor(
     options: ExecutorOptions,
     stop: impl Future<Output = ()>,
     started: impl FnOnce(&str),
 ) -> Result<()> {
-    // Said at once, not when a scheduler is there.
+    // Reports an address that is in use before the executor waits for a scheduler.
     drop(bind_listener(&options).await?);
     let temporary;
     let parent: &Path = match &options.work_dir {
@@ -51,13 +51,13 @@ pub async fn run_executor(
         let token = tokio::select! {
             biased;
             () = &mut stop => return Ok(()),
-            found = wait_for_scheduler(&options) => found?,
+            token = wait_for_scheduler(&options) => token?,
         };
         let id =
             ExecutorId { name: new_executor_name(), version: VERSION.to_owned(), backend: backend.clone() };
-        let own = work_dir.path().join(&id.name);
-        std::fs::create_dir(&own).map_err(|error| work_dir_error(&own, &error))?;
-        match Registration::new(&options, &id, &own, &token).await {
+        let executor_dir = work_dir.path().join(&id.name);
+        std::fs::create_dir(&executor_dir).map_err(|error| work_dir_error(&executor_dir, &error))?;
+        match Registration::new(&options, &id, &executor_dir, &token).await {
             Ok(mut registration) => {
                 if let Some(started) = started.take() {
                     started(&id.name);
@@ -71,17 +71,20 @@ pub async fn run_executor(
                     return Ok(());
                 }
             }
-            Err(error) => log::warn!("the executor cannot register: {}", error.find_root().message()),
+            Err(error) => log::warn!("registration failed: {}", error.find_root().message()),
         }
-        // The scheduler is gone, or has given us up.
+        // The scheduler is lost, or has removed this executor.
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// Waits until a scheduler of this version answers, and gives the token that it takes.
+/// Waits until a scheduler answers, and returns the token that it accepts.
+///
+/// # Errors
+/// The scheduler has another version, or rejects the token for longer than [`REJECTED_TOKEN_TIMEOUT`].
 async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
     let client = ClusterClient::new(options.scheduler.clone()).with_token(options.token.clone());
-    let mut refused: Option<Instant> = None;
+    let mut rejected_since: Option<Instant> = None;
     loop {
         match client.fetch_status().await {
             Ok((status, token)) => {
@@ -93,21 +96,22 @@ async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
                 | StatusError::WrongToken(_)
                 | StatusError::InvalidToken(_)),
             ) => {
-                if refused.get_or_insert_with(Instant::now).elapsed() > REJECTED_TOKEN_TIMEOUT {
+                if rejected_since.get_or_insert_with(Instant::now).elapsed() > REJECTED_TOKEN_TIMEOUT {
                     return Err(error.into());
                 }
             }
-            Err(StatusError::Unreachable(_) | StatusError::NotAScheduler(_)) => refused = None,
+            Err(StatusError::Unreachable(_) | StatusError::NotAScheduler(_)) => rejected_since = None,
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
+/// A name that is unique in the cluster: the host, the process number and a random suffix.
 fn new_executor_name() -> String {
     let host = System::host_name().unwrap_or_else(|_| "host".to_owned()).replace(';', "-");
-    let token = ballista_core::ids::new_instance_id();
-    let token: String = token.chars().rev().filter(char::is_ascii_alphanumeric).take(6).collect();
-    format!("{host}-{}-{token}", std::process::id())
+    let random = ballista_core::ids::new_instance_id();
+    let suffix: String = random.chars().rev().filter(char::is_ascii_alphanumeric).take(6).collect();
+    format!("{host}-{}-{suffix}", std::process::id())
 }
 
 fn work_dir_error(folder: &Path, error: &std::io::Error) -> DataFusionError {

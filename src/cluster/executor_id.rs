@@ -1,10 +1,10 @@
-//! The identifiers of executors.
+//! The identifier under which an executor registers.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An executor's name as the scheduler keeps it. Ballista has no field for the version and the backend, so they
-/// are parts of the name.
+/// The identifier of an executor, as text `name;version;backend`. Ballista's metadata of executors has no fields for
+/// the version and the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ExecutorId {
     pub name: String,

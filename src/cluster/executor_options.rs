@@ -1,4 +1,4 @@
-//! How executors are started.
+//! The options of an executor.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -7,23 +7,25 @@ use std::path::PathBuf;
 use super::address::ClusterAddress;
 use super::token::Token;
 
-/// How an executor is started.
+/// The options of an executor.
 #[derive(Debug, Clone)]
 pub struct ExecutorOptions {
-    /// The scheduler it works for.
+    /// The address of the scheduler.
     pub scheduler: ClusterAddress,
-    /// The cluster's token; the one that the environment or a scheduler on this host names by default.
+    /// The cluster's token; by default the one that [`Token::find`] finds.
     pub token: Option<Token>,
-    /// The address it listens at.
+    /// The IP address to listen on.
     pub bind: IpAddr,
-    /// The name or number by which others reach this host; the one from which it connects by default.
+    /// The host name or IP address under which other processes reach this host; by default the source address of the
+    /// connection to the scheduler.
     pub advertise: Option<String>,
-    /// The port it listens at; a free one by default.
+    /// The port to listen on; a free one by default.
     pub port: Option<u16>,
-    /// How many tasks it runs at a time.
+    /// The number of tasks that run concurrently.
     pub slots: NonZeroUsize,
-    /// Where intermediate results lie; a temporary folder by default.
+    /// The parent of the work folder, which holds shuffle and spill files; the temporary folder by default.
     pub work_dir: Option<PathBuf>,
-    /// Bytes that the operators of all its tasks may hold together; 70 % of the machine's by default.
+    /// The memory limit of all tasks together, in bytes; 70 % of the machine's memory by default. Every slot has an
+    /// equal share.
     pub memory_limit: Option<usize>,
 }

@@ -1,5 +1,5 @@
-//! What the scheduler asks of an executor: to run tasks and to cancel them, to remove a job's files, to stop. It stands
-//! in the place of Ballista's own service, whose port nothing can be put before.
+//! The gRPC service of an executor, through which the scheduler launches and cancels tasks, removes job data and stops
+//! the executor. It replaces Ballista's own service, to whose server no authentication layer can be added.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -30,26 +30,26 @@ use super::path_component::is_single_component;
 use super::stage_engine::StageEngine;
 use super::task_errors::decode_task_error;
 
-/// Runs tasks on an executor.
+/// The service of an executor.
 #[derive(Clone)]
 pub(super) struct ExecutorService {
     pub executor: Arc<Executor>,
     pub engine: Arc<StageEngine>,
     pub codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode>,
-    /// Where tasks run, so that requests are answered however busy they are.
+    /// The runtime of the tasks: their computations do not delay the answers to requests.
     pub task_runtime: Handle,
-    /// Counts tasks up; whoever reports their end counts down.
+    /// The number of tasks whose end is not yet reported to the scheduler. Incremented here, decremented by the reporter.
     pub running_tasks: Arc<AtomicUsize>,
-    /// Hears how tasks have ended.
+    /// Receives the final status of every task.
     pub task_statuses: mpsc::UnboundedSender<TaskStatus>,
-    /// Hears that the scheduler wants the executor to stop.
+    /// Notified when the scheduler stops the executor.
     pub stop_requested: Arc<Notify>,
 }
 
 #[tonic::async_trait]
 impl ExecutorGrpc for ExecutorService {
     async fn launch_task(&self, _: Request<LaunchTaskParams>) -> Result<Response<LaunchTaskResult>, Status> {
-        Err(Status::unimplemented("tasks are launched together"))
+        Err(Status::unimplemented("use launch_multi_task"))
     }
 
     async fn launch_multi_task(
@@ -79,7 +79,7 @@ impl ExecutorGrpc for ExecutorService {
                     }
                 }
                 Err(error) => {
-                    log::error!("the tasks of job {job} cannot be read: {error}");
+                    log::error!("cannot decode the tasks of job {job}: {error}");
                     if !failed_jobs.contains(&job) {
                         failed_jobs.push(job);
                     }
@@ -93,7 +93,7 @@ impl ExecutorGrpc for ExecutorService {
         &self,
         request: Request<StopExecutorParams>,
     ) -> Result<Response<StopExecutorResult>, Status> {
-        // One of this address that has gone can be meant.
+        // The request can be for a former executor at this address.
         if request.into_inner().executor_id == self.executor.metadata.id {
             self.stop_requested.notify_one();
         }
@@ -119,7 +119,7 @@ impl ExecutorGrpc for ExecutorService {
     ) -> Result<Response<RemoveJobDataResult>, Status> {
         let RemoveJobDataParams { job_id, remove_stage_ids } = request.into_inner();
         if !is_single_component(&job_id) {
-            return Err(Status::invalid_argument(format!("'{job_id}' is not the name of a job")));
+            return Err(Status::invalid_argument(format!("'{job_id}' is not a valid job id")));
         }
         let job = Path::new(&self.executor.work_dir).join(job_id);
         let folders = match remove_stage_ids.is_empty() {
@@ -139,7 +139,7 @@ impl ExecutorGrpc for ExecutorService {
 }
 
 impl ExecutorService {
-    /// Runs a task, and tells the scheduler how it has ended.
+    /// Runs a task and reports its final status.
     async fn run(&self, task: TaskDefinition) {
         let mut status = TaskStatus {
             task_id: task.task_id as u32,
@@ -153,21 +153,22 @@ impl ExecutorService {
             status: None,
         };
         let name = format!("{}/{}/{}", task.job_id, task.stage_id, task.task_id);
-        log::info!("task {name} starts");
+        log::info!("starting task {name}");
         let executed = AssertUnwindSafe(self.execute(task, &mut status.metrics)).catch_unwind().await;
         let panicked = |_| Err(BallistaError::Internal("the task has panicked".to_owned()));
         status.status = Some(match executed.unwrap_or_else(panicked) {
             Ok(successful) => task_status::Status::Successful(successful),
             Err(error) => {
-                log::info!("task {name} has failed: {}", decode_task_error(&error.to_string()).message());
+                log::info!("task {name} failed: {}", decode_task_error(&error.to_string()).message());
                 task_status::Status::Failed(FailedTask::from(error))
             }
         });
         status.end_exec_time = now();
-        // Nobody listens any more when the executor is given up.
+        // Fails only if the registration has been dropped.
         let _ = self.task_statuses.send(status);
     }
 
+    /// Executes a task. `metrics` is set also if it fails.
     async fn execute(
         &self,
         task: TaskDefinition,
@@ -212,7 +213,7 @@ impl ExecutorService {
     }
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since the Unix epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

@@ -1,12 +1,12 @@
-//! Queries handed to a scheduler, followed, fetched and cancelled.
+//! Jobs: queries that are submitted to a scheduler.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ballista_core::serde::protobuf::execute_query_failure_result::Failure as Refusal;
+use ballista_core::serde::protobuf::execute_query_failure_result::Failure as QueryFailure;
 use ballista_core::serde::protobuf::execute_query_params::Query;
-use ballista_core::serde::protobuf::execute_query_result::Result as Answer;
+use ballista_core::serde::protobuf::execute_query_result::Result as QueryResult;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams,
@@ -28,32 +28,36 @@ use super::physical_codec::ClusterCodec;
 use super::protocol::MAX_MESSAGE_BYTES;
 use super::task_errors::decode_task_error;
 
-/// The shortest and the longest time between two questions whether a job has ended.
+/// The bounds of the interval between two requests for a job's status.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl ClusterClient {
-    /// Hands a plan to the scheduler; with `report`, its executors report what their operators do.
+    /// Submits a plan. With `collect_metrics` the executors report the metrics of its operators.
+    ///
+    /// # Errors
+    /// The plan cannot be encoded or is larger than a message, or the scheduler is lost or rejects it.
     pub(super) async fn submit(
         self: &Arc<Self>,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
-        report: bool,
+        collect_metrics: bool,
     ) -> Result<Job> {
         let plan = externalize_file_lists(plan)?;
         let mut bytes = Vec::new();
         PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default())?.try_encode(&mut bytes)?;
         if bytes.len() >= MAX_MESSAGE_BYTES as usize {
             return exec_err!(
-                "the query's plan has {} MiB and can have at most {} MiB on a cluster",
+                "the query's plan has {} MiB, and a cluster takes plans of at most {} MiB",
                 bytes.len() >> 20,
                 MAX_MESSAGE_BYTES >> 20
             );
         }
         let settings = config.options().entries().into_iter();
         let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let report = KeyValuePair { key: COLLECT_METRICS.to_owned(), value: Some(report.to_string()) };
-        let settings = settings.chain([report]).collect();
+        let collect_metrics =
+            KeyValuePair { key: COLLECT_METRICS.to_owned(), value: Some(collect_metrics.to_string()) };
+        let settings = settings.chain([collect_metrics]).collect();
         let mut request = Request::new(ExecuteQueryParams {
             session_id: self.session_id.clone(),
             settings,
@@ -65,19 +69,19 @@ impl ClusterClient {
         self.has_session.store(true, Ordering::Relaxed);
         let answer = scheduler.execute_query(request).await.map_err(|status| self.rpc_error(&status))?;
         match answer.into_inner().result {
-            Some(Answer::Success(accepted)) => {
+            Some(QueryResult::Success(accepted)) => {
                 Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
             }
-            Some(Answer::Failure(refused)) => match refused.failure {
-                Some(Refusal::PlanParsingFailure(why)) => Err(decode_task_error(&why)),
+            Some(QueryResult::Failure(failed)) => match failed.failure {
+                Some(QueryFailure::PlanParsingFailure(why)) => Err(decode_task_error(&why)),
                 _ => exec_err!("the scheduler at {} does not know this session", self.address),
             },
-            None => exec_err!("the scheduler at {} does not take the query", self.address),
+            None => exec_err!("the scheduler at {} does not accept the query", self.address),
         }
     }
 }
 
-/// A query on the cluster. Dropped before its end, it is cancelled; after it, its files are removed.
+/// A submitted query. Dropping it before its end cancels it; dropping it afterwards removes its files.
 pub(super) struct Job {
     client: Arc<ClusterClient>,
     scheduler: SchedulerGrpcClient<Channel>,
@@ -86,24 +90,27 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The scheduler's name for it.
+    /// The identifier that the scheduler has given it.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What the operators of the finished job have reported; nothing if the scheduler cannot say it.
+    /// The metrics of the finished job by stage; empty if the scheduler does not have them.
     pub async fn metrics(&mut self) -> Vec<JobStageMetrics> {
         let request = GetJobMetricsParams { job_id: self.id.clone() };
         match self.scheduler.get_job_metrics(request).await {
             Ok(answer) => answer.into_inner().stages,
             Err(status) => {
-                log::warn!("the scheduler does not say what the operators did: {}", status.message());
+                log::warn!("cannot fetch the metrics of the operators: {}", status.message());
                 Vec::new()
             }
         }
     }
 
-    /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.
+    /// Waits for the end of the job and returns the locations of its result, in the order of the partitions.
+    ///
+    /// # Errors
+    /// The job fails or is cancelled, or the scheduler is lost.
     pub async fn wait(&mut self) -> Result<Vec<PartitionLocation>> {
         let start = Instant::now();
         loop {
@@ -125,7 +132,7 @@ impl Job {
                 }
                 _ => {}
             }
-            // The end is noticed within a sixteenth of the time it took, and a long query costs the scheduler little.
+            // Adds at most a sixteenth to the query's time, with few requests for long queries.
             tokio::time::sleep((start.elapsed() / 16).clamp(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL)).await;
         }
     }

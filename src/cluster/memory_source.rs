@@ -1,4 +1,4 @@
-//! Tables in memory as DataFusion's plans have them.
+//! In-memory tables in physical plans.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 
+/// The in-memory table that an operator scans, or `None` for other operators.
 pub(super) fn memory_source(node: &Arc<dyn ExecutionPlan>) -> Option<&MemorySourceConfig> {
     let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
     source.downcast_ref()

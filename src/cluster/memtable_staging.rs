@@ -1,5 +1,5 @@
-//! Tables in memory on their way to a cluster: a small one travels inside the plan, a large one as files that
-//! are written once, as they lie in memory, and that executors map into theirs.
+//! Staging of in-memory tables for a cluster on this machine: a large table is written once to Arrow IPC files, which the
+//! executors map into memory. A small table is sent inside the plan.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -25,10 +25,10 @@ use super::memory_source::memory_source;
 use super::staged_files::StagedFiles;
 use crate::private_folder::private_folder;
 
-/// The largest table that travels inside a plan.
+/// The largest size of a table that is sent inside a plan, in bytes.
 const MAX_INLINE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The tables in memory that a session has written for its cluster. Their files are removed when the tables are gone.
+/// The staged tables of a session. The files of a table are removed when the table has been dropped and no plan reads them.
 #[derive(Debug, Default)]
 pub(crate) struct MemTableStaging {
     tables: Mutex<Vec<StagedTable>>,
@@ -36,14 +36,18 @@ pub(crate) struct MemTableStaging {
 
 #[derive(Debug)]
 struct StagedTable {
-    /// The columns of every batch. They are not kept, but nothing else can come to lie at their places.
+    /// The columns of every batch, by partition and batch, to recognize the table. Weak references keep the addresses
+    /// from being reused, not the data.
     partitions: Vec<Vec<Vec<Weak<dyn Array>>>>,
     projection: Option<Vec<usize>>,
     files: Arc<StagedFiles>,
 }
 
 impl MemTableStaging {
-    /// The plan with files in the place of large tables in memory.
+    /// Replaces the scans of large in-memory tables in a plan by scans of their staged files.
+    ///
+    /// # Errors
+    /// A large table is used on a cluster that is not on this machine, or the files cannot be written.
     pub async fn stage(
         &self,
         plan: Arc<dyn ExecutionPlan>,
@@ -66,7 +70,7 @@ impl MemTableStaging {
         for (node, bytes) in large {
             if !cluster.is_loopback() {
                 return exec_err!(
-                    "a table in memory has {} MiB, and a query can take at most {} MiB along to {cluster}: write it as Parquet where all hosts can read it, and query that",
+                    "a table in memory has {} MiB, and at most {} MiB can be sent to {cluster}: write it as Parquet where all hosts can read it, and query that",
                     bytes >> 20,
                     MAX_INLINE_BYTES >> 20
                 );
@@ -84,21 +88,21 @@ impl MemTableStaging {
         Ok(plan.data)
     }
 
-    /// The scan of a table's files, which are written if they aren't there.
+    /// The scan of a table's files, which are written unless the table is already staged.
     async fn stage_table(
         &self,
         node: &Arc<dyn ExecutionPlan>,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(memory) = memory_source(node) else { return Ok(Arc::clone(node)) };
-        let known = |tables: &[StagedTable]| {
+        let staged = |tables: &[StagedTable]| {
             tables.iter().find(|table| table.matches(memory)).map(|table| Arc::clone(&table.files))
         };
-        let found = known(&self.tables.lock());
+        let found = staged(&self.tables.lock());
         let files = match found {
             Some(files) => files,
             None => {
-                let files = Arc::new(write(memory, state).await?);
+                let files = Arc::new(write_table(memory, state).await?);
                 self.tables.lock().push(StagedTable::new(memory, Arc::clone(&files)));
                 files
             }
@@ -114,11 +118,12 @@ impl StagedTable {
         Self { partitions: partitions.collect(), projection: memory.projection().clone(), files }
     }
 
-    /// Whether nobody can query it any more.
+    /// Whether a column of the table has been freed, so that no query can use the table again.
     fn is_dropped(&self) -> bool {
         self.partitions.iter().flatten().flatten().any(|column| column.strong_count() == 0)
     }
 
+    /// Whether the table consists of the same arrays in memory, with the same projection.
     fn matches(&self, memory: &MemorySourceConfig) -> bool {
         let same = |ours: &Vec<Weak<dyn Array>>, batch: &RecordBatch| {
             ours.len() == batch.num_columns()
@@ -136,8 +141,9 @@ impl StagedTable {
     }
 }
 
-/// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.
-async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<StagedFiles> {
+/// Writes all rows of a table, one file for each of its partitions. The limit of the query is left out, because later
+/// queries read the same files.
+async fn write_table(memory: &MemorySourceConfig, state: &SessionState) -> Result<StagedFiles> {
     let folder = private_folder("warpframe-tables-").map_err(failed)?;
     let folder = Arc::new(folder);
     let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
@@ -150,7 +156,7 @@ async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<Stag
         let folder = Arc::clone(&folder);
         tasks.push(SpawnedTask::spawn(async move {
             let written = write_partition(rows, &path).await;
-            // Given up, the folder is removed after the last write into it.
+            // Keeps the folder until the last write, also if the query is cancelled.
             drop(folder);
             written
         }));
@@ -171,5 +177,5 @@ async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Re
 }
 
 fn failed(error: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("cannot write a table in memory for the cluster: {error}"))
+    DataFusionError::Execution(format!("cannot write a table in memory to files for the cluster: {error}"))
 }

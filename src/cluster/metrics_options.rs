@@ -1,4 +1,4 @@
-//! The option by which a client asks executors to report what operators did.
+//! The option that makes executors report the metrics of operators.
 
 use std::any::Any;
 
@@ -6,17 +6,17 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions}
 use datafusion::common::{Result, config_err};
 use datafusion::config::ConfigOptions;
 
-/// The setting by which a client asks for reports. It is no option of sessions.
+/// The key of the option. Jobs set it; sessions do not have it.
 pub(super) const COLLECT_METRICS: &str = "warpframe_cluster.collect_metrics";
 
-/// Whether the executors report what their operators did.
+/// Whether executors report the metrics of operators.
 #[derive(Debug, Clone, Default)]
 pub(super) struct MetricsOptions {
     collect: bool,
 }
 
 impl MetricsOptions {
-    /// Whether the query with this configuration wants reports.
+    /// Whether the configuration of a task asks for metrics.
     pub fn is_enabled(config: &ConfigOptions) -> bool {
         config.extensions.get::<Self>().is_some_and(|options| options.collect)
     }
@@ -45,7 +45,7 @@ impl ExtensionOptions for MetricsOptions {
                 self.collect = collect;
                 Ok(())
             }
-            _ => config_err!("there is no option 'warpframe_cluster.{key}' of value '{value}'"),
+            _ => config_err!("'{value}' is not a value of the option 'warpframe_cluster.{key}'"),
         }
     }
 
@@ -53,7 +53,7 @@ impl ExtensionOptions for MetricsOptions {
         vec![ConfigEntry {
             key: COLLECT_METRICS.to_owned(),
             value: Some(self.collect.to_string()),
-            description: "Whether executors report what their operators did",
+            description: "Whether executors report the metrics of operators",
         }]
     }
 }

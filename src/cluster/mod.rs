@@ -1,11 +1,17 @@
-//! The cluster: Apache Ballista's scheduler and executors inside this binary, and sessions that send their
-//! queries to them. A query is planned where the session is; the physical plan travels (`codec`), is cut
-//! into tasks by the scheduler and run by the executors, each with the best backend it has.
+//! Distributed execution with Apache Ballista: its scheduler and executors inside this binary, and sessions that
+//! submit their queries to them.
 //!
-//! - `client` speaks with a scheduler; `planner` and `exec` put it behind a session.
-//! - `scheduler`, `executor` and `local` are the processes.
-//! - `token` is the secret that every request carries, `guard` asks for it at every port.
-//! - `status` is what they say of themselves.
+//! A session plans a query itself and sends the physical plan to the scheduler. The scheduler splits it into stages of
+//! tasks; executors run the tasks, each with the best backend of its host.
+//!
+//! - Sessions: `settings`, `query_planner` and `cluster_exec`, over `client` and `job`.
+//! - Plans on the wire: `physical_codec`, `file_list_scan_exec`, `ipc_scan_exec` and `memtable_staging`.
+//! - Results: `result_reader` and `mmap_ipc_reader`; metrics of remote operators: `remote_metrics`.
+//! - Processes: `scheduler`, `executor` (with `registration`, `executor_service`, `stage_engine`,
+//!   `task_runtime` and `client_pool`) and `local_cluster`.
+//! - Authentication: `token` and `auth_layer`.
+//! - Status of a cluster: `status` and `status_service`.
+//! - Failures: `task_errors`.
 
 mod address;
 mod auth_layer;

@@ -1,8 +1,9 @@
-//! Names of files and folders that other processes give.
+//! Validation of file names that come from other processes.
 
 use std::path::{Component, Path};
 
-/// Whether this names something right inside of a folder.
+/// Whether a name is a single path component, which names a direct child of a folder: it is not empty, `.` or `..`, and
+/// has no separators.
 pub(super) fn is_single_component(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)

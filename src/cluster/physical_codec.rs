@@ -1,5 +1,5 @@
-//! How plans with warpframe's functions and nodes travel: Ballista's codec, and ours for what it doesn't know.
-//! Everything of ours carries the version of who wrote it, and is refused by another.
+//! Serialization of physical plans: Ballista's codec, extended by warpframe's functions and operators. Their encodings
+//! contain the version of the encoding process, and other versions refuse to decode them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use crate::parquet::{WriteShardsExec, WriterSettings};
 use crate::program::Program;
 use crate::rows::{GenerateExec, RowGenerator};
 
-/// What our bytes begin with; no message of Ballista's does.
+/// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
 const MAGIC: &[u8] = b"warpframe:";
 
-/// Ballista's codec for physical plans with warpframe's functions and nodes.
+/// Ballista's codec for physical plans, extended by warpframe's functions and operators.
 #[derive(Debug, Default)]
 pub struct ClusterCodec {
     ballista: BallistaPhysicalExtensionCodec,
@@ -64,14 +64,14 @@ fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     struct Version {
         version: String,
     }
-    let damaged = |error| DataFusionError::Internal(format!("a plan cannot be read: {error}"));
-    let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
+    let invalid = |error| DataFusionError::Internal(format!("cannot decode a plan: {error}"));
+    let Version { version } = serde_json::from_slice(json).map_err(invalid)?;
     if version != VERSION {
         return exec_err!(
             "the query was planned by warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
         );
     }
-    let envelope: Envelope<T> = serde_json::from_slice(json).map_err(damaged)?;
+    let envelope: Envelope<T> = serde_json::from_slice(json).map_err(invalid)?;
     Ok(envelope.content)
 }
 
@@ -95,14 +95,14 @@ impl PhysicalExtensionCodec for ClusterCodec {
             }
             (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
-                    .map_err(|error| DataFusionError::Internal(format!("a plan cannot be read: {error}")))?;
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
                 Arc::new(IpcScanExec::try_new(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
             }
             (Node::WriteShards { folder, settings, metadata }, [input]) => {
                 Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))
             }
             (node, inputs) => {
-                return internal_err!("a plan cannot be read: {node:?} has {} inputs", inputs.len());
+                return internal_err!("cannot decode a plan: {node:?} has {} inputs", inputs.len());
             }
         })
     }
@@ -167,7 +167,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
             );
         }
         if function.inner().is::<SqlFunction>() {
-            // Every other call has been replaced by the function's body.
+            // The optimizer inlines every call except those with volatile arguments.
             return exec_err!(
                 "{} cannot run on a cluster with an argument that is different at every evaluation, such as random()",
                 function.name()

@@ -1,4 +1,4 @@
-//! An executor's registration with a scheduler: its port, its heartbeats, and the reports of how tasks end.
+//! The registration of an executor with a scheduler: its gRPC server, heartbeats and task status reports.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,21 +45,21 @@ use super::stage_engine::StageEngine;
 use super::task_runtime::{TaskThreads, memory_policy, runtime_producer};
 use super::token::Token;
 
-/// Heartbeats in a row that get no answer before the scheduler is given up.
+/// The number of consecutive failed heartbeats after which the scheduler counts as lost.
 const MAX_MISSED_HEARTBEATS: usize = 5;
 
-/// Sessions whose caches, of Parquet footers for example, are kept.
+/// The number of sessions whose runtime environments, with caches of Parquet footers and listings, are kept.
 const CACHED_SESSIONS: usize = 16;
 
-/// The pause before something is tried again.
+/// The interval between attempts to reach a scheduler.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// An executor that a scheduler knows. Dropped, it stops listening, and its tasks are given up.
+/// A registered executor. Dropping it closes its port and aborts its tasks.
 pub(super) struct Registration {
     scheduler: SchedulerGrpcClient<Channel>,
     heartbeat: HeartBeatParams,
     task_statuses: mpsc::UnboundedReceiver<TaskStatus>,
-    /// Tasks that were taken, and whose end the scheduler has not heard of.
+    /// The number of tasks whose end is not yet reported to the scheduler.
     running_tasks: Arc<AtomicUsize>,
     stop_requested: Arc<Notify>,
     _server: SpawnedTask<()>,
@@ -67,7 +67,10 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Listens, and registers with the scheduler.
+    /// Starts the gRPC server of the executor and registers it with the scheduler.
+    ///
+    /// # Errors
+    /// The port cannot be bound, or the scheduler does not answer or rejects the registration.
     pub async fn new(
         options: &ExecutorOptions,
         id: &ExecutorId,
@@ -142,11 +145,11 @@ impl Registration {
                     .max_encoding_message_size(bytes)
                     .max_decoding_message_size(bytes),
             )
-            // A message in several pieces would wait for the acknowledgement of the first.
+            // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
             .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
         let server = SpawnedTask::spawn(async move {
             if let Err(error) = serving.await {
-                log::error!("the executor's port is closed: {error}");
+                log::error!("the gRPC server of the executor has failed: {error}");
             }
         });
 
@@ -154,7 +157,7 @@ impl Registration {
         let registered =
             scheduler.register_executor(RegisterExecutorParams { metadata: Some(metadata) }).await;
         registered.map_err(failed)?;
-        // Only then the scheduler's status has it.
+        // Executors without a heartbeat are not in the scheduler's status.
         scheduler.heart_beat_from_executor(heartbeat.clone()).await.map_err(failed)?;
         Ok(Self {
             scheduler,
@@ -167,25 +170,25 @@ impl Registration {
         })
     }
 
-    /// Works until the scheduler is gone, or wants the executor to be.
+    /// Runs tasks until the scheduler is lost or stops the executor.
     pub async fn run(&mut self) {
         let scheduler = self.scheduler.clone();
         tokio::select! {
-            () = send_heartbeats(scheduler.clone(), self.heartbeat.clone()) => log::warn!("the scheduler does not answer any more"),
+            () = send_heartbeats(scheduler.clone(), self.heartbeat.clone()) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
             () = report_task_statuses(scheduler, &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
-            () = self.stop_requested.notified() => log::info!("the scheduler has given this executor up"),
+            () = self.stop_requested.notified() => log::info!("the scheduler has removed this executor"),
         }
     }
 
-    /// Takes no more tasks, and finishes those it has.
+    /// Announces the end of the executor to the scheduler, which sends no more tasks, and waits for the running tasks.
     pub async fn drain(&mut self) {
         let mut last = self.heartbeat.clone();
         last.status = Some(ExecutorStatus { status: Some(State::Terminating(String::new())) });
         let stopped = ExecutorStoppedParams {
             executor_id: last.executor_id.clone(),
-            reason: "the executor was asked to end".to_owned(),
+            reason: "the executor was asked to stop".to_owned(),
         };
-        // A scheduler that does not hear it notices it later.
+        // Without these notifications, the scheduler notices the end by the missing heartbeats.
         let _ = self.scheduler.heart_beat_from_executor(last.clone()).await;
         let _ = self.scheduler.executor_stopped(stopped).await;
         let drained = async {
@@ -195,30 +198,31 @@ impl Registration {
         };
         tokio::select! {
             () = drained => {}
-            () = send_heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler does not answer any more"),
+            () = send_heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
             () = report_task_statuses(self.scheduler.clone(), &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
         }
     }
 }
 
-/// Says again and again that the executor is there, until the scheduler does not listen any more.
+/// Sends heartbeats until the scheduler is lost.
 async fn send_heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: HeartBeatParams) {
-    let mut lost = 0;
-    while lost < MAX_MISSED_HEARTBEATS {
+    let mut missed = 0;
+    while missed < MAX_MISSED_HEARTBEATS {
         tokio::time::sleep(Duration::from_secs(HEARTBEAT_INTERVAL_SECONDS)).await;
         match scheduler.heart_beat_from_executor(beat.clone()).await {
-            Ok(_) => lost = 0,
-            // Another scheduler is there now.
+            Ok(_) => missed = 0,
+            // The scheduler has been replaced by one with another token.
             Err(status) if status.code() == Code::Unauthenticated => return,
             Err(status) => {
-                log::warn!("a heartbeat was lost: {}", status.message());
-                lost += 1;
+                log::warn!("a heartbeat failed: {}", status.message());
+                missed += 1;
             }
         }
     }
 }
 
-/// Tells the scheduler how tasks have ended.
+/// Reports the final statuses of tasks to the scheduler, several in one request if they are ready. Does not return while
+/// the service lives.
 async fn report_task_statuses(
     mut scheduler: SchedulerGrpcClient<Channel>,
     executor_id: &str,
@@ -233,13 +237,17 @@ async fn report_task_statuses(
         let tasks = task_status.len();
         let update = UpdateTaskStatusParams { executor_id: executor_id.to_owned(), task_status };
         while let Err(status) = scheduler.update_task_status(update.clone()).await {
-            log::warn!("the scheduler does not hear that {tasks} tasks have ended: {}", status.message());
+            log::warn!("cannot report the end of {tasks} tasks: {}", status.message());
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
         running_tasks.fetch_sub(tasks, Ordering::AcqRel);
     }
 }
 
+/// Binds the port of an executor.
+///
+/// # Errors
+/// The port is in use, or the address is not one of this host.
 pub(super) async fn bind_listener(options: &ExecutorOptions) -> Result<TcpListener> {
     let (bind, port) = (options.bind, options.port.unwrap_or(0));
     match TcpListener::bind((bind, port)).await {
@@ -249,7 +257,7 @@ pub(super) async fn bind_listener(options: &ExecutorOptions) -> Result<TcpListen
     }
 }
 
-/// The configuration of tasks: their connections to other executors carry the token.
+/// The configuration of tasks, whose connections to other executors carry the token.
 fn config_producer(token: &Token) -> ConfigProducer {
     let authorize = endpoint_override(token);
     Arc::new(move || {

@@ -1,5 +1,5 @@
-//! What the operators of a query did on the cluster, for `EXPLAIN ANALYZE`. Executors report it only when
-//! asked: the scheduler merges every report into those it has, which is quadratic in the tasks.
+//! The metrics of operators that ran on the cluster, for `EXPLAIN ANALYZE`. Executors report them only for such queries:
+//! the scheduler merges each report into all earlier ones, which is quadratic in the number of tasks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use super::file_list_scan_exec::FileListScanExec;
 use super::ipc_scan_exec::IpcScanExec;
 
-/// An operator that has run elsewhere: what it was, and what it counted.
+/// An operator that has run on the cluster, for display only.
 #[derive(Debug)]
 pub(super) struct ExecutedOperator {
     description: String,
@@ -35,9 +35,9 @@ impl ExecutedOperator {
         Arc::new(Self { description, metrics, inputs, properties: Arc::clone(properties) })
     }
 
-    /// The stages of a query, the last first, each over its operators.
+    /// The stages of a job, the last first, each with its operators as inputs.
     pub fn from_stages(stages: Vec<JobStageMetrics>) -> Vec<Arc<dyn ExecutionPlan>> {
-        // They are for display only.
+        // Only needed by the trait, as nothing executes these operators.
         let nothing = EmptyExec::new(Arc::new(arrow::datatypes::Schema::empty()));
         let properties = nothing.properties();
         let stages = stages.into_iter().rev().map(|stage| {
@@ -52,7 +52,7 @@ impl ExecutedOperator {
         stages.collect()
     }
 
-    /// An operator with its inputs, which follow it, one level deeper.
+    /// An operator with its inputs. `rest` are the operators after it in pre-order; its inputs are those that are deeper.
     fn from_operator(
         operator: OperatorWithMetrics,
         rest: &mut std::iter::Peekable<impl Iterator<Item = OperatorWithMetrics>>,
@@ -63,13 +63,13 @@ impl ExecutedOperator {
             inputs.push(Self::from_operator(input, rest, properties));
         }
         if operator.operator_type == FileListScanExec::NAME {
-            // What has counted is the scan behind it.
+            // The metrics are those of the scan inside.
             if let Some(scan) = inputs.pop() {
                 return scan;
             }
         }
         if operator.operator_type == IpcScanExec::NAME {
-            // The rows that name its files are no input that anyone knows of.
+            // Its input, the table of paths, is an implementation detail.
             inputs.clear();
         }
         let metrics = OperatorMetricsSet { metrics: operator.metrics }.try_into().ok();
@@ -108,7 +108,7 @@ impl ExecutionPlan for ExecutedOperator {
     }
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        internal_err!("'{}' has run on a cluster, and cannot run here", self.description)
+        internal_err!("'{}' is the description of an operator and cannot be executed", self.description)
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

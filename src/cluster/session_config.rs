@@ -1,4 +1,4 @@
-//! The configurations of sessions in the processes of a cluster.
+//! Session configurations for clients, schedulers and executors.
 
 use ballista_core::config::BallistaConfig;
 use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
@@ -11,7 +11,7 @@ use super::protocol::MAX_MESSAGE_BYTES;
 use crate::config::WarpframeOptions;
 use crate::stores;
 
-/// The configuration that every process of a cluster starts from; a client's settings are put on top.
+/// The base configuration in schedulers and executors. The settings of a client's session override it.
 pub(super) fn process_config() -> SessionConfig {
     let config = SessionConfig::new()
         .with_option_extension(WarpframeOptions::default())
@@ -19,12 +19,12 @@ pub(super) fn process_config() -> SessionConfig {
     clustered(config)
 }
 
-/// A session's configuration with what queries on a cluster need.
+/// Adds the options that queries on a cluster need to a session's configuration.
 pub(crate) fn clustered(config: SessionConfig) -> SessionConfig {
     let ballista = [
-        // One partition is one task: what is lost with an executor is small, and no slot waits for another.
+        // A task for each partition: little is lost with an executor, and no slot waits for another.
         ("ballista.scheduler.max_partitions_per_task", "1"),
-        // Computed numbers hardly compress, and the attempt costs more than the bytes.
+        // Computed floating-point numbers hardly compress: compression costs more time than it saves.
         ("ballista.shuffle.compression.codec", "none"),
         ("ballista.client.io_retry_wait_time_ms", "500"),
     ];
@@ -39,7 +39,7 @@ pub(crate) fn clustered(config: SessionConfig) -> SessionConfig {
     config
 }
 
-/// The session in which the scheduler and the executors read plans.
+/// The session state in which the scheduler and the executors decode plans.
 pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
     let state =
         SessionStateBuilder::new().with_config(config).with_runtime_env(stores::runtime().build_arc()?);

@@ -1,4 +1,4 @@
-//! The cluster that a session uses.
+//! The cluster settings of a session.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,30 +9,30 @@ use super::address::ClusterAddress;
 use super::status::JobProgress;
 use super::token::Token;
 
-/// How long a query waits for an executor to appear if nothing else is said.
+/// The default time that a query waits for the first executor.
 pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
-/// Hears how far a query on a cluster has come, and nothing when it has ended.
+/// A callback with the progress of a query on a cluster, and with `None` when the query has ended.
 pub type ClusterProgress = Arc<dyn Fn(Option<JobProgress>) + Send + Sync>;
 
-/// The cluster that a session's queries run on.
+/// The cluster on which a session runs its queries.
 #[derive(Clone)]
 pub struct ClusterSettings {
-    /// The scheduler.
+    /// The address of the scheduler.
     pub address: ClusterAddress,
-    /// The cluster's token; the one that the environment or a scheduler on this host names by default.
+    /// The cluster's token; by default the one that [`Token::find`] finds.
     pub token: Option<Token>,
-    /// How long a query waits for an executor to appear.
+    /// The time that a query waits for the first executor.
     pub wait: Duration,
-    /// Hears how far a query has come.
+    /// The progress callback.
     pub progress: Option<ClusterProgress>,
-    /// The folder below which the executors' work folders are, if it is on this machine: results are then read from
-    /// their files.
+    /// The parent of the executors' work folders, if it is on this machine: results are then memory-mapped instead of
+    /// fetched. `None` by default.
     pub local_work_dir: Option<PathBuf>,
 }
 
 impl ClusterSettings {
-    /// The cluster at this address, with the defaults.
+    /// The default settings for the cluster at this address.
     pub fn new(address: ClusterAddress) -> Self {
         Self { address, token: None, wait: DEFAULT_WAIT, progress: None, local_work_dir: None }
     }

@@ -1,4 +1,4 @@
-//! How an executor runs a task: as Ballista does, with the executor's name in what went wrong.
+//! The execution engine of executors: Ballista's engine, with typed task errors and optional metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,15 +22,16 @@ use crate::backend::cuda::BATCH_ROWS;
 use crate::config::WarpframeOptions;
 use crate::planner::with_batch_rows;
 
-/// Runs tasks on the executor of this name.
+/// The execution engine of an executor.
 pub(super) struct StageEngine {
-    name: String,
+    /// The name of the executor.
+    executor: String,
     engine: DefaultExecutionEngine,
 }
 
 impl StageEngine {
-    pub fn new(name: String, engine: DefaultExecutionEngine) -> Self {
-        Self { name, engine }
+    pub fn new(executor: String, engine: DefaultExecutionEngine) -> Self {
+        Self { executor, engine }
     }
 }
 
@@ -48,20 +49,27 @@ impl ExecutionEngine for StageEngine {
         let stage = self
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
-            .map_err(|error| encode_task_error(&self.name, work_dir, error))?;
+            .map_err(|error| encode_task_error(&self.executor, work_dir, error))?;
         let collect_metrics = MetricsOptions::is_enabled(config.options());
         let uses_cuda = WarpframeOptions::of(config.options()).backend == BackendChoice::Cuda;
-        let name = self.name.clone();
-        Ok(Arc::new(StageExecutor { name, work_dir: work_dir.to_owned(), collect_metrics, uses_cuda, stage }))
+        let executor = self.executor.clone();
+        Ok(Arc::new(StageExecutor {
+            executor,
+            work_dir: work_dir.to_owned(),
+            collect_metrics,
+            uses_cuda,
+            stage,
+        }))
     }
 }
 
+/// The tasks of one stage.
 #[derive(Debug)]
 struct StageExecutor {
-    name: String,
+    executor: String,
     work_dir: String,
     collect_metrics: bool,
-    /// The session has named GPUs, which want larger batches.
+    /// The session uses the CUDA backend, which needs larger batches.
     uses_cuda: bool,
     stage: Arc<dyn QueryStageExecutor>,
 }
@@ -81,7 +89,7 @@ impl QueryStageExecutor for StageExecutor {
     ) -> Result<Vec<ShuffleWritePartition>> {
         let context = if self.uses_cuda { with_batch_rows(&context, BATCH_ROWS) } else { context };
         let done = self.stage.execute_query_stage(task, context).await;
-        done.map_err(|error| encode_task_error(&self.name, &self.work_dir, error))
+        done.map_err(|error| encode_task_error(&self.executor, &self.work_dir, error))
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {

@@ -1,14 +1,14 @@
-//! The files of a table in memory.
+//! The files of a staged in-memory table.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
-/// Files of a table, which are removed with this.
+/// The files of a staged table. Dropping the value removes them.
 #[derive(Debug)]
 pub(super) struct StagedFiles {
-    /// One for each partition.
+    /// The path of each partition.
     pub paths: Vec<PathBuf>,
     pub _folder: Arc<TempDir>,
 }

@@ -1,4 +1,4 @@
-//! What a cluster says of itself: its executors and jobs.
+//! The status of a cluster: its executors and jobs.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,63 +17,63 @@ use super::protocol::VERSION;
 pub struct ClusterStatus {
     /// The scheduler's version of warpframe.
     pub version: String,
-    /// Those that are alive, by their names.
+    /// The active executors, sorted by name.
     pub executors: Vec<ExecutorStatus>,
-    /// Those that are queued or running, and those that ended lately; the oldest first.
+    /// The queued and running jobs and those that have ended recently, sorted by start time.
     pub jobs: Vec<JobStatus>,
 }
 
 impl ClusterStatus {
-    /// The slots of all executors together.
+    /// The number of slots of all executors.
     pub fn slots(&self) -> usize {
         self.executors.iter().map(|executor| executor.slots).sum()
     }
 }
 
-/// An executor.
+/// The status of an executor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorStatus {
-    /// Its name: the host's, the process's number, and something to tell it from earlier ones.
+    /// The name of the executor: the host, the process number and a random suffix.
     pub name: String,
-    /// The address at which others reach it.
+    /// The address, `host:port`, under which other processes reach it.
     pub address: String,
-    /// Its version of warpframe.
+    /// The executor's version of warpframe.
     pub version: String,
-    /// What evaluates functions there, such as `simd avx512`.
+    /// The backends of the executor, such as `simd avx512`.
     pub backend: String,
-    /// How many tasks it runs at a time.
+    /// The number of tasks that run concurrently.
     pub slots: usize,
-    /// Seconds since its last sign of life.
+    /// The time since the last heartbeat, in seconds.
     pub seen_seconds_ago: u64,
 }
 
-/// A query on a cluster.
+/// The status of a job, which is a query on a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobStatus {
-    /// Its name.
+    /// The identifier of the job.
     pub id: String,
     /// `queued`, `running`, `done` or `failed`.
     pub state: String,
-    /// How far it has come.
+    /// The progress of the job.
     pub progress: JobProgress,
-    /// Milliseconds since 1970 at which it was started.
+    /// The start time, in milliseconds since the Unix epoch.
     pub started_ms: u64,
 }
 
-/// How far a query has come.
+/// The progress of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobProgress {
-    /// Tasks that are done.
+    /// The number of tasks that are done.
     pub done: usize,
-    /// Tasks of all stages that are known by now.
+    /// The number of tasks in all stages. It grows when a stage gets its inputs: until then a stage counts as one task.
     pub total: usize,
 }
 
-/// Collects the status.
+/// Collects the status from the scheduler's state. `running` are the graphs of running jobs.
 pub(super) async fn collect_status(
     cluster: &dyn ClusterState,
     jobs: &dyn JobState,
-    live: RunningGraphs,
+    running: RunningGraphs,
 ) -> ClusterStatus {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let heartbeats = cluster.executor_heartbeats();
@@ -106,8 +106,8 @@ pub(super) async fn collect_status(
 
     let mut found = Vec::new();
     for id in jobs.get_all_jobs().await.unwrap_or_default() {
-        let live_graph = live.get(id.as_str());
-        let job = match live_graph {
+        let running_graph = running.get(id.as_str());
+        let job = match running_graph {
             Some(graph) => Some(job_status(&*graph.read().await)),
             None => jobs.get_execution_graph(&id).await.ok().flatten().map(|graph| job_status(&graph)),
         };
@@ -117,7 +117,8 @@ pub(super) async fn collect_status(
     ClusterStatus { version: VERSION.to_owned(), executors, jobs: found }
 }
 
-/// The graphs of running jobs, which the scheduler keeps up to date.
+/// The execution graphs of running jobs by job id. Unlike those in [`JobState`], the scheduler updates them after every
+/// task.
 pub(super) type RunningGraphs = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
 
 fn job_status(graph: &ExecutionGraphBox) -> JobStatus {
@@ -142,7 +143,7 @@ fn job_progress(graph: &ExecutionGraphBox) -> JobProgress {
             ExecutionStage::Running(stage) => (stage.successful_tasks(), stage.partitions),
             ExecutionStage::Successful(stage) => (stage.partitions, stage.partitions),
             ExecutionStage::Resolved(stage) => (0, stage.partitions),
-            // How many tasks these have is not known before their inputs are there.
+            // The number of tasks is not known before the inputs are complete.
             ExecutionStage::UnResolved(_) | ExecutionStage::Failed(_) => (0, 1),
         };
         progress.done += done.min(total);

@@ -1,4 +1,4 @@
-//! What tasks run in on an executor: threads, memory, folders and stores.
+//! The environment of tasks on an executor: threads, memory pools, spill folder and object stores.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -15,10 +15,10 @@ use tokio::runtime::Runtime;
 use super::executor_options::ExecutorOptions;
 use crate::stores::Stores;
 
-/// The part of the machine's memory that the tasks may hold together if nothing else is said.
+/// The default memory limit of all tasks together, as a fraction of the available memory.
 const DEFAULT_MEMORY_FRACTION: f64 = 0.7;
 
-/// The threads on which tasks run. Dropped, tasks are given up.
+/// The thread pool of the tasks, with a thread for each slot. Dropping it cancels the tasks.
 pub(super) struct TaskThreads(Option<Runtime>, tokio::runtime::Handle);
 
 impl TaskThreads {
@@ -39,14 +39,14 @@ impl TaskThreads {
 
 impl Drop for TaskThreads {
     fn drop(&mut self) {
-        // A runtime cannot wait for its threads inside of another one.
+        // The destructor of a runtime blocks, which panics inside another runtime.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// What tasks run in: spilled data in the work folder, and the stores that this host can reach.
+/// The runtime environment of tasks: it spills into the work folder and has the object stores of this host.
 pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
     let (work_dir, stores) = (work_dir.to_owned(), Arc::new(Stores::default()));
     Arc::new(move |_| {
@@ -57,22 +57,23 @@ pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
     })
 }
 
-/// A memory pool for each task: of all tasks' memory what its slots are of all slots.
+/// A memory pool for each task, whose share of the limit is the task's share of the slots.
 pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
-    let all = options
+    let limit = options
         .memory_limit
         .unwrap_or_else(|| (available_memory() as f64 * DEFAULT_MEMORY_FRACTION) as usize);
-    let for_slot = (all / options.slots).max(1);
+    let per_slot = (limit / options.slots).max(1);
     Arc::new(move |base, _, slots| {
-        let pool = FairSpillPool::new(for_slot.saturating_mul(slots.max(1) as usize));
+        let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
         RuntimeEnvBuilder::from_runtime_env(&base).with_memory_pool(Arc::new(pool)).build_arc()
     })
 }
 
-/// Bytes of memory that this process can have: the machine's, or its control group's; all there can be if nothing says it.
+/// The memory that this process can use, in bytes: that of the machine or the limit of its control group; `u64::MAX` if
+/// neither is known.
 fn available_memory() -> u64 {
     let Ok(mut system) = System::new() else { return u64::MAX };
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-    let of_group = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
-    system.total_memory().min(of_group)
+    let cgroup_limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    system.total_memory().min(cgroup_limit)
 }
