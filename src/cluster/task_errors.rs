@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn an_error_comes_back_unchanged_from_the_texts_of_ballista() {
-        let kinds: [(TaskErrorKind, fn(String) -> DataFusionError); 3] = [
+        type NewError = fn(String) -> DataFusionError;
+        let kinds: [(TaskErrorKind, NewError); 3] = [
             (TaskErrorKind::Execution, DataFusionError::Execution),
             (TaskErrorKind::ResourcesExhausted, DataFusionError::ResourcesExhausted),
             (TaskErrorKind::Io, |message| DataFusionError::IoError(Error::other(message))),
