@@ -1,165 +1,94 @@
-//! The way to a scheduler: its status, and queries handed to it, followed, fetched and cancelled.
+//! The client of a scheduler: connections, and the cluster's status.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ballista_core::serde::protobuf::execute_query_failure_result::Failure as Refusal;
-use ballista_core::serde::protobuf::execute_query_params::Query;
-use ballista_core::serde::protobuf::execute_query_result::Result as Answer;
+use ballista_core::serde::protobuf::RemoveSessionParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{
-    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams,
-    JobStageMetrics, KeyValuePair, PartitionLocation, RemoveSessionParams, job_status,
-};
-use ballista_core::version;
-use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionConfig;
-use datafusion_proto::physical_plan::AsExecutionPlan;
-use datafusion_proto::protobuf::PhysicalPlanNode;
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
 
-use super::files::files_as_rows;
-use super::guard::authorized;
-use super::report::REPORT;
+use super::address::ClusterAddress;
+use super::auth_layer::with_token_header;
+use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
 use super::status::{ClusterStatus, JobProgress};
 use super::status_service;
+use super::task_errors::decode_task_error;
 use super::token::{TOKEN_VARIABLE, Token};
-use super::{ClusterCodec, MESSAGE_BYTES, VERSION, engine};
 use crate::io::spawn_cleanup;
 
-/// How long a host may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of connecting and of status requests.
+const RPC_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a scheduler may take to hear that a query or a session is over.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The timeout of notifications that a query or a session has ended.
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The shortest and the longest time between two questions whether a job has ended.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Where a scheduler listens: `df://host:port`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ClusterAddress {
-    host: String,
-    port: u16,
-}
-
-impl ClusterAddress {
-    /// The address of a host, by its name or number, and a port.
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port }
-    }
-
-    /// The host, by its name or number.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The port.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Whether it is on this machine by any means.
-    pub fn is_loopback(&self) -> bool {
-        let host = self.host.trim_matches(['[', ']']);
-        host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-    }
-
-    fn http(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
-    }
-}
-
-impl fmt::Display for ClusterAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "df://{}:{}", self.host, self.port)
-    }
-}
-
-impl FromStr for ClusterAddress {
-    type Err = DataFusionError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let place = text.strip_prefix("df://").map(|place| place.trim_end_matches('/'));
-        let parts = place.and_then(|place| place.rsplit_once(':'));
-        match parts.and_then(|(host, port)| Some((host, port.parse().ok()?))) {
-            Some((host, port)) if !host.is_empty() && !host.contains('/') && port != 0 => {
-                Ok(Self::new(host, port))
-            }
-            _ => Err(DataFusionError::Configuration(format!(
-                "'{text}' is not the address of a cluster: use df://HOST:PORT"
-            ))),
-        }
-    }
-}
-
-/// Why there is no status of a cluster.
+/// Why a cluster's status is not available.
 #[derive(Debug)]
 pub(super) enum StatusError {
-    /// Nothing answers at the address.
-    NoAnswer(ClusterAddress),
-    /// Something else answers.
-    NoScheduler(ClusterAddress),
-    /// The scheduler wants a token, and this process knows none.
-    NoToken(ClusterAddress),
-    /// It wants another token.
+    /// Nothing answers at the address in time.
+    Unreachable(ClusterAddress),
+    /// The server at the address is not a scheduler of this version.
+    NotAScheduler(ClusterAddress),
+    /// The scheduler requires a token, and this process has none.
+    MissingToken(ClusterAddress),
+    /// The scheduler requires another token.
     WrongToken(ClusterAddress),
-    /// What this process takes for its token is none.
-    BadToken(DataFusionError),
+    /// This process's token is malformed or cannot be read.
+    InvalidToken(DataFusionError),
 }
 
 impl From<StatusError> for DataFusionError {
     fn from(error: StatusError) -> Self {
         Self::Execution(match error {
-            StatusError::NoAnswer(address) => format!(
+            StatusError::Unreachable(address) => format!(
                 "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
             ),
-            StatusError::NoScheduler(address) => {
+            StatusError::NotAScheduler(address) => {
                 format!("what answers at {address} is not a scheduler of warpframe {VERSION}")
             }
-            StatusError::NoToken(address) => format!(
+            StatusError::MissingToken(address) => format!(
                 "the cluster at {address} wants its token: run this on its host as the user who started it, or name the token with --token-file or {TOKEN_VARIABLE}"
             ),
             StatusError::WrongToken(address) => format!(
                 "the cluster at {address} refuses the token: name the one it was started with, with --token-file or {TOKEN_VARIABLE}"
             ),
-            StatusError::BadToken(error) => return error,
+            StatusError::InvalidToken(error) => return error,
         })
     }
 }
 
-/// A connection to a scheduler, opened when it is first needed.
+/// A client of a scheduler. Every query and status request opens a connection of its own.
 #[derive(Debug)]
 pub struct ClusterClient {
-    address: ClusterAddress,
+    pub(super) address: ClusterAddress,
     token: Option<Token>,
-    /// The session under which the scheduler keeps this client's settings.
-    session: String,
-    used: AtomicBool,
-    files: Option<PathBuf>,
+    /// The Ballista session that holds this client's settings on the scheduler.
+    pub(super) session_id: String,
+    /// Whether the scheduler has that session, and has to be told when it ends.
+    pub(super) has_session: AtomicBool,
+    local_work_dir: Option<PathBuf>,
 }
 
 impl ClusterClient {
-    /// A client of the scheduler at this address.
+    /// The client of the scheduler at this address.
     pub fn new(address: ClusterAddress) -> Self {
-        let session = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
-        Self { address, token: None, session, used: AtomicBool::new(false), files: None }
+        let session_id = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
+        Self { address, token: None, session_id, has_session: AtomicBool::new(false), local_work_dir: None }
     }
 
-    /// The same with the cluster's token. Without one, it is the one that [`Token::find`] finds at each connection.
+    /// Sets the cluster's token. With `None`, the default, every connection uses the token that [`Token::find`] finds.
     pub fn with_token(mut self, token: Option<Token>) -> Self {
         self.token = token;
         self
     }
 
-    /// The token, if there is one.
+    /// The token, or `None` if this process has none.
+    ///
+    /// # Errors
+    /// The token is malformed or cannot be read.
     pub(super) fn token(&self) -> Result<Option<Token>> {
         match &self.token {
             Some(token) => Ok(Some(token.clone())),
@@ -167,15 +96,15 @@ impl ClusterClient {
         }
     }
 
-    /// The same, which looks for results below this folder before it asks executors for them.
-    pub(super) fn with_files(mut self, files: Option<PathBuf>) -> Self {
-        self.files = files;
+    /// Sets the parent folder of the executors' work folders, if they are on this machine: results are read from there.
+    pub(super) fn with_local_work_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.local_work_dir = folder;
         self
     }
 
-    /// Below which folder results may lie on this machine.
-    pub(super) fn files(&self) -> Option<&Path> {
-        self.files.as_deref()
+    /// The parent folder of the executors' work folders on this machine.
+    pub(super) fn local_work_dir(&self) -> Option<&Path> {
+        self.local_work_dir.as_deref()
     }
 
     /// The scheduler's address.
@@ -186,36 +115,36 @@ impl ClusterClient {
     /// The executors and jobs.
     ///
     /// # Errors
-    /// No scheduler answers at the address, something else does, or it does not take the token.
+    /// No scheduler of this version answers at the address, or it rejects the token.
     pub async fn status(&self) -> Result<ClusterStatus> {
-        Ok(self.ask().await.map(|(status, _)| status)?)
+        Ok(self.fetch_status().await.map(|(status, _)| status)?)
     }
 
-    /// The status, and the token by which it was given.
-    pub(super) async fn ask(&self) -> Result<(ClusterStatus, Token), StatusError> {
+    /// The status, and the token that the scheduler has accepted.
+    pub(super) async fn fetch_status(&self) -> Result<(ClusterStatus, Token), StatusError> {
         let address = || self.address.clone();
-        let token = self.token().map_err(StatusError::BadToken)?;
-        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::BadToken)?;
-        let channel = endpoint.connect().await.map_err(|_| StatusError::NoAnswer(address()))?;
-        let token = token.ok_or_else(|| StatusError::NoToken(address()))?;
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, status_service::ask(channel)).await;
-        match answer.map_err(|_| StatusError::NoAnswer(address()))? {
+        let token = self.token().map_err(StatusError::InvalidToken)?;
+        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::InvalidToken)?;
+        let channel = endpoint.connect().await.map_err(|_| StatusError::Unreachable(address()))?;
+        let token = token.ok_or_else(|| StatusError::MissingToken(address()))?;
+        let answer = tokio::time::timeout(RPC_TIMEOUT, status_service::request_status(channel)).await;
+        match answer.map_err(|_| StatusError::Unreachable(address()))? {
             Ok(status) => match serde_json::from_str(&status) {
                 Ok(status) => Ok((status, token)),
-                Err(_) => Err(StatusError::NoScheduler(address())),
+                Err(_) => Err(StatusError::NotAScheduler(address())),
             },
             Err(status) if status.code() == tonic::Code::Unauthenticated => {
                 Err(StatusError::WrongToken(address()))
             }
-            Err(_) => Err(StatusError::NoScheduler(address())),
+            Err(_) => Err(StatusError::NotAScheduler(address())),
         }
     }
 
-    /// The status once there is an executor.
+    /// The status, as soon as the cluster has an executor.
     ///
     /// # Errors
-    /// There is none after `wait`, a process of the cluster has another version than this one, or as
-    /// [`status`](Self::status).
+    /// The cluster has no executor after `wait`, a process of the cluster has another version than this one, or as
+    /// for [`status`](Self::status).
     pub async fn ready(&self, wait: Duration) -> Result<ClusterStatus> {
         let start = Instant::now();
         loop {
@@ -238,101 +167,64 @@ impl ClusterClient {
         }
     }
 
-    /// How far a job has come; nothing if the scheduler does not know it.
+    /// The progress of a job, or `None` if it is not known.
     pub(super) async fn progress(&self, job: &str) -> Option<JobProgress> {
         let status = self.status().await.ok()?;
         status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
     }
 
-    /// Where the scheduler is, for requests with the token.
+    /// The scheduler's endpoint, whose requests carry the token.
     fn endpoint(&self, token: Option<&Token>) -> Result<Endpoint> {
         let endpoint = Endpoint::from_shared(self.address.http())
             .map_err(|error| DataFusionError::External(error.into()))?
-            .connect_timeout(ANSWER_TIMEOUT)
+            .connect_timeout(RPC_TIMEOUT)
             .tcp_nodelay(true)
-            // A host that vanished is noticed within seconds, also while a query runs.
+            // Detects a host that was cut off within 10 seconds.
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(5));
         match token {
-            Some(token) => authorized(endpoint, token),
+            Some(token) => with_token_header(endpoint, token),
             None => Ok(endpoint),
         }
     }
 
-    /// A connection to the scheduler.
-    pub(super) async fn scheduler(&self) -> Result<SchedulerGrpcClient<Channel>> {
+    /// Connects to the scheduler.
+    ///
+    /// # Errors
+    /// Nothing answers at the address, or the token is malformed or cannot be read.
+    pub(super) async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
         let Ok(channel) = self.endpoint(self.token()?.as_ref())?.connect().await else {
             return exec_err!("no scheduler answers at {}", self.address);
         };
-        let bytes = MESSAGE_BYTES as usize;
+        let bytes = MAX_MESSAGE_BYTES as usize;
         Ok(SchedulerGrpcClient::new(channel)
             .max_encoding_message_size(bytes)
             .max_decoding_message_size(bytes))
     }
 
-    /// Hands a plan to the scheduler; with `report`, its executors report what their operators do.
-    pub(super) async fn submit(
-        self: &Arc<Self>,
-        plan: Arc<dyn ExecutionPlan>,
-        config: &SessionConfig,
-        report: bool,
-    ) -> Result<Job> {
-        let plan = files_as_rows(plan)?;
-        let mut bytes = Vec::new();
-        PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default())?.try_encode(&mut bytes)?;
-        if bytes.len() >= MESSAGE_BYTES as usize {
-            return exec_err!(
-                "the query's plan has {} MiB and can have at most {} MiB on a cluster",
-                bytes.len() >> 20,
-                MESSAGE_BYTES >> 20
-            );
-        }
-        let settings = config.options().entries().into_iter();
-        let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let report = KeyValuePair { key: REPORT.to_owned(), value: Some(report.to_string()) };
-        let settings = settings.chain([report]).collect();
-        let mut request = Request::new(ExecuteQueryParams {
-            session_id: self.session.clone(),
-            settings,
-            operation_id: ballista_core::ids::new_instance_id(),
-            query: Some(Query::PhysicalPlan(bytes)),
-        });
-        version::insert_version_header(request.metadata_mut());
-        let mut scheduler = self.scheduler().await?;
-        self.used.store(true, Ordering::Relaxed);
-        let answer = scheduler.execute_query(request).await.map_err(|status| self.refused(&status))?;
-        match answer.into_inner().result {
-            Some(Answer::Success(accepted)) => {
-                Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
-            }
-            Some(Answer::Failure(refused)) => match refused.failure {
-                Some(Refusal::PlanParsingFailure(why)) => exec_err!("{}", engine::sentence(&why)),
-                _ => exec_err!("the scheduler at {} does not know this session", self.address),
-            },
-            None => exec_err!("the scheduler at {} does not take the query", self.address),
-        }
-    }
-
-    fn refused(&self, status: &Status) -> DataFusionError {
-        let what = match status.code() {
-            tonic::Code::Unauthenticated => return StatusError::WrongToken(self.address.clone()).into(),
+    /// The error behind the failure of a request.
+    pub(super) fn rpc_error(&self, status: &Status) -> DataFusionError {
+        match status.code() {
+            tonic::Code::Unauthenticated => StatusError::WrongToken(self.address.clone()).into(),
             tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
-                format!("the scheduler at {} is gone: the query cannot be finished", self.address)
+                exec_datafusion_err!(
+                    "the scheduler at {} is gone: the query cannot be finished",
+                    self.address
+                )
             }
-            _ => engine::sentence(status.message()).to_owned(),
-        };
-        DataFusionError::Execution(what)
+            _ => decode_task_error(status.message()),
+        }
     }
 }
 
 impl Drop for ClusterClient {
     fn drop(&mut self) {
-        // The scheduler keeps the settings of a session until it is told that it is over.
-        if self.used.load(Ordering::Relaxed) {
+        // The scheduler keeps a session until it is removed.
+        if self.has_session.load(Ordering::Relaxed) {
             let client = Self::new(self.address.clone()).with_token(self.token.take());
-            let session_id = std::mem::take(&mut self.session);
-            tell_scheduler(async move {
-                if let Ok(mut scheduler) = client.scheduler().await {
+            let session_id = std::mem::take(&mut self.session_id);
+            spawn_notification(async move {
+                if let Ok(mut scheduler) = client.connect().await {
                     let _ = scheduler.remove_session(RemoveSessionParams { session_id }).await;
                 }
             });
@@ -340,89 +232,10 @@ impl Drop for ClusterClient {
     }
 }
 
-/// Tells a scheduler something that it forgets by itself after a while, so that nobody waits for one that is gone.
-fn tell_scheduler(tell: impl Future<Output = ()> + Send + 'static) {
+/// Sends a notification in the background. It may get lost: the scheduler drops ended sessions and jobs after a timeout.
+pub(super) fn spawn_notification(notification: impl Future<Output = ()> + Send + 'static) {
     spawn_cleanup(async move {
-        let _ = tokio::time::timeout(CLEANUP_TIMEOUT, tell).await;
+        let _ = tokio::time::timeout(NOTIFICATION_TIMEOUT, notification).await;
         Ok(())
     });
-}
-
-pub(super) fn check_version(who: &str, version: &str) -> Result<()> {
-    match version == VERSION {
-        true => Ok(()),
-        false => exec_err!(
-            "{who} is warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
-        ),
-    }
-}
-
-/// A query on the cluster. Dropped before its end, it is cancelled; after it, its files are removed.
-pub(super) struct Job {
-    client: Arc<ClusterClient>,
-    scheduler: SchedulerGrpcClient<Channel>,
-    id: String,
-    ended: bool,
-}
-
-impl Job {
-    /// The scheduler's name for it.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// What the operators of the finished job have reported; nothing if the scheduler cannot say it.
-    pub async fn report(&mut self) -> Vec<JobStageMetrics> {
-        let request = GetJobMetricsParams { job_id: self.id.clone() };
-        match self.scheduler.get_job_metrics(request).await {
-            Ok(answer) => answer.into_inner().stages,
-            Err(status) => {
-                log::warn!("the scheduler does not say what the operators did: {}", status.message());
-                Vec::new()
-            }
-        }
-    }
-
-    /// Waits for the job's end and gives the places where its results lie, in the order of the partitions.
-    pub async fn finished(&mut self) -> Result<Vec<PartitionLocation>> {
-        let start = Instant::now();
-        loop {
-            let request = GetJobStatusParams { job_id: self.id.clone() };
-            let answer = self.scheduler.get_job_status(request).await;
-            let status = answer.map_err(|status| self.client.refused(&status))?.into_inner().status;
-            match status.and_then(|status| status.status) {
-                Some(job_status::Status::Failed(failed)) => {
-                    self.ended = true;
-                    return exec_err!("{}", engine::sentence(&failed.error));
-                }
-                Some(job_status::Status::Successful(successful)) => {
-                    self.ended = true;
-                    let mut locations = successful.partition_location;
-                    locations.sort_by_key(|location| {
-                        location.partition_id.as_ref().map(|partition| partition.partition_id)
-                    });
-                    return Ok(locations);
-                }
-                _ => {}
-            }
-            // The end is noticed within a sixteenth of the time it took, and a long query costs the scheduler little.
-            tokio::time::sleep((start.elapsed() / 16).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
-        }
-    }
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        let (job_id, mut scheduler, ended) =
-            (std::mem::take(&mut self.id), self.scheduler.clone(), self.ended);
-        tell_scheduler(async move {
-            if ended {
-                let _ = scheduler
-                    .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })
-                    .await;
-            } else {
-                let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
-            }
-        });
-    }
 }

@@ -1,8 +1,8 @@
-//! What the scheduler asks of an executor: to run tasks and to cancel them, to remove a job's files, to stop. It stands
-//! in the place of Ballista's own service, whose port nothing can be put before.
+//! The gRPC service of an executor, through which the scheduler launches and cancels tasks, removes job data and stops
+//! the executor. It replaces Ballista's own service, to whose server no authentication layer can be added.
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,28 +26,30 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tonic::{Request, Response, Status};
 
-use super::engine::NamedEngine;
+use super::path_component::is_single_component;
+use super::stage_engine::StageEngine;
+use super::task_errors::decode_task_error;
 
-/// Runs tasks on an executor.
+/// The service of an executor.
 #[derive(Clone)]
 pub(super) struct ExecutorService {
     pub executor: Arc<Executor>,
-    pub engine: Arc<NamedEngine>,
+    pub engine: Arc<StageEngine>,
     pub codec: BallistaCodec<LogicalPlanNode, PhysicalPlanNode>,
-    /// Where tasks run, so that requests are answered however busy they are.
-    pub tasks: Handle,
-    /// Counts tasks up; whoever reports their end counts down.
-    pub open: Arc<AtomicUsize>,
-    /// Hears how tasks have ended.
-    pub ended: mpsc::UnboundedSender<TaskStatus>,
-    /// Hears that the scheduler wants the executor to stop.
-    pub stop: Arc<Notify>,
+    /// The runtime of the tasks: their computations do not delay the answers to requests.
+    pub task_runtime: Handle,
+    /// The number of tasks whose end is not yet reported to the scheduler. Incremented here, decremented by the reporter.
+    pub running_tasks: Arc<AtomicUsize>,
+    /// Receives the final status of every task.
+    pub task_statuses: mpsc::UnboundedSender<TaskStatus>,
+    /// Notified when the scheduler stops the executor.
+    pub stop_requested: Arc<Notify>,
 }
 
 #[tonic::async_trait]
 impl ExecutorGrpc for ExecutorService {
     async fn launch_task(&self, _: Request<LaunchTaskParams>) -> Result<Response<LaunchTaskResult>, Status> {
-        Err(Status::unimplemented("tasks are launched together"))
+        Err(Status::unimplemented("use launch_multi_task"))
     }
 
     async fn launch_multi_task(
@@ -71,13 +73,13 @@ impl ExecutorGrpc for ExecutorService {
             match tasks {
                 Ok(tasks) => {
                     for task in tasks {
-                        self.open.fetch_add(1, Ordering::AcqRel);
+                        self.running_tasks.fetch_add(1, Ordering::AcqRel);
                         let service = self.clone();
-                        self.tasks.spawn(async move { service.run(task).await });
+                        self.task_runtime.spawn(async move { service.run(task).await });
                     }
                 }
                 Err(error) => {
-                    log::error!("the tasks of job {job} cannot be read: {error}");
+                    log::error!("cannot decode the tasks of job {job}: {error}");
                     if !failed_jobs.contains(&job) {
                         failed_jobs.push(job);
                     }
@@ -91,9 +93,9 @@ impl ExecutorGrpc for ExecutorService {
         &self,
         request: Request<StopExecutorParams>,
     ) -> Result<Response<StopExecutorResult>, Status> {
-        // One of this address that has gone can be meant.
+        // The request can be for a former executor at this address.
         if request.into_inner().executor_id == self.executor.metadata.id {
-            self.stop.notify_one();
+            self.stop_requested.notify_one();
         }
         Ok(Response::new(StopExecutorResult {}))
     }
@@ -116,8 +118,8 @@ impl ExecutorGrpc for ExecutorService {
         request: Request<RemoveJobDataParams>,
     ) -> Result<Response<RemoveJobDataResult>, Status> {
         let RemoveJobDataParams { job_id, remove_stage_ids } = request.into_inner();
-        if !is_plain_name(&job_id) {
-            return Err(Status::invalid_argument(format!("'{job_id}' is not the name of a job")));
+        if !is_single_component(&job_id) {
+            return Err(Status::invalid_argument(format!("'{job_id}' is not a valid job id")));
         }
         let job = Path::new(&self.executor.work_dir).join(job_id);
         let folders = match remove_stage_ids.is_empty() {
@@ -137,7 +139,7 @@ impl ExecutorGrpc for ExecutorService {
 }
 
 impl ExecutorService {
-    /// Runs a task, and tells the scheduler how it has ended.
+    /// Runs a task and reports its final status.
     async fn run(&self, task: TaskDefinition) {
         let mut status = TaskStatus {
             task_id: task.task_id as u32,
@@ -151,21 +153,22 @@ impl ExecutorService {
             status: None,
         };
         let name = format!("{}/{}/{}", task.job_id, task.stage_id, task.task_id);
-        log::info!("task {name} starts");
+        log::info!("starting task {name}");
         let executed = AssertUnwindSafe(self.execute(task, &mut status.metrics)).catch_unwind().await;
         let panicked = |_| Err(BallistaError::Internal("the task has panicked".to_owned()));
         status.status = Some(match executed.unwrap_or_else(panicked) {
             Ok(successful) => task_status::Status::Successful(successful),
             Err(error) => {
-                log::info!("task {name} has failed: {error}");
+                log::info!("task {name} failed: {}", decode_task_error(&error.to_string()).message());
                 task_status::Status::Failed(FailedTask::from(error))
             }
         });
         status.end_exec_time = now();
-        // Nobody listens any more when the executor is given up.
-        let _ = self.ended.send(status);
+        // Fails only if the registration has been dropped.
+        let _ = self.task_statuses.send(status);
     }
 
+    /// Executes a task. `metrics` is set also if it fails.
     async fn execute(
         &self,
         task: TaskDefinition,
@@ -210,13 +213,7 @@ impl ExecutorService {
     }
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since the Unix epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
-}
-
-/// Whether this names something right inside of a folder.
-pub(super) fn is_plain_name(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
 }

@@ -1,131 +1,65 @@
-//! The cluster: Apache Ballista's scheduler and executors inside this binary, and sessions that send their
-//! queries to them. A query is planned where the session is; the physical plan travels (`codec`), is cut
-//! into tasks by the scheduler and run by the executors, each with the best backend it has.
+//! Distributed execution with Apache Ballista: its scheduler and executors inside this binary, and sessions that
+//! submit their queries to them.
 //!
-//! - `client` speaks with a scheduler; `planner` and `exec` put it behind a session.
-//! - `scheduler`, `executor` and `local` are the processes.
-//! - `token` is the secret that every request carries, `guard` asks for it at every port.
-//! - `status` is what they say of themselves.
+//! A session plans a query itself and sends the physical plan to the scheduler. The scheduler splits it into stages of
+//! tasks; executors run the tasks, each with the best backend of its host.
+//!
+//! - Sessions: `settings`, `query_planner` and `cluster_exec`, over `client` and `job`.
+//! - Plans on the wire: `physical_codec`, `file_list_scan_exec`, `ipc_scan_exec` and `memtable_staging`.
+//! - Results: `result_reader` and `mmap_ipc_reader`; metrics of remote operators: `remote_metrics`.
+//! - Processes: `scheduler`, `executor` (with `registration`, `executor_service`, `stage_engine`,
+//!   `task_runtime` and `client_pool`) and `local_cluster`.
+//! - Authentication: `token` and `auth_layer`.
+//! - Status of a cluster: `status` and `status_service`.
+//! - Failures: `task_errors`.
 
+mod address;
+mod auth_layer;
 mod client;
-mod codec;
-mod connections;
-mod engine;
-mod exec;
+mod client_pool;
+mod cluster_exec;
 mod executor;
+mod executor_id;
+mod executor_options;
 mod executor_service;
-mod files;
-mod guard;
-mod local;
-mod mapped;
-mod planner;
-mod report;
-mod results;
-mod scatter;
+mod file_list_scan_exec;
+mod ipc_scan_exec;
+mod job;
+mod local_cluster;
+mod memory_source;
+mod memtable_staging;
+mod metrics_options;
+mod mmap_ipc_reader;
+mod path_component;
+mod physical_codec;
+mod protocol;
+mod query_planner;
+mod registration;
+mod remote_metrics;
+mod result_reader;
 mod scheduler;
+mod session_config;
+mod settings;
+mod stage_engine;
+mod staged_files;
 mod status;
 mod status_service;
-mod table;
+mod task_errors;
+mod task_runtime;
 mod token;
 
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use ballista_core::config::BallistaConfig;
-use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
-use datafusion::prelude::SessionConfig;
-
-pub use client::{ClusterAddress, ClusterClient};
-pub use codec::ClusterCodec;
-pub(crate) use exec::{COMPUTE_TIME, GATHER_TIME};
-pub use exec::{ClusterExec, ClusterProgress};
-pub use executor::{ExecutorOptions, run_executor};
-pub use local::LocalCluster;
-pub(crate) use planner::{ClusterPlanner, as_cluster_exec};
+pub use address::{ClusterAddress, DEFAULT_PORT};
+pub use client::ClusterClient;
+pub use cluster_exec::ClusterExec;
+pub(crate) use cluster_exec::{COMPUTE_TIME, GATHER_TIME};
+pub use executor::run_executor;
+pub use executor_options::ExecutorOptions;
+pub use local_cluster::LocalCluster;
+pub use physical_codec::ClusterCodec;
+pub use protocol::VERSION;
+pub(crate) use query_planner::{ClusterPlanner, as_cluster_exec};
 pub use scheduler::{Scheduler, SchedulerOptions};
+pub(crate) use session_config::clustered;
+pub use settings::{ClusterProgress, ClusterSettings, DEFAULT_WAIT};
 pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
 pub use token::{TOKEN_VARIABLE, Token};
-
-use crate::backends::Backends;
-use crate::install::configure;
-use report::ReportOptions;
-
-/// The version that all processes of a cluster have to have.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The port schedulers listen on if none is named.
-pub const DEFAULT_PORT: u16 = 50050;
-
-/// How long a query waits for an executor to appear if nothing else is said.
-pub const DEFAULT_WAIT: Duration = Duration::from_secs(10);
-
-/// The cluster that a session's queries run on.
-#[derive(Clone)]
-pub struct ClusterSettings {
-    /// The scheduler.
-    pub address: ClusterAddress,
-    /// The cluster's token; the one that the environment or a scheduler on this host names by default.
-    pub token: Option<Token>,
-    /// How long a query waits for an executor to appear.
-    pub wait: Duration,
-    /// Hears how far a query has come.
-    pub progress: Option<ClusterProgress>,
-    /// The folder below which the executors' work folders are, if it is on this machine: results are then read from
-    /// their files.
-    pub files: Option<PathBuf>,
-}
-
-impl ClusterSettings {
-    /// The cluster at this address, with the defaults.
-    pub fn new(address: ClusterAddress) -> Self {
-        Self { address, token: None, wait: DEFAULT_WAIT, progress: None, files: None }
-    }
-}
-
-impl From<ClusterAddress> for ClusterSettings {
-    fn from(address: ClusterAddress) -> Self {
-        Self::new(address)
-    }
-}
-
-impl fmt::Debug for ClusterSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClusterSettings").field("address", &self.address).field("wait", &self.wait).finish()
-    }
-}
-
-/// How often executors say that they are alive.
-const HEARTBEAT_SECONDS: u64 = 2;
-
-/// After how long without a sign an executor is given up, and its tasks run elsewhere.
-const EXECUTOR_TIMEOUT_SECONDS: u64 = 10;
-
-/// The largest message between the processes: plans travel in one, and rows in many.
-const MESSAGE_BYTES: u32 = 64 * 1024 * 1024;
-
-/// The configuration that every process of a cluster starts from; a client's settings are put on top.
-fn base_config() -> SessionConfig {
-    let config = SessionConfig::new().with_option_extension(ReportOptions::default());
-    clustered(configure(config, Backends::shared()))
-}
-
-/// A session's configuration with what queries on a cluster need.
-pub(crate) fn clustered(config: SessionConfig) -> SessionConfig {
-    let ballista = [
-        // One partition is one task: what is lost with an executor is small, and no slot waits for another.
-        ("ballista.scheduler.max_partitions_per_task", "1"),
-        // Computed numbers hardly compress, and the attempt costs more than the bytes.
-        ("ballista.shuffle.compression.codec", "none"),
-        ("ballista.client.io_retry_wait_time_ms", "500"),
-    ];
-    let mut config = config
-        .with_option_extension(BallistaConfig::default())
-        .upgrade_for_ballista()
-        .ballista_restricted_configuration()
-        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES as usize);
-    for (key, value) in ballista {
-        config = config.set_str(key, value);
-    }
-    config
-}

@@ -1,4 +1,4 @@
-//! The scheduler: Ballista's, with warpframe's codec, settings and status.
+//! The scheduler process: Ballista's scheduler with warpframe's codec, configuration, authentication and status service.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,35 +12,32 @@ use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::create_scheduler;
 use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::service::RoutesBuilder;
 
-use super::guard::{RequireToken, authorize};
-use super::status::{Live, collect};
+use super::address::ClusterAddress;
+use super::auth_layer::{AuthLayer, endpoint_override};
+use super::physical_codec::ClusterCodec;
+use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
+use super::session_config::{process_config, session_state};
+use super::status::{RunningGraphs, collect_status};
 use super::status_service::StatusService;
 use super::token::{Token, TokenFiles};
-use super::{
-    ClusterAddress, ClusterCodec, EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, MESSAGE_BYTES, base_config,
-};
-use crate::functions::log3_udf;
-use crate::io::runtime_env_builder;
 
-/// How a scheduler is started.
+/// The options of a scheduler.
 #[derive(Debug, Clone)]
 pub struct SchedulerOptions {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub bind: SocketAddr,
-    /// The name or number by which executors reach this host, if it is not the one it listens at.
+    /// The host name or IP address under which executors reach this host; by default the one in `bind`.
     pub advertise: Option<String>,
-    /// The cluster's token; a new one by default, which this user's processes on this host find.
+    /// The cluster's token; by default a new one, which this user's processes on this host find ([`Token::find`]).
     pub token: Option<Token>,
 }
 
-/// A scheduler in this process. It ends when it is dropped.
+/// A scheduler in this process. Dropping it stops it.
 #[derive(Debug)]
 pub struct Scheduler {
     address: ClusterAddress,
@@ -50,10 +47,10 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts it on the current tokio runtime.
+    /// Starts a scheduler on the current tokio runtime.
     ///
     /// # Errors
-    /// The address cannot be listened at, or there is no place for a new token.
+    /// The address is in use or not one of this host, or the file for a new token cannot be written.
     pub async fn start(options: SchedulerOptions) -> Result<Self> {
         let Ok(listener) = TcpListener::bind(options.bind).await else {
             return exec_err!(
@@ -73,7 +70,7 @@ impl Scheduler {
             Some(token) => token.clone(),
             None => Token::random()?,
         };
-        // Under each of them this user's other processes look for the token.
+        // Clients look up the token by the address that they connect to.
         let mut addresses = vec![address.clone()];
         if bound.ip().is_unspecified() {
             addresses.push(ClusterAddress::new(Ipv4Addr::LOCALHOST.to_string(), bound.port()));
@@ -94,18 +91,18 @@ impl Scheduler {
             .map_err(failed)?;
         let routes =
             routes(server, cluster, token.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        // A message in several pieces would wait for the acknowledgement of the first, which is delayed by 40 ms.
+        // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
         Ok(Self { address, token, serving, _token_files: token_files })
     }
 
-    /// What all requests to the cluster have to carry.
+    /// The token that all requests to the cluster have to carry.
     pub fn token(&self) -> &Token {
         &self.token
     }
 
-    /// Where clients and executors find it.
+    /// The address for clients and executors.
     pub fn address(&self) -> &ClusterAddress {
         &self.address
     }
@@ -121,38 +118,28 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
     let mut config = SchedulerConfig::default()
         .with_scheduler_policy(TaskSchedulingPolicy::PushStaged)
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
-        .with_grpc_server_max_decoding_message_size(MESSAGE_BYTES)
-        .with_grpc_server_max_encoding_message_size(MESSAGE_BYTES)
-        .with_grpc_client_max_message_size(MESSAGE_BYTES)
-        .with_override_create_grpc_client_endpoint(authorize(token))
-        .with_override_config_producer(Arc::new(base_config))
+        .with_grpc_server_max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .with_grpc_server_max_encoding_message_size(MAX_MESSAGE_BYTES)
+        .with_grpc_client_max_message_size(MAX_MESSAGE_BYTES)
+        .with_override_create_grpc_client_endpoint(endpoint_override(token))
+        .with_override_config_producer(Arc::new(process_config))
         .with_override_session_builder(Arc::new(session_state));
     config.external_host = address.host().to_owned();
     config.bind_host = bound.ip().to_string();
     config.bind_port = bound.port();
     config.executor_timeout_seconds = EXECUTOR_TIMEOUT_SECONDS;
-    config.expire_dead_executor_interval_seconds = HEARTBEAT_SECONDS;
+    config.expire_dead_executor_interval_seconds = HEARTBEAT_INTERVAL_SECONDS;
     config.no_executors_grace_period_seconds = 2 * EXECUTOR_TIMEOUT_SECONDS;
-    // A drained executor has this long to finish its tasks.
+    // The time in which a draining executor has to finish its tasks.
     config.executor_termination_grace_period = 2 * EXECUTOR_TIMEOUT_SECONDS;
     config.override_physical_codec = Some(Arc::new(ClusterCodec::default()));
     config
 }
 
-/// The session in which the scheduler and the executors read plans.
-pub(super) fn session_state(config: SessionConfig) -> Result<SessionState> {
-    let state =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime_env_builder().build_arc()?);
-    let mut state = state.with_default_features();
-    // Plans name functions that no rule has replaced.
-    state.scalar_functions().get_or_insert_default().push(log3_udf());
-    Ok(state.build())
-}
-
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
-    let bytes = MESSAGE_BYTES as usize;
+    let bytes = MAX_MESSAGE_BYTES as usize;
     let grpc = SchedulerGrpcServer::new(server.clone())
         .max_encoding_message_size(bytes)
         .max_decoding_message_size(bytes);
@@ -160,13 +147,14 @@ fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
         let (server, cluster) = (server.clone(), cluster.clone());
         async move {
             let running = server.state.task_manager.get_running_job_cache();
-            let live: Live =
+            let running_graphs: RunningGraphs =
                 running.iter().map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph))).collect();
-            let status = collect(&*cluster.cluster_state(), &*cluster.job_state(), live).await;
+            let status =
+                collect_status(&*cluster.cluster_state(), &*cluster.job_state(), running_graphs).await;
             serde_json::to_string(&status).unwrap_or_default()
         }
     });
     let mut routes = RoutesBuilder::default();
     routes.add_service(grpc).add_service(status);
-    routes.routes().into_axum_router().layer(RequireToken::new(token))
+    routes.routes().into_axum_router().layer(AuthLayer::new(token))
 }

@@ -1,8 +1,6 @@
-//! What a cluster says of itself: its executors and jobs.
+//! The status of a cluster: its executors and jobs.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ballista_core::serde::protobuf::{executor_status, job_status};
@@ -11,95 +9,72 @@ use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
+use super::executor_id::ExecutorId;
+use super::protocol::VERSION;
 
 /// The executors and jobs of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterStatus {
     /// The scheduler's version of warpframe.
     pub version: String,
-    /// Those that are alive, by their names.
+    /// The active executors, sorted by name.
     pub executors: Vec<ExecutorStatus>,
-    /// Those that are queued or running, and those that ended lately; the oldest first.
+    /// The queued and running jobs and those that have ended recently, sorted by start time.
     pub jobs: Vec<JobStatus>,
 }
 
 impl ClusterStatus {
-    /// The slots of all executors together.
+    /// The number of slots of all executors.
     pub fn slots(&self) -> usize {
         self.executors.iter().map(|executor| executor.slots).sum()
     }
 }
 
-/// An executor.
+/// The status of an executor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExecutorStatus {
-    /// Its name: the host's, the process's number, and something to tell it from earlier ones.
+    /// The name of the executor: the host, the process number and a random suffix.
     pub name: String,
-    /// The address at which others reach it.
+    /// The address, `host:port`, under which other processes reach it.
     pub address: String,
-    /// Its version of warpframe.
+    /// The executor's version of warpframe.
     pub version: String,
-    /// What evaluates functions there, such as `simd avx512`.
+    /// The backends of the executor, such as `simd avx512`.
     pub backend: String,
-    /// How many tasks it runs at a time.
+    /// The number of tasks that run concurrently.
     pub slots: usize,
-    /// Seconds since its last sign of life.
+    /// The time since the last heartbeat, in seconds.
     pub seen_seconds_ago: u64,
 }
 
-/// A query on a cluster.
+/// The status of a job, which is a query on a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobStatus {
-    /// Its name.
+    /// The identifier of the job.
     pub id: String,
     /// `queued`, `running`, `done` or `failed`.
     pub state: String,
-    /// How far it has come.
+    /// The progress of the job.
     pub progress: JobProgress,
-    /// Milliseconds since 1970 at which it was started.
+    /// The start time, in milliseconds since the Unix epoch.
     pub started_ms: u64,
 }
 
-/// How far a query has come.
+/// The progress of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobProgress {
-    /// Tasks that are done.
+    /// The number of tasks that are done.
     pub done: usize,
-    /// Tasks of all stages that are known by now.
+    /// The number of tasks in all stages. It grows when a stage gets its inputs: until then a stage counts as one task.
     pub total: usize,
 }
 
-/// An executor's name as the scheduler keeps it. Ballista has no field for the version and the backend, so they
-/// are parts of the name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ExecutorId {
-    pub name: String,
-    pub version: String,
-    pub backend: String,
-}
-
-impl fmt::Display for ExecutorId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{};{};{}", self.name, self.version, self.backend)
-    }
-}
-
-impl FromStr for ExecutorId {
-    type Err = String;
-
-    fn from_str(id: &str) -> Result<Self, String> {
-        match id.split(';').collect::<Vec<_>>()[..] {
-            [name, version, backend] => {
-                Ok(Self { name: name.to_owned(), version: version.to_owned(), backend: backend.to_owned() })
-            }
-            _ => Err(format!("'{id}' is not a warpframe executor")),
-        }
-    }
-}
-
-/// Collects the status.
-pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, live: Live) -> ClusterStatus {
+/// Collects the status from the scheduler's state. `running` are the graphs of running jobs.
+pub(super) async fn collect_status(
+    cluster: &dyn ClusterState,
+    jobs: &dyn JobState,
+    running: RunningGraphs,
+) -> ClusterStatus {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let heartbeats = cluster.executor_heartbeats();
     let mut executors: Vec<_> = cluster
@@ -131,10 +106,10 @@ pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, liv
 
     let mut found = Vec::new();
     for id in jobs.get_all_jobs().await.unwrap_or_default() {
-        let live_graph = live.get(id.as_str());
-        let job = match live_graph {
-            Some(graph) => Some(describe(&*graph.read().await)),
-            None => jobs.get_execution_graph(&id).await.ok().flatten().map(|graph| describe(&graph)),
+        let running_graph = running.get(id.as_str());
+        let job = match running_graph {
+            Some(graph) => Some(job_status(&*graph.read().await)),
+            None => jobs.get_execution_graph(&id).await.ok().flatten().map(|graph| job_status(&graph)),
         };
         found.extend(job);
     }
@@ -142,10 +117,11 @@ pub(super) async fn collect(cluster: &dyn ClusterState, jobs: &dyn JobState, liv
     ClusterStatus { version: VERSION.to_owned(), executors, jobs: found }
 }
 
-/// The graphs of running jobs, which the scheduler keeps up to date.
-pub(super) type Live = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
+/// The execution graphs of running jobs by job id. Unlike those in [`JobState`], the scheduler updates them after every
+/// task.
+pub(super) type RunningGraphs = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
 
-fn describe(graph: &ExecutionGraphBox) -> JobStatus {
+fn job_status(graph: &ExecutionGraphBox) -> JobStatus {
     let state = match &graph.status().status {
         Some(job_status::Status::Running(_)) => "running",
         Some(job_status::Status::Successful(_)) => "done",
@@ -155,19 +131,19 @@ fn describe(graph: &ExecutionGraphBox) -> JobStatus {
     JobStatus {
         id: graph.job_id().to_string(),
         state: state.to_owned(),
-        progress: progress(graph),
+        progress: job_progress(graph),
         started_ms: graph.start_time(),
     }
 }
 
-fn progress(graph: &ExecutionGraphBox) -> JobProgress {
+fn job_progress(graph: &ExecutionGraphBox) -> JobProgress {
     let mut progress = JobProgress::default();
     for stage in graph.stages().values() {
         let (done, total) = match stage {
             ExecutionStage::Running(stage) => (stage.successful_tasks(), stage.partitions),
             ExecutionStage::Successful(stage) => (stage.partitions, stage.partitions),
             ExecutionStage::Resolved(stage) => (0, stage.partitions),
-            // How many tasks these have is not known before their inputs are there.
+            // The number of tasks is not known before the inputs are complete.
             ExecutionStage::UnResolved(_) | ExecutionStage::Failed(_) => (0, 1),
         };
         progress.done += done.min(total);

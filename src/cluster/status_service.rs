@@ -1,4 +1,4 @@
-//! The gRPC service by which a scheduler says what its cluster does: one method, whose answer is the status as JSON.
+//! The gRPC status service of a scheduler: one method without arguments, which returns the cluster's status as JSON.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use tower_service::Service;
 /// The path of the method.
 const PATH: &str = "/warpframe.Cluster/Status";
 
-/// Gives the status as JSON.
-type Collect = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+/// A callback that returns the status as JSON.
+type StatusProvider = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
-/// Answers with the status.
+/// The server of the status service.
 #[derive(Clone)]
-pub(super) struct StatusService(Collect);
+pub(super) struct StatusService(StatusProvider);
 
 impl StatusService {
-    /// A service whose answers this collects.
+    /// The service that returns the result of `collect`.
     pub fn new<F: Future<Output = String> + Send + 'static>(
         collect: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
@@ -60,7 +60,7 @@ impl Service<http::Request<Body>> for StatusService {
         let service = self.clone();
         async move {
             if request.uri().path() != PATH {
-                return Ok(Status::new(Code::Unimplemented, "there is no such method").into_http());
+                return Ok(Status::new(Code::Unimplemented, "no such method").into_http());
             }
             Ok(Server::new(ProstCodec::default()).unary(service, request).await)
         }
@@ -68,8 +68,8 @@ impl Service<http::Request<Body>> for StatusService {
     }
 }
 
-/// Asks a scheduler for its status as JSON.
-pub(super) async fn ask(channel: Channel) -> Result<String, Status> {
+/// Requests the status from a scheduler, as JSON.
+pub(super) async fn request_status(channel: Channel) -> Result<String, Status> {
     let mut client = Client::new(channel);
     client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let path = PathAndQuery::from_static(PATH);

@@ -1,5 +1,5 @@
-//! The secret of a cluster, which every request to its scheduler and executors carries: made when the scheduler starts,
-//! and found by its user's other processes on the same host in a file that only this user can read.
+//! The token of a cluster, a shared secret that authenticates every request to its scheduler and executors. A scheduler
+//! generates it and writes it to a file that only its user can read, where the user's other processes on the host find it.
 
 use std::fmt;
 use std::fs;
@@ -10,40 +10,40 @@ use std::sync::Arc;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use subtle::ConstantTimeEq;
 
-use super::client::ClusterAddress;
+use super::address::ClusterAddress;
 use crate::io::file_error;
 
-/// The environment variable that holds a token.
+/// The environment variable with the token.
 pub const TOKEN_VARIABLE: &str = "WARPFRAME_CLUSTER_TOKEN";
 
-/// Random bytes of a token.
-const RANDOM_BYTES: usize = 32;
+/// The size of a generated token before hexadecimal encoding, in bytes.
+const TOKEN_BYTES: usize = 32;
 
-/// The fewest characters of a token that somebody has made.
-const FEWEST_CHARACTERS: usize = 16;
+/// The minimum length of a token.
+const MIN_CHARACTERS: usize = 16;
 
-/// The secret of a cluster: at least 16 visible ASCII characters. It is never shown.
+/// The token of a cluster: at least 16 printable ASCII characters without spaces. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Token(Arc<str>);
 
 impl Token {
-    /// A new one, of 256 random bits.
+    /// Generates a token of 256 random bits.
     ///
     /// # Errors
-    /// The operating system gives no random numbers.
+    /// The random number generator of the operating system fails.
     pub fn random() -> Result<Self> {
-        let mut bytes = [0; RANDOM_BYTES];
+        let mut bytes = [0; TOKEN_BYTES];
         if let Err(error) = getrandom::fill(&mut bytes) {
-            return exec_err!("cannot make a token for the cluster: {error}");
+            return exec_err!("cannot generate a token for the cluster: {error}");
         }
         let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self(text.into()))
     }
 
-    /// The one that `WARPFRAME_CLUSTER_TOKEN` holds, if it is set.
+    /// Reads the token in `WARPFRAME_CLUSTER_TOKEN`; `None` if the variable is not set.
     ///
     /// # Errors
-    /// What it holds is no token.
+    /// The value is not a valid token.
     pub fn from_environment() -> Result<Option<Self>> {
         match std::env::var_os(TOKEN_VARIABLE) {
             None => Ok(None),
@@ -51,19 +51,19 @@ impl Token {
         }
     }
 
-    /// The one that a file holds.
+    /// Reads the token in a file. White space around it is ignored.
     ///
     /// # Errors
-    /// The file cannot be read, or what it holds is no token.
+    /// The file cannot be read or does not contain a valid token.
     pub fn from_file(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).map_err(|error| file_error("read the token in", path, error))?;
         Self::new(&text, &format!("'{}'", path.display()))
     }
 
-    /// The one that a file holds. If there is no file, it is made, with a new token, and only this user can read it.
+    /// Reads the token in a file, or generates one and creates the file, which only this user can read.
     ///
     /// # Errors
-    /// As [`from_file`](Self::from_file), or the file cannot be made.
+    /// As for [`from_file`](Self::from_file), or the file cannot be created.
     pub fn from_file_or_new(path: &Path) -> Result<Self> {
         if path.symlink_metadata().is_ok() {
             return Self::from_file(path);
@@ -76,44 +76,45 @@ impl Token {
         Ok(token)
     }
 
-    /// The one by which this process can reach the cluster at an address: that of the environment, or the one that
-    /// this user's scheduler on this host has left in its file.
+    /// Finds the token for the cluster at an address: the one in `WARPFRAME_CLUSTER_TOKEN`, or else the one in the file of
+    /// this user's scheduler on this host. `None` if there is neither.
     ///
     /// # Errors
-    /// What is there is no token.
+    /// The value or the file is not a valid token, or the file cannot be read.
     pub fn find(address: &ClusterAddress) -> Result<Option<Self>> {
         if let Some(token) = Self::from_environment()? {
             return Ok(Some(token));
         }
-        match file_of(address) {
+        match token_file(address) {
             Some(path) if path.is_file() => Self::from_file(&path).map(Some),
             _ => Ok(None),
         }
     }
 
-    fn new(text: &str, place: &str) -> Result<Self> {
+    /// Validates a token. `source` names its origin in the error.
+    fn new(text: &str, source: &str) -> Result<Self> {
         let text = text.trim();
-        match text.len() >= FEWEST_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        match text.len() >= MIN_CHARACTERS && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => Ok(Self(text.into())),
             false => Err(DataFusionError::Configuration(format!(
-                "{place} holds no token of a cluster: it has at least {FEWEST_CHARACTERS} letters and digits, and no spaces"
+                "{source} holds no token of a cluster: it has at least {MIN_CHARACTERS} letters and digits, and no spaces"
             ))),
         }
     }
 
-    /// Whether this is the token, in a time that does not depend on where it differs.
-    pub(super) fn is(&self, other: &[u8]) -> bool {
+    /// Compares a presented token in constant time.
+    pub(super) fn matches(&self, other: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(other).into()
     }
 
-    /// The secret itself, for requests and for the environment of child processes.
+    /// The text of the token, for requests and for the environment of child processes.
     pub(super) fn secret(&self) -> &str {
         &self.0
     }
 
-    /// Writes it into a file of this folder, which others see whole or not at all, and only this user can read.
+    /// Writes the token to a file in `folder`, atomically and readable by this user only.
     fn write(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
-        // Temporary files have mode 0600.
+        // Created with mode 0600.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(file, "{}", self.0)?;
         file.persist(path)?;
@@ -127,7 +128,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The files in which a scheduler's user finds its token, by its addresses. They are removed with the value.
+/// The token files of a scheduler, one for each of its addresses. Dropping the value removes them.
 #[derive(Debug)]
 pub(super) struct TokenFiles {
     paths: Vec<PathBuf>,
@@ -135,14 +136,15 @@ pub(super) struct TokenFiles {
 }
 
 impl TokenFiles {
-    /// Writes them.
+    /// Writes a file for each address.
     ///
     /// # Errors
-    /// This user has no folder for them, or it cannot be written.
+    /// The user has neither a runtime nor a cache folder, or it cannot be written.
     pub fn write(addresses: &[ClusterAddress], token: &Token) -> std::io::Result<Self> {
         let mut files = Self { paths: Vec::new(), token: token.clone() };
         for address in addresses {
-            let path = file_of(address).ok_or_else(|| Error::new(ErrorKind::NotFound, "there is none"))?;
+            let path = token_file(address)
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such folder"))?;
             let folder = path.parent().unwrap_or(&path);
             let mut builder = fs::DirBuilder::new();
             #[cfg(unix)]
@@ -158,16 +160,16 @@ impl TokenFiles {
 impl Drop for TokenFiles {
     fn drop(&mut self) {
         for path in &self.paths {
-            // Another scheduler can have taken the address over.
-            if Token::from_file(path).is_ok_and(|found| self.token.is(found.0.as_bytes())) {
+            // The file can be that of another scheduler, started later at the same address.
+            if Token::from_file(path).is_ok_and(|found| self.token.matches(found.0.as_bytes())) {
                 let _ = fs::remove_file(path);
             }
         }
     }
 }
 
-/// The file of the scheduler at an address: in the user's runtime folder or, without one, in the cache folder.
-fn file_of(address: &ClusterAddress) -> Option<PathBuf> {
+/// The path of the token file for an address, in the user's runtime folder or else cache folder; `None` without both.
+fn token_file(address: &ClusterAddress) -> Option<PathBuf> {
     let host = match address.host() {
         "localhost" => "127.0.0.1",
         host => host,

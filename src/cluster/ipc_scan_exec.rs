@@ -1,4 +1,4 @@
-//! Scans of a table's files, where these are on the executors' machine.
+//! The scan of Arrow IPC files on the executors' machine.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,43 +21,50 @@ use datafusion::physical_plan::{
 };
 use futures::{TryStreamExt, stream};
 
-use super::mapped::MappedBatches;
-use super::scatter::TableFiles;
+use super::mmap_ipc_reader::MmapIpcReader;
+use super::staged_files::StagedFiles;
 
-/// Reads files of Arrow batches, of which its input, a table in memory, has a row each: the scheduler copies of such a
-/// table only what a task needs. The partitions are the input's.
+/// Scans memory-mapped Arrow IPC files. Its input, an in-memory table, has a row with the path of each file: of such a
+/// table the scheduler copies only a task's own partition. The partitions are those of the input.
 #[derive(Debug)]
-pub(super) struct ScanTableExec {
+pub(super) struct IpcScanExec {
     files: Arc<dyn ExecutionPlan>,
-    /// The rows of each partition that are wanted at most.
+    /// The maximum number of rows of each partition.
     fetch: Option<usize>,
-    /// Where the table was written: its files stay as long as a plan reads them.
-    kept: Option<Arc<TableFiles>>,
+    /// In the session that has staged the table: keeps the files as long as the plan.
+    staged: Option<Arc<StagedFiles>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-impl ScanTableExec {
-    /// The node's name.
-    pub const NAME: &'static str = "ScanTableExec";
+impl IpcScanExec {
+    /// The operator's name.
+    pub const NAME: &'static str = "IpcScanExec";
 
-    /// The scan of a table's files, which have these columns.
-    pub fn of(files: Arc<TableFiles>, schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
+    /// The scan of a staged table with this schema.
+    pub fn from_staged_files(
+        files: Arc<StagedFiles>,
+        schema: SchemaRef,
+        fetch: Option<usize>,
+    ) -> Result<Self> {
         let rows = Arc::new(Schema::new(vec![Field::new("file", DataType::Utf8, false)]));
         let partitions = files.paths.iter().map(|file| {
             let file = StringArray::from_iter_values([file.to_string_lossy()]);
             Ok(vec![RecordBatch::try_new(Arc::clone(&rows), vec![Arc::new(file)])?])
         });
         let partitions = partitions.collect::<Result<Vec<_>>>()?;
-        let scan = Self::over(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch)?;
-        Ok(Self { kept: Some(files), ..scan })
+        let scan = Self::try_new(MemorySourceConfig::try_new_exec(&partitions, rows, None)?, schema, fetch)?;
+        Ok(Self { staged: Some(files), ..scan })
     }
 
-    /// The scan of the files that the input's rows name.
-    pub fn over(files: Arc<dyn ExecutionPlan>, schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
+    /// The scan of the files whose paths are the rows of `files`.
+    ///
+    /// # Errors
+    /// `files` has other columns than one of type Utf8.
+    pub fn try_new(files: Arc<dyn ExecutionPlan>, schema: SchemaRef, fetch: Option<usize>) -> Result<Self> {
         let types: Vec<_> = files.schema().fields().iter().map(|field| field.data_type().clone()).collect();
         if types != [DataType::Utf8] {
-            return internal_err!("the files of a table have names, not {types:?}");
+            return internal_err!("the input of IpcScanExec has one column of type Utf8, not {types:?}");
         }
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
@@ -67,20 +74,20 @@ impl ScanTableExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { files, fetch, kept: None, properties, metrics })
+        Ok(Self { files, fetch, staged: None, properties, metrics })
     }
 
-    /// The rows of each partition that are wanted at most.
+    /// The maximum number of rows of each partition.
     pub fn limit(&self) -> Option<usize> {
         self.fetch
     }
 }
 
-/// The batches of the files in a batch of names.
-fn read(names: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
-    let files: Vec<_> = names.column(0).as_string::<i32>().iter().flatten().map(PathBuf::from).collect();
+/// The batches of the files whose paths are the rows of a batch.
+fn read_files(paths: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
+    let files: Vec<_> = paths.column(0).as_string::<i32>().iter().flatten().map(PathBuf::from).collect();
     files.into_iter().flat_map(|file| {
-        let (batches, error) = match MappedBatches::open(&file) {
+        let (batches, error) = match MmapIpcReader::open(&file) {
             Ok(batches) => (Some(batches), None),
             Err(error) => (None, Some(Err(error))),
         };
@@ -88,9 +95,9 @@ fn read(names: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> + use<
     })
 }
 
-impl DisplayAs for ScanTableExec {
+impl DisplayAs for IpcScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "ScanTableExec: partitions={}", self.properties.output_partitioning().partition_count())?;
+        write!(f, "IpcScanExec: partitions={}", self.properties.output_partitioning().partition_count())?;
         match self.fetch {
             Some(fetch) => write!(f, ", fetch={fetch}"),
             None => Ok(()),
@@ -98,7 +105,7 @@ impl DisplayAs for ScanTableExec {
     }
 }
 
-impl ExecutionPlan for ScanTableExec {
+impl ExecutionPlan for IpcScanExec {
     fn name(&self) -> &str {
         Self::NAME
     }
@@ -128,19 +135,19 @@ impl ExecutionPlan for ScanTableExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
             Ok([files]) => {
-                let scan = Self::over(files, self.schema(), self.fetch)?;
-                Ok(Arc::new(Self { kept: self.kept.clone(), ..scan }))
+                let scan = Self::try_new(files, self.schema(), self.fetch)?;
+                Ok(Arc::new(Self { staged: self.staged.clone(), ..scan }))
             }
-            Err(_) => internal_err!("ScanTableExec has one child"),
+            Err(_) => internal_err!("IpcScanExec has one child"),
         }
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let names = self.files.execute(partition, context)?;
-        let rows = names.map_ok(|names| stream::iter(read(&names))).try_flatten();
+        let paths = self.files.execute(partition, context)?;
+        let rows = paths.map_ok(|paths| stream::iter(read_files(&paths))).try_flatten();
         let rows = Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows));
-        // Mapped rows are there at once, so reading them has to let others run of its own accord.
+        // Mapped batches are always ready, so the stream has to yield to the tokio runtime explicitly.
         Ok(make_cooperative(Box::pin(LimitStream::new(rows, 0, self.fetch, metrics))))
     }
 

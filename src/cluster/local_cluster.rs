@@ -1,5 +1,4 @@
-//! A cluster on this machine: a scheduler in this process, and executors that are processes of their own or in
-//! this one too.
+//! A cluster on this machine: a scheduler in this process, and executors in child processes or in this process too.
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
@@ -12,31 +11,34 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::ClusterSettings;
-use super::client::{ClusterAddress, ClusterClient};
-use super::executor::{ExecutorOptions, run_executor};
+use super::address::ClusterAddress;
+use super::client::ClusterClient;
+use super::executor::run_executor;
+use super::executor_options::ExecutorOptions;
 use super::scheduler::{Scheduler, SchedulerOptions};
+use super::settings::ClusterSettings;
 use super::token::{TOKEN_VARIABLE, Token};
 use crate::io::private_folder;
 
-/// How long the processes may take to start.
+/// How long to wait until all executors have registered.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A scheduler and executors on loopback. Dropped, everything is stopped and removed.
+/// A scheduler and executors on the loopback interface. Dropping it stops all processes and removes their files.
 #[derive(Debug)]
 pub struct LocalCluster {
     scheduler: Scheduler,
     executors: Vec<Child>,
-    inside: Option<JoinHandle<Result<()>>>,
+    /// The executor inside this process.
+    in_process: Option<JoinHandle<Result<()>>>,
     work_dir: TempDir,
 }
 
 impl LocalCluster {
-    /// Starts a scheduler at this port, 0 for a free one, and `executors` processes of the `warpframe` binary
-    /// at `binary` with `slots` each; waits until all have registered. Without a token the cluster gets a new one.
+    /// Starts a scheduler on `port`, or a free port if it is 0, and `executors` processes of the `warpframe` binary at
+    /// `binary` with `slots` slots each, and waits until all have registered. Without a token a new one is generated.
     ///
     /// # Errors
-    /// The port is in use, the binary cannot be run, or a process ends before it has registered.
+    /// The port is in use, the binary cannot be run, or an executor ends or does not register within 30 seconds.
     pub async fn start(
         binary: &Path,
         port: u16,
@@ -53,11 +55,11 @@ impl LocalCluster {
         Ok(cluster)
     }
 
-    /// Starts a scheduler and one executor with `slots` slots in this process. They end for good with the tokio
-    /// runtime that this is called on.
+    /// Starts a scheduler and one executor with `slots` slots in this process, on the current tokio runtime, with which
+    /// they end at the latest.
     ///
     /// # Errors
-    /// The executor does not start.
+    /// The executor does not register within 30 seconds.
     pub async fn start_inside(slots: NonZeroUsize) -> Result<Self> {
         let mut cluster = Self::without_executors(0, None).await?;
         let options = ExecutorOptions {
@@ -70,7 +72,7 @@ impl LocalCluster {
             work_dir: Some(cluster.work_dir.path().to_owned()),
             memory_limit: None,
         };
-        cluster.inside = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
+        cluster.in_process = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
         cluster.wait_for(1).await?;
         Ok(cluster)
     }
@@ -84,10 +86,10 @@ impl LocalCluster {
         let scheduler =
             Scheduler::start(SchedulerOptions { bind, advertise: None, token: Some(token) }).await?;
         let work_dir = private_folder("warpframe-cluster-")?;
-        Ok(Self { scheduler, executors: Vec::new(), inside: None, work_dir })
+        Ok(Self { scheduler, executors: Vec::new(), in_process: None, work_dir })
     }
 
-    /// Waits until so many executors have registered.
+    /// Waits until this number of executors has registered.
     async fn wait_for(&mut self, executors: usize) -> Result<()> {
         let token = self.scheduler.token().clone();
         let client = ClusterClient::new(self.address().clone()).with_token(Some(token));
@@ -98,7 +100,7 @@ impl LocalCluster {
                 }
                 for process in &mut self.executors {
                     if let Some(status) = process.try_wait()? {
-                        return exec_err!("an executor did not start: {status}{}", complaint(process));
+                        return exec_err!("an executor did not start: {status}{}", last_stderr_line(process));
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -110,21 +112,21 @@ impl LocalCluster {
         }
     }
 
-    /// Where clients find it.
+    /// The scheduler's address.
     pub fn address(&self) -> &ClusterAddress {
         self.scheduler.address()
     }
 
-    /// What a session needs to use it.
+    /// The settings of sessions that use this cluster.
     pub fn settings(&self) -> ClusterSettings {
         ClusterSettings {
             token: Some(self.scheduler.token().clone()),
-            files: Some(self.work_dir.path().to_owned()),
+            local_work_dir: Some(self.work_dir.path().to_owned()),
             ..ClusterSettings::new(self.address().clone())
         }
     }
 
-    /// The process numbers of the executors.
+    /// The process identifiers of the executors.
     pub fn processes(&self) -> Vec<u32> {
         self.executors.iter().map(Child::id).collect()
     }
@@ -135,11 +137,11 @@ impl LocalCluster {
             .args(["--slots", &slots.to_string(), "--while-stdin"])
             .arg("--work-dir")
             .arg(self.work_dir.path())
-            // Unlike arguments, others cannot see it.
+            // Other users can see arguments, but not the environment.
             .env(TOKEN_VARIABLE, self.scheduler.token().secret())
-            // Nobody reads what they say while they run.
+            // Nothing reads the pipe of stderr while they run, so a log would fill it.
             .env_remove("WARPFRAME_LOG")
-            // The executor ends with its stdin, however this process ends.
+            // With --while-stdin, the executor ends when this process does, even if it is killed.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -150,8 +152,8 @@ impl LocalCluster {
     }
 }
 
-/// What an ended process has said last.
-fn complaint(process: &mut Child) -> String {
+/// The last line of an ended process on stderr, after a comma, or an empty text.
+fn last_stderr_line(process: &mut Child) -> String {
     let last =
         process.stderr.take().and_then(|stderr| BufReader::new(stderr).lines().map_while(Result::ok).last());
     last.map(|line| format!(", {line}")).unwrap_or_default()
@@ -159,11 +161,11 @@ fn complaint(process: &mut Child) -> String {
 
 impl Drop for LocalCluster {
     fn drop(&mut self) {
-        if let Some(inside) = &self.inside {
-            inside.abort();
+        if let Some(in_process) = &self.in_process {
+            in_process.abort();
         }
         for process in &mut self.executors {
-            // They hold nothing that outlives the cluster.
+            // Their work folders are removed with the cluster.
             let _ = process.kill();
         }
         for process in &mut self.executors {

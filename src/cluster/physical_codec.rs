@@ -1,5 +1,5 @@
-//! How plans with warpframe's functions and nodes travel: Ballista's codec, and ours for what it doesn't know.
-//! Everything of ours carries the version of who wrote it, and is refused by another.
+//! Serialization of physical plans: Ballista's codec, extended by warpframe's functions and operators. Their encodings
+//! contain the version of the encoding process, and other versions refuse to decode them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,18 +16,18 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
-use super::files::ScanFilesExec;
-use super::table::ScanTableExec;
+use super::file_list_scan_exec::FileListScanExec;
+use super::ipc_scan_exec::IpcScanExec;
+use super::protocol::VERSION;
 use crate::functions::{FusedFunction, SqlFunction};
 use crate::io::{WriteShardsExec, WriterSettings};
 use crate::program::program::Program;
 use crate::rows::{GenerateExec, RowGenerator};
 
-/// What our bytes begin with; no message of Ballista's does.
+/// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
 const MAGIC: &[u8] = b"warpframe:";
 
-/// Ballista's codec for physical plans with warpframe's functions and nodes.
+/// Ballista's codec for physical plans, extended by warpframe's functions and operators.
 #[derive(Debug, Default)]
 pub struct ClusterCodec {
     ballista: BallistaPhysicalExtensionCodec,
@@ -41,8 +41,8 @@ enum Function {
 #[derive(Debug, Serialize, Deserialize)]
 enum Node {
     Generate { generator: RowGenerator, columns: Vec<usize> },
-    ScanFiles,
-    ScanTable { schema: Vec<u8>, fetch: Option<usize> },
+    FileListScan,
+    IpcScan { schema: Vec<u8>, fetch: Option<usize> },
     WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
 }
 
@@ -63,14 +63,14 @@ fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     struct Version {
         version: String,
     }
-    let damaged = |error| DataFusionError::Internal(format!("a plan cannot be read: {error}"));
-    let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
+    let invalid = |error| DataFusionError::Internal(format!("cannot decode a plan: {error}"));
+    let Version { version } = serde_json::from_slice(json).map_err(invalid)?;
     if version != VERSION {
         return exec_err!(
             "the query was planned by warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
         );
     }
-    let envelope: Envelope<T> = serde_json::from_slice(json).map_err(damaged)?;
+    let envelope: Envelope<T> = serde_json::from_slice(json).map_err(invalid)?;
     Ok(envelope.content)
 }
 
@@ -89,19 +89,19 @@ impl PhysicalExtensionCodec for ClusterCodec {
             (Node::Generate { generator, columns }, [input]) => {
                 Arc::new(GenerateExec::over(Arc::clone(input), generator, columns.into())?)
             }
-            (Node::ScanFiles, [files, template]) => {
-                Arc::new(ScanFilesExec::new(Arc::clone(files), Arc::clone(template))?)
+            (Node::FileListScan, [files, template]) => {
+                Arc::new(FileListScanExec::try_new(Arc::clone(files), Arc::clone(template))?)
             }
-            (Node::ScanTable { schema, fetch }, [files]) => {
+            (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
-                    .map_err(|error| DataFusionError::Internal(format!("a plan cannot be read: {error}")))?;
-                Arc::new(ScanTableExec::over(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                Arc::new(IpcScanExec::try_new(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
             }
             (Node::WriteShards { folder, settings, metadata }, [input]) => {
                 Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))
             }
             (node, inputs) => {
-                return internal_err!("a plan cannot be read: {node:?} has {} inputs", inputs.len());
+                return internal_err!("cannot decode a plan: {node:?} has {} inputs", inputs.len());
             }
         })
     }
@@ -118,12 +118,12 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 buffer,
             );
         }
-        if node.is::<ScanFilesExec>() {
-            return encode(Node::ScanFiles, buffer);
+        if node.is::<FileListScanExec>() {
+            return encode(Node::FileListScan, buffer);
         }
-        if let Some(scan) = node.downcast_ref::<ScanTableExec>() {
+        if let Some(scan) = node.downcast_ref::<IpcScanExec>() {
             let schema = protobuf::Schema::try_from(scan.schema().as_ref())?.encode_to_vec();
-            return encode(Node::ScanTable { schema, fetch: scan.limit() }, buffer);
+            return encode(Node::IpcScan { schema, fetch: scan.limit() }, buffer);
         }
         if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
             let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());
@@ -160,7 +160,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
             );
         }
         if function.inner().is::<SqlFunction>() {
-            // Every other call has been replaced by the function's body.
+            // The optimizer inlines every call except those with volatile arguments.
             return exec_err!(
                 "{} cannot run on a cluster with an argument that is different at every evaluation, such as random()",
                 function.name()

@@ -1,4 +1,4 @@
-//! The connections of an executor to others: one for each address, on which all transfers run side by side.
+//! The pool of connections from an executor to others: one HTTP/2 connection for each address, shared by all transfers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::utils::GrpcClientConfig;
 use parking_lot::Mutex;
 
-/// How many addresses are remembered; executors come and go.
-const MOST_ADDRESSES: usize = 4096;
+/// The number of connections at which the pool is cleared: addresses of former executors would accumulate otherwise.
+const MAX_CLIENTS: usize = 4096;
 
-/// Connections by their addresses. A connection that breaks is opened anew by its next user.
+/// Connections by address. tonic reconnects a broken connection at its next use.
 #[derive(Default)]
-pub(super) struct Connections {
+pub(super) struct SharedClientPool {
     open: Mutex<HashMap<(String, u16), BallistaClient>>,
 }
 
-impl std::fmt::Debug for Connections {
+impl std::fmt::Debug for SharedClientPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connections").field("open", &self.open.lock().len()).finish()
+        f.debug_struct("SharedClientPool").field("open", &self.open.lock().len()).finish()
     }
 }
 
 #[async_trait]
-impl BallistaClientPool for Connections {
+impl BallistaClientPool for SharedClientPool {
     async fn acquire(
         &self,
         host: &str,
@@ -36,8 +36,8 @@ impl BallistaClientPool for Connections {
         endpoint: Option<Arc<BallistaConfigGrpcEndpoint>>,
     ) -> Result<PooledClient> {
         let address = (host.to_owned(), port);
-        let known = self.open.lock().get(&address).cloned();
-        let client = match known {
+        let pooled = self.open.lock().get(&address).cloned();
+        let client = match pooled {
             Some(client) => client,
             None => {
                 let client = BallistaClient::try_new(
@@ -53,14 +53,14 @@ impl BallistaClientPool for Connections {
                 )
                 .await?;
                 let mut open = self.open.lock();
-                if open.len() >= MOST_ADDRESSES {
+                if open.len() >= MAX_CLIENTS {
                     open.clear();
                 }
                 open.insert(address, client.clone());
                 client
             }
         };
-        // It is shared, not handed back.
+        // The connection stays in the pool, so there is nothing to return.
         Ok(PooledClient::new(client, Box::new(drop)))
     }
 

@@ -1,5 +1,5 @@
-//! The rows of a partition that has been computed: from the file in which they lie, where that is on this machine, or else
-//! from the executor that has written it.
+//! Readers of result partitions: from the executor's file, if that is on this machine, or else from the executor over Arrow
+//! Flight.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,78 +12,85 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
-use super::MESSAGE_BYTES;
-use super::executor_service::is_plain_name;
-use super::guard::authorize_fetches;
-use super::mapped::MappedBatches;
-use super::status::ExecutorId;
+use super::auth_layer::grpc_endpoint_override;
+use super::executor_id::ExecutorId;
+use super::mmap_ipc_reader::MmapIpcReader;
+use super::path_component::is_single_component;
+use super::protocol::MAX_MESSAGE_BYTES;
 use super::token::Token;
 
-/// How long an executor may take to send the next rows of a result that is ready.
+/// The timeout of the first and each further batch from an executor.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The rows of a partition, if they lie below this folder: in the executor's own folder in its work folder. Nothing where
-/// the file is not there, or not of a kind that is read here; then the executor has them. What lies elsewhere is not read,
-/// whatever an executor calls itself and its files.
-pub(super) fn read(location: PartitionLocation, folder: &Path) -> Option<SendableRecordBatchStream> {
+/// Reads a partition from its file in the executor's folder, `<parent>/<work folder>/<executor name>`, or returns `None` if
+/// there is no file of Arrow batches. The executor's name and the path come from other processes: a file that is not
+/// below `parent` once symbolic links are resolved is not read.
+pub(super) fn read_local_partition(
+    location: PartitionLocation,
+    parent: &Path,
+) -> Option<SendableRecordBatchStream> {
     let location: scheduler::PartitionLocation = location.try_into().ok()?;
     let executor: ExecutorId = location.executor_meta.id.parse().ok()?;
-    if !is_plain_name(&executor.name) {
+    if !is_single_component(&executor.name) {
         return None;
     }
     let mut work_dirs =
-        std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
+        std::fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
     let path = location.path(work_dirs.find(|work_dir| work_dir.is_dir())?.to_str()?).ok()?;
     let path = Path::new(&path).canonicalize().ok()?;
-    if !path.starts_with(folder.canonicalize().ok()?) {
+    if !path.starts_with(parent.canonicalize().ok()?) {
         return None;
     }
-    let rows = MappedBatches::open_whole(&path).ok()?;
+    let rows = MmapIpcReader::open_populated(&path).ok()?;
     Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(rows))))
 }
 
-/// The rows of a partition, from the executor that holds them. One that doesn't answer is an error.
-pub(super) async fn fetch(
+/// Fetches a partition from the executor that has written it.
+///
+/// # Errors
+/// The executor does not answer, also later while batches are read, or does not have the partition.
+pub(super) async fn fetch_partition(
     location: PartitionLocation,
     token: Option<Token>,
 ) -> Result<SendableRecordBatchStream> {
     let layout = location.layout();
     let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
-        return exec_err!("the scheduler does not say where the results are");
+        return exec_err!("the scheduler has given no location for a part of the results");
     };
-    let lost = |error: ballista_core::error::BallistaError| {
+    let fetch_error = |error: ballista_core::error::BallistaError| {
         DataFusionError::Execution(format!(
             "the results on {}:{} cannot be fetched: {error}",
             executor.host, executor.port
         ))
     };
-    let bytes = MESSAGE_BYTES as usize;
+    let bytes = MAX_MESSAGE_BYTES as usize;
     let opened = async {
         let (host, port) = (&executor.host, executor.port as u16);
-        let endpoint = token.as_ref().map(authorize_fetches);
+        let endpoint = token.as_ref().map(grpc_endpoint_override);
         let mut client = BallistaClient::try_new(host, port, bytes, false, endpoint, 1, 500, 0, 0).await?;
         let partition = partition.into();
         client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
     };
-    let silent = || {
+    let timed_out = || {
         DataFusionError::Execution(format!(
             "the results on {}:{} cannot be fetched: it does not answer",
             executor.host, executor.port
         ))
     };
-    let rows = tokio::time::timeout(FETCH_TIMEOUT, opened).await.map_err(|_| silent())?.map_err(lost)?;
+    let rows =
+        tokio::time::timeout(FETCH_TIMEOUT, opened).await.map_err(|_| timed_out())?.map_err(fetch_error)?;
     let schema = rows.schema();
-    // An executor that was stopped keeps its connections, and says nothing.
-    let answered = stream::unfold((rows, silent()), |(mut rows, silent)| async move {
+    // The connection to an executor whose process is suspended stays open.
+    let with_timeout = stream::unfold((rows, timed_out()), |(mut rows, timeout_error)| async move {
         match tokio::time::timeout(FETCH_TIMEOUT, rows.next()).await {
-            Ok(batch) => batch.map(|batch| (batch, (rows, silent))),
+            Ok(batch) => batch.map(|batch| (batch, (rows, timeout_error))),
             Err(_) => {
-                let error = DataFusionError::Execution(silent.message().into_owned());
-                Some((Err(error), (rows, silent)))
+                let error = DataFusionError::Execution(timeout_error.message().into_owned());
+                Some((Err(error), (rows, timeout_error)))
             }
         }
     });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, answered)))
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, with_timeout)))
 }
 
 #[cfg(all(test, unix))]
@@ -97,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// Where an executor of this name says that a job of this name has left its rows.
+    /// A location as an executor with this name reports it for a job with this id.
     fn location(executor: &str, job: &str) -> PartitionLocation {
         PartitionLocation {
             partition_id: Some(PartitionId { job_id: job.to_owned(), stage_id: 1, partition_id: 0 }),
@@ -114,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_from_the_folder_of_the_executors_alone() {
+    fn files_outside_the_parent_folder_are_not_read() {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("executors");
         create_dir_all(folder.join("work/one")).unwrap();
@@ -131,17 +138,17 @@ mod tests {
         };
         write(&folder.join("work/one"), "job");
         write(&place.path().join("elsewhere"), "job");
-        assert!(read(location("one", "job"), &folder).is_some());
+        assert!(read_local_partition(location("one", "job"), &folder).is_some());
         let elsewhere = place.path().join("elsewhere").to_string_lossy().into_owned();
         for executor in [&*elsewhere, "../../elsewhere", "two", "", "."] {
-            assert!(read(location(executor, "job"), &folder).is_none(), "{executor}");
+            assert!(read_local_partition(location(executor, "job"), &folder).is_none(), "{executor}");
         }
         let there = format!("{elsewhere}/job");
         for job in [&*there, "../../../elsewhere/job"] {
-            assert!(read(location("one", job), &folder).is_none(), "{job}");
+            assert!(read_local_partition(location("one", job), &folder).is_none(), "{job}");
         }
-        // A link leads elsewhere, too.
+        // A symbolic link out of the folder.
         std::os::unix::fs::symlink(&elsewhere, folder.join("work/linked")).unwrap();
-        assert!(read(location("linked", "job"), &folder).is_none());
+        assert!(read_local_partition(location("linked", "job"), &folder).is_none());
     }
 }

@@ -1,7 +1,8 @@
-//! What stands before the ports of a cluster: requests without its token are refused, and what is no gRPC.
+//! Authentication of requests: a tower layer that rejects requests without the cluster's token and requests that are
+//! not gRPC, and the endpoints that add the token.
 //!
-//! The token travels as the second word of the user agent. Of the connections that Ballista opens it lets us configure
-//! the endpoint alone, and of an endpoint's headers tonic lets us set only this one.
+//! The token is the second word of the `user-agent` header: for connections that Ballista opens, it only allows to
+//! configure the tonic endpoint, and this is the only header that an endpoint can set.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -17,83 +18,83 @@ use tonic::transport::Endpoint;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::VERSION;
+use super::protocol::VERSION;
 use super::token::Token;
 
-/// An endpoint whose requests carry the token.
+/// The endpoint, whose requests carry the token.
 ///
 /// # Errors
-/// None that a token can cause.
-pub(super) fn authorized(endpoint: Endpoint, token: &Token) -> Result<Endpoint> {
+/// The token is not a valid header value, which [`Token`] rules out.
+pub(super) fn with_token_header(endpoint: Endpoint, token: &Token) -> Result<Endpoint> {
     endpoint
         .user_agent(format!("warpframe/{VERSION} {}", token.secret()))
         .map_err(|error| DataFusionError::External(error.into()))
 }
 
-/// The same in Ballista's form, for connections that it opens.
-pub(super) fn authorize(token: &Token) -> EndpointOverrideFn {
+/// [`with_token_header`] as a callback for the connections that Ballista opens.
+pub(super) fn endpoint_override(token: &Token) -> EndpointOverrideFn {
     let token = token.clone();
-    Arc::new(move |endpoint| Ok(authorized(endpoint, &token)?))
+    Arc::new(move |endpoint| Ok(with_token_header(endpoint, &token)?))
 }
 
-/// The same for connections to executors.
-pub(super) fn authorize_fetches(token: &Token) -> Arc<BallistaConfigGrpcEndpoint> {
-    Arc::new(BallistaConfigGrpcEndpoint::new(authorize(token)))
+/// [`with_token_header`] for a Ballista client of an executor.
+pub(super) fn grpc_endpoint_override(token: &Token) -> Arc<BallistaConfigGrpcEndpoint> {
+    Arc::new(BallistaConfigGrpcEndpoint::new(endpoint_override(token)))
 }
 
-/// Lets requests with the token through.
+/// The layer that requires the token.
 #[derive(Debug, Clone)]
-pub(super) struct RequireToken {
+pub(super) struct AuthLayer {
     token: Token,
 }
 
-impl RequireToken {
+impl AuthLayer {
     pub fn new(token: Token) -> Self {
         Self { token }
     }
 
-    /// The answer to a request that is not let through.
-    fn refusal<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
-        let refused = |status| {
+    /// The response to a request that is rejected, or `None` for one that is accepted.
+    fn rejection<B, R: Default>(&self, request: &Request<B>) -> Option<Response<R>> {
+        let rejected = |status| {
             let mut response = Response::new(R::default());
             *response.status_mut() = status;
             Some(response)
         };
-        // A browser sends none of these to a foreign address without asking first.
+        // Browsers cannot send these content types to another origin without a CORS preflight request.
         if request.version() != Version::HTTP_2 {
-            return refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+            return rejected(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
         }
         let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
         if request.method() != Method::POST
             || !matches!(content_type, Some(b"application/grpc" | b"application/grpc+proto"))
         {
-            return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            return rejected(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }
         let agent = request.headers().get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
         let token = agent.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        match self.token.is(token) {
+        match self.token.matches(token) {
             true => None,
             false => Some(Status::unauthenticated("the token is missing or wrong").into_http()),
         }
     }
 }
 
-impl<S> Layer<S> for RequireToken {
-    type Service = TokenRequired<S>;
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        TokenRequired { required: self.clone(), inner }
+        AuthService { layer: self.clone(), inner }
     }
 }
 
-/// A service behind the token.
+/// A service behind an [`AuthLayer`].
 #[derive(Debug, Clone)]
-pub(super) struct TokenRequired<S> {
-    required: RequireToken,
+pub(super) struct AuthService<S> {
+    layer: AuthLayer,
     inner: S,
 }
 
-impl<S, B, R> Service<Request<B>> for TokenRequired<S>
+impl<S, B, R> Service<Request<B>> for AuthService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     R: Default,
@@ -107,9 +108,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.required.refusal(&request) {
+        match self.layer.rejection(&request) {
             None => Either::Left(self.inner.call(request)),
-            Some(refusal) => Either::Right(ready(Ok(refusal))),
+            Some(rejection) => Either::Right(ready(Ok(rejection))),
         }
     }
 }
@@ -122,14 +123,14 @@ mod tests {
     #[test]
     fn only_grpc_with_the_token_passes() {
         let token = Token::random().unwrap();
-        let guard = RequireToken::new(token.clone());
+        let guard = AuthLayer::new(token.clone());
         let request = |version, method: Method, content_type: &str, agent: &str| {
             let mut request = Request::new(());
             *request.version_mut() = version;
             *request.method_mut() = method;
             request.headers_mut().insert(CONTENT_TYPE, content_type.parse().unwrap());
             request.headers_mut().insert(USER_AGENT, agent.parse().unwrap());
-            guard.refusal::<_, String>(&request)
+            guard.rejection::<_, String>(&request)
         };
         let right = format!("warpframe/1 {} tonic/0", token.secret());
         let (http, grpc) = (Version::HTTP_2, "application/grpc");
@@ -143,8 +144,8 @@ mod tests {
             (http, Method::POST, "application/grpc-web", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             (http, Method::POST, "application/json", StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ] {
-            let refused = request(version, method.clone(), content_type, &right).unwrap();
-            assert_eq!(refused.status(), status, "{version:?} {method} {content_type}");
+            let rejected = request(version, method.clone(), content_type, &right).unwrap();
+            assert_eq!(rejected.status(), status, "{version:?} {method} {content_type}");
         }
         let other = Token::random().unwrap();
         let longer = format!("warpframe/1 {}0", token.secret());
@@ -152,8 +153,8 @@ mod tests {
         for agent in
             [&format!("warpframe/1 {}", other.secret()), &longer, shorter, "warpframe/1", token.secret(), ""]
         {
-            let refused = request(http, Method::POST, grpc, agent).unwrap();
-            assert_eq!(refused.headers()["grpc-status"], "16", "{agent}");
+            let rejected = request(http, Method::POST, grpc, agent).unwrap();
+            assert_eq!(rejected.headers()["grpc-status"], "16", "{agent}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The plan node that runs its plan on a cluster.
+//! The operator that runs a plan on a cluster.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,47 +21,46 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use super::client::{ClusterClient, Job};
-use super::report::Reported;
-use super::results::{fetch, read};
-use super::status::JobProgress;
+use super::client::ClusterClient;
+use super::job::Job;
+use super::remote_metrics::ExecutedOperator;
+use super::result_reader::{fetch_partition, read_local_partition};
+use super::settings::ClusterProgress;
 
-/// How many partitions of a result are fetched at a time; they are given in order.
-const FETCHED_AHEAD: usize = 4;
+/// The number of result partitions that are opened concurrently. Their batches keep the order of the partitions.
+const PREFETCHED_PARTITIONS: usize = 4;
 
-/// The metric of the time from handing in a query to its end on the cluster.
+/// The metric of the time from the submission of a job to its end.
 pub(crate) const COMPUTE_TIME: &str = "compute_time";
 
-/// The metric of the time in which the results were fetched, and used.
+/// The metric of the time in which the results are fetched and consumed.
 pub(crate) const GATHER_TIME: &str = "gather_time";
 
-/// The metric of the partitions that were read from files on this machine.
+/// The metric that counts the partitions that are read from files on this machine.
 const LOCAL_PARTITIONS: &str = "local_partitions";
 
-/// How often a query is run if executors are lost with its results.
-const MOST_ATTEMPTS: usize = 3;
+/// The number of times that a query is run if executors are lost with its results.
+const MAX_ATTEMPTS: usize = 3;
 
-/// How often a job is asked how far it has come.
+/// The interval at which the progress of a job is requested.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Hears how far a query on a cluster has come, and nothing when it has ended.
-pub type ClusterProgress = Arc<dyn Fn(Option<JobProgress>) + Send + Sync>;
-
-/// Runs a plan on a cluster and gives its rows, those of its partitions one after the other.
+/// Runs a plan on a cluster and returns its partitions as one, in their order.
 #[derive(Clone)]
 pub struct ClusterExec {
     plan: Arc<dyn ExecutionPlan>,
     client: Arc<ClusterClient>,
     progress: Option<ClusterProgress>,
-    /// Whether the executors report what the plan's operators did.
+    /// Whether the executors report metrics of the operators.
     analyzed: bool,
-    report: Arc<OnceLock<Vec<Arc<dyn ExecutionPlan>>>>,
+    /// The executed operators with their metrics, after the end of an analyzed query.
+    executed: Arc<OnceLock<Vec<Arc<dyn ExecutionPlan>>>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl ClusterExec {
-    /// The plan, to be run on the client's cluster.
+    /// Runs the plan on the client's cluster.
     pub(super) fn new(
         plan: Arc<dyn ExecutionPlan>,
         client: Arc<ClusterClient>,
@@ -74,21 +73,21 @@ impl ClusterExec {
             Boundedness::Bounded,
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        let report = Arc::default();
-        Self { plan, client, progress, analyzed: false, report, properties: Arc::new(properties), metrics }
+        let executed = Arc::default();
+        Self { plan, client, progress, analyzed: false, executed, properties: Arc::new(properties), metrics }
     }
 
-    /// What runs on the cluster.
+    /// The plan that runs on the cluster.
     pub fn plan(&self) -> &Arc<dyn ExecutionPlan> {
         &self.plan
     }
 
-    /// The same, with the operators on the cluster as children once it has run, for `EXPLAIN ANALYZE`.
+    /// A copy for `EXPLAIN ANALYZE`, whose children after its execution are the executed operators with their metrics.
     pub(super) fn analyzed(&self) -> Self {
         Self { analyzed: true, ..self.with_plan(Arc::clone(&self.plan)) }
     }
 
-    /// The same, with another plan.
+    /// A copy that runs another plan on the same cluster.
     pub(crate) fn with_plan(&self, plan: Arc<dyn ExecutionPlan>) -> Self {
         Self::new(plan, Arc::clone(&self.client), self.progress.clone())
     }
@@ -115,9 +114,9 @@ impl ExecutionPlan for ClusterExec {
         &self.properties
     }
 
-    // What runs elsewhere is not for the optimizers here: only what has run can be seen.
+    // The plan is not a child, so that optimizer rules of this session do not change it.
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.report.get().into_iter().flatten().collect()
+        self.executed.get().into_iter().flatten().collect()
     }
 
     fn apply_expressions(
@@ -138,20 +137,20 @@ impl ExecutionPlan for ClusterExec {
         let computing = MetricBuilder::new(&self.metrics).subset_time(COMPUTE_TIME, partition);
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
         let local = MetricBuilder::new(&self.metrics).counter(LOCAL_PARTITIONS, partition);
-        let results = Results { client: Arc::clone(&client), local };
-        let (analyzed, report) = (self.analyzed, Arc::clone(&self.report));
+        let results = ResultReader { client: Arc::clone(&client), local };
+        let (analyzed, executed) = (self.analyzed, Arc::clone(&self.executed));
         let rows = async move {
             let start = Instant::now();
             let config = context.session_config();
-            let (mut job, partitions) = computed(&plan, &results, progress, config, analyzed).await?;
+            let (mut job, partitions) = run_with_retries(&plan, &results, progress, config, analyzed).await?;
             computing.add_elapsed(start);
             let start = Instant::now();
             let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
-            // The job's files are removed when the last row has been taken.
+            // Dropping the job removes its files, so it has to live as long as the stream.
             let end = stream::once(async move {
                 gathering.add_elapsed(start);
                 if analyzed {
-                    let _ = report.set(Reported::stages(job.report().await));
+                    let _ = executed.set(ExecutedOperator::from_stages(job.metrics().await));
                 }
                 drop(job);
             });
@@ -166,118 +165,126 @@ impl ExecutionPlan for ClusterExec {
     }
 }
 
-/// Runs the plan and gives the rows of its partitions. An executor that was lost after its tasks were done, and
-/// before anyone noticed, takes results with it; then the plan is run again. Later it is an error.
-async fn computed(
+/// Runs the plan and returns the stream of its result.
+///
+/// An executor that is lost after its last task takes its result partitions with it, and the scheduler does not compute
+/// them again. So the first partition of every executor is opened first, and if that fails the plan is run again. An
+/// executor that is lost later is an error.
+async fn run_with_retries(
     plan: &Arc<dyn ExecutionPlan>,
-    results: &Results,
+    results: &ResultReader,
     progress: Option<ClusterProgress>,
     config: &SessionConfig,
-    report: bool,
+    collect_metrics: bool,
 ) -> Result<(Job, impl Stream<Item = Result<RecordBatch>> + use<>)> {
     let client = &results.client;
     let mut attempt = 1;
     loop {
-        let mut job = client.submit(Arc::clone(plan), config, report).await?;
+        let mut job = client.submit(Arc::clone(plan), config, collect_metrics).await?;
         let locations = {
-            // Ends with the job, or when this is dropped.
-            let _followed =
-                progress.clone().map(|progress| follow(Arc::clone(client), job.id().to_owned(), progress));
-            job.finished().await?
+            // Dropped with this scope or this future.
+            let _poller = progress
+                .clone()
+                .map(|progress| poll_progress(Arc::clone(client), job.id().to_owned(), progress));
+            job.wait().await?
         };
-        match begin(&locations, results).await {
-            Ok(begun) => {
+        match open_first_partitions(&locations, results).await {
+            Ok(opened) => {
                 let results = results.clone();
-                let rows = stream::iter(locations.into_iter().zip(begun))
-                    .map(move |(location, begun)| {
+                let rows = stream::iter(locations.into_iter().zip(opened))
+                    .map(move |(location, opened)| {
                         let results = results.clone();
                         async move {
-                            match begun {
+                            match opened {
                                 Some(rows) => Ok(rows),
-                                None => results.of(location).await,
+                                None => results.read_partition(location).await,
                             }
                         }
                     })
-                    .buffered(FETCHED_AHEAD)
+                    .buffered(PREFETCHED_PARTITIONS)
                     .try_flatten();
                 return Ok((job, rows));
             }
-            Err(lost) if attempt == MOST_ATTEMPTS => return Err(lost),
+            Err(lost) if attempt == MAX_ATTEMPTS => return Err(lost),
             Err(lost) => {
-                log::warn!("the query is run again: {lost}");
+                log::warn!("running the query again after the loss of results: {lost}");
                 attempt += 1;
             }
         }
     }
 }
 
-/// Where results come from.
+/// Opens result partitions.
 #[derive(Clone)]
-struct Results {
+struct ResultReader {
     client: Arc<ClusterClient>,
-    /// How many were read from files on this machine.
+    /// Counts the partitions that are read from files on this machine.
     local: Count,
 }
 
-impl Results {
-    /// The rows of a partition.
-    async fn of(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
-        if let Some(folder) = self.client.files() {
-            let (folder, wanted) = (folder.to_owned(), location.clone());
-            // Whatever of the file is not in memory is read now.
-            let rows = SpawnedTask::spawn_blocking(move || read(wanted, &folder)).join().await;
+impl ResultReader {
+    /// The batches of a partition: from a file on this machine if it is there, else from the executor.
+    async fn read_partition(&self, location: PartitionLocation) -> Result<SendableRecordBatchStream> {
+        if let Some(folder) = self.client.local_work_dir() {
+            let (folder, local) = (folder.to_owned(), location.clone());
+            // Blocking: it populates the mapping from disk.
+            let rows = SpawnedTask::spawn_blocking(move || read_local_partition(local, &folder)).join().await;
             if let Ok(Some(rows)) = rows {
                 self.local.add(1);
                 return Ok(rows);
             }
         }
-        fetch(location, self.client.token()?).await
+        fetch_partition(location, self.client.token()?).await
     }
 }
 
-/// The first partition of every executor, with its first rows: whether all of them are there.
-async fn begin(
+/// Opens the first partition of every executor and reads its first batch. The result has an entry for each location.
+///
+/// # Errors
+/// An executor does not answer or has lost its results.
+async fn open_first_partitions(
     locations: &[PartitionLocation],
-    results: &Results,
+    results: &ResultReader,
 ) -> Result<Vec<Option<SendableRecordBatchStream>>> {
     let mut executors = HashSet::new();
     let firsts = locations.iter().map(|location| {
         let id = location.executor_meta.as_ref().map(|executor| executor.id.clone());
         executors.insert(id).then(|| location.clone())
     });
-    let begun = firsts.map(|first| async move {
+    let opened = firsts.map(|first| async move {
         let Some(location) = first else { return Ok(None) };
-        let mut rows = results.of(location).await?;
+        let mut rows = results.read_partition(location).await?;
         let schema = rows.schema();
         let first = rows.next().await.transpose()?;
         let all = stream::iter(first.map(Ok)).chain(rows);
         Ok::<_, DataFusionError>(Some(Box::pin(RecordBatchStreamAdapter::new(schema, all)) as _))
     });
-    futures::future::try_join_all(begun).await
+    futures::future::try_join_all(opened).await
 }
 
-/// A task that reports a job's progress, and ends with this value.
-struct Followed {
+/// A task that reports the progress of a job until the value is dropped.
+struct ProgressPoller {
     task: tokio::task::JoinHandle<()>,
     progress: ClusterProgress,
 }
 
-impl Drop for Followed {
+impl Drop for ProgressPoller {
     fn drop(&mut self) {
         self.task.abort();
         (self.progress)(None);
     }
 }
 
-fn follow(client: Arc<ClusterClient>, job: String, progress: ClusterProgress) -> Followed {
-    let heard = Arc::clone(&progress);
+/// Calls `progress` with the progress of a job at regular intervals, and with `None` at the end.
+fn poll_progress(client: Arc<ClusterClient>, job: String, progress: ClusterProgress) -> ProgressPoller {
+    let callback = Arc::clone(&progress);
     let task = tokio::spawn(async move {
         loop {
             tokio::time::sleep(PROGRESS_INTERVAL).await;
             if let Some(now) = client.progress(&job).await {
-                heard(Some(now));
+                callback(Some(now));
             }
         }
     });
-    Followed { task, progress }
+    ProgressPoller { task, progress }
 }

@@ -1,6 +1,7 @@
-//! Scans of files on their way to a cluster. The scheduler makes and encodes a plan for every task. It copies all
-//! files of a scan for each of them, which is quadratic when every task has a file; the partitions of a table
-//! in memory it copies one by one. So the files travel as rows of such a table.
+//! File scans in the plans that are sent to the scheduler, with their file lists as rows of an in-memory table.
+//!
+//! The scheduler encodes a plan for every task. Of a file scan it copies the files of all partitions into each, which is
+//! quadratic in the number of tasks; of an in-memory table it copies only the task's own partition.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,38 +23,44 @@ use datafusion::physical_plan::{
 use datafusion_proto::protobuf;
 use prost::Message;
 
-use super::scatter::memory_source;
+use super::memory_source::memory_source;
 
-/// A scan whose files are the rows of its first input, encoded as DataFusion's protobuf messages; its second input
-/// is the scan itself, without files.
+/// A file scan whose files are the rows of its first input, an in-memory table, each a `PartitionedFile` of
+/// datafusion-proto. The second input is the scan without files.
 #[derive(Debug)]
-pub(super) struct ScanFilesExec {
+pub(super) struct FileListScanExec {
     files: Arc<dyn ExecutionPlan>,
     template: Arc<dyn ExecutionPlan>,
-    /// The template with the files.
+    /// The template with the files, which is executed.
     scan: Arc<DataSourceExec>,
 }
 
-impl ScanFilesExec {
-    /// The node's name.
-    pub const NAME: &'static str = "ScanFilesExec";
+impl FileListScanExec {
+    /// The operator's name.
+    pub const NAME: &'static str = "FileListScanExec";
 
-    /// The scan of the template with the files, which have to be a table in memory.
-    pub fn new(files: Arc<dyn ExecutionPlan>, template: Arc<dyn ExecutionPlan>) -> Result<Self> {
+    /// The scan `template` of the files in `files`.
+    ///
+    /// # Errors
+    /// `files` is not an in-memory table of encoded files, or `template` is not a file scan.
+    pub fn try_new(files: Arc<dyn ExecutionPlan>, template: Arc<dyn ExecutionPlan>) -> Result<Self> {
         let (Some(table), Some(config)) = (memory_source(&files), file_scan(&template)) else {
-            return internal_err!("a scan's files are rows in memory, not {}", files.name());
+            return internal_err!(
+                "FileListScanExec needs an in-memory table and a file scan, not {}",
+                files.name()
+            );
         };
-        let groups = table.partitions().iter().map(|batches| group(batches));
-        let scan = with_files(config, groups.collect::<Result<_>>()?);
+        let groups = table.partitions().iter().map(|batches| decode_file_group(batches));
+        let scan = with_file_groups(config, groups.collect::<Result<_>>()?);
         Ok(Self { files, template, scan })
     }
 }
 
-/// The plan with all scans of files in a form that the scheduler can cut quickly.
-pub(super) fn files_as_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+/// Replaces the file scans of a plan by [`FileListScanExec`].
+pub(super) fn externalize_file_lists(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = plan.transform_up(|node| {
         let Some(config) = file_scan(&node) else { return Ok(Transformed::no(node)) };
-        // A partitioning by values goes with the scan.
+        // A partitioning by values is derived from the file list, which the template lacks.
         if !matches!(node.output_partitioning(), Partitioning::UnknownPartitioning(_)) {
             return Ok(Transformed::no(node));
         }
@@ -66,7 +73,10 @@ pub(super) fn files_as_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn Exec
         });
         let rows = rows.collect::<Result<Vec<_>>>()?;
         let files = MemorySourceConfig::try_new_exec(&rows, schema, None)?;
-        Ok(Transformed::yes(Arc::new(ScanFilesExec::new(files, with_files(config, Vec::new()))?)))
+        Ok(Transformed::yes(Arc::new(FileListScanExec::try_new(
+            files,
+            with_file_groups(config, Vec::new()),
+        )?)))
     })?;
     Ok(plan.data)
 }
@@ -76,32 +86,36 @@ fn file_scan(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
     source.downcast_ref()
 }
 
-fn with_files(config: &FileScanConfig, groups: Vec<FileGroup>) -> Arc<DataSourceExec> {
+fn with_file_groups(config: &FileScanConfig, groups: Vec<FileGroup>) -> Arc<DataSourceExec> {
     let config = FileScanConfigBuilder::from(config.clone()).with_file_groups(groups).build();
     DataSourceExec::from_data_source(config)
 }
 
-/// The files in one partition's rows.
-fn group(batches: &[RecordBatch]) -> Result<FileGroup> {
-    let damaged = || DataFusionError::Internal("a scan's files cannot be read from its rows".to_owned());
+/// Decodes the files of one partition.
+fn decode_file_group(batches: &[RecordBatch]) -> Result<FileGroup> {
+    let invalid = || DataFusionError::Internal("cannot decode the files of a scan".to_owned());
     let mut files = Vec::new();
     for batch in batches {
         let column = batch.columns().first().and_then(|column| column.as_binary_opt::<i32>());
-        for file in column.ok_or_else(damaged)?.iter() {
-            let file = protobuf::PartitionedFile::decode(file.unwrap_or_default()).map_err(|_| damaged())?;
+        for file in column.ok_or_else(invalid)?.iter() {
+            let file = protobuf::PartitionedFile::decode(file.unwrap_or_default()).map_err(|_| invalid())?;
             files.push(PartitionedFile::try_from(&file)?);
         }
     }
     Ok(FileGroup::new(files))
 }
 
-impl DisplayAs for ScanFilesExec {
+impl DisplayAs for FileListScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "ScanFilesExec: partitions={}", self.properties().output_partitioning().partition_count())
+        write!(
+            f,
+            "FileListScanExec: partitions={}",
+            self.properties().output_partitioning().partition_count()
+        )
     }
 }
 
-impl ExecutionPlan for ScanFilesExec {
+impl ExecutionPlan for FileListScanExec {
     fn name(&self) -> &str {
         Self::NAME
     }
@@ -130,8 +144,8 @@ impl ExecutionPlan for ScanFilesExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 2]>::try_from(children) {
-            Ok([files, template]) => Ok(Arc::new(Self::new(files, template)?)),
-            Err(_) => internal_err!("ScanFilesExec has two children"),
+            Ok([files, template]) => Ok(Arc::new(Self::try_new(files, template)?)),
+            Err(_) => internal_err!("FileListScanExec has two children"),
         }
     }
 

@@ -1,5 +1,5 @@
-//! How a session with a cluster plans its queries: as any session, for the cluster's slots, and inside a
-//! [`ClusterExec`] what reads tables.
+//! The query planner of sessions with a cluster. It plans a query with DataFusion's planner for the slots of the cluster,
+//! and wraps the plan of a query that scans tables in a [`ClusterExec`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,31 +18,33 @@ use datafusion::physical_plan::explain::ExplainExec;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
-use super::ClusterSettings;
 use super::client::ClusterClient;
-use super::exec::ClusterExec;
-use super::scatter::Scattered;
+use super::cluster_exec::ClusterExec;
+use super::memtable_staging::MemTableStaging;
+use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
 
-/// Partitions for each slot of the cluster: enough that an executor's loss and an uneven share cost little.
+/// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
+/// partitions cost less.
 const PARTITIONS_PER_SLOT: usize = 2;
 
-/// Plans queries for a cluster.
+/// The query planner of sessions with a cluster.
 pub(crate) struct ClusterPlanner {
     client: Arc<ClusterClient>,
     settings: ClusterSettings,
-    /// The value of `target_partitions` that means that nobody has settled it.
-    unsettled: Option<usize>,
-    scattered: Scattered,
+    /// The default of `target_partitions`, which is replaced by the number for the cluster's slots; `None` if the
+    /// session's builder has set it.
+    default_partitions: Option<usize>,
+    staging: MemTableStaging,
 }
 
 impl ClusterPlanner {
-    pub fn new(settings: ClusterSettings, unsettled: Option<usize>) -> Result<Self> {
+    pub fn new(settings: ClusterSettings, default_partitions: Option<usize>) -> Result<Self> {
         let client = ClusterClient::new(settings.address.clone())
             .with_token(settings.token.clone())
-            .with_files(settings.files.clone());
+            .with_local_work_dir(settings.local_work_dir.clone());
         let client = Arc::new(client);
-        Ok(Self { client, settings, unsettled, scattered: Scattered::default() })
+        Ok(Self { client, settings, default_partitions, staging: MemTableStaging::default() })
     }
 }
 
@@ -69,38 +71,38 @@ impl QueryPlanner for ClusterPlanner {
             let plan = local.create_physical_plan(query, session).await?;
             return match plan.downcast_ref::<AnalyzeExec>() {
                 Some(_) => replace_children_if_necessary(Arc::clone(&plan), vec![input]),
-                None => internal_err!("EXPLAIN ANALYZE has no plan"),
+                None => internal_err!("EXPLAIN ANALYZE is not planned as AnalyzeExec"),
             };
         }
-        if !reads_tables(query)? || scans_only_information_schema(query)? {
+        if !scans_tables(query)? || scans_only_information_schema(query)? {
             return local.create_physical_plan(query, session).await;
         }
         let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
-            return internal_err!("the session's state is not DataFusion's");
+            return internal_err!("the session is not a SessionState");
         };
         let cluster = self.client.ready(self.settings.wait).await?;
         let mut state = state.clone();
         let partitions = &mut state.config_mut().options_mut().execution.target_partitions;
-        if self.unsettled == Some(*partitions) {
+        if self.default_partitions == Some(*partitions) {
             *partitions = (cluster.slots() * PARTITIONS_PER_SLOT).max(1);
         }
         let plan = local.create_physical_plan(query, &state).await?;
         if let LogicalPlan::Explain(explain) = query {
             return Ok(match plan.downcast_ref::<ExplainExec>() {
                 Some(plan) if explain.explain_format == ExplainFormat::Indent => {
-                    Arc::new(self.explained(plan, &cluster))
+                    Arc::new(self.with_cluster_line(plan, &cluster))
                 }
                 _ => plan,
             });
         }
-        let plan = self.scattered.scatter(plan, self.client.address(), &state).await?;
+        let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
     }
 }
 
 impl ClusterPlanner {
-    /// The explanation of a plan, with the cluster that it runs on.
-    fn explained(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
+    /// The explanation of a plan, with the cluster as its root.
+    fn with_cluster_line(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
         let (address, executors, slots) = (self.client.address(), cluster.executors.len(), cluster.slots());
         let plans = explain.stringified_plans().iter().map(|plan| {
             if plan.plan_type != PlanType::FinalPhysicalPlan {
@@ -116,8 +118,8 @@ impl ClusterPlanner {
     }
 }
 
-/// Whether the query, or a part of it, scans a table.
-fn reads_tables(query: &LogicalPlan) -> Result<bool> {
+/// Whether a query or one of its subqueries scans a table.
+fn scans_tables(query: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     query.apply_with_subqueries(|node| {
         found |= matches!(node, LogicalPlan::TableScan(_));
@@ -126,14 +128,14 @@ fn reads_tables(query: &LogicalPlan) -> Result<bool> {
             false => TreeNodeRecursion::Continue,
         })
     })?;
-    // `EXPLAIN` holds its query as a plan of its own.
+    // The plan of `EXPLAIN` is not among its inputs.
     match query {
-        LogicalPlan::Explain(explain) if !found => reads_tables(&explain.plan),
+        LogicalPlan::Explain(explain) if !found => scans_tables(&explain.plan),
         _ => Ok(found),
     }
 }
 
-/// The plan as one for a cluster, if it is.
+/// The [`ClusterExec`] that a plan is, or `None` if it does not run on a cluster.
 pub(crate) fn as_cluster_exec(plan: &Arc<dyn ExecutionPlan>) -> Option<&ClusterExec> {
     plan.downcast_ref::<ClusterExec>()
 }

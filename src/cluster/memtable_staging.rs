@@ -1,9 +1,9 @@
-//! Tables in memory on their way to a cluster: a small one travels inside the plan, a large one as files that
-//! are written once, as they lie in memory, and that executors map into theirs.
+//! Staging of in-memory tables for a cluster on this machine: a large table is written once to Arrow IPC files, which the
+//! executors map into memory. A small table is sent inside the plan.
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::addr_eq;
 use std::sync::{Arc, Weak};
 
@@ -18,52 +18,49 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 use parking_lot::Mutex;
-use tempfile::TempDir;
 
-use super::client::ClusterAddress;
-use super::table::ScanTableExec;
+use super::address::ClusterAddress;
+use super::ipc_scan_exec::IpcScanExec;
+use super::memory_source::memory_source;
+use super::staged_files::StagedFiles;
 use crate::io::private_folder;
 
-/// The largest table that travels inside a plan.
-const INLINE_BYTES: usize = 4 * 1024 * 1024;
+/// The largest size of a table that is sent inside a plan, in bytes.
+const MAX_INLINE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The tables in memory that a session has written for its cluster. Their files are removed when the tables are gone.
+/// The staged tables of a session. The files of a table are removed when the table has been dropped and no plan reads them.
 #[derive(Debug, Default)]
-pub(crate) struct Scattered {
-    tables: Mutex<Vec<Table>>,
+pub(crate) struct MemTableStaging {
+    tables: Mutex<Vec<StagedTable>>,
 }
 
 #[derive(Debug)]
-struct Table {
-    /// The columns of every batch. They are not kept, but nothing else can come to lie at their places.
+struct StagedTable {
+    /// The columns of every batch, by partition and batch, to recognize the table. Weak references keep the addresses
+    /// from being reused, not the data.
     partitions: Vec<Vec<Vec<Weak<dyn Array>>>>,
     projection: Option<Vec<usize>>,
-    files: Arc<TableFiles>,
+    files: Arc<StagedFiles>,
 }
 
-/// Files of a table, which are removed with this.
-#[derive(Debug)]
-pub(super) struct TableFiles {
-    /// One for each partition.
-    pub paths: Vec<PathBuf>,
-    _folder: Arc<TempDir>,
-}
-
-impl Scattered {
-    /// The plan with files in the place of large tables in memory.
-    pub async fn scatter(
+impl MemTableStaging {
+    /// Replaces the scans of large in-memory tables in a plan by scans of their staged files.
+    ///
+    /// # Errors
+    /// A large table is used on a cluster that is not on this machine, or the files cannot be written.
+    pub async fn stage(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         cluster: &ClusterAddress,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.tables.lock().retain(|table| !table.is_gone());
+        self.tables.lock().retain(|table| !table.is_dropped());
         let mut large = Vec::new();
         plan.apply(|node| {
             if let Some(memory) = memory_source(node) {
                 let batches = memory.partitions().iter().flatten();
                 let bytes: usize = batches.map(RecordBatch::get_array_memory_size).sum();
-                if bytes > INLINE_BYTES {
+                if bytes > MAX_INLINE_BYTES {
                     large.push((Arc::clone(node), bytes));
                 }
             }
@@ -73,12 +70,12 @@ impl Scattered {
         for (node, bytes) in large {
             if !cluster.is_loopback() {
                 return exec_err!(
-                    "a table in memory has {} MiB, and a query can take at most {} MiB along to {cluster}: write it as Parquet where all hosts can read it, and query that",
+                    "a table in memory has {} MiB, and at most {} MiB can be sent to {cluster}: write it as Parquet where all hosts can read it, and query that",
                     bytes >> 20,
-                    INLINE_BYTES >> 20
+                    MAX_INLINE_BYTES >> 20
                 );
             }
-            let scan = self.files(&node, state).await?;
+            let scan = self.stage_table(&node, state).await?;
             replaced.push((node, scan));
         }
         let plan = plan.transform(|node| {
@@ -91,42 +88,43 @@ impl Scattered {
         Ok(plan.data)
     }
 
-    /// The scan of a table's files, which are written if they aren't there.
-    async fn files(
+    /// The scan of a table's files, which are written unless the table is already staged.
+    async fn stage_table(
         &self,
         node: &Arc<dyn ExecutionPlan>,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(memory) = memory_source(node) else { return Ok(Arc::clone(node)) };
-        let known = |tables: &[Table]| {
-            tables.iter().find(|table| table.holds(memory)).map(|table| Arc::clone(&table.files))
+        let staged = |tables: &[StagedTable]| {
+            tables.iter().find(|table| table.matches(memory)).map(|table| Arc::clone(&table.files))
         };
-        let found = known(&self.tables.lock());
+        let found = staged(&self.tables.lock());
         let files = match found {
             Some(files) => files,
             None => {
-                let files = Arc::new(write(memory, state).await?);
-                self.tables.lock().push(Table::new(memory, Arc::clone(&files)));
+                let files = Arc::new(write_table(memory, state).await?);
+                self.tables.lock().push(StagedTable::new(memory, Arc::clone(&files)));
                 files
             }
         };
-        Ok(Arc::new(ScanTableExec::of(files, node.schema(), memory.fetch())?))
+        Ok(Arc::new(IpcScanExec::from_staged_files(files, node.schema(), memory.fetch())?))
     }
 }
 
-impl Table {
-    fn new(memory: &MemorySourceConfig, files: Arc<TableFiles>) -> Self {
+impl StagedTable {
+    fn new(memory: &MemorySourceConfig, files: Arc<StagedFiles>) -> Self {
         let columns = |batch: &RecordBatch| batch.columns().iter().map(Arc::downgrade).collect();
         let partitions = memory.partitions().iter().map(|batches| batches.iter().map(columns).collect());
         Self { partitions: partitions.collect(), projection: memory.projection().clone(), files }
     }
 
-    /// Whether nobody can query it any more.
-    fn is_gone(&self) -> bool {
+    /// Whether a column of the table has been freed, so that no query can use the table again.
+    fn is_dropped(&self) -> bool {
         self.partitions.iter().flatten().flatten().any(|column| column.strong_count() == 0)
     }
 
-    fn holds(&self, memory: &MemorySourceConfig) -> bool {
+    /// Whether the table consists of the same arrays in memory, with the same projection.
+    fn matches(&self, memory: &MemorySourceConfig) -> bool {
         let same = |ours: &Vec<Weak<dyn Array>>, batch: &RecordBatch| {
             ours.len() == batch.num_columns()
                 && ours
@@ -143,13 +141,9 @@ impl Table {
     }
 }
 
-pub(super) fn memory_source(node: &Arc<dyn ExecutionPlan>) -> Option<&MemorySourceConfig> {
-    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
-    source.downcast_ref()
-}
-
-/// Writes a table, one file for each of its partitions: all of their rows, whatever a query's limit.
-async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<TableFiles> {
+/// Writes all rows of a table, one file for each of its partitions. The limit of the query is left out, because later
+/// queries read the same files.
+async fn write_table(memory: &MemorySourceConfig, state: &SessionState) -> Result<StagedFiles> {
     let folder = private_folder("warpframe-tables-").map_err(failed)?;
     let folder = Arc::new(folder);
     let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
@@ -162,7 +156,7 @@ async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<Tabl
         let folder = Arc::clone(&folder);
         tasks.push(SpawnedTask::spawn(async move {
             let written = write_partition(rows, &path).await;
-            // Given up, the folder is removed after the last write into it.
+            // Keeps the folder until the last write, also if the query is cancelled.
             drop(folder);
             written
         }));
@@ -170,7 +164,7 @@ async fn write(memory: &MemorySourceConfig, state: &SessionState) -> Result<Tabl
     for task in tasks {
         task.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
     }
-    Ok(TableFiles { paths, _folder: folder })
+    Ok(StagedFiles { paths, _folder: folder })
 }
 
 async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Result<()> {
@@ -183,5 +177,5 @@ async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Re
 }
 
 fn failed(error: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("cannot write a table in memory for the cluster: {error}"))
+    DataFusionError::Execution(format!("cannot write a table in memory to files for the cluster: {error}"))
 }

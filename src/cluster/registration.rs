@@ -1,0 +1,266 @@
+//! The registration of an executor with a scheduler: its gRPC server, heartbeats and task status reports.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_flight::flight_service_server::FlightServiceServer;
+use ballista_core::extension::SessionConfigExt;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::protobuf::executor_grpc_server::ExecutorGrpcServer;
+use ballista_core::serde::protobuf::executor_status::Status as State;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    ExecutorStatus, ExecutorStoppedParams, HeartBeatParams, RegisterExecutorParams, TaskStatus,
+    UpdateTaskStatusParams,
+};
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
+use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
+use ballista_core::{ConfigProducer, RuntimeProducer};
+use ballista_executor::execution_engine::DefaultExecutionEngine;
+use ballista_executor::executor::Executor;
+use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
+use ballista_executor::flight_service::BallistaFlightService;
+use ballista_executor::metrics::LoggingMetricsCollector;
+use ballista_executor::runtime_cache::DefaultSessionRuntimeCache;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result, exec_err};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic::transport::server::TcpIncoming;
+
+use super::auth_layer::{AuthLayer, endpoint_override};
+use super::client::ClusterClient;
+use super::client_pool::SharedClientPool;
+use super::executor_id::ExecutorId;
+use super::executor_options::ExecutorOptions;
+use super::executor_service::ExecutorService;
+use super::physical_codec::ClusterCodec;
+use super::protocol::{HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
+use super::session_config::{process_config, session_state};
+use super::stage_engine::StageEngine;
+use super::task_runtime::{TaskThreads, memory_policy, runtime_producer};
+use super::token::Token;
+
+/// The number of consecutive failed heartbeats after which the scheduler counts as lost.
+const MAX_MISSED_HEARTBEATS: usize = 5;
+
+/// The number of sessions whose runtime environments, with caches of Parquet footers and listings, are kept.
+const CACHED_SESSIONS: usize = 16;
+
+/// The interval between attempts to reach a scheduler.
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A registered executor. Dropping it closes its port and aborts its tasks.
+pub(super) struct Registration {
+    scheduler: SchedulerGrpcClient<Channel>,
+    heartbeat: HeartBeatParams,
+    task_statuses: mpsc::UnboundedReceiver<TaskStatus>,
+    /// The number of tasks whose end is not yet reported to the scheduler.
+    running_tasks: Arc<AtomicUsize>,
+    stop_requested: Arc<Notify>,
+    _server: SpawnedTask<()>,
+    _tasks: TaskThreads,
+}
+
+impl Registration {
+    /// Starts the gRPC server of the executor and registers it with the scheduler.
+    ///
+    /// # Errors
+    /// The port cannot be bound, or the scheduler does not answer or rejects the registration.
+    pub async fn new(
+        options: &ExecutorOptions,
+        id: &ExecutorId,
+        work_dir: &Path,
+        token: &Token,
+    ) -> Result<Self> {
+        let scheduler = ClusterClient::new(options.scheduler.clone()).with_token(Some(token.clone()));
+        let mut scheduler = scheduler.connect().await?;
+        let listener = bind_listener(options).await?;
+        let port = listener.local_addr()?.port();
+        let config = ExecutorProcessConfig {
+            executor_id: id.to_string(),
+            external_host: options.advertise.clone(),
+            port,
+            grpc_port: port,
+            ..ExecutorProcessConfig::default()
+        };
+        let metadata = structure_executor_metadata(&Arc::new(config), options.slots.get() as u32);
+        let heartbeat = HeartBeatParams {
+            executor_id: metadata.id.clone(),
+            metrics: Vec::new(),
+            status: Some(ExecutorStatus { status: Some(State::Active(String::new())) }),
+            metadata: Some(metadata.clone()),
+        };
+
+        let producer = config_producer(token);
+        let base = runtime_producer(work_dir);
+        let policy = memory_policy(options);
+        let (base_too, policy_too) = (Arc::clone(&base), Arc::clone(&policy));
+        let runtimes: RuntimeProducer = Arc::new(move |config| policy_too(base_too(config)?, config, 1));
+        let engine = DefaultExecutionEngine::with_client_pool(Arc::new(SharedClientPool::default()));
+        let engine = Arc::new(StageEngine::new(id.name.clone(), engine));
+        let executor = Executor::new(
+            metadata.clone(),
+            &work_dir.to_string_lossy(),
+            runtimes,
+            producer,
+            Arc::new(BallistaFunctionRegistry::from(&session_state(process_config())?)),
+            Arc::new(LoggingMetricsCollector::default()),
+            options.slots.get(),
+            Arc::clone(&engine) as _,
+        );
+        let cache = DefaultSessionRuntimeCache::new(base, policy, CACHED_SESSIONS);
+        let executor = executor.with_session_runtime_cache(Some(Arc::new(cache)));
+
+        let tasks = TaskThreads::start(options.slots)?;
+        let (status_sender, task_statuses) = mpsc::unbounded_channel();
+        let (running_tasks, stop_requested) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
+        let service = ExecutorService {
+            executor: Arc::new(executor),
+            engine,
+            codec: BallistaCodec::new(
+                Arc::new(BallistaLogicalExtensionCodec::default()),
+                Arc::new(ClusterCodec::default()),
+            ),
+            task_runtime: tasks.handle(),
+            running_tasks: Arc::clone(&running_tasks),
+            task_statuses: status_sender,
+            stop_requested: Arc::clone(&stop_requested),
+        };
+        let bytes = MAX_MESSAGE_BYTES as usize;
+        let flight = BallistaFlightService::new(work_dir.to_string_lossy().into_owned());
+        let serving = create_grpc_server(&GrpcServerConfig::default())
+            .layer(AuthLayer::new(token.clone()))
+            .add_service(
+                ExecutorGrpcServer::new(service)
+                    .max_encoding_message_size(bytes)
+                    .max_decoding_message_size(bytes),
+            )
+            .add_service(
+                FlightServiceServer::new(flight)
+                    .max_encoding_message_size(bytes)
+                    .max_decoding_message_size(bytes),
+            )
+            // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let server = SpawnedTask::spawn(async move {
+            if let Err(error) = serving.await {
+                log::error!("the gRPC server of the executor has failed: {error}");
+            }
+        });
+
+        let failed = |status: tonic::Status| DataFusionError::Execution(status.message().to_owned());
+        let registered =
+            scheduler.register_executor(RegisterExecutorParams { metadata: Some(metadata) }).await;
+        registered.map_err(failed)?;
+        // Executors without a heartbeat are not in the scheduler's status.
+        scheduler.heart_beat_from_executor(heartbeat.clone()).await.map_err(failed)?;
+        Ok(Self {
+            scheduler,
+            heartbeat,
+            task_statuses,
+            running_tasks,
+            stop_requested,
+            _server: server,
+            _tasks: tasks,
+        })
+    }
+
+    /// Runs tasks until the scheduler is lost or stops the executor.
+    pub async fn run(&mut self) {
+        let scheduler = self.scheduler.clone();
+        tokio::select! {
+            () = send_heartbeats(scheduler.clone(), self.heartbeat.clone()) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
+            () = report_task_statuses(scheduler, &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
+            () = self.stop_requested.notified() => log::info!("the scheduler has removed this executor"),
+        }
+    }
+
+    /// Announces the end of the executor to the scheduler, which sends no more tasks, and waits for the running tasks.
+    pub async fn drain(&mut self) {
+        let mut last = self.heartbeat.clone();
+        last.status = Some(ExecutorStatus { status: Some(State::Terminating(String::new())) });
+        let stopped = ExecutorStoppedParams {
+            executor_id: last.executor_id.clone(),
+            reason: "the executor was asked to stop".to_owned(),
+        };
+        // Without these notifications, the scheduler notices the end by the missing heartbeats.
+        let _ = self.scheduler.heart_beat_from_executor(last.clone()).await;
+        let _ = self.scheduler.executor_stopped(stopped).await;
+        let drained = async {
+            while self.running_tasks.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            () = drained => {}
+            () = send_heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
+            () = report_task_statuses(self.scheduler.clone(), &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
+        }
+    }
+}
+
+/// Sends heartbeats until the scheduler is lost.
+async fn send_heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: HeartBeatParams) {
+    let mut missed = 0;
+    while missed < MAX_MISSED_HEARTBEATS {
+        tokio::time::sleep(Duration::from_secs(HEARTBEAT_INTERVAL_SECONDS)).await;
+        match scheduler.heart_beat_from_executor(beat.clone()).await {
+            Ok(_) => missed = 0,
+            // The scheduler has been replaced by one with another token.
+            Err(status) if status.code() == Code::Unauthenticated => return,
+            Err(status) => {
+                log::warn!("a heartbeat failed: {}", status.message());
+                missed += 1;
+            }
+        }
+    }
+}
+
+/// Reports the final statuses of tasks to the scheduler, several in one request if they are ready. Does not return while
+/// the service lives.
+async fn report_task_statuses(
+    mut scheduler: SchedulerGrpcClient<Channel>,
+    executor_id: &str,
+    task_statuses: &mut mpsc::UnboundedReceiver<TaskStatus>,
+    running_tasks: &AtomicUsize,
+) {
+    while let Some(first) = task_statuses.recv().await {
+        let mut task_status = vec![first];
+        while let Ok(more) = task_statuses.try_recv() {
+            task_status.push(more);
+        }
+        let tasks = task_status.len();
+        let update = UpdateTaskStatusParams { executor_id: executor_id.to_owned(), task_status };
+        while let Err(status) = scheduler.update_task_status(update.clone()).await {
+            log::warn!("cannot report the end of {tasks} tasks: {}", status.message());
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+        running_tasks.fetch_sub(tasks, Ordering::AcqRel);
+    }
+}
+
+/// Binds the port of an executor.
+///
+/// # Errors
+/// The port is in use, or the address is not one of this host.
+pub(super) async fn bind_listener(options: &ExecutorOptions) -> Result<TcpListener> {
+    let (bind, port) = (options.bind, options.port.unwrap_or(0));
+    match TcpListener::bind((bind, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) if port == 0 => exec_err!("cannot listen at {bind}: it is not an address of this host"),
+        Err(_) => exec_err!("cannot listen at {bind}:{port}: it is in use, or not an address of this host"),
+    }
+}
+
+/// The configuration of tasks, whose connections to other executors carry the token.
+fn config_producer(token: &Token) -> ConfigProducer {
+    let authorize = endpoint_override(token);
+    Arc::new(move || {
+        process_config().with_ballista_override_create_grpc_client_endpoint(Arc::clone(&authorize))
+    })
+}

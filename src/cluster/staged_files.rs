@@ -1,0 +1,14 @@
+//! The files of a staged in-memory table.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+/// The files of a staged table. Dropping the value removes them.
+#[derive(Debug)]
+pub(super) struct StagedFiles {
+    /// The path of each partition.
+    pub paths: Vec<PathBuf>,
+    pub _folder: Arc<TempDir>,
+}
