@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 use warpframe::DEFAULT_ROWS;
-use warpframe::compare::report::{lines, terminal};
+use warpframe::compare::report::{sweep_chart, terminal};
 use warpframe::compare::{
-    Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, Sweep, peers, sweep,
+    Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, Sweep, external_tools, sweep,
 };
 use warpframe::rows::{Distribution, RowGenerator};
 use warpframe::{private_folder, private_folder_in};
@@ -85,7 +85,7 @@ impl Arguments {
             true => sweep::PEERS.map(str::to_owned).to_vec(),
             false => names,
         };
-        let modes = peers::named(&names).map_err(|error| CliError::usage(error.message()))?;
+        let modes = external_tools::named(&names).map_err(|error| CliError::usage(error.message()))?;
         let from_environment = || std::env::var_os("WARPFRAME_PYTHON").map(PathBuf::from);
         let python = self.python.clone().or_else(from_environment).unwrap_or_else(|| "python3".into());
         let limit = Duration::from_secs(self.peer_timeout.get() as u64);
@@ -164,7 +164,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let found = found?;
     let (written, page, failures) = match &found {
         Found::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
-        Found::Sweep(sweep) => (lines::write(sweep, &folder), "sweep.html", sweep.has_failures()),
+        Found::Sweep(sweep) => (sweep_chart::write(sweep, &folder), "sweep.html", sweep.has_failures()),
     };
     written.map_err(|error| cannot_write(&folder, error))?;
     print(&found, arguments.json.as_deref())?;
@@ -184,7 +184,7 @@ enum Found {
 fn print(found: &Found, json: Option<&std::path::Path>) -> Result<(), CliError> {
     let (table, text) = match found {
         Found::Report(report) => (terminal::table(report), report.to_json()?),
-        Found::Sweep(sweep) => (lines::table(sweep), sweep.to_json()?),
+        Found::Sweep(sweep) => (sweep_chart::table(sweep), sweep.to_json()?),
     };
     let mut out = std::io::stdout().lock();
     match json {

@@ -17,9 +17,9 @@ use datafusion::physical_plan::collect_partitioned;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
-use super::bare::Columns;
+use super::external_tools::size;
 use super::formula::Formula;
-use super::peers::size;
+use super::kernel_mode::Columns;
 use super::report::milliseconds;
 use super::verify::Answer;
 use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};

@@ -1,13 +1,13 @@
 //! The comparison: the same rows and the same formula through every execution mode, verified and timed.
-//! The formula is in `formula`, what the modes are in `mode`, how one is run in `engine` and `bare`, how answers are checked in
-//! `verify`, the tools of others are in `peers`, many numbers of rows in `sweep`, what is known of the machine in `machine`, and how it is shown in `report`.
+//! The formula is in `formula`, what the modes are in `mode`, how one is run in `engine` and `kernel_mode`, how answers are checked in
+//! `verify`, the tools of others are in `external_tools`, many numbers of rows in `sweep`, what is known of the machine in `machine`, and how it is shown in `report`.
 
-mod bare;
 mod engine;
+pub mod external_tools;
 mod formula;
+mod kernel_mode;
 mod machine;
 mod mode;
-pub mod peers;
 pub mod report;
 pub mod sweep;
 mod verify;
@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
+pub use external_tools::{Peer, PeerDetails, Peers};
 pub use machine::Machine;
 pub use mode::Mode;
-pub use peers::{Peer, PeerDetails, Peers};
 pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status};
 pub use sweep::Sweep;
 
@@ -31,10 +31,10 @@ use crate::backend::cuda::driver::CudaError;
 use crate::backend::cuda::{self, Gpus};
 use crate::cluster::ClusterSettings;
 use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
-use bare::Columns;
 use engine::Engine;
+use external_tools::Stage;
 use formula::Formula;
-use peers::Stage;
+use kernel_mode::Columns;
 use report::milliseconds;
 use verify::{Reference, Verified};
 

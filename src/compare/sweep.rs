@@ -5,7 +5,7 @@ use serde::Serialize;
 use datafusion::common::{DataFusionError, Result, exec_err};
 
 use super::report::{Report, SCHEMA_VERSION, group_digits};
-use super::{Comparison, Event, Mode, peers};
+use super::{Comparison, Event, Mode, external_tools};
 
 /// The numbers of rows, from a thousand on.
 const SIZES: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
@@ -86,7 +86,7 @@ impl Sweep {
                 match series.iter_mut().find(|series| series.mode == mode.mode) {
                     Some(series) => series.points.push(point),
                     None => {
-                        let is_peer = peers::ALL.iter().any(|peer| peer.name == mode.mode);
+                        let is_peer = external_tools::ALL.iter().any(|peer| peer.name == mode.mode);
                         series.push(Series { mode: mode.mode.clone(), is_peer, points: vec![point] });
                     }
                 }

@@ -1,8 +1,8 @@
 //! What a comparison has found, as data with a stable JSON form. How it is shown is in the modules below.
 
+pub mod bar_chart;
 pub mod html;
-pub mod lines;
-pub mod svg;
+pub mod sweep_chart;
 pub mod terminal;
 
 use std::path::Path;
@@ -181,7 +181,7 @@ impl GpuSplit {
 impl ModeReport {
     /// Whether it is a tool of others.
     pub fn is_peer(&self) -> bool {
-        super::peers::ALL.iter().any(|peer| peer.name == self.mode)
+        super::external_tools::ALL.iter().any(|peer| peer.name == self.mode)
     }
 
     /// The mode's name, with where its rows lay if that is not where the report's rows lay.
@@ -309,10 +309,10 @@ impl Report {
     /// # Errors
     /// The folder is not writable.
     pub fn write_to(&self, folder: &Path) -> Result<()> {
-        let drawing = svg::draw(self);
+        let drawing = bar_chart::draw(self);
         std::fs::write(folder.join("report.json"), self.to_json()? + "\n")?;
         std::fs::write(folder.join("report.svg"), &drawing)?;
-        std::fs::write(folder.join("report.png"), svg::rasterize(&drawing, 2.0)?)?;
+        std::fs::write(folder.join("report.png"), bar_chart::rasterize(&drawing, 2.0)?)?;
         std::fs::write(folder.join("report.html"), html::page(self, &drawing))?;
         Ok(())
     }

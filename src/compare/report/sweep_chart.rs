@@ -6,8 +6,8 @@ use std::path::Path;
 use datafusion::common::Result;
 
 use super::super::sweep::{Series, Sweep};
+use super::bar_chart::{line, rasterize, text};
 use super::html::{STYLE, escape};
-use super::svg::{line, rasterize, text};
 use super::{format_ms, group_digits};
 
 const WIDTH: f64 = 960.0;
