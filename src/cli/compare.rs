@@ -9,7 +9,7 @@ use clap::Args;
 use warpframe::DEFAULT_ROWS;
 use warpframe::compare::report::{sweep_chart, terminal};
 use warpframe::compare::{
-    Comparison, Event, Mode, Outcome, Peers, Report, Source, Status, Sweep, external_tools, sweep,
+    Comparison, Event, ExternalTools, Mode, Report, ResultSink, Source, Status, Sweep, external_tools, sweep,
 };
 use warpframe::rows::{Distribution, RowGenerator};
 use warpframe::{private_folder, private_folder_in};
@@ -21,7 +21,7 @@ use super::progress::spinner;
 use super::{interrupt, values};
 
 /// The most rows of a sweep.
-const MOST_ROWS: u64 = 100_000_000;
+const MAX_SWEEP_ROWS: u64 = 100_000_000;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -42,8 +42,8 @@ pub struct Arguments {
     #[arg(long, default_value_t, value_parser = values::named::<Source>)]
     source: Source,
     /// What is made of them: collect (arrays in memory), sum or parquet
-    #[arg(long, default_value_t, value_parser = values::named::<Outcome>)]
-    result: Outcome,
+    #[arg(long, default_value_t, value_parser = values::named::<ResultSink>)]
+    result: ResultSink,
     /// The modes to run: interpreted, columnar, vectorized, parallel, rayon, cuda, cuda-resident, cluster-threads-1,
     /// cluster-threads, cluster-processes-1, cluster-processes, cluster; all by default
     #[arg(long, value_delimiter = ',', value_parser = values::named::<Mode>)]
@@ -78,31 +78,31 @@ pub struct Arguments {
 
 impl Arguments {
     /// The tools of others that take part.
-    fn peers(&self) -> Result<Option<Peers>, CliError> {
+    fn external_tools(&self) -> Result<Option<ExternalTools>, CliError> {
         let Some(names) = &self.peers else { return Ok(None) };
         let names: Vec<_> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
         let names = match names.is_empty() && self.sweep {
-            true => sweep::PEERS.map(str::to_owned).to_vec(),
+            true => sweep::EXTERNAL_TOOLS.map(str::to_owned).to_vec(),
             false => names,
         };
-        let modes = external_tools::named(&names).map_err(|error| CliError::usage(error.message()))?;
+        let modes = external_tools::select(&names).map_err(|error| CliError::usage(error.message()))?;
         let from_environment = || std::env::var_os("WARPFRAME_PYTHON").map(PathBuf::from);
         let python = self.python.clone().or_else(from_environment).unwrap_or_else(|| "python3".into());
-        let limit = Duration::from_secs(self.peer_timeout.get() as u64);
-        Ok(Some(Peers { modes, python, limit }))
+        let timeout = Duration::from_secs(self.peer_timeout.get() as u64);
+        Ok(Some(ExternalTools { modes, python, timeout }))
     }
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let interrupted = interrupt();
-    let peers = arguments.peers()?;
+    let external_tools = arguments.external_tools()?;
     // Folders first: a comparison takes too long to find out at its end that it cannot be written.
     let folder = match &arguments.report {
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
             folder.clone()
         }
-        None => fresh_folder()?,
+        None => new_report_folder()?,
     };
     let work_folder =
         private_folder_in(".warpframe-compare-", &folder).map_err(|error| cannot_write(&folder, error))?;
@@ -117,7 +117,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     let comparison = Comparison {
         expression: arguments.expr,
-        rows: arguments.rows.unwrap_or(if arguments.sweep { MOST_ROWS } else { DEFAULT_ROWS }),
+        rows: arguments.rows.unwrap_or(if arguments.sweep { MAX_SWEEP_ROWS } else { DEFAULT_ROWS }),
         generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
         source: arguments.source,
         result: arguments.result,
@@ -128,22 +128,24 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         program: std::env::current_exe().ok(),
         cluster: arguments.cluster.settings()?,
         gpus: None,
-        peers,
+        external_tools,
     };
     let sweep = arguments.sweep;
     let running = tokio::task::spawn_blocking(move || {
         let spinner = spinner();
-        let observe = |event: Event| match event {
+        let on_event = |event: Event| match event {
             Event::Size(rows) => spinner.suspend(|| eprintln!("{rows} rows")),
             Event::MakingRows => spinner.set_message("making rows"),
             Event::Mode(mode, source) => spinner.set_message(format!("{mode} from {source}: first run")),
-            Event::Peer(peer) => spinner.set_message(peer.to_string()),
+            Event::ExternalTool(mode) => spinner.set_message(mode.to_string()),
             Event::Repeat(mode, run, of) => spinner.set_message(format!("{mode}: {run} of {of}")),
-            Event::Done(mode) => spinner.suspend(|| say(mode)),
+            Event::Done(mode) => spinner.suspend(|| print_mode(mode)),
         };
         let found = match sweep {
-            true => Sweep::run(&comparison, &command_line(), &observe).map(Found::Sweep),
-            false => comparison.run(command_line(), &observe).map(|report| Found::Report(Box::new(report))),
+            true => Sweep::run(&comparison, &command_line(), &on_event).map(Findings::Sweep),
+            false => {
+                comparison.run(command_line(), &on_event).map(|report| Findings::Report(Box::new(report)))
+            }
         };
         spinner.finish_and_clear();
         found
@@ -163,8 +165,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     let found = found?;
     let (written, page, failures) = match &found {
-        Found::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
-        Found::Sweep(sweep) => (sweep_chart::write(sweep, &folder), "sweep.html", sweep.has_failures()),
+        Findings::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
+        Findings::Sweep(sweep) => (sweep_chart::write(sweep, &folder), "sweep.html", sweep.has_failures()),
     };
     written.map_err(|error| cannot_write(&folder, error))?;
     print(&found, arguments.json.as_deref())?;
@@ -176,15 +178,15 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
 }
 
 /// What a comparison has found.
-enum Found {
+enum Findings {
     Report(Box<Report>),
     Sweep(Sweep),
 }
 
-fn print(found: &Found, json: Option<&std::path::Path>) -> Result<(), CliError> {
+fn print(found: &Findings, json: Option<&std::path::Path>) -> Result<(), CliError> {
     let (table, text) = match found {
-        Found::Report(report) => (terminal::table(report), report.to_json()?),
-        Found::Sweep(sweep) => (sweep_chart::table(sweep), sweep.to_json()?),
+        Findings::Report(report) => (terminal::table(report), report.to_json()?),
+        Findings::Sweep(sweep) => (sweep_chart::table(sweep), sweep.to_json()?),
     };
     let mut out = std::io::stdout().lock();
     match json {
@@ -198,7 +200,7 @@ fn print(found: &Found, json: Option<&std::path::Path>) -> Result<(), CliError> 
     Ok(())
 }
 
-fn say(mode: &warpframe::compare::ModeReport) {
+fn print_mode(mode: &warpframe::compare::ModeReport) {
     match (mode.status, mode.median_ms) {
         (Status::Ok, Some(median)) => {
             let times = if mode.repeats == 1 { "once" } else { "times" };
@@ -209,7 +211,7 @@ fn say(mode: &warpframe::compare::ModeReport) {
     }
 }
 
-fn fresh_folder() -> Result<PathBuf, CliError> {
+fn new_report_folder() -> Result<PathBuf, CliError> {
     let folder = private_folder("warpframe-report-").map_err(CliError::failure)?;
     Ok(folder.keep())
 }

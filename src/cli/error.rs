@@ -30,7 +30,7 @@ impl CliError {
 
     /// The failure of a query, with the place in its text where the error names one.
     pub fn query(error: DataFusionError, query: &str) -> Self {
-        let message = sentence(&error);
+        let message = root_message(&error);
         match position(&error, query) {
             Some((line, column)) => {
                 let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -64,7 +64,7 @@ impl CliError {
 
 impl From<DataFusionError> for CliError {
     fn from(error: DataFusionError) -> Self {
-        Self::Failure(sentence(&error))
+        Self::Failure(root_message(&error))
     }
 }
 
@@ -78,7 +78,7 @@ impl From<std::io::Error> for CliError {
 }
 
 /// The innermost message without the names of the layers it came through.
-pub fn sentence(error: &DataFusionError) -> String {
+pub fn root_message(error: &DataFusionError) -> String {
     let message = match error.find_root() {
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
@@ -90,7 +90,7 @@ pub fn sentence(error: &DataFusionError) -> String {
             }
             ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
         },
-        DataFusionError::SchemaError(error, _) => schema_sentence(error),
+        DataFusionError::SchemaError(error, _) => schema_message(error),
         DataFusionError::ResourcesExhausted(message) => {
             format!("the memory limit is too small for this: {message}")
         }
@@ -102,7 +102,7 @@ pub fn sentence(error: &DataFusionError) -> String {
     message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn schema_sentence(error: &SchemaError) -> String {
+fn schema_message(error: &SchemaError) -> String {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();

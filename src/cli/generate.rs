@@ -12,7 +12,7 @@ use warpframe::rows::{Distribution, RowGenerator};
 
 use super::error::CliError;
 use super::progress::RowsBar;
-use super::{flush, interruptible, values};
+use super::{flush_cleanup, interruptible, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -71,13 +71,13 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let written = interruptible(async { Ok(generate.run(Arc::clone(&bar) as _).await?) }).await;
     bar.clear();
-    flush().await;
-    say_written(&written?, &arguments.out, start);
+    flush_cleanup().await;
+    print_summary(&written?, &arguments.out, start);
     Ok(())
 }
 
 /// The last line of a command that has written Parquet.
-pub fn say_written(written: &WriteSummary, output: &std::path::Path, start: Instant) {
+pub fn print_summary(written: &WriteSummary, output: &std::path::Path, start: Instant) {
     let files = if written.files == 1 { "1 file".to_owned() } else { format!("{} files", written.files) };
     eprintln!(
         "{} rows, {} bytes, {:.3} s: {files} in {}",

@@ -77,7 +77,7 @@ fn runtime() -> Result<Runtime, CliError> {
 }
 
 /// Waits for the clean-up of what this process has given up or finished.
-async fn flush() {
+async fn flush_cleanup() {
     for failure in warpframe::flush_cleanup().await {
         eprintln!("warning: {failure}");
     }

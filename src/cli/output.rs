@@ -68,20 +68,20 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
             let first = stream.next().await.transpose()?;
             let mut table = TableWriter::begin(out, &schema, first.as_ref())?;
             let first = futures::stream::iter(first.map(Ok));
-            let rows = each(first.chain(stream), |batch| table.write(batch)).await?;
+            let rows = for_each_batch(first.chain(stream), |batch| table.write(batch)).await?;
             table.finish()?;
             Ok(rows)
         }
         Format::Csv => {
             let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
             writer.write(&empty).map_err(output_error)?;
-            let rows = each(stream, |batch| writer.write(batch).map_err(output_error)).await?;
+            let rows = for_each_batch(stream, |batch| writer.write(batch).map_err(output_error)).await?;
             writer.into_inner().flush()?;
             Ok(rows)
         }
         Format::Ndjson => {
             let mut writer = LineDelimitedWriter::new(out);
-            let rows = each(stream, |batch| writer.write(batch).map_err(output_error)).await?;
+            let rows = for_each_batch(stream, |batch| writer.write(batch).map_err(output_error)).await?;
             writer.finish().map_err(output_error)?;
             writer.into_inner().flush()?;
             Ok(rows)
@@ -91,7 +91,7 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
 }
 
 /// Hands on every batch and counts the rows.
-async fn each(
+async fn for_each_batch(
     batches: impl Stream<Item = datafusion::error::Result<RecordBatch>>,
     mut write: impl FnMut(&RecordBatch) -> Result<(), CliError>,
 ) -> Result<u64, CliError> {

@@ -11,10 +11,10 @@ use warpframe::parquet::BatchRun;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::generate::{WriterArguments, say_written};
+use super::generate::{WriterArguments, print_summary};
 use super::progress::RowsBar;
 use super::sql::read;
-use super::{flush, interruptible, values};
+use super::{flush_cleanup, interruptible, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -73,7 +73,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     })
     .await;
     bar.clear();
-    flush().await;
-    say_written(&written?, &batch.output, start);
+    flush_cleanup().await;
+    print_summary(&written?, &batch.output, start);
     Ok(())
 }

@@ -12,7 +12,7 @@ use warpframe::backend::BackendChoice;
 use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::output::{Format, print, save};
-use super::{flush, interruptible, repl, runtime, values};
+use super::{flush_cleanup, interruptible, repl, runtime, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -99,7 +99,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
     runtime.block_on(async {
         drop(session);
-        flush().await;
+        flush_cleanup().await;
     });
     // A query that was given up may still be computing a batch; the process does not wait for it.
     runtime.shutdown_background();

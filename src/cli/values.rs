@@ -6,7 +6,7 @@ use std::str::FromStr;
 use datafusion::common::DataFusionError;
 use warpframe::rows::MAX_ROWS;
 
-use super::error::sentence;
+use super::error::root_message;
 
 /// A number of rows: `10000000`, `10_000_000`, `1e7` or `10M`.
 pub fn rows(text: &str) -> Result<u64, String> {
@@ -68,5 +68,5 @@ pub fn bytes(text: &str) -> Result<usize, String> {
 
 /// A value that the library knows by its name.
 pub fn named<T: FromStr<Err = DataFusionError>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| sentence(&error))
+    text.parse().map_err(|error| root_message(&error))
 }

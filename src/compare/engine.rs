@@ -17,12 +17,12 @@ use datafusion::physical_plan::collect_partitioned;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
-use super::external_tools::size;
+use super::external_tools::total_bytes;
 use super::formula::Formula;
 use super::kernel_mode::Columns;
 use super::report::milliseconds;
 use super::verify::Answer;
-use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
+use super::{Comparison, GpuSplit, Mode, ResultSink, Source, Split, median, timed};
 use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
 use crate::background_cleanup::flush_cleanup;
@@ -43,10 +43,10 @@ pub struct Engine<'a> {
 }
 
 /// What a run on a cluster was spent on: computing and gathering.
-type Spent = (Duration, Duration);
+type ClusterTimes = (Duration, Duration);
 
 /// What a mode's time was spent on, where that is known.
-pub struct Parts {
+pub struct Phases {
     /// On a cluster.
     pub split: Option<Split>,
     /// On a GPU.
@@ -57,7 +57,7 @@ impl<'a> Engine<'a> {
     /// Lays the rows where the modes will find them.
     pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
         let needs_parquet = comparison.runs().iter().any(|(_, source)| *source == Source::Parquet)
-            || comparison.peers.is_some() && comparison.result == Outcome::Parquet;
+            || comparison.external_tools.is_some() && comparison.result == ResultSink::Parquet;
         let parquet = match needs_parquet {
             true => {
                 let (time, input) = timed(|| write_rows(comparison))?;
@@ -76,24 +76,24 @@ impl<'a> Engine<'a> {
 
     /// The size of the files that the last mode has written, if that is what modes do.
     pub fn output_bytes(&self) -> Option<u64> {
-        (self.comparison.result == Outcome::Parquet).then(|| size(&self.output))
+        (self.comparison.result == ResultSink::Parquet).then(|| total_bytes(&self.output))
     }
 
     /// Hands `measure` a function that runs the mode once, by the clock, on rows that lie there; for a mode on a
     /// cluster also what its time was spent on.
-    pub fn with_mode<T>(
+    pub fn measure_mode<T>(
         &self,
         (mode, source): (Mode, Source),
         threads: NonZeroUsize,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
-    ) -> Result<(T, Option<Parts>)> {
+    ) -> Result<(T, Option<Phases>)> {
         let runtime = runtime(threads)?;
         if mode.is_clustered() {
-            let (measured, split) = self.with_cluster(&runtime, (mode, source), threads, measure)?;
-            return Ok((measured, Some(Parts { split: Some(split), gpu: None })));
+            let (measured, split) = self.measure_on_cluster(&runtime, (mode, source), threads, measure)?;
+            return Ok((measured, Some(Phases { split: Some(split), gpu: None })));
         }
         if mode == Mode::CudaResident {
-            return self.on_gpu(measure);
+            return self.measure_resident(measure);
         }
         let backend = match mode {
             Mode::Interpreted => BackendChoice::Interpreted,
@@ -111,16 +111,16 @@ impl<'a> Engine<'a> {
         let session = self.session(builder, source, threads)?;
         let mut run = || Ok(self.run(&runtime, &session, expression)?.0);
         match mode {
-            Mode::Cuda => self.counted(measure, &mut run),
+            Mode::Cuda => self.measure_cuda(measure, &mut run),
             _ => Ok((measure(&mut run)?, None)),
         }
     }
 
     /// The mode with columns that stay on a GPU.
-    fn on_gpu<T>(
+    fn measure_resident<T>(
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
-    ) -> Result<(T, Option<Parts>)> {
+    ) -> Result<(T, Option<Phases>)> {
         let Compiled { program, columns } = &self.formula.compiled;
         let columns: Vec<_> =
             columns.iter().filter_map(|name| self.memory.column_by_name(name).cloned()).collect();
@@ -131,7 +131,7 @@ impl<'a> Engine<'a> {
             (Counts { compile_time, ..Counts::default() }, Counts::default(), 0);
         let measured = measure(&mut || {
             let (time, (answer, kernel_time)) = timed(|| match self.comparison.result {
-                Outcome::Sum => resident.sum().map(|(sum, kernel)| (Some(Answer::Sum(sum)), kernel)),
+                ResultSink::Sum => resident.sum().map(|(sum, kernel)| (Some(Answer::Sum(sum)), kernel)),
                 _ => Ok((None, resident.evaluate()?)),
             })?;
             let counts = if runs == 0 { &mut first } else { &mut others };
@@ -145,15 +145,15 @@ impl<'a> Engine<'a> {
             Ok((time, answer))
         })?;
         let gpu = GpuSplit::of(first, others, usize::max(runs, 2) - 1);
-        Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
+        Ok((measured, Some(Phases { split: None, gpu: Some(gpu) })))
     }
 
-    /// Measures, with what GPUs have counted meanwhile.
-    fn counted<T>(
+    /// Measures, with what GPUs have measure_cuda meanwhile.
+    fn measure_cuda<T>(
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
         run: &mut dyn FnMut() -> Result<(Duration, Answer)>,
-    ) -> Result<(T, Option<Parts>)> {
+    ) -> Result<(T, Option<Phases>)> {
         let gpus = self.comparison.gpus()?;
         let begin = gpus.counters().counts();
         let (mut after_first, mut runs) = (begin, 0);
@@ -167,11 +167,11 @@ impl<'a> Engine<'a> {
         })?;
         let others = gpus.counters().counts().since(after_first);
         let gpu = GpuSplit::of(after_first.since(begin), others, usize::max(runs, 2) - 1);
-        Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
+        Ok((measured, Some(Phases { split: None, gpu: Some(gpu) })))
     }
 
     /// Starts the mode's cluster, and stops it in the end.
-    fn with_cluster<T>(
+    fn measure_on_cluster<T>(
         &self,
         runtime: &Runtime,
         (mode, source): (Mode, Source),
@@ -204,14 +204,14 @@ impl<'a> Engine<'a> {
                 timed(|| runtime.block_on(async { plan_in_order(session.sql(&query).await?).await }))?.0
             }
         };
-        let mut parts = Vec::new();
+        let mut times = Vec::new();
         let measured = measure(&mut || {
             let (run, spent) = self.run(runtime, &session, &self.formula.fused_sql)?;
-            parts.extend(spent);
+            times.extend(spent);
             Ok(run)
         })?;
-        let median_of = |part: fn(&Spent) -> Duration| {
-            let mut times: Vec<_> = parts.iter().map(part).collect();
+        let median_of = |part: fn(&ClusterTimes) -> Duration| {
+            let mut times: Vec<_> = times.iter().map(part).collect();
             times.sort();
             median(&times.iter().copied().map(milliseconds).collect::<Vec<_>>())
         };
@@ -230,7 +230,7 @@ impl<'a> Engine<'a> {
     }
 
     /// All results by DataFusion's own operators.
-    pub fn unfused(&self) -> Result<Vec<Float64Array>> {
+    pub fn evaluate_unfused(&self) -> Result<Vec<Float64Array>> {
         let session = self.session(Session::builder().fuse(false), Source::Memory, NonZeroUsize::MIN)?;
         let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
         let batches =
@@ -263,8 +263,8 @@ impl<'a> Engine<'a> {
 
     fn query(&self, expression: &str) -> String {
         match self.comparison.result {
-            Outcome::Sum => format!("SELECT sum({expression}) AS r FROM rows"),
-            Outcome::Collect | Outcome::Parquet => format!("SELECT {expression} AS r FROM rows"),
+            ResultSink::Sum => format!("SELECT sum({expression}) AS r FROM rows"),
+            ResultSink::Collect | ResultSink::Parquet => format!("SELECT {expression} AS r FROM rows"),
         }
     }
 
@@ -273,10 +273,10 @@ impl<'a> Engine<'a> {
         runtime: &Runtime,
         session: &Session,
         expression: &str,
-    ) -> Result<((Duration, Answer), Option<Spent>)> {
+    ) -> Result<((Duration, Answer), Option<ClusterTimes>)> {
         let query = self.query(expression);
         match self.comparison.result {
-            Outcome::Sum => {
+            ResultSink::Sum => {
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
                 match results(batches)?.first() {
@@ -284,12 +284,12 @@ impl<'a> Engine<'a> {
                     _ => exec_err!("wrong answer: the sum is not one number"),
                 }
             }
-            Outcome::Collect => {
+            ResultSink::Collect => {
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
                 Ok(((time, Answer::Rows(results(batches)?)), parts))
             }
-            Outcome::Parquet => {
+            ResultSink::Parquet => {
                 // Off the clock, as for peers: replacing a file costs the more the larger it is.
                 remove(&self.output)?;
                 let (time, _) = timed(|| {
@@ -338,7 +338,7 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
 }
 
 /// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.
-async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Spent>)> {
+async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<ClusterTimes>)> {
     let (plan, context) = plan_in_order(query).await?;
     let batches = collect_partitioned(Arc::clone(&plan), context).await?.into_iter().flatten().collect();
     let spent = |name: &str| {

@@ -18,12 +18,12 @@ use serde::Deserialize;
 
 use super::engine::read_back;
 use super::verify::{Answer, Reference};
-use super::{Comparison, ModeReport, Outcome, Source, TIME_PER_MODE};
+use super::{Comparison, MAX_TIME_PER_MODE, ModeReport, ResultSink, Source};
 use crate::files::file_error;
 
 /// A way of a tool to evaluate the formula.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct ToolMode {
     /// The name of the mode on the command line, in JSON and in the drawing.
     pub name: &'static str,
     /// The program in `benches/peers`, and the name of all its modes together.
@@ -32,11 +32,11 @@ pub struct Peer {
     pub description: &'static str,
 }
 
-macro_rules! peers {
+macro_rules! tools {
     ($($program:literal { $($name:literal: $description:literal),+ })+) => {
         /// All peers.
-        pub const ALL: &[Peer] = &[
-            $($(Peer { name: $name, program: $program, description: $description }),+),+
+        pub const ALL: &[ToolMode] = &[
+            $($(ToolMode { name: $name, program: $program, description: $description }),+),+
         ];
 
         /// The programs, which are part of this one.
@@ -50,7 +50,7 @@ macro_rules! peers {
     };
 }
 
-peers! {
+tools! {
     "python" { "python": "plain loop, extrapolated" }
     "numpy" { "numpy": "NumPy" }
     "numexpr" { "numexpr": "numexpr" }
@@ -79,19 +79,19 @@ peers! {
 ///
 /// # Errors
 /// There is no such peer.
-pub fn named(names: &[String]) -> Result<Vec<&'static Peer>> {
-    let is = |peer: &Peer, name: &String| peer.name == name || peer.program == name;
-    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|peer| is(peer, name))) {
+pub fn select(names: &[String]) -> Result<Vec<&'static ToolMode>> {
+    let matches = |mode: &ToolMode, name: &String| mode.name == name || mode.program == name;
+    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|mode| matches(mode, name))) {
         let mut seen = HashSet::new();
-        let known: Vec<_> = ALL.iter().flat_map(|peer| [peer.program, peer.name]).collect();
+        let known: Vec<_> = ALL.iter().flat_map(|mode| [mode.program, mode.name]).collect();
         let known: Vec<_> = known.into_iter().filter(|name| seen.insert(*name)).collect();
         return exec_err!("there is no peer '{unknown}': use one of {}", known.join(", "));
     }
-    let wanted = ALL.iter().filter(|peer| names.is_empty() || names.iter().any(|name| is(peer, name)));
-    Ok(wanted.collect())
+    let selected = ALL.iter().filter(|mode| names.is_empty() || names.iter().any(|name| matches(mode, name)));
+    Ok(selected.collect())
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for ToolMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
@@ -99,19 +99,19 @@ impl fmt::Display for Peer {
 
 /// The peers that take part, and how they are run.
 #[derive(Debug, Clone)]
-pub struct Peers {
+pub struct ExternalTools {
     /// The peers, in the order in which they run.
-    pub modes: Vec<&'static Peer>,
+    pub modes: Vec<&'static ToolMode>,
     /// The Python interpreter.
     pub python: PathBuf,
     /// A peer that takes longer, with all its repeats, has failed.
-    pub limit: Duration,
+    pub timeout: Duration,
 }
 
 /// What a peer's program says at its end. Times are in milliseconds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct ToolReport {
     skipped: Option<String>,
     failed: Option<String>,
     version: String,
@@ -126,7 +126,7 @@ struct Said {
 
 /// What is known of a peer's run besides its times.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct PeerDetails {
+pub struct ToolDetails {
     /// The versions of its packages.
     pub version: String,
     /// From the start of the interpreter to the end of its imports, in milliseconds.
@@ -136,31 +136,31 @@ pub struct PeerDetails {
 }
 
 /// The rows where the peers find them.
-pub(super) struct Stage<'a> {
+pub(super) struct ToolRunner<'a> {
     comparison: &'a Comparison,
-    peers: &'a Peers,
+    tools: &'a ExternalTools,
     folder: PathBuf,
     /// Why none of them can run.
     reason: Option<String>,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> ToolRunner<'a> {
     /// Writes the rows and the programs into the work folder.
-    pub fn prepare(comparison: &'a Comparison, peers: &'a Peers, rows: &RecordBatch) -> Result<Self> {
+    pub fn prepare(comparison: &'a Comparison, tools: &'a ExternalTools, rows: &RecordBatch) -> Result<Self> {
         let folder = comparison.work_folder.join("peers");
         let failed = |error: std::io::Error| file_error("write", &folder, error);
         std::fs::create_dir_all(&folder).map_err(failed)?;
         for (name, text) in PROGRAMS {
             std::fs::write(folder.join(name), text).map_err(failed)?;
         }
-        let reason = match Command::new(&peers.python).arg("--version").output() {
+        let reason = match Command::new(&tools.python).arg("--version").output() {
             _ if comparison.expression.is_some() => Some("the peers know log3 only".to_owned()),
-            _ if comparison.result != Outcome::Parquet && comparison.source == Source::Parquet => {
+            _ if comparison.result != ResultSink::Parquet && comparison.source == Source::Parquet => {
                 Some("peers read columns in memory: use --source memory, or --result parquet".to_owned())
             }
             Ok(version) if version.status.success() => None,
-            Ok(_) => Some(format!("'{}' is not a Python interpreter", peers.python.display())),
-            Err(error) => Some(format!("'{}' cannot be run: {error}", peers.python.display())),
+            Ok(_) => Some(format!("'{}' is not a Python interpreter", tools.python.display())),
+            Err(error) => Some(format!("'{}' cannot be run: {error}", tools.python.display())),
         };
         if reason.is_none() {
             let file = File::create(folder.join("rows.arrow")).map_err(failed)?;
@@ -168,40 +168,43 @@ impl<'a> Stage<'a> {
             writer.write(rows)?;
             writer.finish()?;
         }
-        Ok(Self { comparison, peers, folder, reason })
+        Ok(Self { comparison, tools, folder, reason })
     }
 
     /// Runs a peer and checks its answer.
-    pub fn run(&self, peer: &Peer, reference: &Reference) -> ModeReport {
+    pub fn run(&self, mode: &ToolMode, reference: &Reference) -> ModeReport {
         let source = match self.comparison.result {
-            Outcome::Parquet => Source::Parquet,
+            ResultSink::Parquet => Source::Parquet,
             _ => Source::Memory,
         };
-        let empty = ModeReport::of_peer(peer, source);
+        let empty = ModeReport::of_tool(mode, source);
         if let Some(reason) = &self.reason {
             return empty.skipped_because(reason);
         }
-        let measured = self.said(peer).and_then(|said| match &said.skipped {
-            Some(_) => Ok((said, None)),
-            None => self.verified(&said, reference).map(|verified| (said, Some(verified))),
+        let measured = self.run_process(mode).and_then(|report| match &report.skipped {
+            Some(_) => Ok((report, None)),
+            None => self.verify(&report, reference).map(|verified| (report, Some(verified))),
         });
         match measured {
             Err(error) => empty.failed_because(error.message().into_owned()),
-            Ok((said, None)) => empty.skipped_because(&said.skipped.unwrap_or_default()),
-            Ok((mut said, Some(verified))) => {
-                said.times_ms.sort_by(f64::total_cmp);
-                let details =
-                    PeerDetails { version: said.version, import_ms: said.import_ms, load_ms: said.load_ms };
-                let report = empty.timed(said.first_ms, &said.times_ms, self.comparison.rows, verified);
+            Ok((report, None)) => empty.skipped_because(&report.skipped.unwrap_or_default()),
+            Ok((mut report, Some(verified))) => {
+                report.times_ms.sort_by(f64::total_cmp);
+                let details = ToolDetails {
+                    version: report.version,
+                    import_ms: report.import_ms,
+                    load_ms: report.load_ms,
+                };
+                let timed = empty.timed(report.first_ms, &report.times_ms, self.comparison.rows, verified);
                 ModeReport {
-                    threads: said.threads,
-                    rows: said.rows as u64,
+                    threads: report.threads,
+                    rows: report.rows as u64,
                     peer: Some(details),
                     output_bytes: match self.comparison.result {
-                        Outcome::Parquet => Some(size(&self.answer())),
+                        ResultSink::Parquet => Some(total_bytes(&self.answer())),
                         _ => None,
                     },
-                    ..report
+                    ..timed
                 }
             }
         }
@@ -211,12 +214,12 @@ impl<'a> Stage<'a> {
         self.folder.join("answer.parquet")
     }
 
-    fn verified(&self, said: &Said, reference: &Reference) -> Result<super::Verified> {
-        let reference = reference.first(said.rows);
-        match (self.comparison.result, said.sum) {
-            (Outcome::Sum, Some(sum)) => reference.verify(Answer::Sum(sum)),
-            (Outcome::Sum, None) => exec_err!("wrong answer: there is no sum"),
-            (Outcome::Collect, _) => {
+    fn verify(&self, report: &ToolReport, reference: &Reference) -> Result<super::Verified> {
+        let reference = reference.first(report.rows);
+        match (self.comparison.result, report.sum) {
+            (ResultSink::Sum, Some(sum)) => reference.verify(Answer::Sum(sum)),
+            (ResultSink::Sum, None) => exec_err!("wrong answer: there is no sum"),
+            (ResultSink::Collect, _) => {
                 let path = self.answer();
                 let bytes = std::fs::read(&path).map_err(|error| file_error("read", &path, error))?;
                 let rows = bytes.len() / size_of::<f64>();
@@ -224,28 +227,28 @@ impl<'a> Stage<'a> {
                 reference.verify(Answer::Rows(vec![Float64Array::new(rows, None)]))
             }
             // Not all of them write the rows in the order in which they read them.
-            (Outcome::Parquet, _) => reference.verify(Answer::Unordered(read_back(&self.answer())?)),
+            (ResultSink::Parquet, _) => reference.verify(Answer::Unordered(read_back(&self.answer())?)),
         }
     }
 
     /// Runs the program until it ends or has taken too long.
-    fn said(&self, peer: &Peer) -> Result<Said> {
+    fn run_process(&self, mode: &ToolMode) -> Result<ToolReport> {
         let comparison = self.comparison;
         let settings = serde_json::json!({
-            "program": peer.program,
-            "mode": peer.name,
+            "program": mode.program,
+            "mode": mode.name,
             "rows": comparison.rows,
             "result": comparison.result.name(),
             "repeat": comparison.repeat,
-            "budget_ms": TIME_PER_MODE.as_millis() as u64,
+            "budget_ms": MAX_TIME_PER_MODE.as_millis() as u64,
             "threads": comparison.threads,
             "arrow": self.folder.join("rows.arrow"),
             "parquet": comparison.rows_file(),
             "answer": self.answer(),
         });
         let errors = self.folder.join("stderr");
-        let failed = |error: std::io::Error| file_error("run", &self.peers.python, error);
-        let mut command = Command::new(&self.peers.python);
+        let failed = |error: std::io::Error| file_error("run", &self.tools.python, error);
+        let mut command = Command::new(&self.tools.python);
         command
             .arg(self.folder.join("run.py"))
             .arg(settings.to_string())
@@ -260,7 +263,7 @@ impl<'a> Stage<'a> {
         // What it starts ends with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut process = Group(command.spawn().map_err(failed)?);
+        let mut process = ProcessGroup(command.spawn().map_err(failed)?);
 
         let output = process.0.stdout.take();
         let reader = std::thread::spawn(move || {
@@ -270,18 +273,18 @@ impl<'a> Stage<'a> {
         });
         let start = Instant::now();
         while process.0.try_wait().map_err(failed)?.is_none() {
-            if start.elapsed() > self.peers.limit {
-                return exec_err!("it took longer than {} seconds", self.peers.limit.as_secs());
+            if start.elapsed() > self.tools.timeout {
+                return exec_err!("it took longer than {} seconds", self.tools.timeout.as_secs());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         // Its children may hold on to its output.
         drop(process);
         let text = reader.join().unwrap_or_default();
-        let said = text.lines().last().and_then(|line| serde_json::from_str::<Said>(line).ok());
-        match said {
-            Some(Said { failed: Some(why), .. }) => Err(DataFusionError::Execution(why)),
-            Some(said) => Ok(said),
+        let report = text.lines().last().and_then(|line| serde_json::from_str::<ToolReport>(line).ok());
+        match report {
+            Some(ToolReport { failed: Some(why), .. }) => Err(DataFusionError::Execution(why)),
+            Some(report) => Ok(report),
             None => {
                 let errors = std::fs::read_to_string(&errors).unwrap_or_default();
                 exec_err!(
@@ -294,9 +297,9 @@ impl<'a> Stage<'a> {
 }
 
 /// A process that is killed with all that it has started.
-struct Group(Child);
+struct ProcessGroup(Child);
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         #[cfg(unix)]
         let _ = Command::new("kill")
@@ -309,7 +312,7 @@ impl Drop for Group {
 }
 
 /// The bytes of a file, or of the files in a folder.
-pub(super) fn size(path: &Path) -> u64 {
+pub(super) fn total_bytes(path: &Path) -> u64 {
     match std::fs::read_dir(path) {
         Ok(entries) => {
             entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()

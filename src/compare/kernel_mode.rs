@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::formula::Formula;
 use super::verify::Answer;
-use super::{Outcome, timed};
+use super::{ResultSink, timed};
 use crate::backend::{Backend, Simd};
 use crate::kernel::{self, ROWS_PER_TASK};
 use crate::rows::RowGenerator;
@@ -47,7 +47,7 @@ impl Columns {
     }
 
     /// Times of reading the three columns and writing one, on the threads of the current pool.
-    pub fn stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
+    pub fn time_memory_stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
         let mut once = || Ok(timed(|| kernel::par_product(x, y, z, output).map_err(kernel_error))?.0);
@@ -56,24 +56,24 @@ impl Columns {
     }
 
     /// The formula of all rows on the threads of the current pool.
-    pub fn bare(&mut self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
+    pub fn run_kernel(&mut self, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
         if !formula.is_log3() {
-            return self.program(formula, result);
+            return self.run_program(formula, result);
         }
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
         match result {
-            Outcome::Collect => {
+            ResultSink::Collect => {
                 let (time, ()) = timed(|| kernel::par_log3(x, y, z, output).map_err(kernel_error))?;
                 // A copy for the check, made off the clock, so that the buffer can be used again.
                 let copy = Float64Array::new(ScalarBuffer::from(output.clone()), None);
                 Ok((time, Answer::Rows(vec![copy])))
             }
-            Outcome::Sum => {
+            ResultSink::Sum => {
                 let (time, sum) = timed(|| sum_of_log3(x, y, z))?;
                 Ok((time, Answer::Sum(sum)))
             }
-            Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+            ResultSink::Parquet => internal_err!("the bare kernel has no Parquet writer"),
         }
     }
 }
@@ -91,7 +91,7 @@ impl Columns {
     }
 
     /// Any formula: its program on shares of the rows.
-    fn program(&self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
+    fn run_program(&self, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
         let backend = Simd::active()?;
         let arguments = self.arguments(formula);
         let rows = self.inputs[0].len();
@@ -103,16 +103,16 @@ impl Columns {
             Ok(share.as_primitive::<Float64Type>().clone())
         });
         match result {
-            Outcome::Collect => {
+            ResultSink::Collect => {
                 let (time, shares) = timed(|| shares.collect::<Result<Vec<_>>>())?;
                 Ok((time, Answer::Rows(shares)))
             }
-            Outcome::Sum => {
+            ResultSink::Sum => {
                 let sums = shares.map(|share| Ok(sum(share?.values())));
                 let (time, sum) = timed(|| sums.try_reduce(|| 0.0, |one, other| Ok(one + other)))?;
                 Ok((time, Answer::Sum(sum)))
             }
-            Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+            ResultSink::Parquet => internal_err!("the bare kernel has no Parquet writer"),
         }
     }
 }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-pub use external_tools::{Peer, PeerDetails, Peers};
+pub use external_tools::{ExternalTools, ToolDetails, ToolMode};
 pub use machine::Machine;
 pub use mode::Mode;
 pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status};
@@ -32,7 +32,7 @@ use crate::backend::cuda::{self, Gpus};
 use crate::cluster::ClusterSettings;
 use crate::rows::{Distribution, MAX_ROWS, RowGenerator};
 use engine::Engine;
-use external_tools::Stage;
+use external_tools::ToolRunner;
 use formula::Formula;
 use kernel_mode::Columns;
 use report::milliseconds;
@@ -50,7 +50,7 @@ pub enum Source {
 
 /// What each mode has to produce.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ResultSink {
     /// All results as Arrow arrays in memory.
     #[default]
     Collect,
@@ -95,10 +95,10 @@ macro_rules! named {
 use named;
 
 named!(Source, "source", Memory => "memory", Parquet => "parquet");
-named!(Outcome, "result", Collect => "collect", Sum => "sum", Parquet => "parquet");
+named!(ResultSink, "result", Collect => "collect", Sum => "sum", Parquet => "parquet");
 
-/// A mode that took long at first is repeated only as often as fits into this.
-const TIME_PER_MODE: Duration = Duration::from_secs(10);
+/// A mode that took long at first is on_repeat only as often as fits into this.
+const MAX_TIME_PER_MODE: Duration = Duration::from_secs(10);
 
 /// A comparison to be run.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ pub struct Comparison {
     /// Where they lie.
     pub source: Source,
     /// What is made of them.
-    pub result: Outcome,
+    pub result: ResultSink,
     /// The modes, in the order in which they run.
     pub modes: Vec<Mode>,
     /// How often each is timed, after a first run that does not count.
@@ -128,7 +128,7 @@ pub struct Comparison {
     /// The GPUs, if not this machine's.
     pub gpus: Option<Arc<Gpus>>,
     /// The tools of others that take part.
-    pub peers: Option<Peers>,
+    pub external_tools: Option<ExternalTools>,
 }
 
 /// What a comparison is doing, for those who wait.
@@ -141,7 +141,7 @@ pub enum Event<'a> {
     /// A mode begins, on rows that lie there.
     Mode(Mode, Source),
     /// A peer begins.
-    Peer(&'a Peer),
+    ExternalTool(&'a ToolMode),
     /// A repeat of a mode has ended: which one, of how many.
     Repeat(Mode, usize, usize),
     /// The mode has ended.
@@ -155,10 +155,10 @@ impl Comparison {
     /// # Errors
     /// The expression cannot be compiled or gives nulls, or the rows cannot be made: there are none, too many for the memory, or the work folder is not
     /// writable.
-    pub fn run(&self, command: String, observe: &dyn Fn(Event)) -> Result<Report> {
+    pub fn run(&self, command: String, on_event: &dyn Fn(Event)) -> Result<Report> {
         self.check_size()?;
         let formula = Formula::new(self.expression.as_deref())?;
-        observe(Event::MakingRows);
+        on_event(Event::MakingRows);
         let machine = Machine::detect()?.with_gpus(self.gpus().ok().as_deref());
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads.get())
@@ -168,33 +168,35 @@ impl Comparison {
         let engine = Engine::prepare(self, &formula, &columns)?;
         let reference = match formula.is_log3() {
             true => Reference::log3(&columns, &pool),
-            false => Reference::new(engine.unfused()?, &formula, &columns)?,
+            false => Reference::new(engine.evaluate_unfused()?, &formula, &columns)?,
         };
-        let mut stream = pool.install(|| columns.stream(self.repeat.get()))?;
+        let mut stream = pool.install(|| columns.time_memory_stream(self.repeat.get()))?;
         let mut modes = Vec::with_capacity(self.modes.len());
         for (mode, source) in self.runs() {
-            observe(Event::Mode(mode, source));
+            on_event(Event::Mode(mode, source));
             let threads = if mode.is_parallel() { self.threads } else { NonZeroUsize::MIN };
             let report = match self.reason_to_skip(mode) {
                 Some(reason) => ModeReport::skipped(mode, source, &reason),
                 None => {
-                    let repeated = |run: usize, of: usize| observe(Event::Repeat(mode, run, of));
+                    let on_repeat = |run: usize, of: usize| on_event(Event::Repeat(mode, run, of));
                     let measured = match mode {
                         Mode::Rayon => self
-                            .measure(&reference, repeated, || {
-                                pool.install(|| columns.bare(&formula, self.result))
+                            .measure(&reference, on_repeat, || {
+                                pool.install(|| columns.run_kernel(&formula, self.result))
                             })
                             .map(|measured| (measured, None)),
-                        _ => engine.with_mode((mode, source), threads, |run| {
-                            self.measure(&reference, repeated, run)
+                        _ => engine.measure_mode((mode, source), threads, |run| {
+                            self.measure(&reference, on_repeat, run)
                         }),
                     };
                     match measured {
-                        Ok((measured, parts)) => {
-                            let slots = parts.as_ref().and_then(|parts| parts.split).map(|split| split.slots);
+                        Ok((measured, phases)) => {
+                            let slots =
+                                phases.as_ref().and_then(|phases| phases.split).map(|split| split.slots);
                             let threads = slots.unwrap_or(threads.get());
                             let report = ModeReport::ok(mode, source, threads, self.rows, &measured);
-                            let (split, gpu) = parts.map_or((None, None), |parts| (parts.split, parts.gpu));
+                            let (split, gpu) =
+                                phases.map_or((None, None), |phases| (phases.split, phases.gpu));
                             ModeReport { split, gpu, output_bytes: engine.output_bytes(), ..report }
                         }
                         Err(error) => {
@@ -203,20 +205,20 @@ impl Comparison {
                     }
                 }
             };
-            observe(Event::Done(&report));
+            on_event(Event::Done(&report));
             modes.push(report);
         }
-        if let Some(peers) = &self.peers {
-            let stage = Stage::prepare(self, peers, engine.memory())?;
-            for peer in &peers.modes {
-                observe(Event::Peer(peer));
-                let report = stage.run(peer, &reference);
-                observe(Event::Done(&report));
+        if let Some(tools) = &self.external_tools {
+            let runner = ToolRunner::prepare(self, tools, engine.memory())?;
+            for mode in &tools.modes {
+                on_event(Event::ExternalTool(mode));
+                let report = runner.run(mode, &reference);
+                on_event(Event::Done(&report));
                 modes.push(report);
             }
         }
         // Before the modes and after them: a machine's speed drifts, and a median is compared to medians.
-        stream.extend(pool.install(|| columns.stream(self.repeat.get()))?);
+        stream.extend(pool.install(|| columns.time_memory_stream(self.repeat.get()))?);
         stream.sort();
         let stream: Vec<_> = stream.into_iter().map(milliseconds).collect();
         Ok(Report::new(self, &formula, command, machine, median(&stream), modes))
@@ -269,14 +271,14 @@ impl Comparison {
             Mode::Rayon if self.source != Source::Memory => {
                 "the bare kernel reads arrays in memory only: use --source memory"
             }
-            Mode::Rayon if self.result == Outcome::Parquet => {
+            Mode::Rayon if self.result == ResultSink::Parquet => {
                 "the bare kernel has no Parquet writer: use --result collect or sum"
             }
             _ if mode.needs_gpu() && self.gpus().is_err() => return self.gpus().err().map(|e| e.to_string()),
             Mode::CudaResident if self.source != Source::Memory => {
                 "columns that stay on a GPU come from arrays in memory: use --source memory"
             }
-            Mode::CudaResident if self.result == Outcome::Parquet => {
+            Mode::CudaResident if self.result == ResultSink::Parquet => {
                 "results that stay on a GPU are not written: use --result collect or sum"
             }
             Mode::Cluster if self.cluster.is_none() => "no cluster was named: use --cluster df://HOST:PORT",
@@ -297,12 +299,12 @@ impl Comparison {
     fn measure<A: Into<verify::Answer>>(
         &self,
         reference: &Reference,
-        repeated: impl Fn(usize, usize),
+        on_repeat: impl Fn(usize, usize),
         mut run: impl FnMut() -> Result<(Duration, A)>,
     ) -> Result<Measured> {
         let (first, answer) = run()?;
         let mut verified = reference.verify(answer.into())?;
-        let affordable = TIME_PER_MODE.as_secs_f64() / first.as_secs_f64().max(1e-9);
+        let affordable = MAX_TIME_PER_MODE.as_secs_f64() / first.as_secs_f64().max(1e-9);
         let repeats = self.repeat.get().min((affordable as usize).max(1));
         let mut times = Vec::with_capacity(repeats);
         for repeat in 1..=repeats {
@@ -310,7 +312,7 @@ impl Comparison {
             let again = reference.verify(answer.into())?;
             verified = verified.worse(again);
             times.push(time);
-            repeated(repeat, repeats);
+            on_repeat(repeat, repeats);
         }
         times.sort();
         Ok(Measured { first, times, verified })

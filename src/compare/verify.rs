@@ -17,7 +17,7 @@ const MAX_ULP: u64 = 8;
 /// How far a sum may be from the reference, relative to the sum of the magnitudes; for any formula, in
 /// which more than one operation may be off.
 const MAX_SUM_ERROR: f64 = 1e-12;
-const MAX_SUM_ERROR_OF_ANY: f64 = 1e-9;
+const MAX_SUM_ERROR_OF_EXPRESSIONS: f64 = 1e-9;
 
 /// What a run has produced.
 pub enum Answer {
@@ -73,7 +73,7 @@ impl Reference {
             return internal_err!("the reference has {} rows", rows.len());
         }
         let program = (formula.compiled.program.clone(), columns.arguments(formula));
-        Ok(Self::of(rows, MAX_SUM_ERROR_OF_ANY, Some(program)))
+        Ok(Self::of(rows, MAX_SUM_ERROR_OF_EXPRESSIONS, Some(program)))
     }
 
     fn of(rows: Vec<f64>, relative: f64, program: Option<(Program, Vec<ArrayRef>)>) -> Self {

@@ -15,25 +15,25 @@ const AXIS_LEFT: f64 = 232.0;
 /// Where the axis ends: room is left for the label of the longest bar.
 const AXIS_RIGHT: f64 = 810.0;
 const TOP: f64 = 108.0;
-const ROW: f64 = 54.0;
-const BAR: f64 = 30.0;
+const ROW_HEIGHT: f64 = 54.0;
+const BAR_HEIGHT: f64 = 30.0;
 
 /// Blue for one thread, orange for all threads, grey for the interpreter, green for GPUs, violet for clusters, light rose for the tools of
 /// others: told apart without colour by their lightness too.
-const SLOW: &str = "#8a8f98";
-const SINGLE: &str = "#3b76b5";
-const ALL: &str = "#e07b24";
+const INTERPRETED: &str = "#8a8f98";
+const ONE_THREAD: &str = "#3b76b5";
+const ALL_THREADS: &str = "#e07b24";
 const CLUSTER: &str = "#7d4fa0";
 const GPU: &str = "#5b9a2f";
-const PEER: &str = "#d98ba3";
+const EXTERNAL: &str = "#d98ba3";
 const LIMIT: &str = "#1c7a4a";
 
 /// The report as SVG.
 pub fn draw(report: &Report) -> String {
     let rows = report.modes.len() as f64;
-    let bottom = TOP + rows * ROW;
+    let bottom = TOP + rows * ROW_HEIGHT;
     let height = bottom + 96.0;
-    let scale = Scale::over(report);
+    let scale = Scale::new(report);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
          height=\"{height}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"16\">\n\
@@ -44,9 +44,15 @@ pub fn draw(report: &Report) -> String {
         24.0,
         36.0,
         "font-size=\"23\" font-weight=\"bold\" fill=\"#16191d\"",
-        &shortened(&report.expression),
+        &truncate(&report.expression),
     );
-    text(&mut svg, 24.0, 62.0, "fill=\"#40464d\"", &format!("{}; shorter is faster", report.subject()));
+    text(
+        &mut svg,
+        24.0,
+        62.0,
+        "fill=\"#40464d\"",
+        &format!("{}; shorter is faster", report.describe_input()),
+    );
 
     for (time, label) in scale.ticks() {
         let x = scale.x(time);
@@ -54,7 +60,7 @@ pub fn draw(report: &Report) -> String {
         text(&mut svg, x, bottom + 22.0, "text-anchor=\"middle\" fill=\"#40464d\"", &label);
     }
     let slowest = report.slowest().map(|(_, time)| time);
-    let middle = |position: usize| TOP + (position as f64 + 0.5) * ROW;
+    let middle = |position: usize| TOP + (position as f64 + 0.5) * ROW_HEIGHT;
     for (position, mode) in report.modes.iter().enumerate() {
         draw_mode(&mut svg, (mode, &mode.label(report)), middle(position), &scale);
     }
@@ -69,9 +75,10 @@ pub fn draw(report: &Report) -> String {
         write_result(&mut svg, mode, middle(position), &scale, slowest);
     }
 
-    let setting = format!("{}; warpframe {} ({})", report.setting(), report.version, report.git_revision);
+    let setting =
+        format!("{}; warpframe {} ({})", report.describe_machine(), report.version, report.git_revision);
     text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &setting);
-    let others = match report.modes.iter().any(ModeReport::is_peer) {
+    let others = match report.modes.iter().any(ModeReport::is_external) {
         true => "rose: the tools of others; ",
         false => "",
     };
@@ -97,18 +104,18 @@ fn draw_mode(svg: &mut String, (mode, label): (&ModeReport, &str), middle: f64, 
 
     let (Some(median), Some(min), Some(max)) = (mode.median_ms, mode.min_ms, mode.max_ms) else { return };
     let colour = match (mode.mode.as_str(), mode.threads) {
-        _ if mode.is_peer() => PEER,
-        ("interpreted", _) => SLOW,
+        _ if mode.is_external() => EXTERNAL,
+        ("interpreted", _) => INTERPRETED,
         (name, _) if name.starts_with("cluster") => CLUSTER,
         (name, _) if name.starts_with("cuda") => GPU,
-        (_, 1) => SINGLE,
-        _ => ALL,
+        (_, 1) => ONE_THREAD,
+        _ => ALL_THREADS,
     };
     let width = scale.x(median) - AXIS_LEFT;
     let _ = writeln!(
         svg,
-        "<rect x=\"{AXIS_LEFT}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{colour}\"/>",
-        middle - BAR / 2.0
+        "<rect x=\"{AXIS_LEFT}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\" fill=\"{colour}\"/>",
+        middle - BAR_HEIGHT / 2.0
     );
     let whisker = "stroke=\"#16191d\" stroke-width=\"1.6\"";
     let (left, right) = (scale.x(min), scale.x(max));
@@ -120,14 +127,14 @@ fn draw_mode(svg: &mut String, (mode, label): (&ModeReport, &str), middle: f64, 
 /// The time of a mode, or why it has none, on top of the grid and the limit's line.
 fn write_result(svg: &mut String, mode: &ModeReport, middle: f64, scale: &Scale, slowest: Option<f64>) {
     // White below the text keeps it legible there.
-    const BELOW: &str = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\" xml:space=\"preserve\"";
+    const HALO: &str = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\" xml:space=\"preserve\"";
     let (Some(median), Some(max)) = (mode.median_ms, mode.max_ms) else {
         let (word, colour) = match mode.status {
             Status::Failed => ("FAILED", "#b3261e"),
             _ => ("skipped", "#5c636b"),
         };
         let reason = mode.reason.as_deref().unwrap_or_default();
-        let style = format!("fill=\"{colour}\" font-size=\"14\" {BELOW}");
+        let style = format!("fill=\"{colour}\" font-size=\"14\" {HALO}");
         text(svg, AXIS_LEFT + 8.0, middle + 5.0, &style, &format!("{word}: {reason}"));
         return;
     };
@@ -135,7 +142,7 @@ fn write_result(svg: &mut String, mode: &ModeReport, middle: f64, scale: &Scale,
         Some(slowest) if slowest > median => format!("   {}", format_ratio(slowest / median)),
         _ => String::new(),
     };
-    let style = format!("fill=\"#16191d\" {BELOW}");
+    let style = format!("fill=\"#16191d\" {HALO}");
     text(svg, scale.x(max) + 10.0, middle + 6.0, &style, &format!("{}{ratio}", format_ms(median)));
 }
 
@@ -147,7 +154,7 @@ struct Scale {
 
 impl Scale {
     /// From below the shortest time to the longest.
-    fn over(report: &Report) -> Self {
+    fn new(report: &Report) -> Self {
         let limit = report.limit.stream_ms;
         let times = || report.modes.iter().flat_map(|mode| [mode.min_ms, mode.max_ms]).flatten();
         let shortest = times().fold(limit, f64::min);
@@ -184,12 +191,12 @@ pub(super) fn line(svg: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, style: 
 }
 
 /// What fits into the title's line of a long expression.
-fn shortened(expression: &str) -> String {
-    const MOST: usize = 58;
-    if expression.chars().count() <= MOST {
+fn truncate(expression: &str) -> String {
+    const MAX_CHARS: usize = 58;
+    if expression.chars().count() <= MAX_CHARS {
         return expression.to_owned();
     }
-    expression.chars().take(MOST - 1).chain(['…']).collect()
+    expression.chars().take(MAX_CHARS - 1).chain(['…']).collect()
 }
 
 pub(super) fn text(svg: &mut String, x: f64, y: f64, style: &str, content: &str) {

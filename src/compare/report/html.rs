@@ -45,7 +45,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
                 mode.repeats,
                 rate / 1e6,
                 format_ratio(slowest / median),
-                report.against_parallel(mode).map_or("-".to_owned(), format_ratio),
+                report.ratio_to_parallel(mode).map_or("-".to_owned(), format_ratio),
                 format_ratio(median / report.limit.stream_ms),
                 mode.sum.map_or(String::new(), |sum| sum.to_string()),
                 mode.max_ulp.map_or("-".to_owned(), |ulp| ulp.to_string()),
@@ -70,8 +70,8 @@ pub fn page(report: &Report, drawing: &str) -> String {
             let gpu = super::describe_gpu(gpu);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.label(report)), escape(&gpu));
         }
-        if let Some(peer) = super::describe_peer(mode, report.rows) {
-            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&peer));
+        if let Some(tool) = super::describe_tool(mode, report.rows) {
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&tool));
         }
         if let Some(bytes) = mode.output_bytes {
             let (mode, bytes) = (escape(&mode.label(report)), group_digits(bytes));
@@ -81,7 +81,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
     let facts = [
         ("Rows", format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source)),
         ("Result", report.result.clone()),
-        ("Machine", format!("{}; {}", report.setting(), report.machine.os)),
+        ("Machine", format!("{}; {}", report.describe_machine(), report.machine.os)),
         (
             "Memory limit",
             format!(

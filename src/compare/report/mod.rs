@@ -13,7 +13,9 @@ use serde::Serialize;
 
 use super::formula::Formula;
 use super::verify::Verified;
-use super::{Comparison, Machine, Measured, Mode, Outcome, Peer, PeerDetails, Source, describe_rows, median};
+use super::{
+    Comparison, Machine, Measured, Mode, ResultSink, Source, ToolDetails, ToolMode, describe_rows, median,
+};
 use crate::backend::cuda::Counts;
 
 /// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
@@ -118,7 +120,7 @@ pub struct ModeReport {
     /// Of a mode on a GPU, what its time was spent on.
     pub gpu: Option<GpuSplit>,
     /// Of a tool of others, its versions and what it did before the clock started.
-    pub peer: Option<PeerDetails>,
+    pub peer: Option<ToolDetails>,
     /// The size of the Parquet files it has written, where that is the result.
     pub output_bytes: Option<u64>,
 }
@@ -180,13 +182,13 @@ impl GpuSplit {
 
 impl ModeReport {
     /// Whether it is a tool of others.
-    pub fn is_peer(&self) -> bool {
-        super::external_tools::ALL.iter().any(|peer| peer.name == self.mode)
+    pub fn is_external(&self) -> bool {
+        super::external_tools::ALL.iter().any(|tool| tool.name == self.mode)
     }
 
     /// The mode's name, with where its rows lay if that is not where the report's rows lay.
     fn label(&self, report: &Report) -> String {
-        match self.source == report.source || self.mode.starts_with("cluster") || self.is_peer() {
+        match self.source == report.source || self.mode.starts_with("cluster") || self.is_external() {
             true => self.mode.clone(),
             false => format!("{} ({})", self.mode, self.source),
         }
@@ -200,8 +202,8 @@ impl ModeReport {
     }
 
     /// Nothing yet of a tool of others.
-    pub(super) fn of_peer(peer: &Peer, source: Source) -> Self {
-        Self::empty(peer.name, peer.description, source, Status::Ok, None)
+    pub(super) fn of_tool(tool: &ToolMode, source: Source) -> Self {
+        Self::empty(tool.name, tool.description, source, Status::Ok, None)
     }
 
     pub(super) fn skipped_because(self, reason: &str) -> Self {
@@ -318,21 +320,21 @@ impl Report {
     }
 
     /// The rows, with what they hold and where they lay, in words.
-    fn subject(&self) -> String {
+    fn describe_input(&self) -> String {
         let source = match self.source.as_str() {
             name if name == Source::Parquet.name() => "Parquet",
             _ => "memory",
         };
         let result = match self.result.as_str() {
-            name if name == Outcome::Sum.name() => "to their sum",
-            name if name == Outcome::Parquet.name() => "to Parquet",
+            name if name == ResultSink::Sum.name() => "to their sum",
+            name if name == ResultSink::Parquet.name() => "to Parquet",
             _ => "to Arrow arrays",
         };
         format!("{} rows ({}), from {source} {result}", group_digits(self.rows), self.distribution)
     }
 
     /// The machine, in words.
-    fn setting(&self) -> String {
+    fn describe_machine(&self) -> String {
         let Machine { cpu, cores, simd, memory_bytes, gpus, .. } = &self.machine;
         let gib = *memory_bytes as f64 / f64::from(1 << 30);
         let gpus: String = gpus.iter().map(|gpu| format!(", {gpu}")).collect();
@@ -340,7 +342,7 @@ impl Report {
     }
 
     /// How many times as long as `parallel` a mode has taken, on rows from the same place.
-    fn against_parallel(&self, mode: &ModeReport) -> Option<f64> {
+    fn ratio_to_parallel(&self, mode: &ModeReport) -> Option<f64> {
         let parallel = |same: bool| {
             let rows = self.modes.iter().filter(|other| other.mode == Mode::Parallel.name());
             rows.filter(|other| !same || other.source == mode.source).find_map(|other| other.median_ms)
@@ -387,8 +389,8 @@ fn describe_gpu(gpu: &GpuSplit) -> String {
 }
 
 /// What is known of a tool of others, in words.
-fn describe_peer(mode: &ModeReport, rows: u64) -> Option<String> {
-    let PeerDetails { version, import_ms, load_ms } = mode.peer.as_ref()?;
+fn describe_tool(mode: &ModeReport, rows: u64) -> Option<String> {
+    let ToolDetails { version, import_ms, load_ms } = mode.peer.as_ref()?;
     let fraction = match mode.rows < rows {
         true => format!("; extrapolated from {} rows", group_digits(mode.rows)),
         false => String::new(),

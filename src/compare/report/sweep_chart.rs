@@ -18,11 +18,11 @@ const RIGHT: f64 = 740.0;
 const TOP: f64 = 90.0;
 const BOTTOM: f64 = 540.0;
 /// The least distance of two names.
-const NAME: f64 = 19.0;
+const LABEL_HEIGHT: f64 = 19.0;
 
 /// Ours in full lines and strong colours, the tools of others in dashed lines.
-const OURS: [&str; 6] = ["#8a8f98", "#3b76b5", "#e07b24", "#16191d", "#7d4fa0", "#1c7a4a"];
-const THEIRS: [&str; 10] = [
+const MODE_COLOURS: [&str; 6] = ["#8a8f98", "#3b76b5", "#e07b24", "#16191d", "#7d4fa0", "#1c7a4a"];
+const EXTERNAL_COLOURS: [&str; 10] = [
     "#b3261e", "#c77d9b", "#8c6d31", "#2a9d8f", "#6a7fdb", "#a05195", "#5c8a3a", "#b08d00", "#17a5c9",
     "#4b3b8f",
 ];
@@ -70,15 +70,15 @@ pub fn draw(sweep: &Sweep) -> String {
     let points = || series.iter().flat_map(|series| series.points.iter());
     let rows = range(points().map(|point| point.0), 1.0);
     let times = range(points().map(|point| point.1), 1.4);
-    let x = |value: f64| LEFT + share(value, rows) * (RIGHT - LEFT);
-    let y = |value: f64| BOTTOM - share(value, times) * (BOTTOM - TOP);
+    let x = |value: f64| LEFT + position(value, rows) * (RIGHT - LEFT);
+    let y = |value: f64| BOTTOM - position(value, times) * (BOTTOM - TOP);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
          height=\"{HEIGHT}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"15\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
     let (title, setting) = match sweep.reports.last() {
-        Some(report) => (format!("{}: time over rows", report.expression), report.setting()),
+        Some(report) => (format!("{}: time over rows", report.expression), report.describe_machine()),
         None => Default::default(),
     };
     text(&mut svg, 24.0, 36.0, "font-size=\"23\" font-weight=\"bold\" fill=\"#16191d\"", &title);
@@ -117,18 +117,18 @@ pub fn draw(sweep: &Sweep) -> String {
     ends.sort_by(|one, other| one.1.total_cmp(&other.1));
     let mut places: Vec<f64> = ends.iter().map(|end| end.1).collect();
     for next in 1..places.len() {
-        places[next] = places[next].max(places[next - 1] + NAME);
+        places[next] = places[next].max(places[next - 1] + LABEL_HEIGHT);
     }
     // Those that were pushed out at the bottom push back.
     let mut lowest = BOTTOM + 10.0;
     for place in places.iter_mut().rev() {
         *place = place.min(lowest);
-        lowest = *place - NAME;
+        lowest = *place - LABEL_HEIGHT;
     }
     for ((end, height, series, style), place) in ends.into_iter().zip(places) {
         let colour = style.split('"').nth(1).unwrap_or("#16191d");
         line(&mut svg, end + 3.0, height, RIGHT + 16.0, place, "stroke=\"#b8bcc2\" stroke-width=\"1\"");
-        let weight = if series.is_peer { "normal" } else { "bold" };
+        let weight = if series.is_external { "normal" } else { "bold" };
         let style = format!("fill=\"{colour}\" font-weight=\"{weight}\"");
         text(&mut svg, RIGHT + 20.0, place + 5.0, &style, &series.mode);
     }
@@ -138,8 +138,8 @@ pub fn draw(sweep: &Sweep) -> String {
 
 /// How each line is drawn.
 fn styles(series: &[Series]) -> Vec<String> {
-    let (mut ours, mut theirs) = (OURS.iter().cycle(), THEIRS.iter().cycle());
-    let style = |series: &Series| match series.is_peer {
+    let (mut ours, mut theirs) = (MODE_COLOURS.iter().cycle(), EXTERNAL_COLOURS.iter().cycle());
+    let style = |series: &Series| match series.is_external {
         true => (theirs.next(), "stroke-width=\"2\" stroke-dasharray=\"6 4\""),
         false => (ours.next(), "stroke-width=\"3\""),
     };
@@ -154,7 +154,7 @@ fn range(values: impl Iterator<Item = f64> + Clone, room: f64) -> (f64, f64) {
 }
 
 /// Where a value lies between two, on a logarithmic scale.
-fn share(value: f64, (low, high): (f64, f64)) -> f64 {
+fn position(value: f64, (low, high): (f64, f64)) -> f64 {
     (value / low).ln() / (high / low).ln()
 }
 

@@ -3,21 +3,21 @@
 use super::{ModeReport, Report, Status, format_ms, format_ratio, group_digits};
 
 /// The longest bar, in characters.
-const BAR: usize = 28;
+const BAR_WIDTH: usize = 28;
 
 /// The width of the modes' names.
-const NAME: usize = 21;
+const NAME_WIDTH: usize = 21;
 
 /// The report as a table of fixed columns; bars have a logarithmic scale.
 pub fn table(report: &Report) -> String {
     let limit = report.limit.stream_ms;
     let slowest = report.slowest().map_or(limit, |(_, time)| time);
     let mut lines = vec![
-        format!("{} over {}", report.expression, report.subject()),
-        report.setting(),
+        format!("{} over {}", report.expression, report.describe_input()),
+        report.describe_machine(),
         String::new(),
         format!(
-            "{:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8} {:>10} {:>8}  (logarithmic)",
+            "{:<NAME_WIDTH$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9} {:>8} {:>10} {:>8}  (logarithmic)",
             "mode",
             "threads",
             "median",
@@ -32,7 +32,7 @@ pub fn table(report: &Report) -> String {
     ];
     lines.extend(report.modes.iter().map(|mode| line(report, mode, limit, slowest)));
     lines.push(format!(
-        "{:<NAME$} {:>7} {:>9} {:>84}  {}",
+        "{:<NAME_WIDTH$} {:>7} {:>9} {:>84}  {}",
         "(memory)",
         "",
         format_ms(limit),
@@ -52,18 +52,19 @@ pub fn table(report: &Report) -> String {
                 Some(bytes) => format!(", {} bytes written", group_digits(bytes)),
                 None => String::new(),
             };
-            lines.push(format!("{label:<NAME$} {} rows, sum {sum}{ulp}{size}", group_digits(mode.rows)));
+            lines
+                .push(format!("{label:<NAME_WIDTH$} {} rows, sum {sum}{ulp}{size}", group_digits(mode.rows)));
         }
     }
     for mode in &report.modes {
         if let Some(split) = mode.split {
-            lines.push(format!("{:<NAME$} {}", mode.mode, super::describe_split(&split)));
+            lines.push(format!("{:<NAME_WIDTH$} {}", mode.mode, super::describe_split(&split)));
         }
         if let Some(gpu) = mode.gpu {
-            lines.push(format!("{:<NAME$} {}", mode.label(report), super::describe_gpu(&gpu)));
+            lines.push(format!("{:<NAME_WIDTH$} {}", mode.label(report), super::describe_gpu(&gpu)));
         }
-        if let Some(peer) = super::describe_peer(mode, report.rows) {
-            lines.push(format!("{:<NAME$} {peer}", mode.mode));
+        if let Some(tool) = super::describe_tool(mode, report.rows) {
+            lines.push(format!("{:<NAME_WIDTH$} {tool}", mode.mode));
         }
     }
     lines.join("\n") + "\n"
@@ -75,10 +76,10 @@ fn line(report: &Report, mode: &ModeReport, limit: f64, slowest: f64) -> String 
         (mode.median_ms, mode.first_ms, mode.min_ms, mode.max_ms, mode.rows_per_s)
     else {
         let status = if mode.status == Status::Failed { "FAILED" } else { "skipped" };
-        return format!("{label:<NAME$} {status}: {}", mode.reason.as_deref().unwrap_or_default());
+        return format!("{label:<NAME_WIDTH$} {status}: {}", mode.reason.as_deref().unwrap_or_default());
     };
     format!(
-        "{label:<NAME$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8} {:>10} {:>8}  {}",
+        "{label:<NAME_WIDTH$} {:>7} {:>9} {:>19} {:>9} {:>7} {:>9.1} {:>8} {:>10} {:>8}  {}",
         mode.threads,
         format_ms(median),
         format!("{} - {}", format_ms(min), format_ms(max)),
@@ -86,7 +87,7 @@ fn line(report: &Report, mode: &ModeReport, limit: f64, slowest: f64) -> String 
         mode.repeats,
         rate / 1e6,
         format_ratio(slowest / median),
-        report.against_parallel(mode).map_or("-".to_owned(), format_ratio),
+        report.ratio_to_parallel(mode).map_or("-".to_owned(), format_ratio),
         format_ratio(median / limit),
         bar(median, limit, slowest),
     )
@@ -95,6 +96,6 @@ fn line(report: &Report, mode: &ModeReport, limit: f64, slowest: f64) -> String 
 /// A bar from half the limit to the slowest time.
 fn bar(time: f64, limit: f64, slowest: f64) -> String {
     let (low, high) = (limit.min(time) / 2.0, slowest.max(limit * 1.01));
-    let share = (time / low).ln() / (high / low).ln();
-    "█".repeat(((share * BAR as f64).round() as usize).clamp(1, BAR))
+    let fraction = (time / low).ln() / (high / low).ln();
+    "█".repeat(((fraction * BAR_WIDTH as f64).round() as usize).clamp(1, BAR_WIDTH))
 }
