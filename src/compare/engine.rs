@@ -1,33 +1,33 @@
 //! Runs a mode through the engine: a session with the mode's settings on a runtime with as many threads,
 //! the rows registered as the table `rows`, and a SQL query.
 
-use std::io::ErrorKind;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::array::{Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::physical_plan::collect_partitioned;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
-use super::external_tools::total_bytes;
+use super::columns::Columns;
+use super::comparison::Comparison;
 use super::formula::Formula;
-use super::kernel_mode::Columns;
-use super::report::milliseconds;
+use super::measure::{median, milliseconds, timed};
+use super::mode::Mode;
+use super::output_files::{read_back, remove, result_column, total_bytes};
+use super::report::model::{GpuSplit, Split};
 use super::verify::Answer;
-use super::{Comparison, GpuSplit, Mode, ResultSink, Source, Split, median, timed};
+use super::workload::{ResultSink, Source};
 use crate::backend::BackendChoice;
 use crate::backend::cuda::{Counts, Cuda, CudaSettings};
 use crate::background_cleanup::flush_cleanup;
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
-use crate::files::{file_error, find_files};
 use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_in_order, write_query};
 use crate::program::Compiled;
 use crate::session::{Session, SessionBuilder};
@@ -235,7 +235,7 @@ impl<'a> Engine<'a> {
         let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
         let batches =
             runtime(NonZeroUsize::MIN)?.block_on(async { collect(session.sql(&query).await?).await })?;
-        results(batches.0)
+        result_column(batches.0)
     }
 
     fn session(&self, builder: SessionBuilder, source: Source, threads: NonZeroUsize) -> Result<Session> {
@@ -279,7 +279,7 @@ impl<'a> Engine<'a> {
             ResultSink::Sum => {
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                match results(batches)?.first() {
+                match result_column(batches)?.first() {
                     Some(array) if array.len() == 1 => Ok(((time, Answer::Sum(array.value(0))), parts)),
                     _ => exec_err!("wrong answer: the sum is not one number"),
                 }
@@ -287,7 +287,7 @@ impl<'a> Engine<'a> {
             ResultSink::Collect => {
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                Ok(((time, Answer::Rows(results(batches)?)), parts))
+                Ok(((time, Answer::Rows(result_column(batches)?)), parts))
             }
             ResultSink::Parquet => {
                 // Off the clock, as for peers: replacing a file costs the more the larger it is.
@@ -346,36 +346,4 @@ async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<ClusterTi
         Some(Duration::from_nanos(nanoseconds as u64))
     };
     Ok((batches, spent(COMPUTE_TIME).zip(spent(GATHER_TIME))))
-}
-
-/// Removes what an earlier run has written.
-fn remove(output: &Path) -> Result<()> {
-    let removed =
-        if output.is_dir() { std::fs::remove_dir_all(output) } else { std::fs::remove_file(output) };
-    match removed {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error("remove", output, error)),
-        _ => Ok(()),
-    }
-}
-
-/// The result column.
-fn results(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
-    batches
-        .iter()
-        .map(|batch| match batch.column(0).as_primitive_opt::<Float64Type>() {
-            Some(array) if array.null_count() == 0 => Ok(array.clone()),
-            Some(_) => exec_err!("some results are null, which a comparison has no place for: use coalesce"),
-            None => exec_err!("wrong answer: the results are not Float64"),
-        })
-        .collect()
-}
-
-/// The results in a Parquet file, or in the files of a folder.
-pub(super) fn read_back(path: &Path) -> Result<Vec<Float64Array>> {
-    let mut batches = Vec::new();
-    for file in find_files(&path.to_string_lossy(), "parquet")? {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file)?)?.build()?;
-        batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
-    }
-    results(batches)
 }

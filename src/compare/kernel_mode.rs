@@ -1,51 +1,22 @@
-//! The rows of a comparison as plain arrays, and the bare kernel on them.
+//! The bare kernel on the rows of a comparison.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::array::{Array, AsArray, Float64Array};
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::concat;
 use arrow::datatypes::Float64Type;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use rayon::prelude::*;
 
+use super::columns::Columns;
 use super::formula::Formula;
+use super::measure::timed;
 use super::verify::Answer;
-use super::{ResultSink, timed};
+use super::workload::ResultSink;
 use crate::backend::{Backend, Simd};
 use crate::kernel::{self, ROWS_PER_TASK};
-use crate::rows::RowGenerator;
-
-/// The columns `x`, `y` and `z`, each in one piece, and a buffer for results, all of it touched before
-/// any clock starts.
-pub struct Columns {
-    pub inputs: [Float64Array; 3],
-    output: Vec<f64>,
-}
 
 impl Columns {
-    pub fn generate(generator: &RowGenerator, rows: u64, pool: &rayon::ThreadPool) -> Result<Self> {
-        let batches: Vec<_> = pool.install(|| {
-            let starts = (0..rows.div_ceil(ROWS_PER_TASK as u64)).into_par_iter();
-            starts
-                .map(|task| {
-                    let start = task * ROWS_PER_TASK as u64;
-                    generator.batch(start..(start + ROWS_PER_TASK as u64).min(rows), &[1, 2, 3])
-                })
-                .collect::<Result<_, _>>()
-        })?;
-        let column = |index: usize| -> Result<Float64Array> {
-            let pieces: Vec<_> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-            let whole: ArrayRef = concat(&pieces)?;
-            Ok(whole.as_primitive::<Float64Type>().clone())
-        };
-        let inputs = [column(0)?, column(1)?, column(2)?];
-        // Not zeros: those the operating system would hand out as untouched pages.
-        let output = vec![1.0; inputs[0].len()];
-        Ok(Self { inputs, output })
-    }
-
     /// Times of reading the three columns and writing one, on the threads of the current pool.
     pub fn time_memory_stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
         let Self { inputs, output } = self;
@@ -75,19 +46,6 @@ impl Columns {
             }
             ResultSink::Parquet => internal_err!("the bare kernel has no Parquet writer"),
         }
-    }
-}
-
-impl Columns {
-    /// A formula's columns, in the order of its program.
-    pub fn arguments(&self, formula: &Formula) -> Vec<ArrayRef> {
-        let [x, y, z] = &self.inputs;
-        let columns = formula.compiled.columns.iter().map(|name| match name.as_str() {
-            "x" => x,
-            "y" => y,
-            _ => z,
-        });
-        columns.map(|column| Arc::new(column.clone()) as ArrayRef).collect()
     }
 
     /// Any formula: its program on shares of the rows.

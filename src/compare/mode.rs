@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use datafusion::common::{DataFusionError, Result};
 
-use super::named;
+use super::named_enum::named;
 
 /// A way to evaluate the formula. The names are stable: command line, JSON, drawing and documentation
 /// use the same.

@@ -4,8 +4,12 @@ use serde::Serialize;
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-use super::report::{Report, SCHEMA_VERSION, group_digits};
-use super::{Comparison, Event, Mode, external_tools};
+use super::comparison::Comparison;
+use super::event::Event;
+use super::external_tools;
+use super::mode::Mode;
+use super::report::format::group_digits;
+use super::report::model::{Report, SCHEMA_VERSION};
 
 /// The numbers of rows, from a thousand on.
 const ROW_COUNTS: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];

@@ -7,8 +7,8 @@ use arrow::array::{ArrayRef, Float64Array};
 use datafusion::common::{Result, exec_err, internal_err};
 use rayon::prelude::*;
 
+use super::columns::Columns;
 use super::formula::Formula;
-use super::kernel_mode::Columns;
 use crate::program::Program;
 
 /// How far a row may be from the reference. Both are within 4 ULP of the exact value.

@@ -2,20 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Report, Status, format_ms, format_ratio, group_digits};
-
-pub(super) const STYLE: &str = "\
-body { font: 16px/1.5 'DejaVu Sans', Verdana, sans-serif; color: #16191d; max-width: 1000px; margin: 2em auto; padding: 0 1em }
-svg { max-width: 100%; height: auto }
-.table { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th, td { padding: .3em .6em; border-bottom: 1px solid #d9dce0; text-align: right; white-space: nowrap }
-th:first-child, td:first-child, td[colspan] { text-align: left }
-td[colspan] { white-space: normal }
-.failed { color: #b3261e }
-dt { font-weight: bold }
-code { background: #f1f2f4; padding: .1em .3em }
-";
+use super::describe::{describe_gpu, describe_split, describe_tool};
+use super::format::{format_ms, format_ratio, group_digits};
+use super::markup::{STYLE, escape};
+use super::model::{Report, Status};
 
 /// The page. It needs no other file.
 pub fn page(report: &Report, drawing: &str) -> String {
@@ -63,14 +53,14 @@ pub fn page(report: &Report, drawing: &str) -> String {
     html.push_str("</table>\n</div>\n<dl>\n");
     for mode in &report.modes {
         if let Some(split) = &mode.split {
-            let split = super::describe_split(split);
+            let split = describe_split(split);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&split));
         }
         if let Some(gpu) = &mode.gpu {
-            let gpu = super::describe_gpu(gpu);
+            let gpu = describe_gpu(gpu);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.label(report)), escape(&gpu));
         }
-        if let Some(tool) = super::describe_tool(mode, report.rows) {
+        if let Some(tool) = describe_tool(mode, report.rows) {
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&tool));
         }
         if let Some(bytes) = mode.output_bytes {
@@ -120,9 +110,4 @@ pub fn page(report: &Report, drawing: &str) -> String {
     let _ = writeln!(html, "<dt>Command</dt><dd><code>{}</code></dd>", escape(&report.command));
     html.push_str("</dl>\n</body>\n</html>\n");
     html
-}
-
-/// Text for XML and HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use datafusion::common::Result;
 
-use super::super::sweep::{Series, Sweep};
-use super::bar_chart::{line, rasterize, text};
-use super::html::{STYLE, escape};
-use super::{format_ms, group_digits};
+use super::format::{format_ms, group_digits};
+use super::markup::{STYLE, escape};
+use super::svg::{line, rasterize, text};
+use crate::compare::sweep::{Series, Sweep};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 640.0;

@@ -1,6 +1,8 @@
 //! The report as text with bars, for a terminal.
 
-use super::{ModeReport, Report, Status, format_ms, format_ratio, group_digits};
+use super::describe::{describe_gpu, describe_split, describe_tool};
+use super::format::{format_ms, format_ratio, group_digits};
+use super::model::{ModeReport, Report, Status};
 
 /// The longest bar, in characters.
 const BAR_WIDTH: usize = 28;
@@ -58,12 +60,12 @@ pub fn table(report: &Report) -> String {
     }
     for mode in &report.modes {
         if let Some(split) = mode.split {
-            lines.push(format!("{:<NAME_WIDTH$} {}", mode.mode, super::describe_split(&split)));
+            lines.push(format!("{:<NAME_WIDTH$} {}", mode.mode, describe_split(&split)));
         }
         if let Some(gpu) = mode.gpu {
-            lines.push(format!("{:<NAME_WIDTH$} {}", mode.label(report), super::describe_gpu(&gpu)));
+            lines.push(format!("{:<NAME_WIDTH$} {}", mode.label(report), describe_gpu(&gpu)));
         }
-        if let Some(tool) = super::describe_tool(mode, report.rows) {
+        if let Some(tool) = describe_tool(mode, report.rows) {
             lines.push(format!("{:<NAME_WIDTH$} {tool}", mode.mode));
         }
     }
