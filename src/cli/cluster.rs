@@ -16,8 +16,9 @@ use warpframe::cluster::{
 };
 
 use super::error::CliError;
-use super::generate::all_cores;
-use super::{interrupt, interruptible, runtime, values};
+use super::runtime::{all_cores, runtime};
+use super::signals::{interrupt, interruptible};
+use super::values;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

@@ -16,9 +16,10 @@ use warpframe::{private_folder, private_folder_in};
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::generate::all_cores;
 use super::progress::spinner;
-use super::{interrupt, values};
+use super::runtime::all_cores;
+use super::signals::interrupt;
+use super::values;
 
 /// The most rows of a sweep.
 const MAX_SWEEP_ROWS: u64 = 100_000_000;

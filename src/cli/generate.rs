@@ -12,7 +12,9 @@ use warpframe::rows::{Distribution, RowGenerator};
 
 use super::error::CliError;
 use super::progress::RowsBar;
-use super::{flush_cleanup, interruptible, values};
+use super::runtime::{all_cores, flush_cleanup};
+use super::signals::interruptible;
+use super::values;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -86,9 +88,4 @@ pub fn print_summary(written: &WriteSummary, output: &std::path::Path, start: In
         start.elapsed().as_secs_f64(),
         output.display()
     );
-}
-
-/// As many threads as the machine has for us.
-pub fn all_cores() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

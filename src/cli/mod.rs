@@ -12,17 +12,20 @@ mod panic;
 mod progress;
 mod repl;
 mod run;
+mod runtime;
+mod signals;
 mod sql;
+mod statements;
 mod table;
 mod values;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
 use warpframe::kernel::SimdPath;
 
 use error::CliError;
+use runtime::runtime;
 
 /// Numeric row expressions over Arrow columns, on every engine this machine has.
 #[derive(Debug, Parser)]
@@ -69,47 +72,5 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Generate(arguments) => runtime()?.block_on(generate::run(arguments)),
         Command::Cluster(command) => cluster::run(command),
         Command::Devices => devices::run(),
-    }
-}
-
-fn runtime() -> Result<Runtime, CliError> {
-    Runtime::new().map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
-}
-
-/// Waits for the clean-up of what this process has given up or finished.
-async fn flush_cleanup() {
-    for failure in warpframe::flush_cleanup().await {
-        eprintln!("warning: {failure}");
-    }
-}
-
-/// Runs something until it ends or the user interrupts it, which drops it.
-async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    tokio::select! {
-        biased;
-        () = interrupt() => Err(CliError::Interrupted),
-        result = run => result,
-    }
-}
-
-/// Ends when the user presses Ctrl-C or the process is asked to end.
-fn interrupt() -> impl Future<Output = ()> {
-    // Listening begins here, not when the future is first polled: until then the signals would end the
-    // process with its files half-written.
-    #[cfg(unix)]
-    let mut signals = {
-        use tokio::signal::unix::{SignalKind, signal};
-        [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok())
-    };
-    async move {
-        #[cfg(unix)]
-        if let [Some(interrupt), Some(terminate)] = &mut signals {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-        let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -14,9 +14,9 @@ use tokio::runtime::Runtime;
 use warpframe::Session;
 
 use super::error::CliError;
-use super::interruptible;
 use super::output::Format;
-use super::sql::execute;
+use super::signals::interruptible;
+use super::statements::execute;
 
 const HELP: &str = "\
   \\d         list the tables        \\d NAME   describe a table

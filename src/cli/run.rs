@@ -13,8 +13,10 @@ use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::generate::{WriterArguments, print_summary};
 use super::progress::RowsBar;
-use super::sql::read;
-use super::{flush_cleanup, interruptible, values};
+use super::runtime::flush_cleanup;
+use super::signals::interruptible;
+use super::statements::read;
+use super::values;
 
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -2,17 +2,19 @@
 
 use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use datafusion::sql::parser::DFParser;
 use warpframe::Session;
 use warpframe::backend::BackendChoice;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::output::{Format, print, save};
-use super::{flush_cleanup, interruptible, repl, runtime, values};
+use super::output::Format;
+use super::runtime::{flush_cleanup, runtime};
+use super::signals::interruptible;
+use super::statements::{execute, read};
+use super::{repl, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -104,43 +106,4 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     // A query that was given up may still be computing a batch; the process does not wait for it.
     runtime.shutdown_background();
     ended.map(|_| ())
-}
-
-/// The text of a file of statements.
-pub fn read(file: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(file)
-        .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))
-}
-
-/// Runs statements one after the other and gives the number of rows they returned.
-pub async fn execute(
-    session: &Session,
-    text: &str,
-    format: Format,
-    output: Option<(&Path, bool)>,
-) -> Result<u64, CliError> {
-    let failed = |error| CliError::query(error, text);
-    let mut statements = DFParser::parse_sql(text).map_err(failed)?;
-    if output.is_some() && statements.is_empty() {
-        return Err(CliError::usage("there is no statement whose result could be written"));
-    }
-    let mut rows = 0;
-    while let Some(statement) = statements.pop_front() {
-        let query = session.statement(statement).await.map_err(failed)?;
-        let returns_rows = !query.schema().fields().is_empty();
-        rows += match output {
-            Some((path, overwrite)) if statements.is_empty() => save(query, format, path, overwrite).await?,
-            Some(_) if returns_rows => {
-                return Err(CliError::failure(
-                    "only the last statement may return rows when they go to a file",
-                ));
-            }
-            _ if returns_rows => print(query, format).await?,
-            _ => {
-                query.collect().await.map_err(failed)?;
-                0
-            }
-        };
-    }
-    Ok(rows)
 }
