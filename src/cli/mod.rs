@@ -55,7 +55,8 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match panic::caught(|| run(cli.command)) {
+    let ended = panic::catch(|| run(cli.command)).unwrap_or_else(|message| Err(CliError::Failure(message)));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }

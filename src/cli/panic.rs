@@ -4,13 +4,11 @@
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
 
-use super::error::CliError;
-
 /// What the first panic of this process has said.
 static FIRST: Mutex<Option<String>> = Mutex::new(None);
 
-/// Runs something and turns its panic into an error.
-pub fn caught(run: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
+/// Runs `run`. If it panics, returns the message of [`worker_stopped`] as the error.
+pub fn catch<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     let standard = take_hook();
     set_hook(Box::new(move |panic| {
         if std::env::var_os("RUST_BACKTRACE").is_some() {
@@ -20,7 +18,7 @@ pub fn caught(run: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError
             first.get_or_insert_with(|| describe(panic));
         }
     }));
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(CliError::failure(worker_stopped())))
+    catch_unwind(AssertUnwindSafe(run)).map_err(|_| worker_stopped())
 }
 
 /// What a panic says, and where in which version of which library, without the folder that it was built in.
