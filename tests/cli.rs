@@ -212,15 +212,39 @@ fn devices_shows_the_cpu_and_the_path_in_use() {
 #[test]
 fn a_reader_that_stops_early_is_no_error() {
     let folder = tempdir().unwrap();
-    let mut child = command(folder.path())
-        .args(["sql", "-q", "SELECT * FROM rows", "--format", "csv"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let run = finish(child.wait_with_output().unwrap());
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    for format in ["csv", "ndjson", "table"] {
+        let mut child = command(folder.path())
+            .args(["sql", "-q", "SELECT * FROM rows", "--format", format])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let run = finish(child.wait_with_output().unwrap());
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{format}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let folder = tempdir().unwrap();
+    for format in ["csv", "ndjson", "table"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let arguments = ["sql", "-q", "SELECT * FROM rows", "--format", format];
+        let run = finish(command(folder.path()).args(arguments).stdout(full).output().unwrap());
+        assert_eq!(run.code, Some(1), "{format}: {run:#?}");
+        assert_eq!(run.stderr, "error: No space left on device (os error 28)\n", "{format}");
+    }
+}
+
+#[test]
+fn a_query_error_that_mentions_an_os_error_is_not_an_output_error() {
+    let folder = tempdir().unwrap();
+    let query = "SELECT CAST(concat('os error ', CAST(id AS VARCHAR)) AS BIGINT) FROM generate_rows(3)";
+    let arguments = ["sql", "-q", query, "--format", "csv", "--out", "out.csv"];
+    let run = refused(folder.path(), &arguments, 1, &["os error 0"]);
+    assert!(!run.stderr.contains("cannot write"), "{}", run.stderr);
 }
 
 fn has_gpu() -> bool {

@@ -13,6 +13,8 @@ pub enum CliError {
     Usage(String),
     /// It failed.
     Failure(String),
+    /// Standard input could not be read, or the output could not be written.
+    Io(std::io::Error),
     /// The user stopped it.
     Interrupted,
     /// Whoever reads our output has had enough; nothing to complain about.
@@ -45,6 +47,7 @@ impl CliError {
     pub fn print(&self) {
         match self {
             Self::Usage(message) | Self::Failure(message) => eprintln!("error: {message}"),
+            Self::Io(error) => eprintln!("error: {error}"),
             Self::Interrupted => eprintln!("interrupted"),
             Self::ClosedOutput => {}
         }
@@ -55,7 +58,7 @@ impl CliError {
         self.print();
         match self {
             Self::Usage(_) => ExitCode::from(2),
-            Self::Failure(_) => ExitCode::FAILURE,
+            Self::Failure(_) | Self::Io(_) => ExitCode::FAILURE,
             Self::Interrupted => ExitCode::from(130),
             Self::ClosedOutput => ExitCode::SUCCESS,
         }
@@ -72,7 +75,7 @@ impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::ClosedOutput,
-            _ => Self::Failure(error.to_string()),
+            _ => Self::Io(error),
         }
     }
 }

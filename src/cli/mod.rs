@@ -5,6 +5,7 @@ mod cluster;
 mod compare;
 mod devices;
 mod error;
+mod error_recorder;
 mod generate;
 mod log;
 mod output;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::csv;
+use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use clap::ValueEnum;
 use datafusion::dataframe::DataFrame;
@@ -13,6 +14,7 @@ use futures::{Stream, StreamExt};
 use warpframe::parquet::{Staging, WriterSettings, write_query};
 
 use super::error::CliError;
+use super::error_recorder::ErrorRecorder;
 use super::table::TableWriter;
 
 /// A format of results.
@@ -47,9 +49,7 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
     let staging = Staging::file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard(0)).map_err(refused)?;
     let rows = match write(query, format, &file).await {
-        Err(CliError::Failure(message)) if message.contains("os error") => {
-            return Err(CliError::failure(format!("cannot write '{}': {message}", path.display())));
-        }
+        Err(CliError::Io(error)) => return Err(refused(error)),
         other => other?,
     };
     file.sync_all().map_err(refused)?;
@@ -60,6 +60,11 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
 async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64, CliError> {
     let mut stream = query.execute_stream().await?;
     let schema = stream.schema();
+    let (out, last_error) = ErrorRecorder::new(out);
+    let output_error = |error: ArrowError| match last_error.take() {
+        Some(error) => CliError::from(error),
+        None => CliError::failure(error),
+    };
     let out = BufWriter::new(out);
     // Formats with a header need a batch to write it, even where there are no rows.
     let empty = RecordBatch::new_empty(Arc::clone(&schema));
@@ -103,13 +108,4 @@ async fn for_each_batch(
         rows += batch.num_rows() as u64;
     }
     Ok(rows)
-}
-
-fn output_error(error: arrow::error::ArrowError) -> CliError {
-    match error {
-        arrow::error::ArrowError::IoError(_, error) => error.into(),
-        // The CSV writer passes I/O errors on as text only.
-        other if other.to_string().contains("Broken pipe") => CliError::ClosedOutput,
-        other => CliError::failure(other),
-    }
 }
