@@ -211,7 +211,8 @@ impl<'a> Engine<'a> {
             Ok(run)
         })?;
         let median_of = |part: fn(&ClusterTimes) -> Duration| {
-            let mut times: Vec<_> = times.iter().map(part).collect();
+            // Without the first run, which is a warm-up.
+            let mut times: Vec<_> = times.iter().skip(1).map(part).collect();
             times.sort();
             median(&times.iter().copied().map(milliseconds).collect::<Vec<_>>())
         };
