@@ -325,6 +325,51 @@ fn compare_writes_the_whole_report() {
 }
 
 #[test]
+fn the_report_describes_the_formula_that_was_compared() {
+    let folder = tempdir().unwrap();
+    let compare = |arguments: &[&str]| {
+        let common = ["compare", "--rows", "1000", "--repeat", "1", "--modes", "parallel", "--report", "r"];
+        let run = ok(folder.path(), &[&common[..], arguments].concat());
+        assert!(run.stdout.contains("practical limit of the memory, not a bound"), "{}", run.stdout);
+        let html = std::fs::read_to_string(folder.path().join("r/report.html")).unwrap();
+        for (page, wrong) in
+            [(&run.stdout, "nothing can be faster"), (&html, "can be faster."), (&html, "best time")]
+        {
+            assert!(!page.contains(wrong), "'{wrong}' is in {page}");
+        }
+        assert!(html.contains("the median time of reading three columns and writing one"), "{html}");
+        html
+    };
+    let log3 = compare(&[]);
+    assert!(log3.contains("standard library's logarithms"), "{log3}");
+    assert!(!log3.contains("The formula reads"), "{log3}");
+    let other = compare(&["--expr", "x + 1"]);
+    for wrong in ["standard library", "log3"] {
+        assert!(!other.contains(wrong), "'{wrong}' is in {other}");
+    }
+    assert!(other.contains("DataFusion's own operators"), "{other}");
+    assert!(other.contains("The formula reads x only"), "{other}");
+    let sum = compare(&["--expr", "y * z", "--result", "sum"]);
+    assert!(sum.contains("The formula reads y and z only"), "{sum}");
+    assert!(sum.contains("A sum writes no column"), "{sum}");
+}
+
+#[test]
+fn the_split_of_a_cluster_is_of_the_timed_runs() {
+    let folder = tempdir().unwrap();
+    for repeat in ["1", "3"] {
+        let modes = ["compare", "--rows", "1000", "--repeat", repeat, "--modes", "cluster-threads-1"];
+        let files = ["--source", "parquet", "--result", "parquet", "--report", "r", "--json", "-"];
+        let run = ok(folder.path(), &[&modes[..], &files[..]].concat());
+        let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let mode = &report["modes"][0];
+        // Executors write the results, so that all the time of a run is computing.
+        assert_eq!(mode["split"]["compute_ms"], mode["median_ms"], "{mode}");
+        assert_eq!(mode["split"]["gather_ms"], 0.0, "{mode}");
+    }
+}
+
+#[test]
 fn compare_runs_from_every_source_to_every_result() {
     let folder = tempdir().unwrap();
     for source in ["memory", "parquet"] {

@@ -1,7 +1,8 @@
 //! The parts of a mode's time in words.
 
 use super::format::{format_ms, group_digits};
-use super::model::{GpuSplit, ModeReport, Split, ToolDetails};
+use super::model::{GpuSplit, ModeReport, Report, Split, ToolDetails};
+use crate::compare::workload::{ResultSink, Source};
 
 /// What a cluster's time was spent on, in words.
 pub fn describe_split(split: &Split) -> String {
@@ -39,4 +40,68 @@ pub fn describe_tool(mode: &ModeReport, rows: u64) -> Option<String> {
     };
     let (import, load) = (format_ms(*import_ms), format_ms(*load_ms));
     Some(format!("{version}; import {import}, load {load}, before the clock{fraction}"))
+}
+
+/// What the memory limit is, and how the memory traffic of the formula differs from it.
+pub fn describe_limit(report: &Report) -> String {
+    let mut text = format!(
+        "{}: the median time of reading three columns and writing one (x*y*z, next to no arithmetic) with all threads in \
+         the same run. It is a practical limit of the memory, not a bound: a single run can take less time.",
+        format_ms(report.limit.stream_ms)
+    );
+    if report.columns.len() < 3 {
+        let columns = report.columns.join(" and ");
+        text.push_str(&format!(
+            " The formula reads {columns} only, which takes less time than reading three columns."
+        ));
+    }
+    if report.result == ResultSink::Sum.name() {
+        text.push_str(" A sum writes no column.");
+    }
+    if report.source == Source::Parquet.name() || report.result == ResultSink::Parquet.name() {
+        text.push_str(" It does not include reading or writing Parquet.");
+    }
+    if report.modes.iter().any(|mode| mode.mode.ends_with("-resident") && mode.median_ms.is_some()) {
+        text.push_str(" It does not apply to columns in the memory of a GPU.");
+    }
+    text
+}
+
+/// How the modes were timed, and what their results were compared with.
+pub fn describe_measurement(report: &Report) -> String {
+    let reference = match report.is_log3 {
+        true => "the product of the standard library's logarithms, within 8 ULP",
+        false => {
+            "DataFusion's own operators, within 8 ULP or the error bounds of the operations in the formula"
+        }
+    };
+    format!(
+        "The rows are generated before the clock starts. The first run of each mode is a warm-up, which the median, \
+         minimum and maximum do not include. Slow modes have fewer timed runs. After every run, the number of rows and \
+         the sum are checked. If the result has rows, every row is compared with {reference}. A mode with a wrong \
+         result fails."
+    )
+}
+
+/// How the external tools were timed; `None` if the report has no time of one.
+pub fn describe_tools(report: &Report) -> Option<String> {
+    let timed = report.modes.iter().any(|mode| mode.is_external() && mode.median_ms.is_some());
+    let clock = match report.result.as_str() {
+        name if name == ResultSink::Parquet.name() => {
+            "A run reads a Parquet file and writes an uncompressed Parquet file to disk."
+        }
+        name if name == ResultSink::Sum.name() => {
+            "A run starts with columns in memory, in the tool's own format, and ends with the sum."
+        }
+        _ => {
+            "A run starts with columns in memory, in the tool's own format, and ends with an array in memory."
+        }
+    };
+    timed.then(|| {
+        format!(
+            "Each tool runs in a separate process, one at a time, with the same threads and number of runs. {clock} \
+             Imports and the conversion of the rows happen before the clock starts. The first run is a warm-up and \
+             includes compilation. The result of the last run is checked like that of a mode."
+        )
+    })
 }

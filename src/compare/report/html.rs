@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::describe::{describe_gpu, describe_split, describe_tool};
+use super::describe::{
+    describe_gpu, describe_limit, describe_measurement, describe_split, describe_tool, describe_tools,
+};
 use super::format::{format_ms, format_ratio, group_digits};
 use super::markup::{STYLE, escape};
 use super::model::{Report, Status};
@@ -69,33 +71,14 @@ pub fn page(report: &Report, drawing: &str) -> String {
         }
     }
     let facts = [
-        ("Rows", format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source)),
+        (
+            "Rows",
+            format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source),
+        ),
         ("Result", report.result.clone()),
         ("Machine", format!("{}; {}", report.describe_machine(), report.machine.os)),
-        (
-            "Memory limit",
-            format!(
-                "{}: the best time of reading three columns and writing one with all threads in the same run. \
-                 Nothing that reads and writes the columns in memory can be faster.",
-                format_ms(report.limit.stream_ms)
-            ),
-        ),
-        (
-            "How it was measured",
-            "The rows are made before the clock starts. The first run of each mode does not count. Every run's \
-             row count, sum and, where it has rows, every row are checked against the standard library's \
-             logarithm; a mode with a wrong answer fails. Slow modes repeat less."
-                .to_owned(),
-        ),
-        (
-            "The tools of others",
-            "Each runs in a process of its own, one at a time, with the same threads and repeats. The clock runs from \
-             columns in memory, in the tool's own form, to an array in memory; for a sum to the number; for Parquet \
-             from file to file, uncompressed and on the disk. Imports and bringing the rows into that form are before the clock, \
-             compilation is in the first run, which does not count. What their last run leaves is checked like \
-             any other answer."
-                .to_owned(),
-        ),
+        ("Memory limit", describe_limit(report)),
+        ("How it was measured", describe_measurement(report)),
         (
             "Versions",
             format!(
@@ -104,7 +87,8 @@ pub fn page(report: &Report, drawing: &str) -> String {
             ),
         ),
     ];
-    for (term, fact) in facts {
+    let tools = describe_tools(report).map(|tools| ("External tools", tools));
+    for (term, fact) in facts.into_iter().chain(tools) {
         let _ = writeln!(html, "<dt>{term}</dt><dd>{}</dd>", escape(&fact));
     }
     let _ = writeln!(html, "<dt>Command</dt><dd><code>{}</code></dd>", escape(&report.command));

@@ -49,6 +49,12 @@ pub struct Report {
     pub limit: Limit,
     /// The modes, in the order in which they ran.
     pub modes: Vec<ModeReport>,
+    /// The columns that the formula reads, of `x`, `y` and `z`. Not in the JSON.
+    #[serde(skip)]
+    pub columns: Vec<String>,
+    /// Whether the formula is `log3`, whose reference is the standard library's logarithm. Not in the JSON.
+    #[serde(skip)]
+    pub is_log3: bool,
 }
 
 /// Versions of the main libraries.
@@ -311,6 +317,8 @@ impl Report {
             machine,
             limit: Limit { stream_ms },
             modes,
+            columns: formula.compiled.columns.clone(),
+            is_log3: formula.is_log3(),
         }
     }
 

@@ -38,7 +38,7 @@ pub fn table(report: &Report) -> String {
         "(memory)",
         "",
         format_ms(limit),
-        "read x, y, z and write one column: nothing can be faster",
+        "read x, y, z, write x*y*z: a practical limit of the memory, not a bound",
         bar(limit, limit, slowest),
     ));
     lines.push(String::new());
