@@ -1,4 +1,4 @@
-//! The command line as a user meets it: what it prints, what it writes, and what it says of bad input.
+//! The command line: what it prints, what it writes, and its error messages.
 
 mod common;
 
@@ -30,7 +30,7 @@ fn sql_formats() {
     let table = ok(folder.path(), &["sql", "-q", query]);
     assert!(table.stdout.contains("| 1  | NULL |"), "{}", table.stdout);
 
-    // Without rows, the columns are still shown.
+    // The header is written even if there are no rows.
     let none = "SELECT id FROM generate_rows(3) WHERE id > 5";
     assert_eq!(ok(folder.path(), &["sql", "-q", none, "--format", "csv"]).stdout, "id\n");
     assert_eq!(ok(folder.path(), &["sql", "-q", none]).stdout, "+----+\n| id |\n+----+\n+----+\n");
@@ -251,7 +251,7 @@ fn has_gpu() -> bool {
     warpframe::backend::cuda::gpus().is_ok()
 }
 
-/// Whether a mode was left out because there is no GPU: with the reason.
+/// Whether a mode was skipped because there is no GPU. Checks the reason.
 fn without_gpu(mode: &serde_json::Value) -> bool {
     let without = mode["mode"].as_str().unwrap().starts_with("cuda") && !has_gpu();
     if without {

@@ -1,4 +1,4 @@
-//! `warpframe compare`: every mode on the same rows.
+//! `warpframe compare`: runs every mode on the same rows.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -21,56 +21,55 @@ use super::runtime::all_cores;
 use super::signals::interrupt;
 use super::values;
 
-/// The most rows of a sweep.
+/// The default for the largest number of rows of a sweep.
 const MAX_SWEEP_ROWS: u64 = 100_000_000;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A SQL expression over x, y and z to compare, such as 'sqrt(x*x+1)*sin(x)+cos(y/2)'; log3(x, y, z)
-    /// by default
+    /// The formula: a SQL expression over x, y and z, such as 'sqrt(x*x+1)*sin(x)+cos(y/2)'; log3(x, y, z) by default
     #[arg(long, value_name = "SQL")]
     expr: Option<String>,
-    /// How many rows; 10,000,000 by default
+    /// The number of rows; 10,000,000 by default
     #[arg(long, value_name = "N", value_parser = values::rows)]
     rows: Option<u64>,
-    /// What x, y and z hold: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
+    /// The values of x, y and z: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
     #[arg(long, default_value_t, value_parser = values::named::<Distribution>)]
     distribution: Distribution,
-    /// Which of the uniform tables
+    /// The seed of the uniform distribution
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where the rows lie before the clock starts: memory or parquet
+    /// Where the rows are when the clock starts: memory or parquet
     #[arg(long, default_value_t, value_parser = values::named::<Source>)]
     source: Source,
-    /// What is made of them: collect (arrays in memory), sum or parquet
+    /// What each mode produces: collect (arrays in memory), sum or parquet
     #[arg(long, default_value_t, value_parser = values::named::<ResultSink>)]
     result: ResultSink,
     /// The modes to run: interpreted, columnar, vectorized, parallel, rayon, cuda, cuda-resident, cluster-threads-1,
     /// cluster-threads, cluster-processes-1, cluster-processes, cluster; all by default
     #[arg(long, value_delimiter = ',', value_parser = values::named::<Mode>)]
     modes: Vec<Mode>,
-    /// How often each mode is timed; slow ones less
+    /// The number of timed runs of each mode; slow modes have fewer
     #[arg(long, value_name = "N", default_value = "7", value_parser = values::count)]
     repeat: NonZeroUsize,
-    /// Threads of the parallel modes; all cores by default
+    /// The number of threads of parallel modes; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// A folder for report.html, report.svg, report.png and report.json; a fresh one by default
+    /// The folder for report.html, report.svg, report.png and report.json; a new temporary folder by default
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Write the JSON report to this file too; '-' is stdout
+    /// Also write the JSON report to this file; '-' is stdout, and replaces the table there
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Compare with 1,000 to 100,000,000 rows, ten times as many each time, up to --rows if that is given
+    /// Compare with 1,000, 10,000, ... rows, up to --rows or 100,000,000
     #[arg(long)]
     sweep: bool,
-    /// Run the tools of others too, on the same rows: all of them, or those named, such as numba,dask
+    /// Also run external tools on the same rows: all of them, or those named, such as numba,dask
     #[arg(long, value_name = "NAMES", num_args = 0..=1, value_delimiter = ',', default_missing_value = "")]
     peers: Option<Vec<String>>,
     /// The Python interpreter for --peers; WARPFRAME_PYTHON or python3 by default
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
-    /// How long one of them may take
+    /// The time limit for each mode of an external tool
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = values::count)]
     peer_timeout: NonZeroUsize,
     #[command(flatten)]
@@ -78,7 +77,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The tools of others that take part.
+    /// The external tools that `--peers` selects.
     fn external_tools(&self) -> Result<Option<ExternalTools>, CliError> {
         let Some(names) = &self.peers else { return Ok(None) };
         let names: Vec<_> = names.iter().filter(|name| !name.is_empty()).cloned().collect();
@@ -97,7 +96,7 @@ impl Arguments {
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let interrupted = interrupt();
     let external_tools = arguments.external_tools()?;
-    // Folders first: a comparison takes too long to find out at its end that it cannot be written.
+    // Create the folders first, so that a missing permission is found before the comparison runs.
     let folder = match &arguments.report {
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
@@ -110,7 +109,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let modes = match arguments.modes.is_empty() {
         false => arguments.modes,
         true if arguments.sweep => sweep::MODES.to_vec(),
-        // The mode of a named cluster is one of all if there is a name.
+        // The mode `cluster` is a default only with --cluster.
         true => {
             let all = Mode::ALL.iter().copied();
             all.filter(|mode| *mode != Mode::Cluster || arguments.cluster.is_named()).collect()
@@ -160,7 +159,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         let _ = std::fs::remove_dir(&folder);
     }
     let Some(found) = found else {
-        // The modes don't listen; end the process, with nothing left behind.
+        // Modes cannot be cancelled: exit, now that the temporary folders are removed.
         CliError::Interrupted.print();
         std::process::exit(130);
     };
@@ -178,7 +177,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     }
 }
 
-/// What a comparison has found.
+/// The findings of a comparison or a sweep.
 enum Findings {
     Report(Box<Report>),
     Sweep(Sweep),
@@ -221,7 +220,7 @@ fn cannot_write(path: &std::path::Path, error: impl std::fmt::Display) -> CliErr
     CliError::failure(format!("cannot write '{}': {error}", path.display()))
 }
 
-/// The command as it was typed, as far as that can be known.
+/// The command line, quoted for a shell.
 fn command_line() -> String {
     let arguments = std::env::args().skip(1).map(|argument| {
         let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./,:".contains(c));

@@ -1,4 +1,4 @@
-//! `warpframe devices`: what this machine can compute with.
+//! `warpframe devices`: shows the CPU, the SIMD instruction sets and the GPUs of this machine.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub fn run() -> Result<(), CliError> {
     }
 }
 
-/// The GPUs, with what was measured of the first.
+/// Shows the GPUs, and the transfer rates measured on the first.
 fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     let driver = gpus.driver();
     for device in driver.devices() {

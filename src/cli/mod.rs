@@ -1,5 +1,5 @@
-//! The command line: one file per subcommand. Data goes to stdout, everything else to stderr; exit code 2
-//! means the command was not understood, 1 that it failed, 130 that it was interrupted.
+//! The command line, one file per subcommand. Data goes to stdout, everything else to stderr. Exit codes: 0 for success, 1
+//! for failure, 2 for wrong usage, 130 if interrupted.
 
 mod cluster;
 mod compare;
@@ -28,7 +28,7 @@ use warpframe::kernel::SimdPath;
 use error::CliError;
 use runtime::runtime;
 
-/// Numeric row expressions over Arrow columns, on every engine this machine has.
+/// Evaluates numeric expressions over Arrow columns on CPUs, GPUs and clusters
 #[derive(Debug, Parser)]
 #[command(name = "warpframe", version, arg_required_else_help = true)]
 struct Cli {
@@ -38,22 +38,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the same rows and the same formula through every execution mode: verified, timed and drawn
+    /// Run one formula over the same rows in every execution mode; verify, time and plot the runs
     Compare(compare::Arguments),
-    /// Run SQL: a query, a file, or an interactive shell
+    /// Run SQL: a query, a file or an interactive shell
     Sql(sql::Arguments),
-    /// Evaluate expressions over Parquet files into Parquet files
+    /// Evaluate expressions over Parquet files and write Parquet files
     Run(run::Arguments),
     /// Write generated rows as Parquet
     Generate(generate::Arguments),
-    /// Start and look at a cluster
+    /// Start a cluster, or show its state
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Show what this machine can compute with
+    /// Show the CPU, the SIMD instruction sets and the GPUs of this machine
     Devices,
 }
 
-/// Runs the command line of this process.
+/// Runs the command that the arguments of this process name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = panic::catch(|| run(cli.command)).unwrap_or_else(|message| Err(CliError::Failure(message)));
@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), CliError> {
-    // What the environment asks for is checked before anything else is done.
+    // Check the environment variables before doing anything else.
     SimdPath::active().map_err(CliError::usage)?;
     log::start()?;
     match command {

@@ -1,4 +1,4 @@
-//! Where the results of queries go: a format, and stdout or a file that appears only when whole.
+//! Writes query results to stdout, or to a file that becomes visible only when it is complete.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -17,25 +17,25 @@ use super::error::CliError;
 use super::error_recorder::ErrorRecorder;
 use super::table::TableWriter;
 
-/// A format of results.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A table to read
+    /// A text table
     Table,
     /// Comma-separated values with a header line
     Csv,
-    /// One JSON object a line
+    /// One JSON object per line
     Ndjson,
     /// Parquet; needs --out
     Parquet,
 }
 
-/// Runs a query and writes its rows to stdout.
+/// Runs a query, writes its rows to stdout and returns their number.
 pub async fn print(query: DataFrame, format: Format) -> Result<u64, CliError> {
     write(query, format, std::io::stdout().lock()).await
 }
 
-/// Runs a query and writes its rows to a file.
+/// Runs a query, writes its rows to a file and returns their number.
 pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool) -> Result<u64, CliError> {
     let runtime = query.task_ctx().runtime_env();
     if format == Format::Parquet {
@@ -66,7 +66,7 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
         None => CliError::failure(error),
     };
     let out = BufWriter::new(out);
-    // Formats with a header need a batch to write it, even where there are no rows.
+    // The CSV writer writes the header with the first batch, even if that has no rows.
     let empty = RecordBatch::new_empty(Arc::clone(&schema));
     match format {
         Format::Table => {
@@ -95,7 +95,7 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
     }
 }
 
-/// Hands on every batch and counts the rows.
+/// Calls `write` with every batch, and returns the number of rows.
 async fn for_each_batch(
     batches: impl Stream<Item = datafusion::error::Result<RecordBatch>>,
     mut write: impl FnMut(&RecordBatch) -> Result<(), CliError>,

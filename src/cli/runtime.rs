@@ -1,4 +1,4 @@
-//! The threads of a command, and its clean-up at the end.
+//! The tokio runtime of a command, and its clean-up at the end.
 
 use std::num::NonZeroUsize;
 
@@ -6,18 +6,19 @@ use tokio::runtime::Runtime;
 
 use super::error::CliError;
 
+/// A multi-threaded runtime with one worker per core.
 pub fn runtime() -> Result<Runtime, CliError> {
     Runtime::new().map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
 }
 
-/// Waits for the clean-up of what this process has given up or finished.
+/// Waits for pending clean-up tasks, and prints a warning for each that failed.
 pub async fn flush_cleanup() {
     for failure in warpframe::flush_cleanup().await {
         eprintln!("warning: {failure}");
     }
 }
 
-/// As many threads as the machine has for us.
+/// The number of cores available to this process.
 pub fn all_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,8 +1,8 @@
-//! Ctrl-C, and the signal that asks a process to end.
+//! SIGINT (Ctrl-C) and SIGTERM.
 
 use super::error::CliError;
 
-/// Runs something until it ends or the user interrupts it, which drops it.
+/// Runs a future to its end, or drops it when a signal arrives and returns [`CliError::Interrupted`].
 pub async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     tokio::select! {
         biased;
@@ -11,10 +11,10 @@ pub async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) ->
     }
 }
 
-/// Ends when the user presses Ctrl-C or the process is asked to end.
+/// Completes when SIGINT or SIGTERM arrives.
 pub fn interrupt() -> impl Future<Output = ()> {
-    // Listening begins here, not when the future is first polled: until then the signals would end the
-    // process with its files half-written.
+    // Install the handlers now, not when the future is first polled: until then a signal would kill the process and leave
+    // incomplete files.
     #[cfg(unix)]
     let mut signals = {
         use tokio::signal::unix::{SignalKind, signal};

@@ -1,4 +1,4 @@
-//! `warpframe sql`: a query, a file of statements, or the shell.
+//! `warpframe sql`: runs a query or a file of statements, or starts the shell.
 
 use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
@@ -18,34 +18,34 @@ use super::{repl, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Run this and exit; statements are separated by ';'
+    /// Run these statements, separated by ';', and exit
     #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file")]
     query: Option<String>,
     /// Run the statements in this file and exit
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Run the statements in this file first, such as CREATE FUNCTION; their results are not shown
+    /// Run the statements in this file first, such as CREATE FUNCTION, without showing results
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Files to query: Parquet, CSV or Arrow IPC; a file, a folder, a glob, or s3://BUCKET/PATH
+    /// Register Parquet, CSV or Arrow IPC files as a table: a file, a folder, a glob or s3://BUCKET/PATH
     #[arg(long = "table", value_name = "NAME=PATH")]
     tables: Vec<String>,
     /// The format of results
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Write the last statement's result to this file
+    /// Write the result of the last statement to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace an existing output once the new one is whole
+    /// Replace an existing output when the new one is complete
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// Threads; all cores by default
+    /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The memory that a query's operators may hold, such as 512MiB; no limit by default
+    /// The memory limit of a query's operators, such as 512MiB; no limit by default
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
-    /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
+    /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
     #[arg(long, default_value_t, value_parser = values::named::<BackendChoice>)]
     backend: BackendChoice,
     #[command(flatten)]
@@ -103,7 +103,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         drop(session);
         flush_cleanup().await;
     });
-    // A query that was given up may still be computing a batch; the process does not wait for it.
+    // A cancelled query may still be computing a batch. Do not wait for it.
     runtime.shutdown_background();
     ended.map(|_| ())
 }

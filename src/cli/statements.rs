@@ -1,4 +1,4 @@
-//! Runs SQL statements and writes what they return.
+//! Runs SQL statements and writes their results.
 
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use warpframe::Session;
 use super::error::CliError;
 use super::output::{Format, print, save};
 
-/// The text of a file of statements.
+/// Reads a file of SQL statements.
 pub fn read(file: &Path) -> Result<String, CliError> {
     std::fs::read_to_string(file)
         .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))
 }
 
-/// Runs statements one after the other and gives the number of rows they returned.
+/// Runs statements in order and returns the total number of rows. With `output`, a path and whether to overwrite it, the
+/// result of the last statement goes to that file.
 pub async fn execute(
     session: &Session,
     text: &str,

@@ -1,5 +1,5 @@
-//! Runs a mode through the engine: a session with the mode's settings on a runtime with as many threads,
-//! the rows registered as the table `rows`, and a SQL query.
+//! Runs a mode through the engine: a SQL query over the table `rows`, in a session with the settings of the mode, on a
+//! runtime with its threads.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -32,29 +32,29 @@ use crate::parquet::{GenerateFiles, ParquetInput, Staging, WriterSettings, plan_
 use crate::program::Compiled;
 use crate::session::{Session, SessionBuilder};
 
-/// The rows as the engine reads them.
+/// The engine with the rows of a comparison.
 pub struct Engine<'a> {
     comparison: &'a Comparison,
     formula: &'a Formula,
     memory: RecordBatch,
-    /// The rows as Parquet if a mode needs them, and how long it took to write them.
+    /// The rows as Parquet, if a mode or tool reads Parquet, and the time of writing them.
     parquet: Option<(ParquetInput, Duration)>,
     output: PathBuf,
 }
 
-/// What a run on a cluster was spent on: computing and gathering.
+/// The compute time and the gather time of a run on a cluster.
 type ClusterTimes = (Duration, Duration);
 
-/// What a mode's time was spent on, where that is known.
+/// The parts of the time of a mode.
 pub struct Phases {
-    /// On a cluster.
+    /// For a cluster mode.
     pub split: Option<Split>,
-    /// On a GPU.
+    /// For a GPU mode.
     pub gpu: Option<GpuSplit>,
 }
 
 impl<'a> Engine<'a> {
-    /// Lays the rows where the modes will find them.
+    /// Prepares the rows for all modes; writes them as Parquet if a mode or tool reads Parquet.
     pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
         let needs_parquet = comparison.runs().iter().any(|(_, source)| *source == Source::Parquet)
             || comparison.external_tools.is_some() && comparison.result == ResultSink::Parquet;
@@ -69,18 +69,18 @@ impl<'a> Engine<'a> {
         Ok(Self { comparison, formula, memory: whole_batch(columns)?, parquet, output })
     }
 
-    /// The rows in memory.
+    /// The rows as one batch in memory.
     pub fn memory(&self) -> &RecordBatch {
         &self.memory
     }
 
-    /// The size of the files that the last mode has written, if that is what modes do.
+    /// The size in bytes of the Parquet output of the last mode; `None` if modes do not write Parquet.
     pub fn output_bytes(&self) -> Option<u64> {
         (self.comparison.result == ResultSink::Parquet).then(|| total_bytes(&self.output))
     }
 
-    /// Hands `measure` a function that runs the mode once, by the clock, on rows that lie there; for a mode on a
-    /// cluster also what its time was spent on.
+    /// Calls `measure` with a closure that runs the mode once and returns its time and result. Returns the value of
+    /// `measure`, and for cluster and GPU modes the parts of the time.
     pub fn measure_mode<T>(
         &self,
         (mode, source): (Mode, Source),
@@ -116,7 +116,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// The mode with columns that stay on a GPU.
+    /// Measures the mode `cuda-resident`.
     fn measure_resident<T>(
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
@@ -137,7 +137,7 @@ impl<'a> Engine<'a> {
             let counts = if runs == 0 { &mut first } else { &mut others };
             counts.kernel_time += kernel_time;
             runs += 1;
-            // Off the clock: the results are for the check only.
+            // Off the clock: the results are copied for verification only.
             let answer = match answer {
                 Some(answer) => answer,
                 None => Answer::Rows(vec![resident.results()?]),
@@ -148,7 +148,7 @@ impl<'a> Engine<'a> {
         Ok((measured, Some(Phases { split: None, gpu: Some(gpu) })))
     }
 
-    /// Measures, with what GPUs have measure_cuda meanwhile.
+    /// Measures the mode `cuda` together with the counters of the GPUs.
     fn measure_cuda<T>(
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
@@ -170,7 +170,7 @@ impl<'a> Engine<'a> {
         Ok((measured, Some(Phases { split: None, gpu: Some(gpu) })))
     }
 
-    /// Starts the mode's cluster, and stops it in the end.
+    /// Measures a cluster mode. A cluster that this starts is stopped at the end.
     fn measure_on_cluster<T>(
         &self,
         runtime: &Runtime,
@@ -198,7 +198,7 @@ impl<'a> Engine<'a> {
         let session = self.session(Session::builder().cluster(settings), source, threads)?;
         let scatter = match (source, &self.parquet) {
             (Source::Parquet, Some((_, time))) => *time,
-            // Planning a query is what lays a table in memory where executors find it.
+            // Planning a query writes tables that are in memory to files that executors read.
             _ => {
                 let query = self.query(&self.formula.fused_sql);
                 timed(|| runtime.block_on(async { plan_in_order(session.sql(&query).await?).await }))?.0
@@ -211,7 +211,7 @@ impl<'a> Engine<'a> {
             Ok(run)
         })?;
         let median_of = |part: fn(&ClusterTimes) -> Duration| {
-            // Without the first run, which is a warm-up.
+            // The first run is the warm-up.
             let mut times: Vec<_> = times.iter().skip(1).map(part).collect();
             times.sort();
             median(&times.iter().copied().map(milliseconds).collect::<Vec<_>>())
@@ -230,7 +230,7 @@ impl<'a> Engine<'a> {
         Ok((measured, split))
     }
 
-    /// All results by DataFusion's own operators.
+    /// Evaluates the formula with DataFusion's own operators.
     pub fn evaluate_unfused(&self) -> Result<Vec<Float64Array>> {
         let session = self.session(Session::builder().fuse(false), Source::Memory, NonZeroUsize::MIN)?;
         let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
@@ -250,14 +250,14 @@ impl<'a> Engine<'a> {
         match (source, &self.parquet) {
             (Source::Parquet, Some((input, _))) => input.table(),
             _ => {
-                let whole = &self.memory;
-                // One partition for each thread; the engine cuts them into batches without copying.
-                let share = whole.num_rows().div_ceil(threads.get()).max(1);
-                let partitions = (0..whole.num_rows())
+                let batch = &self.memory;
+                // One partition per thread. The engine slices them into batches without copying.
+                let share = batch.num_rows().div_ceil(threads.get()).max(1);
+                let partitions = (0..batch.num_rows())
                     .step_by(share)
-                    .map(|start| vec![whole.slice(start, share.min(whole.num_rows() - start))])
+                    .map(|start| vec![batch.slice(start, share.min(batch.num_rows() - start))])
                     .collect();
-                Ok(Arc::new(MemTable::try_new(whole.schema(), partitions)?))
+                Ok(Arc::new(MemTable::try_new(batch.schema(), partitions)?))
             }
         }
     }
@@ -291,7 +291,7 @@ impl<'a> Engine<'a> {
                 Ok(((time, Answer::Rows(result_column(batches)?)), parts))
             }
             ResultSink::Parquet => {
-                // Off the clock, as for peers: replacing a file costs the more the larger it is.
+                // Off the clock, as for external tools: the time of replacing a file depends on its size.
                 remove(&self.output)?;
                 let (time, _) = timed(|| {
                     runtime.block_on(async {
@@ -302,14 +302,14 @@ impl<'a> Engine<'a> {
                         write_query(query, Default::default(), staging, settings, Arc::new(())).await
                     })
                 })?;
-                // On a cluster the executors write; there is nothing to gather.
+                // On a cluster the executors write the files, so there is nothing to gather.
                 Ok(((time, Answer::Rows(read_back(&self.output)?)), Some((time, Duration::ZERO))))
             }
         }
     }
 }
 
-/// A runtime that gives a mode its threads.
+/// A tokio runtime with the threads of a mode.
 fn runtime(threads: NonZeroUsize) -> Result<Runtime> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build();
@@ -338,7 +338,7 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
     ParquetInput::open(&path.to_string_lossy())
 }
 
-/// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.
+/// Collects all batches of a query in the order of its input rows, and on a cluster the times of the run.
 async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<ClusterTimes>)> {
     let (plan, context) = plan_in_order(query).await?;
     let batches = collect_partitioned(Arc::clone(&plan), context).await?.into_iter().flatten().collect();

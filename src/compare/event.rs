@@ -1,23 +1,23 @@
-//! What a comparison is doing, for those who wait.
+//! Progress events of a comparison.
 
 use super::external_tools::ToolMode;
 use super::mode::Mode;
 use super::report::model::ModeReport;
 use super::workload::Source;
 
-/// What a comparison is doing, for those who wait.
+/// The progress of a comparison.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A comparison of a sweep begins, with so many rows.
+    /// A sweep starts a comparison with this number of rows.
     Size(u64),
-    /// The rows are being made.
+    /// The rows are being generated.
     MakingRows,
-    /// A mode begins, on rows that lie there.
+    /// A mode starts on rows from this source.
     Mode(Mode, Source),
-    /// A peer begins.
+    /// An external tool starts.
     ExternalTool(&'a ToolMode),
-    /// A repeat of a mode has ended: which one, of how many.
+    /// A timed run of a mode has ended: its number, from 1, and the number of timed runs.
     Repeat(Mode, usize, usize),
-    /// The mode has ended.
+    /// A mode or an external tool has ended.
     Done(&'a ModeReport),
 }

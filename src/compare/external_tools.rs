@@ -1,6 +1,5 @@
-//! The tools that people would use otherwise, on the same rows in the same run: Python programs, each in a process
-//! of its own, one at a time. They get the rows as files, time themselves with the same repeats and threads,
-//! and leave their last answer, which is checked like any other.
+//! The external tools: Python programs that evaluate `log3` with NumPy, Numba, DuckDB and others. The command line and the
+//! JSON report call them peers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,25 +8,25 @@ use std::time::Duration;
 
 use datafusion::common::{Result, exec_err};
 
-/// A way of a tool to evaluate the formula.
+/// A mode of an external tool.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ToolMode {
-    /// The name of the mode on the command line, in JSON and in the drawing.
+    /// The name of the mode on the command line, in the JSON report and in charts.
     pub name: &'static str,
-    /// The program in `benches/peers`, and the name of all its modes together.
+    /// The program in `benches/peers`. On the command line its name selects all its modes.
     pub program: &'static str,
-    /// What runs, in a few words.
+    /// A short description.
     pub description: &'static str,
 }
 
 macro_rules! tools {
     ($($program:literal { $($name:literal: $description:literal),+ })+) => {
-        /// All peers.
+        /// The modes of all external tools.
         pub const ALL: &[ToolMode] = &[
             $($(ToolMode { name: $name, program: $program, description: $description }),+),+
         ];
 
-        /// The programs, which are part of this one.
+        /// The Python programs, which are embedded in this binary: file name and text.
         pub(super) const PROGRAMS: &[(&str, &str)] = &[
             ("run.py", include_str!("../../benches/peers/run.py")),
             $((
@@ -63,10 +62,11 @@ tools! {
     "numba_cuda" { "numba-cuda": "Numba CUDA, host to host" }
 }
 
-/// The peers with these names, each the name of a mode or of all modes of a program; all of them if there is no name.
+/// The modes with these names, in the order of [`ALL`]. A name is that of a mode, or of a program for all its modes.
+/// Without names, returns all modes.
 ///
 /// # Errors
-/// There is no such peer.
+/// A name is unknown.
 pub fn select(names: &[String]) -> Result<Vec<&'static ToolMode>> {
     let matches = |mode: &ToolMode, name: &String| mode.name == name || mode.program == name;
     if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|mode| matches(mode, name))) {
@@ -85,13 +85,13 @@ impl fmt::Display for ToolMode {
     }
 }
 
-/// The peers that take part, and how they are run.
+/// The external tools of a comparison, and how they run.
 #[derive(Debug, Clone)]
 pub struct ExternalTools {
-    /// The peers, in the order in which they run.
+    /// The modes, in the order in which they run.
     pub modes: Vec<&'static ToolMode>,
     /// The Python interpreter.
     pub python: PathBuf,
-    /// A peer that takes longer, with all its repeats, has failed.
+    /// The limit for all runs of a mode together. A mode that takes longer fails.
     pub timeout: Duration,
 }

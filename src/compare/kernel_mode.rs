@@ -1,4 +1,4 @@
-//! The bare kernel on the rows of a comparison.
+//! The mode `rayon`: kernels on arrays in memory, without the engine.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::backend::{Backend, Simd};
 use crate::kernel::{self, ROWS_PER_TASK};
 
 impl Columns {
-    /// Times of reading the three columns and writing one, on the threads of the current pool.
+    /// Times `repeat` runs of reading three columns and writing one (`x*y*z`) on the threads of the current pool, after a
+    /// warm-up run.
     pub fn time_memory_stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
@@ -26,7 +27,7 @@ impl Columns {
         (0..repeat).map(|_| once()).collect()
     }
 
-    /// The formula of all rows on the threads of the current pool.
+    /// Evaluates the formula over all rows on the threads of the current pool.
     pub fn run_kernel(&mut self, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
         if !formula.is_log3() {
             return self.run_program(formula, result);
@@ -36,7 +37,7 @@ impl Columns {
         match result {
             ResultSink::Collect => {
                 let (time, ()) = timed(|| kernel::par_log3(x, y, z, output).map_err(kernel_error))?;
-                // A copy for the check, made off the clock, so that the buffer can be used again.
+                // The verification gets a copy, which is made off the clock, because the buffer is reused.
                 let copy = Float64Array::new(ScalarBuffer::from(output.clone()), None);
                 Ok((time, Answer::Rows(vec![copy])))
             }
@@ -44,11 +45,11 @@ impl Columns {
                 let (time, sum) = timed(|| sum_of_log3(x, y, z))?;
                 Ok((time, Answer::Sum(sum)))
             }
-            ResultSink::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+            ResultSink::Parquet => internal_err!("the mode rayon has no Parquet writer"),
         }
     }
 
-    /// Any formula: its program on shares of the rows.
+    /// Evaluates the program of any formula, in tasks of `ROWS_PER_TASK` rows.
     fn run_program(&self, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
         let backend = Simd::active()?;
         let arguments = self.arguments(formula);
@@ -70,12 +71,12 @@ impl Columns {
                 let (time, sum) = timed(|| sums.try_reduce(|| 0.0, |one, other| Ok(one + other)))?;
                 Ok((time, Answer::Sum(sum)))
             }
-            ResultSink::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+            ResultSink::Parquet => internal_err!("the mode rayon has no Parquet writer"),
         }
     }
 }
 
-/// The sum without keeping the results: each task's share stays in its cache.
+/// The sum of `log3` over all rows. Each task keeps its results in a buffer that fits into the cache.
 fn sum_of_log3(x: &[f64], y: &[f64], z: &[f64]) -> Result<f64> {
     (x.par_chunks(ROWS_PER_TASK), y.par_chunks(ROWS_PER_TASK), z.par_chunks(ROWS_PER_TASK))
         .into_par_iter()
@@ -90,11 +91,11 @@ fn sum_of_log3(x: &[f64], y: &[f64], z: &[f64]) -> Result<f64> {
         .try_reduce(|| 0.0, |one, other| Ok(one + other))
 }
 
-/// The sum, as many additions at a time as a CPU has under way: in one chain they would take longer than the kernel.
+/// Sums with 32 independent accumulators: the latency of a single chain of additions would exceed the time of the kernel.
 fn sum(numbers: &[f64]) -> f64 {
-    const CHAINS: usize = 32;
-    let (whole, rest) = numbers.as_chunks::<CHAINS>();
-    let mut sums = [0.0; CHAINS];
+    const ACCUMULATORS: usize = 32;
+    let (whole, rest) = numbers.as_chunks::<ACCUMULATORS>();
+    let mut sums = [0.0; ACCUMULATORS];
     for chunk in whole {
         for (sum, number) in sums.iter_mut().zip(chunk) {
             *sum += number;

@@ -1,4 +1,4 @@
-//! The clock of a comparison: a first run, then the repeats, and every answer checked off the clock.
+//! Times the runs of a mode and verifies their results.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -7,10 +7,12 @@ use datafusion::common::Result;
 
 use super::verify::{Answer, Reference, Verified};
 
-/// A mode that took long at first is repeated only as often as fits into this.
+/// The limit for the timed runs of a mode, estimated from its first run. A slow mode gets fewer timed runs, but at least
+/// one.
 pub const MAX_TIME_PER_MODE: Duration = Duration::from_secs(10);
 
-/// Times a mode: a first run, then the repeats, and every answer checked off the clock.
+/// Runs a mode once as a warm-up, then up to `repeat` times. Verifies the result of every run off the clock.
+/// `on_repeat` gets the number of each finished timed run, and the number of all of them.
 pub fn measure(
     repeat: NonZeroUsize,
     reference: &Reference,
@@ -33,16 +35,18 @@ pub fn measure(
     Ok(Measured { first, times, verified })
 }
 
-/// What was measured of a mode.
+/// The times of a mode, and its verified result.
 #[derive(Debug)]
 pub struct Measured {
+    /// The warm-up run.
     pub first: Duration,
-    /// In ascending order, at least one.
+    /// The timed runs in ascending order, at least one.
     pub times: Vec<Duration>,
+    /// The verified result that is farthest from the reference.
     pub verified: Verified,
 }
 
-/// The median of times in ascending order; zero if there are none.
+/// The median of times in ascending order; zero for an empty slice.
 pub fn median(times: &[f64]) -> f64 {
     match (times.len() / 2, times.len() % 2) {
         (0, 0) => 0.0,
@@ -51,13 +55,14 @@ pub fn median(times: &[f64]) -> f64 {
     }
 }
 
-/// Runs something by the clock.
+/// Runs a closure and returns its wall-clock time and its value.
 pub fn timed<T>(run: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
     let start = Instant::now();
     let value = run()?;
     Ok((start.elapsed(), value))
 }
 
+/// The duration in milliseconds.
 pub fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

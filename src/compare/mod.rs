@@ -1,6 +1,9 @@
-//! The comparison: the same rows and the same formula through every execution mode, verified and timed.
-//! The formula is in `formula`, what the modes are in `mode`, how one is run in `engine` and `kernel_mode`, how answers are checked in
-//! `verify`, the tools of others are in `external_tools`, many numbers of rows in `sweep`, what is known of the machine in `machine`, and how it is shown in `report`.
+//! Runs the same formula over the same rows in every execution mode, verifies the results and times the runs.
+//!
+//! `comparison` holds the settings, `run` the main loop. `formula` compiles the expression, `mode` lists the modes,
+//! `engine` and `kernel_mode` run them, `measure` times them, `verify` checks the results. `external_tools` lists the
+//! Python tools, `tool_runner` runs them. `sweep` repeats a comparison for several numbers of rows, `machine` describes the
+//! machine, and `report` renders the findings.
 
 mod columns;
 mod comparison;

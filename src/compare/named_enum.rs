@@ -1,9 +1,9 @@
-//! `named!`: the names of an enum's values, for `Display` and `FromStr`.
+//! The macro `named!`: implements `ALL`, `name`, `Display` and `FromStr` for an enum whose variants have names.
 
 macro_rules! named {
     ($type:ident, $what:literal, $($variant:ident => $name:literal),+) => {
         impl $type {
-            /// All values.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// The name used on the command line and in JSON.

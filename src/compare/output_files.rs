@@ -1,4 +1,4 @@
-//! The results that a mode has produced, in batches and in files.
+//! The results of a mode, in record batches and in files.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::files::{file_error, find_files};
 
-/// Removes what an earlier run has written.
+/// Removes the output of an earlier run, a file or a folder, if it exists.
 pub fn remove(output: &Path) -> Result<()> {
     let removed =
         if output.is_dir() { std::fs::remove_dir_all(output) } else { std::fs::remove_file(output) };
@@ -20,7 +20,7 @@ pub fn remove(output: &Path) -> Result<()> {
     }
 }
 
-/// The result column.
+/// The first column of each batch.
 pub fn result_column(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
     batches
         .iter()
@@ -32,7 +32,7 @@ pub fn result_column(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
         .collect()
 }
 
-/// The results in a Parquet file, or in the files of a folder.
+/// The results in a Parquet file, or in the Parquet files of a folder.
 pub fn read_back(path: &Path) -> Result<Vec<Float64Array>> {
     let mut batches = Vec::new();
     for file in find_files(&path.to_string_lossy(), "parquet")? {
@@ -42,7 +42,7 @@ pub fn read_back(path: &Path) -> Result<Vec<Float64Array>> {
     result_column(batches)
 }
 
-/// The bytes of a file, or of the files in a folder.
+/// The size in bytes of a file, or of all files in a folder; 0 if it cannot be read.
 pub fn total_bytes(path: &Path) -> u64 {
     match std::fs::read_dir(path) {
         Ok(entries) => {

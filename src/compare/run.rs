@@ -1,4 +1,4 @@
-//! Runs a comparison: all modes, one after the other.
+//! Runs a comparison.
 
 use std::num::NonZeroUsize;
 
@@ -17,12 +17,13 @@ use super::tool_runner::ToolRunner;
 use super::verify::Reference;
 
 impl Comparison {
-    /// Runs all modes, one after the other. A mode that fails or gives a wrong answer is reported as
-    /// failed and does not stop the others.
+    /// Runs all modes, one at a time, then the external tools. `command` is the command line that the report shows,
+    /// `on_event` the progress callback. A mode that returns an error or a wrong result is reported as failed; the others
+    /// still run.
     ///
     /// # Errors
-    /// The expression cannot be compiled or gives nulls, or the rows cannot be made: there are none, too many for the memory, or the work folder is not
-    /// writable.
+    /// The expression cannot be compiled or returns nulls, the number of rows is zero or too large for the memory, or the
+    /// work folder is not writable.
     pub fn run(&self, command: String, on_event: &dyn Fn(Event)) -> Result<Report> {
         self.check_size()?;
         let formula = Formula::new(self.expression.as_deref())?;
@@ -84,7 +85,7 @@ impl Comparison {
                 modes.push(report);
             }
         }
-        // Before the modes and after them: a machine's speed drifts, and a median is compared to medians.
+        // Half of these runs are before the modes and half after them, because the speed of a machine drifts.
         stream.extend(pool.install(|| columns.time_memory_stream(self.repeat.get()))?);
         stream.sort();
         let stream: Vec<_> = stream.into_iter().map(milliseconds).collect();

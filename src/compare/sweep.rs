@@ -1,4 +1,4 @@
-//! The comparison over many numbers of rows: where each mode begins to pay.
+//! Comparisons over several numbers of rows, to find where one mode becomes faster than another.
 
 use serde::Serialize;
 
@@ -11,14 +11,14 @@ use super::mode::Mode;
 use super::report::format::group_digits;
 use super::report::model::{Report, SCHEMA_VERSION};
 
-/// The numbers of rows, from a thousand on.
+/// The numbers of rows of a sweep.
 const ROW_COUNTS: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-/// The modes of a sweep if none are named: the others take long, or are the same with more threads.
+/// The default modes of a sweep. Slow modes, and those that differ from others only in the number of threads, are left out.
 pub const MODES: [Mode; 6] =
     [Mode::Columnar, Mode::Vectorized, Mode::Parallel, Mode::Rayon, Mode::Cuda, Mode::CudaResident];
 
-/// The peers of a sweep if none are named: the best of each tool.
+/// The default external tools of a sweep: the fastest modes of each tool.
 pub const EXTERNAL_TOOLS: [&str; 12] = [
     "numpy",
     "numexpr",
@@ -34,34 +34,34 @@ pub const EXTERNAL_TOOLS: [&str; 12] = [
     "numba-cuda",
 ];
 
-/// What a sweep has findings.
+/// The findings of a sweep.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sweep {
-    /// The version of the JSON form, which is that of the reports.
+    /// The version of the JSON format, which is that of the reports.
     pub schema_version: u32,
-    /// Where modes begin to pay, in words.
+    /// The fastest modes, and where `parallel` becomes faster than other modes, as sentences.
     pub findings: Vec<String>,
-    /// The comparisons, by ascending rows.
+    /// The reports, in ascending order of rows.
     pub reports: Vec<Report>,
 }
 
-/// A mode's medians over the rows.
+/// The medians of a mode for each number of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// The mode's name.
+    /// The name of the mode.
     pub mode: String,
-    /// Whether it is a tool of others.
+    /// Whether it is a mode of an external tool.
     pub is_external: bool,
-    /// Rows and milliseconds, by ascending rows.
+    /// Pairs of rows and milliseconds, in ascending order of rows.
     pub points: Vec<(f64, f64)>,
 }
 
 impl Sweep {
-    /// Runs the comparison for a thousand rows, and ten times as many each time, up to its own number of rows or as
-    /// far as the memory goes.
+    /// Runs the comparison with 1,000 rows, 10,000 rows and so on, up to the number of rows of `comparison` or the
+    /// number that fits into memory.
     ///
     /// # Errors
-    /// As [`Comparison::run`], or there are less than a thousand rows.
+    /// As [`Comparison::run`], or `comparison` has fewer than 1,000 rows.
     pub fn run(comparison: &Comparison, command: &str, on_event: &dyn Fn(Event)) -> Result<Self> {
         if comparison.rows < ROW_COUNTS[0] {
             return exec_err!("a sweep begins with {} rows: use more", ROW_COUNTS[0]);
@@ -80,7 +80,7 @@ impl Sweep {
         Ok(sweep)
     }
 
-    /// The modes that have run at least once, in the order in which they ran.
+    /// The modes that have a time in at least one report, in the order in which they ran.
     pub fn series(&self) -> Vec<Series> {
         let mut series: Vec<Series> = Vec::new();
         for report in &self.reports {
@@ -99,7 +99,7 @@ impl Sweep {
         series
     }
 
-    /// Whether a mode has failed.
+    /// Whether a mode has failed in any report.
     pub fn has_failures(&self) -> bool {
         self.reports.iter().any(Report::has_failures)
     }
@@ -107,13 +107,13 @@ impl Sweep {
     /// The sweep as JSON.
     ///
     /// # Errors
-    /// None is expected.
+    /// Serialization fails, which is not expected.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(|error| DataFusionError::External(error.into()))
     }
 }
 
-/// Who is the fastest where, and from where on `parallel` is faster than each of the others.
+/// The fastest modes, and the number of rows from which `parallel` is faster than each other mode, as sentences.
 fn findings(series: &[Series]) -> Vec<String> {
     let mut findings = vec![fastest(series)];
     let Some(parallel) = series.iter().find(|series| series.mode == Mode::Parallel.name()) else {
@@ -139,7 +139,7 @@ fn findings(series: &[Series]) -> Vec<String> {
     findings
 }
 
-/// Who is the fastest with which numbers of rows, in a sentence.
+/// The fastest mode for each number of rows, as a sentence.
 fn fastest(series: &[Series]) -> String {
     let mut sizes: Vec<f64> =
         series.iter().flat_map(|series| series.points.iter().map(|point| point.0)).collect();
@@ -166,7 +166,7 @@ fn fastest(series: &[Series]) -> String {
     format!("The fastest is {}.", ranges.collect::<Vec<_>>().join(", then "))
 }
 
-/// From how many rows on a mode is faster than another.
+/// The number of rows from which one mode is faster than another.
 #[derive(Debug, PartialEq)]
 enum Crossover {
     Always,
@@ -180,13 +180,13 @@ fn crossover(series: &Series, other: &Series) -> Crossover {
         .iter()
         .filter_map(|(rows, time)| Some((*rows, (time / time_at(other, *rows)?).ln())))
         .collect();
-    // The logarithm of the ratio is negative where the first is faster.
+    // The logarithm of the ratio is negative where `series` is faster.
     let Some(last_slower) = common.iter().rposition(|(_, ratio)| *ratio >= 0.0) else {
         return if common.is_empty() { Crossover::Never } else { Crossover::Always };
     };
     let Some((next_rows, next)) = common.get(last_slower + 1) else { return Crossover::Never };
     let (rows, ratio) = common[last_slower];
-    // Both axes are logarithmic, and so is what lies between two points.
+    // Interpolates linearly between two points on logarithmic axes.
     let fraction = ratio / (ratio - next);
     Crossover::From((rows.ln() + fraction * (next_rows.ln() - rows.ln())).exp())
 }
@@ -195,7 +195,7 @@ fn time_at(series: &Series, rows: f64) -> Option<f64> {
     series.points.iter().find(|point| point.0 == rows).map(|point| point.1)
 }
 
-/// A number with one significant digit.
+/// Rounds to one significant digit.
 fn round_to_one_digit(number: f64) -> u64 {
     let unit = 10f64.powf(number.log10().floor());
     ((number / unit).round() * unit) as u64

@@ -1,4 +1,5 @@
-//! Runs the tools of others, each in a process of its own.
+//! Runs external tools, one at a time, each in a separate process. They read the rows from files, time themselves with
+//! the same threads and number of runs as the modes, and write the result of their last run, which is verified here.
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +22,7 @@ use super::verify::{Answer, Reference, Verified};
 use super::workload::{ResultSink, Source};
 use crate::files::file_error;
 
-/// What a peer's program says at its end. Times are in milliseconds.
+/// The JSON object that a tool prints as its last line. Times are in milliseconds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ToolReport {
@@ -37,17 +38,17 @@ struct ToolReport {
     sum: Option<f64>,
 }
 
-/// The rows where the peers find them.
+/// Runs the external tools of a comparison.
 pub struct ToolRunner<'a> {
     comparison: &'a Comparison,
     tools: &'a ExternalTools,
     folder: PathBuf,
-    /// Why none of them can run.
+    /// Why none of the tools can run, if so.
     reason: Option<String>,
 }
 
 impl<'a> ToolRunner<'a> {
-    /// Writes the rows and the programs into the work folder.
+    /// Writes the rows and the Python programs into the work folder.
     pub fn prepare(comparison: &'a Comparison, tools: &'a ExternalTools, rows: &RecordBatch) -> Result<Self> {
         let folder = comparison.work_folder.join("peers");
         let failed = |error: std::io::Error| file_error("write", &folder, error);
@@ -73,7 +74,7 @@ impl<'a> ToolRunner<'a> {
         Ok(Self { comparison, tools, folder, reason })
     }
 
-    /// Runs a peer and checks its answer.
+    /// Runs a mode of a tool and verifies its result.
     pub fn run(&self, mode: &ToolMode, reference: &Reference) -> ModeReport {
         let source = match self.comparison.result {
             ResultSink::Parquet => Source::Parquet,
@@ -112,10 +113,12 @@ impl<'a> ToolRunner<'a> {
         }
     }
 
+    /// The file or folder with the result of the last run.
     fn answer(&self) -> PathBuf {
         self.folder.join("answer.parquet")
     }
 
+    /// Verifies the result of the last run.
     fn verify(&self, report: &ToolReport, reference: &Reference) -> Result<Verified> {
         let reference = reference.first(report.rows);
         match (self.comparison.result, report.sum) {
@@ -128,12 +131,12 @@ impl<'a> ToolRunner<'a> {
                 let rows = ScalarBuffer::new(Buffer::from_vec(bytes), 0, rows);
                 reference.verify(Answer::Rows(vec![Float64Array::new(rows, None)]))
             }
-            // Not all of them write the rows in the order in which they read them.
+            // Some tools do not write the rows in input order.
             (ResultSink::Parquet, _) => reference.verify(Answer::Unordered(read_back(&self.answer())?)),
         }
     }
 
-    /// Runs the program until it ends or has taken too long.
+    /// Runs the program, and kills it after the timeout.
     fn run_process(&self, mode: &ToolMode) -> Result<ToolReport> {
         let comparison = self.comparison;
         let settings = serde_json::json!({
@@ -162,7 +165,7 @@ impl<'a> ToolRunner<'a> {
         }
         command.env("POLARS_MAX_THREADS", comparison.threads.to_string());
         command.env("PYTHONDONTWRITEBYTECODE", "1");
-        // What it starts ends with it.
+        // A process group, so that the processes that it starts can be killed with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut process = ProcessGroup(command.spawn().map_err(failed)?);
@@ -180,7 +183,7 @@ impl<'a> ToolRunner<'a> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        // Its children may hold on to its output.
+        // Kills its children, which may keep its stdout open.
         drop(process);
         let text = reader.join().unwrap_or_default();
         let report = text.lines().last().and_then(|line| serde_json::from_str::<ToolReport>(line).ok());
@@ -191,14 +194,14 @@ impl<'a> ToolRunner<'a> {
                 let errors = std::fs::read_to_string(&errors).unwrap_or_default();
                 exec_err!(
                     "it ended without an answer: {}",
-                    errors.lines().last().unwrap_or("it says nothing")
+                    errors.lines().last().unwrap_or("it printed no error")
                 )
             }
         }
     }
 }
 
-/// A process that is killed with all that it has started.
+/// A process that is killed on drop, with its process group.
 struct ProcessGroup(Child);
 
 impl Drop for ProcessGroup {

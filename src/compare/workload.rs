@@ -1,4 +1,4 @@
-//! Where the rows of a comparison lie, and what is made of them.
+//! The input and the output of a comparison.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use datafusion::common::{DataFusionError, Result};
 use super::named_enum::named;
 use crate::rows::{Distribution, RowGenerator};
 
-/// Where the rows lie when the clock starts.
+/// Where the rows are when the clock starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Source {
     /// Arrow arrays in memory.
@@ -18,13 +18,13 @@ pub enum Source {
     Parquet,
 }
 
-/// What each mode has to produce.
+/// What each mode produces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ResultSink {
     /// All results as Arrow arrays in memory.
     #[default]
     Collect,
-    /// Their sum.
+    /// The sum of the results.
     Sum,
     /// All results in Parquet files.
     Parquet,
@@ -33,7 +33,7 @@ pub enum ResultSink {
 named!(Source, "source", Memory => "memory", Parquet => "parquet");
 named!(ResultSink, "result", Collect => "collect", Sum => "sum", Parquet => "parquet");
 
-/// The distribution's name and seed as they are shown: a sequence has no seed.
+/// The name of the distribution, and its seed if it has one, as reports show them.
 pub fn describe_rows(generator: &RowGenerator) -> String {
     match generator.distribution {
         Distribution::Sequence => "sequence".to_owned(),

@@ -1,5 +1,5 @@
-//! The report as a drawing: one horizontal bar a mode on a logarithmic time axis, with the memory limit as
-//! a reference line; and the drawing as a PNG.
+//! The report as a bar chart: one horizontal bar per mode on a logarithmic time axis, and the memory limit as a
+//! reference line.
 
 use std::fmt::Write;
 
@@ -8,16 +8,15 @@ use super::model::{ModeReport, Report, Status};
 use super::svg::{line, text};
 
 const WIDTH: f64 = 960.0;
-/// Where the axis begins: left of it stand the modes' names.
+/// The left end of the time axis. The names of the modes are to the left of it.
 const AXIS_LEFT: f64 = 232.0;
-/// Where the axis ends: room is left for the label of the longest bar.
+/// The right end of the time axis. The label of the longest bar is to the right of it.
 const AXIS_RIGHT: f64 = 810.0;
 const TOP: f64 = 108.0;
 const ROW_HEIGHT: f64 = 54.0;
 const BAR_HEIGHT: f64 = 30.0;
 
-/// Blue for one thread, orange for all threads, grey for the interpreter, green for GPUs, violet for clusters, light rose for the tools of
-/// others: told apart without colour by their lightness too.
+/// The colours differ in lightness too, so that they can be told apart without colour.
 const INTERPRETED: &str = "#8a8f98";
 const ONE_THREAD: &str = "#3b76b5";
 const ALL_THREADS: &str = "#e07b24";
@@ -77,17 +76,17 @@ pub fn draw(report: &Report) -> String {
         format!("{}; warpframe {} ({})", report.describe_machine(), report.version, report.git_revision);
     text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &setting);
     let others = match report.modes.iter().any(ModeReport::is_external) {
-        true => "rose: the tools of others; ",
+        true => "rose: external tools; ",
         false => "",
     };
     let note =
-        format!("{others}median, with the range of all repeats; logarithmic axis; × is against the slowest");
+        format!("{others}median and range of the timed runs; logarithmic axis; × relative to the slowest");
     text(&mut svg, 24.0, bottom + 76.0, "font-size=\"14\" fill=\"#5c636b\"", &note);
     svg.push_str("</svg>\n");
     svg
 }
 
-/// The name of a mode and its bar, if it has a time.
+/// Draws the name of a mode, and its bar if it has a time.
 fn draw_mode(svg: &mut String, (mode, label): (&ModeReport, &str), middle: f64, scale: &Scale) {
     let threads = match mode.threads {
         0 => String::new(),
@@ -122,9 +121,9 @@ fn draw_mode(svg: &mut String, (mode, label): (&ModeReport, &str), middle: f64, 
     line(svg, right, middle - 5.0, right, middle + 5.0, whisker);
 }
 
-/// The time of a mode, or why it has none, on top of the grid and the limit's line.
+/// Writes the time of a mode, or why it has none, on top of the grid and the reference line.
 fn write_result(svg: &mut String, mode: &ModeReport, middle: f64, scale: &Scale, slowest: Option<f64>) {
-    // White below the text keeps it legible there.
+    // A white outline keeps the text legible on the lines.
     const HALO: &str = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\" xml:space=\"preserve\"";
     let (Some(median), Some(max)) = (mode.median_ms, mode.max_ms) else {
         let (word, colour) = match mode.status {
@@ -151,7 +150,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// From below the shortest time to the longest.
+    /// From half the shortest time to the longest.
     fn new(report: &Report) -> Self {
         let limit = report.limit.stream_ms;
         let times = || report.modes.iter().flat_map(|mode| [mode.min_ms, mode.max_ms]).flatten();
@@ -165,7 +164,7 @@ impl Scale {
         AXIS_LEFT + (time / self.low).ln() / (self.high / self.low).ln() * (AXIS_RIGHT - AXIS_LEFT)
     }
 
-    /// Powers of ten, and where they are few their double and fivefold.
+    /// Powers of ten; on short axes also 2 and 5 times these.
     fn ticks(&self) -> impl Iterator<Item = (f64, String)> + '_ {
         let decades = (self.high / self.low).log10();
         let steps: &[f64] = if decades > 2.2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -184,7 +183,7 @@ impl Scale {
     }
 }
 
-/// What fits into the title's line of a long expression.
+/// Shortens an expression to the width of the title.
 fn truncate(expression: &str) -> String {
     const MAX_CHARS: usize = 58;
     if expression.chars().count() <= MAX_CHARS {

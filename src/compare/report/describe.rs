@@ -1,10 +1,10 @@
-//! The parts of a mode's time in words.
+//! Descriptions that several renderings of a report share.
 
 use super::format::{format_ms, group_digits};
 use super::model::{GpuSplit, ModeReport, Report, Split, ToolDetails};
 use crate::compare::workload::{ResultSink, Source};
 
-/// What a cluster's time was spent on, in words.
+/// The parts of the time of a cluster mode.
 pub fn describe_split(split: &Split) -> String {
     let start = split.start_ms.map_or(String::new(), |start| format!("start {}, ", format_ms(start)));
     format!(
@@ -15,11 +15,11 @@ pub fn describe_split(split: &Split) -> String {
     )
 }
 
-/// What a GPU's time was spent on, in words.
+/// The parts of the time of a GPU mode.
 pub fn describe_gpu(gpu: &GpuSplit) -> String {
     let fallback = match gpu.fallback_batches {
         0 => String::new(),
-        batches => format!("; {batches} batches on the CPU, for want of memory"),
+        batches => format!("; {batches} batches on the CPU because memory was exhausted"),
     };
     format!(
         "compile {} once; host copy {}, to the GPU {}, kernel {}, from the GPU {}, overlapping{fallback}",
@@ -31,7 +31,7 @@ pub fn describe_gpu(gpu: &GpuSplit) -> String {
     )
 }
 
-/// What is known of a tool of others, in words.
+/// The versions and set-up times of an external tool; `None` for other modes.
 pub fn describe_tool(mode: &ModeReport, rows: u64) -> Option<String> {
     let ToolDetails { version, import_ms, load_ms } = mode.peer.as_ref()?;
     let fraction = match mode.rows < rows {
@@ -39,7 +39,7 @@ pub fn describe_tool(mode: &ModeReport, rows: u64) -> Option<String> {
         false => String::new(),
     };
     let (import, load) = (format_ms(*import_ms), format_ms(*load_ms));
-    Some(format!("{version}; import {import}, load {load}, before the clock{fraction}"))
+    Some(format!("{version}; import {import} and load {load} before the clock starts{fraction}"))
 }
 
 /// What the memory limit is, and how the memory traffic of the formula differs from it.

@@ -1,4 +1,4 @@
-//! Writes a report's files.
+//! Writes the files of a report.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ impl Report {
     /// Writes `report.json`, `report.svg`, `report.png` and `report.html` into a folder.
     ///
     /// # Errors
-    /// The folder is not writable.
+    /// A file cannot be written.
     pub fn write_to(&self, folder: &Path) -> Result<()> {
         let drawing = bar_chart::draw(self);
         std::fs::write(folder.join("report.json"), self.to_json()? + "\n")?;

@@ -1,6 +1,6 @@
-//! Numbers as text.
+//! Formats numbers.
 
-/// `10000000` as `10,000,000`.
+/// Groups digits: `10000000` becomes `10,000,000`.
 pub fn group_digits(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() * 4 / 3);
@@ -13,7 +13,7 @@ pub fn group_digits(number: u64) -> String {
     grouped
 }
 
-/// A time with three significant digits and a unit fit to its size.
+/// A time in milliseconds with about three significant digits, in µs, ms or s.
 pub fn format_ms(ms: f64) -> String {
     match ms {
         ms if ms >= 9995.0 => format!("{:.1} s", ms / 1e3),

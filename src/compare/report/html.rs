@@ -1,4 +1,4 @@
-//! The report as a page of its own: the drawing, the table, what was run and how to read it.
+//! The report as an HTML page: the chart, a table, the settings and explanations.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use super::format::{format_ms, format_ratio, group_digits};
 use super::markup::{STYLE, escape};
 use super::model::{Report, Status};
 
-/// The page. It needs no other file.
+/// The HTML page, which refers to no other file. `drawing` is the chart as SVG.
 pub fn page(report: &Report, drawing: &str) -> String {
     let title = escape(&report.expression);
     let mut html = format!(

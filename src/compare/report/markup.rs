@@ -1,5 +1,6 @@
-//! What all pages and drawings share.
+//! Style and escaping for HTML pages and SVG charts.
 
+/// The style sheet of all pages.
 pub const STYLE: &str = "\
 body { font: 16px/1.5 'DejaVu Sans', Verdana, sans-serif; color: #16191d; max-width: 1000px; margin: 2em auto; padding: 0 1em }
 svg { max-width: 100%; height: auto }
@@ -13,7 +14,7 @@ dt { font-weight: bold }
 code { background: #f1f2f4; padding: .1em .3em }
 ";
 
-/// Text for XML and HTML.
+/// Escapes text for XML and HTML.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

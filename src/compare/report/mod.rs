@@ -1,4 +1,4 @@
-//! What a comparison has found, as data with a stable JSON form. How it is shown is in the modules below.
+//! Reports: the findings of a comparison as data with a stable JSON format, and their rendering as text, charts and HTML.
 
 pub mod bar_chart;
 mod describe;

@@ -1,4 +1,4 @@
-//! What a comparison has found, as data with a stable JSON form.
+//! The findings of a comparison as data. `docs/report.md` documents the JSON format.
 
 use std::time::Duration;
 
@@ -16,36 +16,36 @@ use crate::compare::mode::Mode;
 use crate::compare::verify::Verified;
 use crate::compare::workload::{ResultSink, Source, describe_rows};
 
-/// The version of the JSON form. It grows when a field changes its meaning or goes; new fields may come
-/// without it.
+/// The version of the JSON format. It increases when the meaning of a field changes or a field is removed, but not when a
+/// field is added.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A comparison's findings. Times are in milliseconds.
+/// The findings of a comparison. Times are in milliseconds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// [`SCHEMA_VERSION`]
     pub schema_version: u32,
-    /// The formula.
+    /// The formula, in SQL.
     pub expression: String,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// What the rows hold.
+    /// The values of the rows: `sequence`, or `uniform` and a seed.
     pub distribution: String,
-    /// Where they lay: `memory` or `parquet`.
+    /// Where the rows are when the clock starts: `memory` or `parquet`.
     pub source: String,
-    /// What was made of them: `collect`, `sum` or `parquet`.
+    /// What each mode produces: `collect`, `sum` or `parquet`.
     pub result: String,
     /// The command line.
     pub command: String,
-    /// warpframe's version.
+    /// The version of warpframe.
     pub version: String,
-    /// The revision of warpframe's sources, with `-dirty` where they had changes.
+    /// The Git revision of warpframe's sources, followed by `-dirty` if they were modified.
     pub git_revision: String,
     /// The versions of the main libraries.
     pub libraries: Libraries,
     /// The machine.
     pub machine: Machine,
-    /// What no mode can beat.
+    /// The practical limit of the memory.
     pub limit: Limit,
     /// The modes, in the order in which they ran.
     pub modes: Vec<ModeReport>,
@@ -60,96 +60,96 @@ pub struct Report {
 /// Versions of the main libraries.
 #[derive(Debug, Clone, Serialize)]
 pub struct Libraries {
-    /// DataFusion's.
+    /// The version of DataFusion.
     pub datafusion: String,
-    /// Arrow's.
+    /// The version of Arrow.
     pub arrow: String,
 }
 
-/// The physical floor.
+/// The memory limit: a practical limit, not a bound.
 #[derive(Debug, Clone, Serialize)]
 pub struct Limit {
-    /// The median time of reading three columns in memory and writing one (`x*y*z`) with all threads, in
-    /// the same buffers, half of the repeats before the modes and half after them.
+    /// The median time of reading three columns in memory and writing one (`x*y*z`) with all threads, in the buffers of
+    /// the mode `rayon`. Half of the repeats run before the modes and half after them.
     pub stream_ms: f64,
 }
 
-/// Whether a mode has run.
+/// The outcome of a mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It has, and every answer was right.
+    /// The mode ran, and every result was correct.
     Ok,
-    /// It cannot run here or with these settings.
+    /// The mode cannot run on this machine or with these settings.
     Skipped,
-    /// It gave an error or a wrong answer.
+    /// The mode returned an error or a wrong result.
     Failed,
 }
 
-/// A mode's findings. What was not measured is null in JSON.
+/// The findings about a mode. Values that were not measured are null in JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModeReport {
-    /// The mode's name.
+    /// The name of the mode.
     pub mode: String,
-    /// What it does, in a few words.
+    /// A short description.
     pub description: String,
-    /// Whether it has run.
+    /// The outcome.
     pub status: Status,
-    /// Where its rows lay: `memory` or `parquet`.
+    /// Where its rows are: `memory` or `parquet`.
     pub source: String,
-    /// Why it has not.
+    /// Why it was skipped or failed.
     pub reason: Option<String>,
-    /// The first run, which does not count.
+    /// The warm-up run.
     pub first_ms: Option<f64>,
-    /// The median of the repeats.
+    /// The median of the timed runs.
     pub median_ms: Option<f64>,
-    /// The fastest repeat.
+    /// The fastest timed run.
     pub min_ms: Option<f64>,
-    /// The slowest repeat.
+    /// The slowest timed run.
     pub max_ms: Option<f64>,
-    /// How many repeats there were.
+    /// The number of timed runs.
     pub repeats: usize,
-    /// How many threads it had.
+    /// The number of threads.
     pub threads: usize,
-    /// How many rows it evaluated.
+    /// The number of rows evaluated per run.
     pub rows: u64,
     /// The sum of the results.
     pub sum: Option<f64>,
     /// The largest distance of a row from the reference, in units in the last place.
     pub max_ulp: Option<u64>,
-    /// Rows per second, by the median.
+    /// Rows per second, computed from the median.
     pub rows_per_s: Option<f64>,
-    /// Of a mode on a cluster, what its time was spent on.
+    /// For cluster modes: the parts of the time.
     pub split: Option<Split>,
-    /// Of a mode on a GPU, what its time was spent on.
+    /// For GPU modes: the parts of the time.
     pub gpu: Option<GpuSplit>,
-    /// Of a tool of others, its versions and what it did before the clock started.
+    /// For external tools: versions and set-up times.
     pub peer: Option<ToolDetails>,
-    /// The size of the Parquet files it has written, where that is the result.
+    /// The size of the Parquet files written, if the mode writes Parquet.
     pub output_bytes: Option<u64>,
 }
 
-/// What a mode on a cluster spent its time on, in milliseconds; medians of the repeats where there are several.
-/// Start and scatter happen once, before the clock.
+/// The parts of the time of a cluster mode, in milliseconds. Start and scatter happen once, before the clock starts;
+/// compute and gather are medians of the timed runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Split {
-    /// How many tasks the cluster ran at a time.
+    /// The number of tasks that the cluster runs concurrently.
     pub slots: usize,
-    /// From nothing to a cluster with all its executors; null for one that was there before.
+    /// From starting the cluster until all executors are registered; null for a cluster that was already running.
     pub start_ms: Option<f64>,
-    /// Laying the rows where the executors find them.
+    /// Writing the rows to files that the executors read.
     pub scatter_ms: f64,
-    /// From handing in the query to its end on the cluster.
+    /// From the submission of the query to its end on the cluster.
     pub compute_ms: f64,
     /// Fetching the results.
     pub gather_ms: f64,
 }
 
-/// What a mode on a GPU spent its time on, in milliseconds, the mean of the repeats. Parts overlap, so that they add up
-/// to more than the time that passes.
+/// The parts of the time of a GPU mode, in milliseconds, as means of the timed runs. The parts overlap, so their sum can
+/// exceed the time of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GpuSplit {
-    /// Compiling kernels, before the repeats.
+    /// Compiling kernels, in the warm-up run or before it.
     pub compile_ms: f64,
     /// Copying columns into page-locked memory.
     pub stage_ms: f64,
@@ -159,27 +159,28 @@ pub struct GpuSplit {
     pub kernel_ms: f64,
     /// Copies from the GPU.
     pub d2h_ms: f64,
-    /// Bytes copied to the GPU in a run.
+    /// Bytes copied to the GPU per run.
     pub h2d_bytes: u64,
-    /// Bytes copied from the GPU in a run.
+    /// Bytes copied from the GPU per run.
     pub d2h_bytes: u64,
-    /// Batches that the CPU evaluated instead, in all runs.
+    /// Batches that the CPU evaluated because memory was exhausted, in all runs with the warm-up.
     pub fallback_batches: u64,
 }
 
-/// What is known of a peer's run besides its times.
+/// The versions and set-up times of an external tool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToolDetails {
-    /// The versions of its packages.
+    /// The versions of its Python packages.
     pub version: String,
     /// From the start of the interpreter to the end of its imports, in milliseconds.
     pub import_ms: f64,
-    /// Bringing the rows into its own form, in milliseconds.
+    /// Converting the rows to the tool's own format, in milliseconds.
     pub load_ms: f64,
 }
 
 impl GpuSplit {
-    /// The split of what the first run and the others have counted.
+    /// Computes the split from the counters of the warm-up run (`first`) and of all timed runs together (`others`).
+    /// `runs` is the number of timed runs.
     pub(in crate::compare) fn of(first: Counts, others: Counts, runs: usize) -> Self {
         let each = |time: Duration| milliseconds(time) / runs.max(1) as f64;
         Self {
@@ -196,12 +197,12 @@ impl GpuSplit {
 }
 
 impl ModeReport {
-    /// Whether it is a tool of others.
+    /// Whether it is a mode of an external tool.
     pub fn is_external(&self) -> bool {
         external_tools::ALL.iter().any(|tool| tool.name == self.mode)
     }
 
-    /// The mode's name, with where its rows lay if that is not where the report's rows lay.
+    /// The name of the mode, with its source if that differs from the source of the report.
     pub(super) fn label(&self, report: &Report) -> String {
         match self.source == report.source || self.mode.starts_with("cluster") || self.is_external() {
             true => self.mode.clone(),
@@ -222,7 +223,7 @@ impl ModeReport {
         Self { threads, rows, ..empty.timed(first, &times, rows, measured.verified) }
     }
 
-    /// Nothing yet of a tool of others.
+    /// A report without times for an external tool.
     pub(in crate::compare) fn of_tool(tool: &ToolMode, source: Source) -> Self {
         Self::empty(tool.name, tool.description, source, Status::Ok, None)
     }
@@ -235,7 +236,7 @@ impl ModeReport {
         Self { status: Status::Failed, reason: Some(reason), ..self }
     }
 
-    /// With times in milliseconds, in ascending order, of so many rows.
+    /// Adds times in milliseconds, in ascending order, and the verified result of `rows` rows.
     pub(in crate::compare) fn timed(
         self,
         first_ms: f64,
@@ -330,12 +331,12 @@ impl Report {
     /// The report as JSON.
     ///
     /// # Errors
-    /// None is expected.
+    /// Serialization fails, which is not expected.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(|error| DataFusionError::External(error.into()))
     }
 
-    /// The rows, with what they hold and where they lay, in words.
+    /// The rows, their source and the kind of result, as text.
     pub(super) fn describe_input(&self) -> String {
         let source = match self.source.as_str() {
             name if name == Source::Parquet.name() => "Parquet",
@@ -349,7 +350,7 @@ impl Report {
         format!("{} rows ({}), from {source} {result}", group_digits(self.rows), self.distribution)
     }
 
-    /// The machine, in words.
+    /// The machine, as text.
     pub(super) fn describe_machine(&self) -> String {
         let Machine { cpu, cores, simd, memory_bytes, gpus, .. } = &self.machine;
         let gib = *memory_bytes as f64 / f64::from(1 << 30);
@@ -357,7 +358,7 @@ impl Report {
         format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB{gpus}")
     }
 
-    /// How many times as long as `parallel` a mode has taken, on rows from the same place.
+    /// The ratio of the median of a mode to that of `parallel`, on the same source if `parallel` ran on it.
     pub(super) fn ratio_to_parallel(&self, mode: &ModeReport) -> Option<f64> {
         let parallel = |same: bool| {
             let rows = self.modes.iter().filter(|other| other.mode == Mode::Parallel.name());
@@ -366,7 +367,7 @@ impl Report {
         Some(mode.median_ms? / parallel(true).or_else(|| parallel(false))?)
     }
 
-    /// The slowest median, which speed-ups refer to, with its mode.
+    /// The mode with the longest median, and that median: the base of speed-ups.
     pub(super) fn slowest(&self) -> Option<(&ModeReport, f64)> {
         let timed = self.modes.iter().filter_map(|mode| Some((mode, mode.median_ms?)));
         timed.max_by(|one, other| one.1.total_cmp(&other.1))

@@ -1,4 +1,4 @@
-//! SVG elements, and drawings as PNG.
+//! SVG elements, and the conversion of SVG to PNG.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -8,18 +8,20 @@ use resvg::{tiny_skia, usvg};
 
 use super::markup::escape;
 
+/// Appends a line.
 pub fn line(svg: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, style: &str) {
     let _ = writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" {style}/>");
 }
 
+/// Appends a line of text.
 pub fn text(svg: &mut String, x: f64, y: f64, style: &str, content: &str) {
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" {style}>{}</text>", escape(content));
 }
 
-/// The drawing as a PNG, `zoom` times its nominal size, with the font that is part of the program.
+/// Renders SVG as a PNG of `zoom` times its nominal size, with fonts that are embedded in this binary.
 ///
 /// # Errors
-/// The drawing is not valid SVG.
+/// The text is not valid SVG.
 pub fn rasterize(svg: &str, zoom: f32) -> Result<Vec<u8>> {
     let failed = |what: String| DataFusionError::Execution(format!("cannot draw the report: {what}"));
     let mut options = usvg::Options { font_family: "DejaVu Sans".to_owned(), ..Default::default() };

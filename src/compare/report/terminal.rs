@@ -4,13 +4,13 @@ use super::describe::{describe_gpu, describe_split, describe_tool};
 use super::format::{format_ms, format_ratio, group_digits};
 use super::model::{ModeReport, Report, Status};
 
-/// The longest bar, in characters.
+/// The length of the longest bar in characters.
 const BAR_WIDTH: usize = 28;
 
-/// The width of the modes' names.
+/// The width of the column of mode names in characters.
 const NAME_WIDTH: usize = 21;
 
-/// The report as a table of fixed columns; bars have a logarithmic scale.
+/// The report as a table with fixed columns. Bars have a logarithmic scale.
 pub fn table(report: &Report) -> String {
     let limit = report.limit.stream_ms;
     let slowest = report.slowest().map_or(limit, |(_, time)| time);
@@ -44,7 +44,7 @@ pub fn table(report: &Report) -> String {
     lines.push(String::new());
     if let Some((slowest, _)) = report.slowest() {
         let slowest = slowest.label(report);
-        lines.push(format!("speed-up: against {slowest}; first: the run before the clock counts"));
+        lines.push(format!("speed-up: relative to {slowest}; first: the warm-up run"));
     }
     for mode in report.modes.iter().filter(|mode| mode.status == Status::Ok) {
         let ulp = mode.max_ulp.map_or(String::new(), |ulp| format!(", every row within {ulp} ULP"));
@@ -95,7 +95,7 @@ fn line(report: &Report, mode: &ModeReport, limit: f64, slowest: f64) -> String 
     )
 }
 
-/// A bar from half the limit to the slowest time.
+/// A bar on a logarithmic scale from half the memory limit to the slowest time.
 fn bar(time: f64, limit: f64, slowest: f64) -> String {
     let (low, high) = (limit.min(time) / 2.0, slowest.max(limit * 1.01));
     let fraction = (time / low).ln() / (high / low).ln();
