@@ -69,17 +69,17 @@ pub fn describe_limit(report: &Report) -> String {
 
 /// How the modes were timed, and what their results were compared with.
 pub fn describe_measurement(report: &Report) -> String {
-    let reference = match report.is_log3 {
-        true => "the product of the standard library's logarithms, within 8 ULP",
+    let (reference, bound) = match report.is_log3 {
+        true => ("the standard library's logarithms", "8 ULP"),
         false => {
-            "DataFusion's own operators, within 8 ULP or the error bounds of the operations in the formula"
+            ("DataFusion's own operators", "8 ULP, or the error bounds of the operations in the formula")
         }
     };
     format!(
         "The rows are generated before the clock starts. The first run of each mode is a warm-up, which the median, \
-         minimum and maximum do not include. Slow modes have fewer timed runs. After every run, the number of rows and \
-         the sum are checked. If the result has rows, every row is compared with {reference}. A mode with a wrong \
-         result fails."
+         minimum and maximum do not include. Slow modes have fewer timed runs. The result of every run is compared with \
+         values computed with {reference}: the sum, and if it has rows, their number and every row (within {bound}). A \
+         mode with a wrong result fails."
     )
 }
 
@@ -101,7 +101,8 @@ pub fn describe_tools(report: &Report) -> Option<String> {
         format!(
             "Each tool runs in a separate process, one at a time, with the same threads and number of runs. {clock} \
              Imports and the conversion of the rows happen before the clock starts. The first run is a warm-up and \
-             includes compilation. The result of the last run is checked like that of a mode."
+             includes compilation. The result of the last run is checked like that of a mode, Parquet files by number of \
+             rows and sum only."
         )
     })
 }
