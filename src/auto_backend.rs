@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::cuda::Cuda;
-use crate::backend::cuda::calibration::calibration;
+use crate::backend::cuda::{Cuda, calibrate};
 use arrow::array::ArrayRef;
 
 use crate::cost_model::CostModel;
@@ -41,7 +40,7 @@ impl Backend for Auto {
         let cpu = self.cpu.compile(program)?;
         let Some(cuda) = &self.cuda else { return Ok(cpu) };
         // A GPU that does not answer is not used.
-        let Ok(calibration) = calibration(cuda.gpus(), &self.cpu) else { return Ok(cpu) };
+        let Ok(calibration) = calibrate(cuda.gpus(), &self.cpu) else { return Ok(cpu) };
         let cost = CostModel::of(program, &calibration, self.threads);
         Ok(Arc::new(AutoKernel { cost, cpu, gpu: cuda.compile(program)? }))
     }

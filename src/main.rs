@@ -7,8 +7,8 @@ mod cli;
 
 use std::process::ExitCode;
 
-// Query results are made of many buffers of the same sizes. This allocator hands them out again instead of
-// giving them back to the operating system, whose fresh pages cost more than the kernels' arithmetic.
+// Queries allocate many buffers of the same sizes. mimalloc reuses them instead of returning them to the operating
+// system: the page faults of fresh memory take longer than the kernels.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! The command line as a user meets it: what it prints, what it writes, and what it says of bad input.
+//! The command line: what it prints, what it writes, and its error messages.
 
 mod common;
 
@@ -30,7 +30,7 @@ fn sql_formats() {
     let table = ok(folder.path(), &["sql", "-q", query]);
     assert!(table.stdout.contains("| 1  | NULL |"), "{}", table.stdout);
 
-    // Without rows, the columns are still shown.
+    // The header is written even if there are no rows.
     let none = "SELECT id FROM generate_rows(3) WHERE id > 5";
     assert_eq!(ok(folder.path(), &["sql", "-q", none, "--format", "csv"]).stdout, "id\n");
     assert_eq!(ok(folder.path(), &["sql", "-q", none]).stdout, "+----+\n| id |\n+----+\n+----+\n");
@@ -212,22 +212,46 @@ fn devices_shows_the_cpu_and_the_path_in_use() {
 #[test]
 fn a_reader_that_stops_early_is_no_error() {
     let folder = tempdir().unwrap();
-    let mut child = command(folder.path())
-        .args(["sql", "-q", "SELECT * FROM rows", "--format", "csv"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let run = finish(child.wait_with_output().unwrap());
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    for format in ["csv", "ndjson", "table"] {
+        let mut child = command(folder.path())
+            .args(["sql", "-q", "SELECT * FROM rows", "--format", format])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let run = finish(child.wait_with_output().unwrap());
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{format}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let folder = tempdir().unwrap();
+    for format in ["csv", "ndjson", "table"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let arguments = ["sql", "-q", "SELECT * FROM rows", "--format", format];
+        let run = finish(command(folder.path()).args(arguments).stdout(full).output().unwrap());
+        assert_eq!(run.code, Some(1), "{format}: {run:#?}");
+        assert_eq!(run.stderr, "error: No space left on device (os error 28)\n", "{format}");
+    }
+}
+
+#[test]
+fn a_query_error_that_mentions_an_os_error_is_not_an_output_error() {
+    let folder = tempdir().unwrap();
+    let query = "SELECT CAST(concat('os error ', CAST(id AS VARCHAR)) AS BIGINT) FROM generate_rows(3)";
+    let arguments = ["sql", "-q", query, "--format", "csv", "--out", "out.csv"];
+    let run = refused(folder.path(), &arguments, 1, &["os error 0"]);
+    assert!(!run.stderr.contains("cannot write"), "{}", run.stderr);
 }
 
 fn has_gpu() -> bool {
     warpframe::backend::cuda::gpus().is_ok()
 }
 
-/// Whether a mode was left out because there is no GPU: with the reason.
+/// Whether a mode was skipped because there is no GPU. Checks the reason.
 fn without_gpu(mode: &serde_json::Value) -> bool {
     let without = mode["mode"].as_str().unwrap().starts_with("cuda") && !has_gpu();
     if without {
@@ -298,6 +322,51 @@ fn compare_writes_the_whole_report() {
         assert!(svg.contains(word), "'{word}' is not in the drawing");
     }
     assert!(std::fs::read_to_string(folder.path().join("r/report.html")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn the_report_describes_the_formula_that_was_compared() {
+    let folder = tempdir().unwrap();
+    let compare = |arguments: &[&str]| {
+        let common = ["compare", "--rows", "1000", "--repeat", "1", "--modes", "parallel", "--report", "r"];
+        let run = ok(folder.path(), &[&common[..], arguments].concat());
+        assert!(run.stdout.contains("practical limit of the memory, not a bound"), "{}", run.stdout);
+        let html = std::fs::read_to_string(folder.path().join("r/report.html")).unwrap();
+        for (page, wrong) in
+            [(&run.stdout, "nothing can be faster"), (&html, "can be faster."), (&html, "best time")]
+        {
+            assert!(!page.contains(wrong), "'{wrong}' is in {page}");
+        }
+        assert!(html.contains("the median time of reading three columns and writing one"), "{html}");
+        html
+    };
+    let log3 = compare(&[]);
+    assert!(log3.contains("standard library's logarithms"), "{log3}");
+    assert!(!log3.contains("The formula reads"), "{log3}");
+    let other = compare(&["--expr", "x + 1"]);
+    for wrong in ["standard library", "log3"] {
+        assert!(!other.contains(wrong), "'{wrong}' is in {other}");
+    }
+    assert!(other.contains("DataFusion's own operators"), "{other}");
+    assert!(other.contains("The formula reads x only"), "{other}");
+    let sum = compare(&["--expr", "y * z", "--result", "sum"]);
+    assert!(sum.contains("The formula reads y and z only"), "{sum}");
+    assert!(sum.contains("A sum writes no column"), "{sum}");
+}
+
+#[test]
+fn the_split_of_a_cluster_is_of_the_timed_runs() {
+    let folder = tempdir().unwrap();
+    for repeat in ["1", "3"] {
+        let modes = ["compare", "--rows", "1000", "--repeat", repeat, "--modes", "cluster-threads-1"];
+        let files = ["--source", "parquet", "--result", "parquet", "--report", "r", "--json", "-"];
+        let run = ok(folder.path(), &[&modes[..], &files[..]].concat());
+        let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let mode = &report["modes"][0];
+        // Executors write the results, so that all the time of a run is computing.
+        assert_eq!(mode["split"]["compute_ms"], mode["median_ms"], "{mode}");
+        assert_eq!(mode["split"]["gather_ms"], 0.0, "{mode}");
+    }
 }
 
 #[test]

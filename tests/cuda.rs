@@ -23,9 +23,9 @@ use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
 use warpframe::backend::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
-use warpframe::backend::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource};
+use warpframe::backend::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource, measure};
 use warpframe::backend::simd::Simd;
-use warpframe::compare::{Comparison, Mode, Outcome, Source, Status};
+use warpframe::compare::{Comparison, Mode, ResultSink, Source, Status};
 use warpframe::cost_model::CostModel;
 use warpframe::lowering::compile;
 use warpframe::memory_pool::PoolBudget;
@@ -681,7 +681,7 @@ async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
 #[test]
 fn rates_are_measured() {
     for gpus in all_gpus() {
-        let rates = Calibration::measure(&gpus, &(Arc::new(simd()) as _)).unwrap();
+        let rates = measure(&gpus, &(Arc::new(simd()) as _)).unwrap();
         println!("{rates:?}");
         let found = serde_json::to_value(rates).unwrap();
         for (name, rate) in found.as_object().unwrap() {
@@ -695,7 +695,7 @@ fn rates_are_measured() {
 fn the_comparison_has_modes_on_gpus() {
     let folder = tempfile::tempdir().unwrap();
     for gpus in all_gpus() {
-        for result in [Outcome::Collect, Outcome::Sum, Outcome::Parquet] {
+        for result in [ResultSink::Collect, ResultSink::Sum, ResultSink::Parquet] {
             let comparison = Comparison {
                 expression: None,
                 rows: 100_000,
@@ -709,17 +709,17 @@ fn the_comparison_has_modes_on_gpus() {
                 program: None,
                 cluster: None,
                 gpus: Some(Arc::clone(&gpus)),
-                peers: None,
+                external_tools: None,
             };
             let report = comparison.run(String::new(), &|_| ()).unwrap();
             let found: Vec<_> = report.modes.iter().map(|mode| (mode.status, mode.reason.clone())).collect();
-            let last = if result == Outcome::Parquet { Status::Skipped } else { Status::Ok };
+            let last = if result == ResultSink::Parquet { Status::Skipped } else { Status::Ok };
             assert_eq!([found[0].0, found[1].0, found[2].0], [Status::Ok, Status::Ok, last], "{found:?}");
             let split = report.modes[1].gpu.unwrap();
             assert_eq!((split.h2d_bytes, split.d2h_bytes / 100_000), (2_400_000, 8), "{split:?}");
             assert_eq!(split.fallback_batches, 0);
             assert_eq!(report.machine.gpus.len(), gpus.driver().devices().len());
-            if result == Outcome::Collect {
+            if result == ResultSink::Collect {
                 assert!(report.modes[2].gpu.unwrap().kernel_ms > 0.0);
                 report.write_to(folder.path()).unwrap();
                 let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();

@@ -1,4 +1,4 @@
-//! The tools of others in the comparison: what they find is checked, and what goes wrong with one is its own affair.
+//! External tools in a comparison: their results are verified, and a failing tool does not affect the others.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{ok, refused, skipped, warpframe};
 use tempfile::tempdir;
 
-/// The report of a comparison with these arguments.
+/// Runs a comparison with these arguments and returns its report.
 fn compare(folder: &Path, arguments: &[&str], code: i32) -> serde_json::Value {
     let common = ["compare", "--modes", "parallel", "--repeat", "2", "--report", "report", "--json", "-"];
     let run = warpframe(folder, &[&common[..], arguments].concat());
@@ -20,11 +20,11 @@ fn mode<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value 
     report["modes"].as_array().unwrap().iter().find(|mode| mode["mode"] == name).unwrap()
 }
 
-/// An interpreter with the packages of `benches/peers/requirements.txt`.
+/// The path of an interpreter with the packages of `benches/peers/requirements.txt`.
 fn python() -> Option<String> {
     let python = std::env::var("WARPFRAME_PYTHON").ok();
     if python.is_none() {
-        skipped("the tools of others: WARPFRAME_PYTHON does not name an interpreter that has them");
+        skipped("external tools: WARPFRAME_PYTHON does not name an interpreter that has them");
     }
     python
 }
@@ -62,7 +62,7 @@ fn every_peer_on_a_cpu_gives_the_right_answer() {
             assert!(mode["peer"]["version"].as_str().unwrap().contains(char::is_numeric), "{mode}");
             assert_eq!(mode["max_ulp"].is_u64(), result == "collect");
         }
-        // Ours and theirs sum the same rows.
+        // warpframe and JAX sum the same rows.
         let sum = |name: &str| mode(&report, name)["sum"].as_f64().unwrap();
         assert!((sum("parallel") - sum("jax")).abs() <= 1e-12 * sum("parallel"));
     }
@@ -82,7 +82,7 @@ fn every_peer_on_a_cpu_gives_the_right_answer() {
     assert!(html.contains("polars 2.") && html.contains("bytes of Parquet"));
 }
 
-/// A program that stands for an interpreter.
+/// A shell script in place of the Python interpreter.
 #[cfg(unix)]
 fn stand_in(folder: &Path, script: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
@@ -116,7 +116,7 @@ fn a_peer_that_goes_wrong_does_not_stop_the_others() {
         assert_eq!(mode(&report, "parallel")["status"], "ok");
         assert_eq!(std::fs::read_dir(folder.path().join("report")).unwrap().count(), 4);
     }
-    // The sum of the first thousand rows, by the program itself.
+    // The sum of the first thousand rows, computed by warpframe.
     let folder = tempdir().unwrap();
     let query = "SELECT sum(log3(x, y, z)) FROM generate_rows(1000)";
     let sum = ok(folder.path(), &["sql", "--format", "csv", "-q", query]).stdout;

@@ -1,5 +1,5 @@
-//! Runs what the README shows: every `warpframe` command, in order, in an empty folder. (Its Rust code is
-//! a documentation test.)
+//! Runs every `warpframe` command of the README, in order, in an empty folder. The Rust code of the README is a
+//! documentation test.
 
 mod common;
 

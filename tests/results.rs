@@ -1,4 +1,4 @@
-//! The tables are those of the committed reports, and the reports' form is documented.
+//! The documentation shows the committed measurements, and documents every field of the JSON report.
 
 fn report(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
@@ -59,7 +59,7 @@ fn every_field_of_the_report_is_documented() {
     }
 }
 
-/// The page on the ops, made from the op table.
+/// The expected text of docs/ops.md, generated from the op table.
 fn ops_page() -> String {
     use warpframe::backend::cuda::ops::{binary_template, unary_template};
     use warpframe::backend::simd::{is_binary_vectorized, is_unary_vectorized};

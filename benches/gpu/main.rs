@@ -12,7 +12,7 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use warpframe::backend::cuda::metrics::FALLBACK_BATCHES;
-use warpframe::backend::cuda::{Calibration, Cuda, CudaSettings, Gpus, gpus};
+use warpframe::backend::cuda::{self, Calibration, Cuda, CudaSettings, Gpus, gpus};
 use warpframe::backend::simd::Simd;
 use warpframe::compare::Machine;
 use warpframe::functions::log3_function;
@@ -48,7 +48,7 @@ fn fail(what: &str) -> ! {
 
 fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
     let machine = Machine::detect()?.with_gpus(Some(gpus));
-    let rates = Calibration::measure(gpus, &(Arc::new(Simd::active()?) as _))?;
+    let rates = cuda::measure(gpus, &(Arc::new(Simd::active()?) as _))?;
     println!(
         "{}, {} cores; {}, {}",
         machine.cpu,

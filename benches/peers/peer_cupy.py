@@ -1,4 +1,4 @@
-"""CuPy: one fused kernel, from arrays of the host to an array of the host, and with all of them on the GPU."""
+"""CuPy: one fused kernel, from host arrays to a host array, and with arrays and result in GPU memory."""
 
 import cupy
 

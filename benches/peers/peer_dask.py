@@ -1,5 +1,5 @@
-"""Dask distributed, as in the demo: chunks of the rows are scattered, a function is mapped over them, the results
-are gathered. Workers are threads or processes, one or as many as there are threads."""
+"""Dask distributed, as in the demo: chunks of the rows are scattered, a function is mapped over them, and the results
+are gathered. Workers are threads or processes: one, or one per thread."""
 
 import logging
 
@@ -11,7 +11,7 @@ from run import Peer
 
 PACKAGES = ["dask", "distributed", "numpy"]
 
-#: Chunks for each worker.
+#: Chunks per worker.
 CHUNKS = 4
 
 
@@ -28,7 +28,7 @@ class Dask(Peer):
     function = staticmethod(log3)
 
     def __init__(self, rows, settings):
-        # What is said of large arguments, and of data that is gone at the end.
+        # Hides warnings about large arguments, and about data that is lost at shutdown.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         config.set({"distributed.admin.large-graph-warning-threshold": "1TB"})
         workers = settings["threads"] if self.parallel else 1

@@ -1,4 +1,4 @@
-"""DataFusion's own Python package: SQL over batches in memory, as many partitions as threads."""
+"""DataFusion's Python package: SQL over batches in memory, with one partition per thread."""
 
 import pyarrow as pa
 from datafusion import SessionConfig, SessionContext
@@ -23,7 +23,7 @@ class DataFusion(Peer):
         self.file = rows.file
 
     def collect(self):
-        # Partition by partition, for the order of the rows.
+        # Partition by partition, to keep the order of the rows.
         partitions = self.context.sql(f"SELECT {LOG3} AS r FROM rows").collect_partitioned()
         return pa.chunked_array([batch["r"] for batches in partitions for batch in batches])
 

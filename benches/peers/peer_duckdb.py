@@ -1,4 +1,4 @@
-"""DuckDB: SQL over a table of its own."""
+"""DuckDB: SQL over a DuckDB table."""
 
 import duckdb
 

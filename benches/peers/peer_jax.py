@@ -1,4 +1,4 @@
-"""JAX: the formula compiled by XLA, for the CPU, and for a GPU where there is one."""
+"""JAX: the formula compiled by XLA, for the CPU and for a GPU."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ class Cpu(Peer):
 
 
 class Gpu(Cpu):
-    """From arrays of the host to an array of the host."""
+    """From host arrays to a host array."""
 
     platform = "gpu"
     parallel = False
@@ -52,7 +52,7 @@ class Gpu(Cpu):
 
 
 class Resident(Cpu):
-    """With arrays and result on the GPU."""
+    """With arrays and result in GPU memory."""
 
     platform = "gpu"
     parallel = False

@@ -1,7 +1,8 @@
-"""Numba: the loop compiled, on one thread and on all; over columns, and over row triples as in the demo.
+"""Numba: the compiled loop on one thread and on all threads, over columns, and over an array of shape (rows, 3) as in
+the demo.
 
-It uses Intel's vector functions (SVML) where its LLVM can: conda's llvmlite, with icc_rt installed. PyPI's is
-built without.
+Numba uses Intel's vector functions (SVML) if llvmlite was built with them and icc_rt is installed. Conda's llvmlite is
+built with them, PyPI's is not.
 """
 
 from math import log

@@ -1,5 +1,4 @@
-"""Numba's CUDA target, as in the demo: a kernel with a thread for each row, from arrays of the host to an array of
-the host."""
+"""Numba's CUDA target, as in the demo: a kernel with one thread per row, from host arrays to a host array."""
 
 from math import log
 

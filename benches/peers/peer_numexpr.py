@@ -1,4 +1,4 @@
-"""numexpr: the formula in blocks that fit into the cache, on all threads."""
+"""numexpr: the formula, evaluated in blocks that fit into the cache, on all threads."""
 
 import numexpr as ne
 

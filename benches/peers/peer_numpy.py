@@ -1,4 +1,4 @@
-"""NumPy: one operation after the other over whole columns."""
+"""NumPy: one operation at a time over whole columns."""
 
 import numpy as np
 

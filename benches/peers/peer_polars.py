@@ -1,4 +1,4 @@
-"""Polars: a lazy query, with the engine for data in memory and with the streaming one."""
+"""Polars: a lazy query, with the in-memory engine and with the streaming engine."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""The plain interpreter: a loop over lists of numbers, over a twentieth of the rows."""
+"""Plain Python: a loop over lists of floats, over one twentieth of the rows."""
 
 import platform
 from math import log

@@ -1,5 +1,4 @@
-"""PyTorch: the formula compiled for a GPU, from arrays of the host to an array of the host, and with all of them on
-the GPU."""
+"""PyTorch: the formula compiled for a GPU, from host arrays to a host array, and with everything in GPU memory."""
 
 import torch
 

@@ -1,8 +1,8 @@
-"""Runs one peer in this process: python run.py '{"program": "numpy", "mode": "numpy", ...}'.
+"""Runs one mode of an external tool (peer) in this process: python run.py '{"program": "numpy", "mode": "numpy", ...}'.
 
-The program `peer_<program>.py` has a dictionary MODES of classes: the constructor takes the rows and the settings
-and lays the rows where the peer likes them; `collect` gives an array, `sum` a number, `parquet` writes a file. What
-it found is the last line of stdout, as JSON.
+The module `peer_<program>.py` has a dictionary MODES from names to classes. The constructor takes the rows and the
+settings, and converts the rows to the format of the tool. `collect` returns an array, `sum` a number, and `parquet`
+writes a file. The last line of stdout is a JSON object with the times and the result.
 """
 
 import importlib
@@ -18,15 +18,15 @@ STARTED = time.perf_counter()
 
 
 class Unavailable(Exception):
-    """This peer cannot do that, or not here."""
+    """The tool does not support the request, or cannot run on this machine."""
 
 
 class Peer:
-    """What a mode has unless it says otherwise."""
+    """The base class of modes."""
 
-    #: Threads it computes with: all that it may, or one.
+    #: Whether it uses all threads, or one.
     parallel = True
-    #: It evaluates one of this many rows; the time is extrapolated.
+    #: It evaluates 1/fraction of the rows; the times are extrapolated.
     fraction = 1
 
     def collect(self):
@@ -39,17 +39,17 @@ class Peer:
         raise Unavailable("it does not write Parquet from Parquet")
 
     def to_host(self, result):
-        """What `collect` gave as a NumPy array, off the clock."""
+        """Converts the result of `collect` to a NumPy array, off the clock."""
         import numpy as np
 
         return np.asarray(result, dtype=np.float64)
 
     def close(self):
-        """Ends what it has started."""
+        """Stops the processes that the tool has started."""
 
 
 class Rows:
-    """The rows, in an Arrow file and a Parquet file."""
+    """The rows as an Arrow file and as a Parquet file."""
 
     def __init__(self, settings):
         self.arrow, self.file = settings["arrow"], settings["parquet"]
@@ -62,7 +62,7 @@ class Rows:
             return pa.ipc.open_file(file).read_all()
 
     def columns(self):
-        """Three NumPy arrays, aligned as NumPy would."""
+        """Three NumPy arrays, copied so that NumPy allocates and aligns them."""
         import numpy as np
 
         table = self.table()
@@ -70,7 +70,7 @@ class Rows:
 
 
 def end_with_parent():
-    """Ends this process, and those it has started, when the one that asked for it is gone."""
+    """Kills this process and its children when the parent process closes stdin or exits."""
 
     def watch():
         while os.read(0, 1):
@@ -126,7 +126,7 @@ def timed(peer, settings):
 
     first, result = run()
     times = []
-    # The first run may have compiled something: what is affordable is known after the second.
+    # The first run may include compilation, so only timed runs count towards the budget.
     while len(times) < settings["repeat"] and sum(times) < settings["budget_ms"]:
         del result
         elapsed, result = run()
@@ -141,7 +141,7 @@ def timed(peer, settings):
 
 
 def remove(output):
-    """Removes what an earlier run has written: a file or a folder."""
+    """Removes the output of an earlier run, a file or a folder."""
     if os.path.isdir(output):
         shutil.rmtree(output)
     elif os.path.exists(output):
@@ -149,7 +149,7 @@ def remove(output):
 
 
 def settle(output):
-    """Waits until a file, or what is in a folder, is on the disk."""
+    """Flushes a file, or the files in a folder, to disk."""
     inside = os.listdir(output) if os.path.isdir(output) else []
     for path in [os.path.join(output, name) for name in inside] or [output]:
         descriptor = os.open(path, os.O_RDONLY)
@@ -172,12 +172,12 @@ def main():
     except Exception as error:
         found = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
     print("\n" + json.dumps(found), flush=True)
-    # Some peers leave threads behind that would be waited for.
+    # Exit without waiting for threads that some tools leave running.
     os._exit(0)
 
 
-# Workers that peers start import this file again.
+# Worker processes of some tools import this file again.
 if __name__ == "__main__":
-    # The programs say `from run import ...` of what is already here.
+    # Make `from run import ...` refer to this module.
     sys.modules["run"] = sys.modules["__main__"]
     main()

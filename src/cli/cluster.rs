@@ -1,4 +1,4 @@
-//! `warpframe cluster`: the processes of a cluster, and what it says of itself.
+//! `warpframe cluster`: starts the processes of a cluster, and shows its state.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,23 +16,24 @@ use warpframe::cluster::{
 };
 
 use super::error::CliError;
-use super::generate::all_cores;
-use super::{interrupt, interruptible, runtime, values};
+use super::runtime::{all_cores, runtime};
+use super::signals::{interrupt, interruptible};
+use super::values;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Start a scheduler and executors on this machine, until Ctrl-C
+    /// Run a scheduler and executors on this machine until Ctrl-C
     Local(Local),
-    /// Start a scheduler, until Ctrl-C
+    /// Run a scheduler until Ctrl-C
     Scheduler(SchedulerArguments),
-    /// Start an executor; it finishes its tasks when it is asked to end
+    /// Run an executor until Ctrl-C or SIGTERM; running tasks are finished first
     Executor(ExecutorArguments),
     /// Show the executors and jobs of a cluster
     Status {
         /// The scheduler, as df://HOST:PORT
         #[arg(value_name = "URL", value_parser = values::named::<ClusterAddress>)]
         address: ClusterAddress,
-        /// Write it as JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -42,30 +43,30 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Local {
-    /// How many executor processes
+    /// The number of executor processes
     #[arg(long, value_name = "N", default_value = "1", value_parser = values::count)]
     executors: NonZeroUsize,
-    /// How many tasks each runs at a time; the machine's cores shared among them by default
+    /// The number of concurrent tasks of each executor; by default the cores are divided among the executors
     #[arg(long, value_name = "N", value_parser = values::count)]
     slots: Option<NonZeroUsize>,
-    /// The scheduler's port; 0 takes a free one
+    /// The port of the scheduler; 0 selects a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
     #[command(flatten)]
     token: TokenArguments,
 }
 
-/// The option of commands that need a cluster's token.
+/// The option of commands that need the token of a cluster.
 #[derive(Debug, Args)]
 pub struct TokenArguments {
-    /// A file with the cluster's token. A scheduler makes it if there is none; the user who started a scheduler needs no
-    /// file on its host, and WARPFRAME_CLUSTER_TOKEN can hold the token instead
+    /// A file with the token of the cluster. A scheduler creates it if it does not exist. WARPFRAME_CLUSTER_TOKEN can hold
+    /// the token instead. The user who started the scheduler needs neither on the host of the scheduler
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
 impl TokenArguments {
-    /// The token that is named, if one is.
+    /// The token in the file, or `None` without a file.
     fn named(&self) -> Result<Option<Token>, CliError> {
         let Some(file) = &self.token_file else { return Ok(None) };
         let token = Token::from_file(file)?;
@@ -73,7 +74,8 @@ impl TokenArguments {
         Ok(Some(token))
     }
 
-    /// The token of a new cluster, if one is named.
+    /// The token for a new cluster from the file, which is created if it does not exist, or from the environment; `None`
+    /// without either.
     fn of_new_cluster(&self) -> Result<Option<Token>, CliError> {
         let Some(file) = &self.token_file else { return Ok(Token::from_environment()?) };
         let token = Token::from_file_or_new(file)?;
@@ -87,16 +89,16 @@ fn warn_if_readable(file: &Path) {
     if std::fs::metadata(file)
         .is_ok_and(|metadata| std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0)
     {
-        eprintln!("warning: others can read the token in '{0}': chmod 600 '{0}'", file.display());
+        eprintln!("warning: other users can read the token in '{0}': chmod 600 '{0}'", file.display());
     }
 }
 
 #[derive(Debug, Args)]
 pub struct SchedulerArguments {
-    /// Where to listen
+    /// The address and port to listen on
     #[arg(long, value_name = "HOST:PORT", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)))]
     bind: SocketAddr,
-    /// The name or number by which executors reach this host, if it is not the one in --bind
+    /// The host name or IP address under which executors reach this host, if not that of --bind
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
     #[command(flatten)]
@@ -105,30 +107,30 @@ pub struct SchedulerArguments {
 
 #[derive(Debug, Args)]
 pub struct ExecutorArguments {
-    /// The scheduler to work for, as df://HOST:PORT or HOST:PORT
+    /// The scheduler, as df://HOST:PORT or HOST:PORT
     #[arg(long, value_name = "HOST:PORT", value_parser = scheduler_address)]
     scheduler: ClusterAddress,
-    /// How many tasks run at a time; all cores by default
+    /// The number of concurrent tasks; all cores by default
     #[arg(long, value_name = "N", value_parser = values::count)]
     slots: Option<NonZeroUsize>,
-    /// Where intermediate results lie; a temporary folder by default
+    /// The folder for intermediate results; a temporary folder by default
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
-    /// The memory that the operators of all tasks may hold together, such as 4GiB; 70 % of the machine's by default
+    /// The memory limit of the operators of all tasks together, such as 4GiB; 70 % of the memory of the machine by default
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
-    /// The address to listen at
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::from(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
-    /// The name or number by which others reach this host, if it is not the one it connects from
+    /// The host name or IP address under which others reach this host, if not the one it connects from
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
-    /// The port to listen at; a free one by default
+    /// The port to listen on; a free one by default
     #[arg(long)]
     port: Option<u16>,
     #[command(flatten)]
     token: TokenArguments,
-    /// End when stdin ends
+    /// Exit when stdin is closed
     #[arg(long, hide = true)]
     while_stdin: bool,
 }
@@ -191,10 +193,10 @@ fn executor(arguments: ExecutorArguments) -> Result<(), CliError> {
     Ok(ended?)
 }
 
-/// Ends when whoever started this process closes its stdin, or ends.
+/// Completes when stdin is closed, which also happens when the parent process exits.
 async fn stdin_ends() {
     let (closed, ended) = tokio::sync::oneshot::channel();
-    // A thread of its own: nothing waits for it when the process ends for another reason.
+    // A plain thread, because the runtime would wait for a blocking task at the end.
     std::thread::spawn(move || {
         let mut buffer = [0; 64];
         while std::io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
@@ -206,7 +208,8 @@ async fn stdin_ends() {
 fn warn_if_open(bind: IpAddr) {
     if !bind.is_loopback() {
         eprintln!(
-            "warning: what goes through {bind}, the cluster's token too, is not encrypted, and whoever has the token can run queries and read files here: keep it inside a trusted network"
+            "warning: connections through {bind} are not encrypted, and carry the cluster's token, with which anyone can run \
+             queries and read files here: use it in a trusted network only"
         );
     }
 }
@@ -243,13 +246,13 @@ fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The options of commands whose queries can run on a cluster.
+/// The options of commands that can run queries on a cluster.
 #[derive(Debug, Args)]
 pub struct ClusterArguments {
-    /// Run on the cluster with this scheduler, as df://HOST:PORT
+    /// Run on the cluster of this scheduler, as df://HOST:PORT
     #[arg(long, value_name = "URL", value_parser = values::named::<ClusterAddress>)]
     cluster: Option<ClusterAddress>,
-    /// How long to wait for an executor to appear
+    /// The time to wait for the first executor
     #[arg(long, value_name = "SECONDS", requires = "cluster")]
     cluster_wait: Option<u64>,
     #[command(flatten)]
@@ -257,15 +260,15 @@ pub struct ClusterArguments {
 }
 
 impl ClusterArguments {
-    /// Whether there is one.
+    /// Whether `--cluster` was given.
     pub fn is_named(&self) -> bool {
         self.cluster.is_some()
     }
 
-    /// The cluster, if there is one, with a bar on stderr that shows how far its queries have come.
+    /// The settings of the cluster, with a progress bar on stderr; `None` without `--cluster`.
     ///
     /// # Errors
-    /// The file that is named has no token.
+    /// The token file has no token.
     pub fn settings(&self) -> Result<Option<ClusterSettings>, CliError> {
         let Some(address) = self.cluster.clone() else { return Ok(None) };
         let mut settings = ClusterSettings::new(address);

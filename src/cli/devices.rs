@@ -1,10 +1,9 @@
-//! `warpframe devices`: what this machine can compute with.
+//! `warpframe devices`: shows the CPU, the SIMD instruction sets and the GPUs of this machine.
 
 use std::io::Write;
 use std::sync::Arc;
 
-use warpframe::backend::cuda::calibration::calibration;
-use warpframe::backend::cuda::{self, Calibration, Gpus};
+use warpframe::backend::cuda::{self, Calibration, Gpus, calibrate};
 use warpframe::backend::simd::Simd;
 use warpframe::compare::Machine;
 use warpframe::kernel::SIMD_VARIABLE;
@@ -29,7 +28,7 @@ pub fn run() -> Result<(), CliError> {
     }
 }
 
-/// The GPUs, with what was measured of the first.
+/// Shows the GPUs, and the transfer rates measured on the first.
 fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     let driver = gpus.driver();
     for device in driver.devices() {
@@ -39,7 +38,7 @@ fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     }
     let compiler = driver.compiler().unwrap_or_else(|error| error.to_string());
     writeln!(out, "driver  CUDA {}; {compiler}", driver.version())?;
-    let measured = Simd::active().and_then(|cpu| calibration(gpus, &(Arc::new(cpu) as _)));
+    let measured = Simd::active().and_then(|cpu| calibrate(gpus, &(Arc::new(cpu) as _)));
     match measured {
         Ok(Calibration { h2d, d2h, stage, device_copy, latency, .. }) => writeln!(
             out,

@@ -1,4 +1,4 @@
-//! Errors as one sentence for people, with the position in the query where there is one.
+//! Errors as one message for the user, with the position in the query if it is known.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -6,16 +6,18 @@ use std::process::ExitCode;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
-/// Why a command ended early.
+/// Why a command did not succeed.
 #[derive(Debug)]
 pub enum CliError {
-    /// The command was not understood.
+    /// The arguments or environment variables are wrong.
     Usage(String),
-    /// It failed.
+    /// The command failed.
     Failure(String),
-    /// The user stopped it.
+    /// Standard input could not be read, or the output could not be written.
+    Io(std::io::Error),
+    /// A signal interrupted the command.
     Interrupted,
-    /// Whoever reads our output has had enough; nothing to complain about.
+    /// The reader closed the pipe that stdout writes to. This is not a failure.
     ClosedOutput,
 }
 
@@ -28,9 +30,9 @@ impl CliError {
         Self::Failure(message.to_string())
     }
 
-    /// The failure of a query, with the place in its text where the error names one.
+    /// The failure of a query, with the position in its text if the error has one.
     pub fn query(error: DataFusionError, query: &str) -> Self {
-        let message = sentence(&error);
+        let message = root_message(&error);
         match position(&error, query) {
             Some((line, column)) => {
                 let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -41,21 +43,22 @@ impl CliError {
         }
     }
 
-    /// Says what went wrong, on stderr.
+    /// Prints the message to stderr.
     pub fn print(&self) {
         match self {
             Self::Usage(message) | Self::Failure(message) => eprintln!("error: {message}"),
+            Self::Io(error) => eprintln!("error: {error}"),
             Self::Interrupted => eprintln!("interrupted"),
             Self::ClosedOutput => {}
         }
     }
 
-    /// Says what went wrong and gives the exit code for it.
+    /// Prints the message to stderr and returns the exit code.
     pub fn report(&self) -> ExitCode {
         self.print();
         match self {
             Self::Usage(_) => ExitCode::from(2),
-            Self::Failure(_) => ExitCode::FAILURE,
+            Self::Failure(_) | Self::Io(_) => ExitCode::FAILURE,
             Self::Interrupted => ExitCode::from(130),
             Self::ClosedOutput => ExitCode::SUCCESS,
         }
@@ -64,7 +67,7 @@ impl CliError {
 
 impl From<DataFusionError> for CliError {
     fn from(error: DataFusionError) -> Self {
-        Self::Failure(sentence(&error))
+        Self::Failure(root_message(&error))
     }
 }
 
@@ -72,13 +75,13 @@ impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::ClosedOutput,
-            _ => Self::Failure(error.to_string()),
+            _ => Self::Io(error),
         }
     }
 }
 
-/// The innermost message without the names of the layers it came through.
-pub fn sentence(error: &DataFusionError) -> String {
+/// The message of the root cause, on one line, without the prefixes of the errors that wrap it.
+pub fn root_message(error: &DataFusionError) -> String {
     let message = match error.find_root() {
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
@@ -90,19 +93,19 @@ pub fn sentence(error: &DataFusionError) -> String {
             }
             ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
         },
-        DataFusionError::SchemaError(error, _) => schema_sentence(error),
+        DataFusionError::SchemaError(error, _) => schema_message(error),
         DataFusionError::ResourcesExhausted(message) => {
             format!("the memory limit is too small for this: {message}")
         }
         DataFusionError::ExecutionJoin(error) if error.is_panic() => super::panic::worker_stopped(),
         other => other.strip_backtrace(),
     };
-    // Some messages carry a backtrace or a list of hints on further lines.
+    // Some messages have a backtrace or a list of hints on further lines.
     let message = message.split("\n\nbacktrace:").next().unwrap_or(&message);
     message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn schema_sentence(error: &SchemaError) -> String {
+fn schema_message(error: &SchemaError) -> String {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
@@ -117,7 +120,7 @@ fn schema_sentence(error: &SchemaError) -> String {
     }
 }
 
-/// The line and the column in the query, both from 1.
+/// The line and the column in the query, both from 1. The SQL parser reports them only in its message.
 fn position(error: &DataFusionError, query: &str) -> Option<(usize, usize)> {
     if let DataFusionError::SQL(error, _) = error.find_root() {
         let (ParserError::ParserError(message) | ParserError::TokenizerError(message)) = error.as_ref()

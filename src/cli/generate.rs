@@ -1,4 +1,4 @@
-//! `warpframe generate`: rows as Parquet.
+//! `warpframe generate`: writes generated rows as Parquet.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,42 +12,44 @@ use warpframe::rows::{Distribution, RowGenerator};
 
 use super::error::CliError;
 use super::progress::RowsBar;
-use super::{flush, interruptible, values};
+use super::runtime::{all_cores, flush_cleanup};
+use super::signals::interruptible;
+use super::values;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// How many rows
+    /// The number of rows
     #[arg(long, value_name = "N", value_parser = values::rows)]
     rows: u64,
-    /// What x, y and z hold: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
+    /// The values of x, y and z: sequence (x = y = z = 1, 2, 3, ...) or uniform (in (0, 1e6])
     #[arg(long, default_value_t, value_parser = values::named::<Distribution>)]
     distribution: Distribution,
-    /// Which of the uniform tables
+    /// The seed of the uniform distribution
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// A file whose name ends in .parquet, or a folder
+    /// The output: a file if the name ends in .parquet, otherwise a folder
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// How many files, in a folder
+    /// The number of files in a folder
     #[arg(long, default_value = "1", value_parser = values::count)]
     files: NonZeroUsize,
     #[command(flatten)]
     writer: WriterArguments,
-    /// Threads; all cores by default
+    /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// Replace an existing output once the new one is whole
+    /// Replace an existing output when the new one is complete
     #[arg(long)]
     overwrite: bool,
 }
 
-/// How Parquet is written, for all commands that do.
+/// The options of commands that write Parquet.
 #[derive(Debug, Args)]
 pub struct WriterArguments {
     /// Compression of the output: none, snappy, lz4 or zstd
     #[arg(long, default_value_t, value_parser = values::named::<ParquetCompression>)]
     compression: ParquetCompression,
-    /// The most rows in a row group of the output
+    /// The maximum number of rows in a row group of the output
     #[arg(long, value_name = "N", default_value = "1048576", value_parser = values::count)]
     row_group_rows: NonZeroUsize,
 }
@@ -71,13 +73,13 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let written = interruptible(async { Ok(generate.run(Arc::clone(&bar) as _).await?) }).await;
     bar.clear();
-    flush().await;
-    say_written(&written?, &arguments.out, start);
+    flush_cleanup().await;
+    print_summary(&written?, &arguments.out, start);
     Ok(())
 }
 
-/// The last line of a command that has written Parquet.
-pub fn say_written(written: &WriteSummary, output: &std::path::Path, start: Instant) {
+/// Prints the summary of a command that wrote Parquet.
+pub fn print_summary(written: &WriteSummary, output: &std::path::Path, start: Instant) {
     let files = if written.files == 1 { "1 file".to_owned() } else { format!("{} files", written.files) };
     eprintln!(
         "{} rows, {} bytes, {:.3} s: {files} in {}",
@@ -86,9 +88,4 @@ pub fn say_written(written: &WriteSummary, output: &std::path::Path, start: Inst
         start.elapsed().as_secs_f64(),
         output.display()
     );
-}
-
-/// As many threads as the machine has for us.
-pub fn all_cores() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

@@ -1,4 +1,4 @@
-//! What a cluster's processes do, on stderr, for those who ask with `WARPFRAME_LOG`.
+//! Logs to stderr at the level that the environment variable `WARPFRAME_LOG` sets.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use super::error::CliError;
 
-/// The environment variable with the level: error, warn, info, debug or trace; off by default.
+/// The environment variable with the level: off (the default), error, warn, info, debug or trace.
 const LOG_VARIABLE: &str = "WARPFRAME_LOG";
 
 struct Stderr;
@@ -17,7 +17,7 @@ impl Log for Stderr {
     }
 
     fn log(&self, record: &Record) {
-        // Not all who call it have asked before.
+        // Callers need not check `enabled` first.
         if !self.enabled(record.metadata()) {
             return;
         }
@@ -28,7 +28,7 @@ impl Log for Stderr {
     fn flush(&self) {}
 }
 
-/// Begins to log if the environment asks for it.
+/// Installs the logger if the environment variable is set.
 pub fn start() -> Result<(), CliError> {
     let Some(level) = std::env::var_os(LOG_VARIABLE) else { return Ok(()) };
     let level: LevelFilter = level

@@ -1,10 +1,11 @@
-//! The command line: one file per subcommand. Data goes to stdout, everything else to stderr; exit code 2
-//! means the command was not understood, 1 that it failed, 130 that it was interrupted.
+//! The command line, one file per subcommand. Data goes to stdout, everything else to stderr. Exit codes: 0 for success, 1
+//! for failure, 2 for wrong usage, 130 if interrupted.
 
 mod cluster;
 mod compare;
 mod devices;
 mod error;
+mod error_recorder;
 mod generate;
 mod log;
 mod output;
@@ -12,19 +13,22 @@ mod panic;
 mod progress;
 mod repl;
 mod run;
+mod runtime;
+mod signals;
 mod sql;
+mod statements;
 mod table;
 mod values;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tokio::runtime::Runtime;
 use warpframe::kernel::SimdPath;
 
 use error::CliError;
+use runtime::runtime;
 
-/// Numeric row expressions over Arrow columns, on every engine this machine has.
+/// Evaluates numeric expressions over Arrow columns on CPUs, GPUs and clusters
 #[derive(Debug, Parser)]
 #[command(name = "warpframe", version, arg_required_else_help = true)]
 struct Cli {
@@ -34,32 +38,33 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the same rows and the same formula through every execution mode: verified, timed and drawn
+    /// Run one formula over the same rows in every execution mode; verify, time and plot the runs
     Compare(compare::Arguments),
-    /// Run SQL: a query, a file, or an interactive shell
+    /// Run SQL: a query, a file or an interactive shell
     Sql(sql::Arguments),
-    /// Evaluate expressions over Parquet files into Parquet files
+    /// Evaluate expressions over Parquet files and write Parquet files
     Run(run::Arguments),
     /// Write generated rows as Parquet
     Generate(generate::Arguments),
-    /// Start and look at a cluster
+    /// Start a cluster, or show its state
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Show what this machine can compute with
+    /// Show the CPU, the SIMD instruction sets and the GPUs of this machine
     Devices,
 }
 
-/// Runs the command line of this process.
+/// Runs the command that the arguments of this process name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match panic::caught(|| run(cli.command)) {
+    let ended = panic::catch(|| run(cli.command)).unwrap_or_else(|message| Err(CliError::Failure(message)));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(),
     }
 }
 
 fn run(command: Command) -> Result<(), CliError> {
-    // What the environment asks for is checked before anything else is done.
+    // Check the environment variables before doing anything else.
     SimdPath::active().map_err(CliError::usage)?;
     log::start()?;
     match command {
@@ -69,47 +74,5 @@ fn run(command: Command) -> Result<(), CliError> {
         Command::Generate(arguments) => runtime()?.block_on(generate::run(arguments)),
         Command::Cluster(command) => cluster::run(command),
         Command::Devices => devices::run(),
-    }
-}
-
-fn runtime() -> Result<Runtime, CliError> {
-    Runtime::new().map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
-}
-
-/// Waits for the clean-up of what this process has given up or finished.
-async fn flush() {
-    for failure in warpframe::flush_cleanup().await {
-        eprintln!("warning: {failure}");
-    }
-}
-
-/// Runs something until it ends or the user interrupts it, which drops it.
-async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
-    tokio::select! {
-        biased;
-        () = interrupt() => Err(CliError::Interrupted),
-        result = run => result,
-    }
-}
-
-/// Ends when the user presses Ctrl-C or the process is asked to end.
-fn interrupt() -> impl Future<Output = ()> {
-    // Listening begins here, not when the future is first polled: until then the signals would end the
-    // process with its files half-written.
-    #[cfg(unix)]
-    let mut signals = {
-        use tokio::signal::unix::{SignalKind, signal};
-        [SignalKind::interrupt(), SignalKind::terminate()].map(|kind| signal(kind).ok())
-    };
-    async move {
-        #[cfg(unix)]
-        if let [Some(interrupt), Some(terminate)] = &mut signals {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-        let _ = tokio::signal::ctrl_c().await;
     }
 }

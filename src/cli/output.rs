@@ -1,4 +1,4 @@
-//! Where the results of queries go: a format, and stdout or a file that appears only when whole.
+//! Writes query results to stdout, or to a file that becomes visible only when it is complete.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::csv;
+use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use clap::ValueEnum;
 use datafusion::dataframe::DataFrame;
@@ -14,27 +15,28 @@ use warpframe::batch::write_query;
 use warpframe::io::{Staging, WriterSettings};
 
 use super::error::CliError;
+use super::error_recorder::ErrorRecorder;
 use super::table::TableWriter;
 
-/// A format of results.
+/// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A table to read
+    /// A text table
     Table,
     /// Comma-separated values with a header line
     Csv,
-    /// One JSON object a line
+    /// One JSON object per line
     Ndjson,
     /// Parquet; needs --out
     Parquet,
 }
 
-/// Runs a query and writes its rows to stdout.
+/// Runs a query, writes its rows to stdout and returns their number.
 pub async fn print(query: DataFrame, format: Format) -> Result<u64, CliError> {
     write(query, format, std::io::stdout().lock()).await
 }
 
-/// Runs a query and writes its rows to a file.
+/// Runs a query, writes its rows to a file and returns their number.
 pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool) -> Result<u64, CliError> {
     let runtime = query.task_ctx().runtime_env();
     if format == Format::Parquet {
@@ -48,9 +50,7 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
     let staging = Staging::new_file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
     let rows = match write(query, format, &file).await {
-        Err(CliError::Failure(message)) if message.contains("os error") => {
-            return Err(CliError::failure(format!("cannot write '{}': {message}", path.display())));
-        }
+        Err(CliError::Io(error)) => return Err(refused(error)),
         other => other?,
     };
     file.sync_all().map_err(refused)?;
@@ -61,28 +61,33 @@ pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool
 async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64, CliError> {
     let mut stream = query.execute_stream().await?;
     let schema = stream.schema();
+    let (out, last_error) = ErrorRecorder::new(out);
+    let output_error = |error: ArrowError| match last_error.take() {
+        Some(error) => CliError::from(error),
+        None => CliError::failure(error),
+    };
     let out = BufWriter::new(out);
-    // Formats with a header need a batch to write it, even where there are no rows.
+    // The CSV writer writes the header with the first batch, even if that has no rows.
     let empty = RecordBatch::new_empty(Arc::clone(&schema));
     match format {
         Format::Table => {
             let first = stream.next().await.transpose()?;
             let mut table = TableWriter::begin(out, &schema, first.as_ref())?;
             let first = futures::stream::iter(first.map(Ok));
-            let rows = each(first.chain(stream), |batch| table.write(batch)).await?;
+            let rows = for_each_batch(first.chain(stream), |batch| table.write(batch)).await?;
             table.finish()?;
             Ok(rows)
         }
         Format::Csv => {
             let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
             writer.write(&empty).map_err(output_error)?;
-            let rows = each(stream, |batch| writer.write(batch).map_err(output_error)).await?;
+            let rows = for_each_batch(stream, |batch| writer.write(batch).map_err(output_error)).await?;
             writer.into_inner().flush()?;
             Ok(rows)
         }
         Format::Ndjson => {
             let mut writer = LineDelimitedWriter::new(out);
-            let rows = each(stream, |batch| writer.write(batch).map_err(output_error)).await?;
+            let rows = for_each_batch(stream, |batch| writer.write(batch).map_err(output_error)).await?;
             writer.finish().map_err(output_error)?;
             writer.into_inner().flush()?;
             Ok(rows)
@@ -91,8 +96,8 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
     }
 }
 
-/// Hands on every batch and counts the rows.
-async fn each(
+/// Calls `write` with every batch, and returns the number of rows.
+async fn for_each_batch(
     batches: impl Stream<Item = datafusion::error::Result<RecordBatch>>,
     mut write: impl FnMut(&RecordBatch) -> Result<(), CliError>,
 ) -> Result<u64, CliError> {
@@ -104,13 +109,4 @@ async fn each(
         rows += batch.num_rows() as u64;
     }
     Ok(rows)
-}
-
-fn output_error(error: arrow::error::ArrowError) -> CliError {
-    match error {
-        arrow::error::ArrowError::IoError(_, error) => error.into(),
-        // The CSV writer passes I/O errors on as text only.
-        other if other.to_string().contains("Broken pipe") => CliError::ClosedOutput,
-        other => CliError::failure(other),
-    }
 }

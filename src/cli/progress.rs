@@ -1,18 +1,18 @@
-//! Progress on stderr: a bar where someone is looking, nothing where stderr is a file.
+//! Progress bars on stderr, which indicatif hides if stderr is not a terminal.
 
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use warpframe::io::Progress;
 
-/// A bar that shows rows, rows per second and the time left.
+/// A progress bar with rows, rows per second and the remaining time.
 #[derive(Default)]
 pub struct RowsBar {
     bar: OnceLock<ProgressBar>,
 }
 
 impl RowsBar {
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn clear(&self) {
         if let Some(bar) = self.bar.get() {
             bar.finish_and_clear();
@@ -41,7 +41,7 @@ impl Progress for RowsBar {
     }
 }
 
-/// A line that says what is being done, with a moving sign.
+/// A spinner with a message.
 pub fn spinner() -> ProgressBar {
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(std::time::Duration::from_millis(120));

@@ -1,4 +1,4 @@
-//! The interactive shell: line editing, history, and statements over several lines.
+//! The interactive shell: line editing, history and multi-line statements.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,22 +14,22 @@ use tokio::runtime::Runtime;
 use warpframe::Session;
 
 use super::error::CliError;
-use super::interruptible;
 use super::output::Format;
-use super::sql::execute;
+use super::signals::interruptible;
+use super::statements::execute;
 
 const HELP: &str = "\
   \\d         list the tables        \\d NAME   describe a table
-  \\timing    show times, or not     \\q        leave
-  A statement ends with ';'. Ctrl-C gives up the statement or the query, not the shell.";
+  \\timing    toggle timing          \\q        quit
+  A statement ends with ';'. Ctrl-C cancels the statement or the running query.";
 
-/// Reads and runs statements until the user leaves.
+/// Reads and runs statements until the user quits.
 pub fn run(session: &Session, runtime: &Runtime, format: Format) -> Result<(), CliError> {
     let mut editor: Editor<Statements, DefaultHistory> = Editor::new().map_err(CliError::failure)?;
     editor.set_helper(Some(Statements));
     let history = history_file();
     if let Some(history) = &history {
-        // There is none before the first session.
+        // The file does not exist before the first session.
         let _ = editor.load_history(history);
     }
     eprintln!("warpframe {}: \\? shows the commands", env!("CARGO_PKG_VERSION"));
@@ -83,21 +83,21 @@ pub fn run(session: &Session, runtime: &Runtime, format: Format) -> Result<(), C
     Ok(())
 }
 
-/// `history.txt` in the user's data folder.
+/// The path of `history.txt` in the user's data folder, which is created; `None` if that is not possible.
 fn history_file() -> Option<PathBuf> {
     let folder = dirs::data_dir()?.join("warpframe");
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history.txt"))
 }
 
-/// Tells the editor when a statement is whole.
+/// Tells the editor whether a statement is complete.
 struct Statements;
 
 impl Validator for Statements {
     fn validate(&self, context: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
         let input = context.input().trim();
-        let whole = input.is_empty() || input.starts_with('\\') || input.ends_with(';');
-        Ok(if whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
+        let complete = input.is_empty() || input.starts_with('\\') || input.ends_with(';');
+        Ok(if complete { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }
 

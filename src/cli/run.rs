@@ -1,4 +1,4 @@
-//! `warpframe run`: Parquet in, expressions, Parquet out.
+//! `warpframe run`: evaluates expressions over Parquet files and writes Parquet files.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,40 +11,42 @@ use warpframe::batch::BatchRun;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::generate::{WriterArguments, say_written};
+use super::generate::{WriterArguments, print_summary};
 use super::progress::RowsBar;
-use super::sql::read;
-use super::{flush, interruptible, values};
+use super::runtime::flush_cleanup;
+use super::signals::interruptible;
+use super::statements::read;
+use super::values;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Parquet to read: a file, a folder or a glob
+    /// The Parquet input: a file, a folder or a glob
     #[arg(long = "in", value_name = "PATH")]
     input: String,
     /// Run the SQL statements in this file first, such as CREATE FUNCTION
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// SQL expressions for the columns of the output, such as 'id, log3(x,y,z) AS r'
+    /// The SQL expressions of the output columns, such as 'id, log3(x,y,z) AS r'
     #[arg(long, value_name = "EXPRESSIONS")]
     select: String,
-    /// A SQL condition for the rows to keep
+    /// A SQL condition that selects rows
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
-    /// A file whose name ends in .parquet, or a folder for one file per thread
+    /// The output: a file if the name ends in .parquet, otherwise a folder with one file per thread
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
     #[command(flatten)]
     writer: WriterArguments,
-    /// Threads; all cores by default
+    /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The memory that writers and operators may hold, such as 512MiB; no limit by default
+    /// The memory limit of writers and operators, such as 512MiB; no limit by default
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
-    /// Replace an existing output once the new one is whole
+    /// Replace an existing output when the new one is complete
     #[arg(long)]
     overwrite: bool,
-    /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
+    /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
     #[arg(long, default_value = AUTO, value_parser = NAMES)]
     backend: String,
     #[command(flatten)]
@@ -73,7 +75,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     })
     .await;
     bar.clear();
-    flush().await;
-    say_written(&written?, &batch.output, start);
+    flush_cleanup().await;
+    print_summary(&written?, &batch.output, start);
     Ok(())
 }

@@ -1,49 +1,51 @@
-//! `warpframe sql`: a query, a file of statements, or the shell.
+//! `warpframe sql`: runs a query or a file of statements, or starts the shell.
 
 use std::io::{IsTerminal, Read};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use datafusion::sql::parser::DFParser;
 use warpframe::Session;
 use warpframe::backend_names::{AUTO, NAMES};
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::output::{Format, print, save};
-use super::{flush, interruptible, repl, runtime, values};
+use super::output::Format;
+use super::runtime::{flush_cleanup, runtime};
+use super::signals::interruptible;
+use super::statements::{execute, read};
+use super::{repl, values};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Run this and exit; statements are separated by ';'
+    /// Run these statements, separated by ';', and exit
     #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file")]
     query: Option<String>,
     /// Run the statements in this file and exit
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Run the statements in this file first, such as CREATE FUNCTION; their results are not shown
+    /// Run the statements in this file first, such as CREATE FUNCTION, without showing results
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Files to query: Parquet, CSV or Arrow IPC; a file, a folder, a glob, or s3://BUCKET/PATH
+    /// Register Parquet, CSV or Arrow IPC files as a table: a file, a folder, a glob or s3://BUCKET/PATH
     #[arg(long = "table", value_name = "NAME=PATH")]
     tables: Vec<String>,
     /// The format of results
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Write the last statement's result to this file
+    /// Write the result of the last statement to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Replace an existing output once the new one is whole
+    /// Replace an existing output when the new one is complete
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// Threads; all cores by default
+    /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The memory that a query's operators may hold, such as 512MiB; no limit by default
+    /// The memory limit of a query's operators, such as 512MiB; no limit by default
     #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
     memory_limit: Option<usize>,
-    /// What evaluates warpframe's functions: auto, interpreted, simd or cuda
+    /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
     #[arg(long, default_value = AUTO, value_parser = NAMES)]
     backend: String,
     #[command(flatten)]
@@ -99,48 +101,9 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
     runtime.block_on(async {
         drop(session);
-        flush().await;
+        flush_cleanup().await;
     });
-    // A query that was given up may still be computing a batch; the process does not wait for it.
+    // A cancelled query may still be computing a batch. Do not wait for it.
     runtime.shutdown_background();
     ended.map(|_| ())
-}
-
-/// The text of a file of statements.
-pub fn read(file: &Path) -> Result<String, CliError> {
-    std::fs::read_to_string(file)
-        .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))
-}
-
-/// Runs statements one after the other and gives the number of rows they returned.
-pub async fn execute(
-    session: &Session,
-    text: &str,
-    format: Format,
-    output: Option<(&Path, bool)>,
-) -> Result<u64, CliError> {
-    let failed = |error| CliError::query(error, text);
-    let mut statements = DFParser::parse_sql(text).map_err(failed)?;
-    if output.is_some() && statements.is_empty() {
-        return Err(CliError::usage("there is no statement whose result could be written"));
-    }
-    let mut rows = 0;
-    while let Some(statement) = statements.pop_front() {
-        let query = session.statement(statement).await.map_err(failed)?;
-        let returns_rows = !query.schema().fields().is_empty();
-        rows += match output {
-            Some((path, overwrite)) if statements.is_empty() => save(query, format, path, overwrite).await?,
-            Some(_) if returns_rows => {
-                return Err(CliError::failure(
-                    "only the last statement may return rows when they go to a file",
-                ));
-            }
-            _ if returns_rows => print(query, format).await?,
-            _ => {
-                query.collect().await.map_err(failed)?;
-                0
-            }
-        };
-    }
-    Ok(rows)
 }

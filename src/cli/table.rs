@@ -1,4 +1,4 @@
-//! Query results as a table of text, written while they come: the first rows settle the widths.
+//! Writes query results as a text table, batch by batch. The first batch determines the column widths.
 
 use std::io::Write;
 
@@ -9,14 +9,14 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::error::CliError;
 
-/// Writes batches of one schema as a table.
+/// Writes batches of one schema as a text table.
 pub struct TableWriter<W: Write> {
     out: W,
     widths: Vec<usize>,
 }
 
 impl<W: Write> TableWriter<W> {
-    /// Begins a table. The columns become as wide as the first batch needs.
+    /// Writes the header. Columns are as wide as the names and the cells of the first batch.
     pub fn begin(mut out: W, schema: &Schema, first: Option<&RecordBatch>) -> Result<Self, CliError> {
         let names: Vec<_> = schema.fields().iter().map(|field| vec![field.name().clone()]).collect();
         let mut widths: Vec<_> = names.iter().map(|name| width(name)).collect();
@@ -42,7 +42,7 @@ impl<W: Write> TableWriter<W> {
         Ok(())
     }
 
-    /// Ends the table.
+    /// Writes the last line of the table.
     pub fn finish(mut self) -> Result<(), CliError> {
         writeln!(self.out, "{}", rule(&self.widths))?;
         Ok(self.out.flush()?)

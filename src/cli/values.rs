@@ -1,4 +1,4 @@
-//! Option values: numbers as people write them, and values of the library's own kinds.
+//! Parsers for option values.
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use datafusion::common::DataFusionError;
 use warpframe::rows::MAX_ROWS;
 
-use super::error::sentence;
+use super::error::root_message;
 
 /// A number of rows: `10000000`, `10_000_000`, `1e7` or `10M`.
 pub fn rows(text: &str) -> Result<u64, String> {
@@ -23,7 +23,7 @@ pub fn rows(text: &str) -> Result<u64, String> {
         None => plain.parse::<f64>(),
     };
     match number {
-        // Up to 2^53 every whole number has its exact f64.
+        // Integers up to 2^53 are exact in f64.
         Ok(number) if number >= 1.0 && number <= MAX_ROWS as f64 && number.fract() == 0.0 => {
             Ok(number as u64)
         }
@@ -33,7 +33,7 @@ pub fn rows(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A number of things of which there is at least one.
+/// A count of at least one.
 pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "a whole number from 1 is needed".to_owned())
 }
@@ -66,7 +66,7 @@ pub fn bytes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A value that the library knows by its name.
+/// A value of a library type that is parsed from its name.
 pub fn named<T: FromStr<Err = DataFusionError>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| sentence(&error))
+    text.parse().map_err(|error| root_message(&error))
 }

@@ -1,28 +1,29 @@
-//! Runs a mode through the engine: a session with the mode's settings on a runtime with as many threads,
-//! the rows registered as the table `rows`, and a SQL query.
+//! Runs a mode through the engine: a SQL query over the table `rows`, in a session with the settings of the mode, on a
+//! runtime with its threads.
 
-use std::io::ErrorKind;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
+use arrow::array::{Float64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::MemTable;
 use datafusion::physical_plan::collect_partitioned;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::runtime::Runtime;
 
-use super::bare::Columns;
+use super::columns::Columns;
+use super::comparison::Comparison;
 use super::formula::Formula;
-use super::peers::size;
-use super::report::milliseconds;
+use super::measure::{median, milliseconds, timed};
+use super::mode::Mode;
+use super::output_files::{read_back, remove, result_column, total_bytes};
+use super::report::model::{GpuSplit, Split};
 use super::verify::Answer;
-use super::{Comparison, GpuSplit, Mode, Outcome, Source, Split, median, timed};
+use super::workload::{ResultSink, Source};
 use crate::backend::cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
 use crate::backend::cuda::{Cuda, CudaSettings, Gpus};
 use crate::backend::simd::Simd;
@@ -30,39 +31,37 @@ use crate::backend_names::{CUDA, INTERPRETED, SIMD};
 use crate::batch::{plan_in_order, write_query};
 use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
 use crate::errors::datafusion_error;
-use crate::io::{
-    GenerateFiles, ParquetInput, Staging, WriterSettings, file_error, find_files, flush_cleanup,
-};
+use crate::io::{GenerateFiles, ParquetInput, Staging, WriterSettings, flush_cleanup};
 use crate::lowering::Compiled;
 use crate::program::metrics::Metrics;
 use crate::session::{Session, SessionBuilder};
 
-/// The rows as the engine reads them.
+/// The engine with the rows of a comparison.
 pub struct Engine<'a> {
     comparison: &'a Comparison,
     formula: &'a Formula,
     memory: RecordBatch,
-    /// The rows as Parquet if a mode needs them, and how long it took to write them.
+    /// The rows as Parquet, if a mode or tool reads Parquet, and the time of writing them.
     parquet: Option<(ParquetInput, Duration)>,
     output: PathBuf,
 }
 
-/// What a run on a cluster was spent on: computing and gathering.
-type Spent = (Duration, Duration);
+/// The compute time and the gather time of a run on a cluster.
+type ClusterTimes = (Duration, Duration);
 
-/// What a mode's time was spent on, where that is known.
-pub struct Parts {
-    /// On a cluster.
+/// The parts of the time of a mode.
+pub struct Phases {
+    /// For a cluster mode.
     pub split: Option<Split>,
-    /// On a GPU.
+    /// For a GPU mode.
     pub gpu: Option<GpuSplit>,
 }
 
 impl<'a> Engine<'a> {
-    /// Lays the rows where the modes will find them.
+    /// Prepares the rows for all modes; writes them as Parquet if a mode or tool reads Parquet.
     pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
         let needs_parquet = comparison.runs().iter().any(|(_, source)| *source == Source::Parquet)
-            || comparison.peers.is_some() && comparison.result == Outcome::Parquet;
+            || comparison.external_tools.is_some() && comparison.result == ResultSink::Parquet;
         let parquet = match needs_parquet {
             true => {
                 let (time, input) = timed(|| write_rows(comparison))?;
@@ -74,31 +73,31 @@ impl<'a> Engine<'a> {
         Ok(Self { comparison, formula, memory: whole_batch(columns)?, parquet, output })
     }
 
-    /// The rows in memory.
+    /// The rows as one batch in memory.
     pub fn memory(&self) -> &RecordBatch {
         &self.memory
     }
 
-    /// The size of the files that the last mode has written, if that is what modes do.
+    /// The size in bytes of the Parquet output of the last mode; `None` if modes do not write Parquet.
     pub fn output_bytes(&self) -> Option<u64> {
-        (self.comparison.result == Outcome::Parquet).then(|| size(&self.output))
+        (self.comparison.result == ResultSink::Parquet).then(|| total_bytes(&self.output))
     }
 
-    /// Hands `measure` a function that runs the mode once, by the clock, on rows that lie there; for a mode on a
-    /// cluster also what its time was spent on.
-    pub fn with_mode<T>(
+    /// Calls `measure` with a closure that runs the mode once and returns its time and result. Returns the value of
+    /// `measure`, and for cluster and GPU modes the parts of the time.
+    pub fn measure_mode<T>(
         &self,
         (mode, source): (Mode, Source),
         threads: NonZeroUsize,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
-    ) -> Result<(T, Option<Parts>)> {
+    ) -> Result<(T, Option<Phases>)> {
         let runtime = runtime(threads)?;
         if mode.is_clustered() {
-            let (measured, split) = self.with_cluster(&runtime, (mode, source), threads, measure)?;
-            return Ok((measured, Some(Parts { split: Some(split), gpu: None })));
+            let (measured, split) = self.measure_on_cluster(&runtime, (mode, source), threads, measure)?;
+            return Ok((measured, Some(Phases { split: Some(split), gpu: None })));
         }
         if mode == Mode::CudaResident {
-            return self.on_gpu(measure);
+            return self.measure_resident(measure);
         }
         let backend = match mode {
             Mode::Interpreted => INTERPRETED,
@@ -116,7 +115,7 @@ impl<'a> Engine<'a> {
         let session = self.session(builder, source, threads)?;
         let mut run = || Ok(self.run(&runtime, &session, expression)?.0);
         match mode {
-            Mode::Cuda => self.counted(measure, &mut run),
+            Mode::Cuda => self.measure_cuda(measure, &mut run),
             _ => Ok((measure(&mut run)?, None)),
         }
     }
@@ -125,11 +124,11 @@ impl<'a> Engine<'a> {
         self.comparison.gpus().map_err(|error| datafusion_error(error.into()))
     }
 
-    /// The mode with columns that stay on a GPU.
-    fn on_gpu<T>(
+    /// Measures the mode `cuda-resident`.
+    fn measure_resident<T>(
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
-    ) -> Result<(T, Option<Parts>)> {
+    ) -> Result<(T, Option<Phases>)> {
         let Compiled { program, columns } = &self.formula.compiled;
         let columns: Vec<_> =
             columns.iter().filter_map(|name| self.memory.column_by_name(name).cloned()).collect();
@@ -140,7 +139,7 @@ impl<'a> Engine<'a> {
         first.add_time(COMPILE_TIME, resident.compile_time());
         let measured = measure(&mut || {
             let (time, (answer, kernel_time)) = timed(|| match self.comparison.result {
-                Outcome::Sum => {
+                ResultSink::Sum => {
                     let (sum, kernel) = resident.sum().map_err(datafusion_error)?;
                     Ok((Some(Answer::Sum(sum)), kernel))
                 }
@@ -149,7 +148,7 @@ impl<'a> Engine<'a> {
             let metrics = if runs == 0 { &first } else { &others };
             metrics.add_time(KERNEL_TIME, kernel_time);
             runs += 1;
-            // Off the clock: the results are for the check only.
+            // Off the clock: the results are copied for verification only.
             let answer = match answer {
                 Some(answer) => answer,
                 None => Answer::Rows(vec![resident.results().map_err(datafusion_error)?]),
@@ -157,15 +156,15 @@ impl<'a> Engine<'a> {
             Ok((time, answer))
         })?;
         let gpu = GpuSplit::of(&first.snapshot(), &others.snapshot(), usize::max(runs, 2) - 1);
-        Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
+        Ok((measured, Some(Phases { split: None, gpu: Some(gpu) })))
     }
 
-    /// Measures, with what GPUs have counted meanwhile.
-    fn counted<T>(
+    /// Measures the mode `cuda` together with the counters of the GPUs.
+    fn measure_cuda<T>(
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
         run: &mut dyn FnMut() -> Result<(Duration, Answer)>,
-    ) -> Result<(T, Option<Parts>)> {
+    ) -> Result<(T, Option<Phases>)> {
         let gpus = self.gpus()?;
         let begin = gpus.metrics().snapshot();
         let (mut after_first, mut runs) = (begin.clone(), 0);
@@ -179,11 +178,11 @@ impl<'a> Engine<'a> {
         })?;
         let others = gpus.metrics().snapshot().since(&after_first);
         let gpu = GpuSplit::of(&after_first.since(&begin), &others, usize::max(runs, 2) - 1);
-        Ok((measured, Some(Parts { split: None, gpu: Some(gpu) })))
+        Ok((measured, Some(Phases { split: None, gpu: Some(gpu) })))
     }
 
-    /// Starts the mode's cluster, and stops it in the end.
-    fn with_cluster<T>(
+    /// Measures a cluster mode. A cluster that this starts is stopped at the end.
+    fn measure_on_cluster<T>(
         &self,
         runtime: &Runtime,
         (mode, source): (Mode, Source),
@@ -210,20 +209,21 @@ impl<'a> Engine<'a> {
         let session = self.session(Session::builder().cluster(settings), source, threads)?;
         let scatter = match (source, &self.parquet) {
             (Source::Parquet, Some((_, time))) => *time,
-            // Planning a query is what lays a table in memory where executors find it.
+            // Planning a query writes tables that are in memory to files that executors read.
             _ => {
                 let query = self.query(&self.formula.fused_sql);
                 timed(|| runtime.block_on(async { plan_in_order(session.sql(&query).await?).await }))?.0
             }
         };
-        let mut parts = Vec::new();
+        let mut times = Vec::new();
         let measured = measure(&mut || {
             let (run, spent) = self.run(runtime, &session, &self.formula.fused_sql)?;
-            parts.extend(spent);
+            times.extend(spent);
             Ok(run)
         })?;
-        let median_of = |part: fn(&Spent) -> Duration| {
-            let mut times: Vec<_> = parts.iter().map(part).collect();
+        let median_of = |part: fn(&ClusterTimes) -> Duration| {
+            // The first run is the warm-up.
+            let mut times: Vec<_> = times.iter().skip(1).map(part).collect();
             times.sort();
             median(&times.iter().copied().map(milliseconds).collect::<Vec<_>>())
         };
@@ -241,13 +241,13 @@ impl<'a> Engine<'a> {
         Ok((measured, split))
     }
 
-    /// All results by DataFusion's own operators.
-    pub fn unfused(&self) -> Result<Vec<Float64Array>> {
+    /// Evaluates the formula with DataFusion's own operators.
+    pub fn evaluate_unfused(&self) -> Result<Vec<Float64Array>> {
         let session = self.session(Session::builder().fuse(false), Source::Memory, NonZeroUsize::MIN)?;
         let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
         let batches =
             runtime(NonZeroUsize::MIN)?.block_on(async { collect(session.sql(&query).await?).await })?;
-        results(batches.0)
+        result_column(batches.0)
     }
 
     fn session(&self, builder: SessionBuilder, source: Source, threads: NonZeroUsize) -> Result<Session> {
@@ -261,22 +261,22 @@ impl<'a> Engine<'a> {
         match (source, &self.parquet) {
             (Source::Parquet, Some((input, _))) => input.table(),
             _ => {
-                let whole = &self.memory;
-                // One partition for each thread; the engine cuts them into batches without copying.
-                let share = whole.num_rows().div_ceil(threads.get()).max(1);
-                let partitions = (0..whole.num_rows())
+                let batch = &self.memory;
+                // One partition per thread. The engine slices them into batches without copying.
+                let share = batch.num_rows().div_ceil(threads.get()).max(1);
+                let partitions = (0..batch.num_rows())
                     .step_by(share)
-                    .map(|start| vec![whole.slice(start, share.min(whole.num_rows() - start))])
+                    .map(|start| vec![batch.slice(start, share.min(batch.num_rows() - start))])
                     .collect();
-                Ok(Arc::new(MemTable::try_new(whole.schema(), partitions)?))
+                Ok(Arc::new(MemTable::try_new(batch.schema(), partitions)?))
             }
         }
     }
 
     fn query(&self, expression: &str) -> String {
         match self.comparison.result {
-            Outcome::Sum => format!("SELECT sum({expression}) AS r FROM rows"),
-            Outcome::Collect | Outcome::Parquet => format!("SELECT {expression} AS r FROM rows"),
+            ResultSink::Sum => format!("SELECT sum({expression}) AS r FROM rows"),
+            ResultSink::Collect | ResultSink::Parquet => format!("SELECT {expression} AS r FROM rows"),
         }
     }
 
@@ -285,24 +285,24 @@ impl<'a> Engine<'a> {
         runtime: &Runtime,
         session: &Session,
         expression: &str,
-    ) -> Result<((Duration, Answer), Option<Spent>)> {
+    ) -> Result<((Duration, Answer), Option<ClusterTimes>)> {
         let query = self.query(expression);
         match self.comparison.result {
-            Outcome::Sum => {
+            ResultSink::Sum => {
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                match results(batches)?.first() {
+                match result_column(batches)?.first() {
                     Some(array) if array.len() == 1 => Ok(((time, Answer::Sum(array.value(0))), parts)),
                     _ => exec_err!("wrong answer: the sum is not one number"),
                 }
             }
-            Outcome::Collect => {
+            ResultSink::Collect => {
                 let (time, (batches, parts)) =
                     timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                Ok(((time, Answer::Rows(results(batches)?)), parts))
+                Ok(((time, Answer::Rows(result_column(batches)?)), parts))
             }
-            Outcome::Parquet => {
-                // Off the clock, as for peers: replacing a file costs the more the larger it is.
+            ResultSink::Parquet => {
+                // Off the clock, as for external tools: the time of replacing a file depends on its size.
                 remove(&self.output)?;
                 let (time, _) = timed(|| {
                     runtime.block_on(async {
@@ -313,14 +313,14 @@ impl<'a> Engine<'a> {
                         write_query(query, Default::default(), staging, settings, Arc::new(())).await
                     })
                 })?;
-                // On a cluster the executors write; there is nothing to gather.
+                // On a cluster the executors write the files, so there is nothing to gather.
                 Ok(((time, Answer::Rows(read_back(&self.output)?)), Some((time, Duration::ZERO))))
             }
         }
     }
 }
 
-/// A runtime that gives a mode its threads.
+/// A tokio runtime with the threads of a mode.
 fn runtime(threads: NonZeroUsize) -> Result<Runtime> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build();
@@ -349,8 +349,8 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
     ParquetInput::open_local(&path.to_string_lossy())
 }
 
-/// All batches of a query, in the order of the rows it reads, and what a cluster's time was spent on.
-async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Spent>)> {
+/// Collects all batches of a query in the order of its input rows, and on a cluster the times of the run.
+async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<ClusterTimes>)> {
     let (plan, context) = plan_in_order(query).await?;
     let batches = collect_partitioned(Arc::clone(&plan), context).await?.into_iter().flatten().collect();
     let spent = |name: &str| {
@@ -358,36 +358,4 @@ async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<Spent>)> 
         Some(Duration::from_nanos(nanoseconds as u64))
     };
     Ok((batches, spent(COMPUTE_TIME).zip(spent(GATHER_TIME))))
-}
-
-/// Removes what an earlier run has written.
-fn remove(output: &Path) -> Result<()> {
-    let removed =
-        if output.is_dir() { std::fs::remove_dir_all(output) } else { std::fs::remove_file(output) };
-    match removed {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error("remove", output, error)),
-        _ => Ok(()),
-    }
-}
-
-/// The result column.
-fn results(batches: Vec<RecordBatch>) -> Result<Vec<Float64Array>> {
-    batches
-        .iter()
-        .map(|batch| match batch.column(0).as_primitive_opt::<Float64Type>() {
-            Some(array) if array.null_count() == 0 => Ok(array.clone()),
-            Some(_) => exec_err!("some results are null, which a comparison has no place for: use coalesce"),
-            None => exec_err!("wrong answer: the results are not Float64"),
-        })
-        .collect()
-}
-
-/// The results in a Parquet file, or in the files of a folder.
-pub(super) fn read_back(path: &Path) -> Result<Vec<Float64Array>> {
-    let mut batches = Vec::new();
-    for file in find_files(&path.to_string_lossy(), "parquet")? {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(file)?)?.build()?;
-        batches.extend(reader.collect::<Result<Vec<_>, _>>()?);
-    }
-    results(batches)
 }

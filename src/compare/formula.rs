@@ -11,18 +11,18 @@ use crate::session::Session;
 
 const LOG3: &str = "ln(x) * ln(y) * ln(z)";
 
-/// What the modes evaluate.
+/// The formula that the modes evaluate.
 pub struct Formula {
-    /// The expression as it is shown, and as DataFusion's own operators evaluate it.
+    /// The SQL expression that reports show, and that DataFusion evaluates without fusion.
     pub sql: String,
-    /// As the fused modes write it.
+    /// The SQL expression in the queries of the fused modes.
     pub fused_sql: String,
-    /// For evaluation without the engine.
+    /// The compiled expression, for evaluation without the engine.
     pub compiled: Compiled,
 }
 
 impl Formula {
-    /// The formula of an expression; `log3` if there is none.
+    /// Compiles an expression; without one, the formula is `log3`.
     pub fn new(expression: Option<&str>) -> Result<Self> {
         let Some(sql) = expression else {
             let compiled = Compiled {
@@ -46,7 +46,7 @@ impl Formula {
         }
     }
 
-    /// Whether it is the reference workload.
+    /// Whether the formula is the reference workload.
     pub fn is_log3(&self) -> bool {
         self.sql == LOG3
     }

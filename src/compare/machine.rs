@@ -1,4 +1,4 @@
-//! What a report says of the machine it was made on.
+//! The machine that a report was made on.
 
 use datafusion::common::{DataFusionError, Result};
 use serde::Serialize;
@@ -7,38 +7,38 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 use crate::backend::cuda::Gpus;
 use crate::backend::simd::SimdPath;
 
-/// The machine, as far as it matters for the numbers.
+/// The properties of a machine that affect the measurements.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
-    /// The CPU's name, as it gives it itself.
+    /// The brand string of the CPU.
     pub cpu: String,
-    /// Threads this process may use at the same time.
+    /// The number of cores available to this process.
     pub cores: usize,
-    /// The vector instructions in use.
+    /// The SIMD instruction set in use.
     pub simd: String,
-    /// The vector instructions that could be used, the fastest first.
+    /// The SIMD instruction sets that this machine supports, fastest first.
     pub simd_available: Vec<String>,
     /// Memory in bytes.
     pub memory_bytes: u64,
     /// Operating system and architecture.
     pub os: String,
-    /// The GPUs that can be used.
+    /// The names of the usable GPUs.
     pub gpus: Vec<String>,
-    /// The highest version of CUDA that their driver speaks.
+    /// The highest CUDA version that their driver supports.
     pub gpu_driver: Option<String>,
 }
 
 impl Machine {
-    /// Looks at this machine.
+    /// Detects the properties of this machine, without GPUs.
     ///
     /// # Errors
-    /// `WARPFRAME_SIMD` asks for instructions that this CPU lacks.
+    /// `WARPFRAME_SIMD` names an instruction set that this CPU lacks.
     pub fn detect() -> Result<Self> {
         let simd = SimdPath::active().map_err(|error| DataFusionError::External(error.into()))?;
         let what = RefreshKind::nothing()
             .with_cpu(CpuRefreshKind::nothing())
             .with_memory(MemoryRefreshKind::nothing().with_ram());
-        // What the system does not tell is left open; it decides nothing.
+        // These values are only shown: use defaults where the system does not provide them.
         let system = System::new_with_specifics(what).ok();
         let cpus = system.as_ref().map_or(&[][..], |system| system.cpus());
         let cpu = cpus.first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default();
@@ -55,7 +55,7 @@ impl Machine {
         })
     }
 
-    /// The machine with these GPUs.
+    /// Adds the names and the driver of these GPUs.
     pub fn with_gpus(self, gpus: Option<&Gpus>) -> Self {
         let Some(driver) = gpus.map(Gpus::driver) else { return self };
         let names = driver.devices().iter().map(|device| device.name.clone()).collect();
@@ -63,12 +63,12 @@ impl Machine {
     }
 }
 
-/// Threads this process may use at the same time.
+/// The number of cores available to this process.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get())
 }
 
-/// Memory that could be had now, in bytes; 0 where the system does not say.
+/// Available memory in bytes; 0 if the system does not report it.
 pub fn available_memory() -> u64 {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     System::new_with_specifics(what).map_or(0, |system| system.available_memory())

@@ -1,39 +1,40 @@
-//! The execution modes: their names and what each stands for.
+//! The execution modes.
 
 use std::fmt;
 use std::str::FromStr;
 
 use datafusion::common::{DataFusionError, Result};
 
-use super::named;
+use super::named_enum::named;
 
-/// A way to evaluate the formula. The names are stable: command line, JSON, drawing and documentation
-/// use the same.
+/// A way to evaluate the formula. The names are stable: the command line, the JSON report, the charts and the documentation
+/// use them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// One thread, row at a time: what a language without compilation does.
+    /// One thread, row at a time, without compilation.
     Interpreted,
-    /// One thread, DataFusion's own operators, one at a time over columns.
+    /// One thread, DataFusion's own operators, one at a time over whole batches.
     Columnar,
-    /// One thread, the formula in one pass on vector instructions.
+    /// One thread, the formula fused into one pass of SIMD instructions.
     Vectorized,
-    /// All threads, the formula in one pass on vector instructions.
+    /// All threads, the formula fused into one pass of SIMD instructions.
     Parallel,
-    /// All threads, the bare kernel on the arrays, without the engine: what the engine costs.
+    /// All threads, the kernel alone on the arrays. The difference from `Parallel` is the cost of the engine.
     Rayon,
-    /// NVIDIA GPUs, from arrays in memory to arrays in memory.
+    /// NVIDIA GPUs, from host arrays to host arrays.
     Cuda,
-    /// One NVIDIA GPU, with columns and results in its own memory: what the bus costs.
+    /// One NVIDIA GPU, with columns and results in GPU memory. The difference from `Cuda` is the cost of the bus and the
+    /// engine.
     CudaResident,
-    /// A cluster's scheduler and one executor with one slot, inside this process.
+    /// A cluster scheduler and one executor with one slot, in this process.
     ClusterThreads1,
-    /// The same with a slot for each thread.
+    /// The same with one slot per thread.
     ClusterThreads,
-    /// A cluster's scheduler, and one executor with one slot in a process of its own.
+    /// A cluster scheduler, and one executor with one slot in a separate process.
     ClusterProcesses1,
-    /// The same with a process for each thread.
+    /// The same with one executor process per thread.
     ClusterProcesses,
-    /// A cluster that was there before, and is named.
+    /// A running cluster, given by its address.
     Cluster,
 }
 
@@ -55,7 +56,7 @@ named!(
 );
 
 impl Mode {
-    /// What the mode does, in a few words.
+    /// A short description of the mode.
     pub fn description(self) -> &'static str {
         match self {
             Self::Interpreted => "row at a time",
@@ -84,7 +85,7 @@ impl Mode {
         matches!(self, Self::Cuda | Self::CudaResident)
     }
 
-    /// Whether the mode evaluates arrays in memory without the engine, which then cannot read or write files.
+    /// Whether the mode evaluates arrays in memory without the engine, and so cannot read or write files.
     pub fn is_bare(self) -> bool {
         matches!(self, Self::Rayon | Self::CudaResident)
     }

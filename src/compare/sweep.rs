@@ -1,21 +1,25 @@
-//! The comparison over many numbers of rows: where each mode begins to pay.
+//! Comparisons over several numbers of rows, to find where one mode becomes faster than another.
 
 use serde::Serialize;
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-use super::report::{Report, SCHEMA_VERSION, group_digits};
-use super::{Comparison, Event, Mode, peers};
+use super::comparison::Comparison;
+use super::event::Event;
+use super::external_tools;
+use super::mode::Mode;
+use super::report::format::group_digits;
+use super::report::model::{Report, SCHEMA_VERSION};
 
-/// The numbers of rows, from a thousand on.
-const SIZES: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+/// The numbers of rows of a sweep.
+const ROW_COUNTS: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
-/// The modes of a sweep if none are named: the others take long, or are the same with more threads.
+/// The default modes of a sweep. Slow modes, and those that differ from others only in the number of threads, are left out.
 pub const MODES: [Mode; 6] =
     [Mode::Columnar, Mode::Vectorized, Mode::Parallel, Mode::Rayon, Mode::Cuda, Mode::CudaResident];
 
-/// The peers of a sweep if none are named: the best of each tool.
-pub const PEERS: [&str; 12] = [
+/// The default external tools of a sweep: the fastest modes of each tool.
+pub const EXTERNAL_TOOLS: [&str; 12] = [
     "numpy",
     "numexpr",
     "numba",
@@ -30,53 +34,53 @@ pub const PEERS: [&str; 12] = [
     "numba-cuda",
 ];
 
-/// What a sweep has found.
+/// The findings of a sweep.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sweep {
-    /// The version of the JSON form, which is that of the reports.
+    /// The version of the JSON format, which is that of the reports.
     pub schema_version: u32,
-    /// Where modes begin to pay, in words.
+    /// The fastest modes, and where `parallel` becomes faster than other modes, as sentences.
     pub findings: Vec<String>,
-    /// The comparisons, by ascending rows.
+    /// The reports, in ascending order of rows.
     pub reports: Vec<Report>,
 }
 
-/// A mode's medians over the rows.
+/// The medians of a mode for each number of rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// The mode's name.
+    /// The name of the mode.
     pub mode: String,
-    /// Whether it is a tool of others.
-    pub is_peer: bool,
-    /// Rows and milliseconds, by ascending rows.
+    /// Whether it is a mode of an external tool.
+    pub is_external: bool,
+    /// Pairs of rows and milliseconds, in ascending order of rows.
     pub points: Vec<(f64, f64)>,
 }
 
 impl Sweep {
-    /// Runs the comparison for a thousand rows, and ten times as many each time, up to its own number of rows or as
-    /// far as the memory goes.
+    /// Runs the comparison with 1,000 rows, 10,000 rows and so on, up to the number of rows of `comparison` or the
+    /// number that fits into memory.
     ///
     /// # Errors
-    /// As [`Comparison::run`], or there are less than a thousand rows.
-    pub fn run(comparison: &Comparison, command: &str, observe: &dyn Fn(Event)) -> Result<Self> {
-        if comparison.rows < SIZES[0] {
-            return exec_err!("a sweep begins with {} rows: use more", SIZES[0]);
+    /// As [`Comparison::run`], or `comparison` has fewer than 1,000 rows.
+    pub fn run(comparison: &Comparison, command: &str, on_event: &dyn Fn(Event)) -> Result<Self> {
+        if comparison.rows < ROW_COUNTS[0] {
+            return exec_err!("a sweep begins with {} rows: use more", ROW_COUNTS[0]);
         }
         let mut reports: Vec<Report> = Vec::new();
-        for rows in SIZES.into_iter().filter(|rows| *rows <= comparison.rows) {
+        for rows in ROW_COUNTS.into_iter().filter(|rows| *rows <= comparison.rows) {
             let comparison = Comparison { rows, ..comparison.clone() };
             if comparison.check_size().is_err() && !reports.is_empty() {
                 break;
             }
-            observe(Event::Size(rows));
-            reports.push(comparison.run(command.to_owned(), observe)?);
+            on_event(Event::Size(rows));
+            reports.push(comparison.run(command.to_owned(), on_event)?);
         }
         let mut sweep = Self { schema_version: SCHEMA_VERSION, findings: Vec::new(), reports };
         sweep.findings = findings(&sweep.series());
         Ok(sweep)
     }
 
-    /// The modes that have run at least once, in the order in which they ran.
+    /// The modes that have a time in at least one report, in the order in which they ran.
     pub fn series(&self) -> Vec<Series> {
         let mut series: Vec<Series> = Vec::new();
         for report in &self.reports {
@@ -86,8 +90,8 @@ impl Sweep {
                 match series.iter_mut().find(|series| series.mode == mode.mode) {
                     Some(series) => series.points.push(point),
                     None => {
-                        let is_peer = peers::ALL.iter().any(|peer| peer.name == mode.mode);
-                        series.push(Series { mode: mode.mode.clone(), is_peer, points: vec![point] });
+                        let is_external = external_tools::ALL.iter().any(|tool| tool.name == mode.mode);
+                        series.push(Series { mode: mode.mode.clone(), is_external, points: vec![point] });
                     }
                 }
             }
@@ -95,7 +99,7 @@ impl Sweep {
         series
     }
 
-    /// Whether a mode has failed.
+    /// Whether a mode has failed in any report.
     pub fn has_failures(&self) -> bool {
         self.reports.iter().any(Report::has_failures)
     }
@@ -103,54 +107,54 @@ impl Sweep {
     /// The sweep as JSON.
     ///
     /// # Errors
-    /// None is expected.
+    /// Serialization fails, which is not expected.
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(|error| DataFusionError::External(error.into()))
     }
 }
 
-/// Who is the fastest where, and from where on `parallel` is faster than each of the others.
+/// The fastest modes, and the number of rows from which `parallel` is faster than each other mode, as sentences.
 fn findings(series: &[Series]) -> Vec<String> {
-    let mut found = vec![fastest(series)];
+    let mut findings = vec![fastest(series)];
     let Some(parallel) = series.iter().find(|series| series.mode == Mode::Parallel.name()) else {
-        return found;
+        return findings;
     };
     let mut always = Vec::new();
     for other in series.iter().filter(|other| other.mode != parallel.mode) {
         let other_name = &other.mode;
-        match pays_from(parallel, other) {
-            Pays::Always => always.push(format!("`{other_name}`")),
-            Pays::From(rows) => found.push(format!(
+        match crossover(parallel, other) {
+            Crossover::Always => always.push(format!("`{other_name}`")),
+            Crossover::From(rows) => findings.push(format!(
                 "`parallel` is faster than `{other_name}` from about {} rows on.",
-                group_digits(rounded(rows))
+                group_digits(round_to_one_digit(rows))
             )),
-            Pays::Never => {
-                found.push(format!("`parallel` is not faster than `{other_name}` with the most rows."))
+            Crossover::Never => {
+                findings.push(format!("`parallel` is not faster than `{other_name}` with the most rows."))
             }
         }
     }
     if !always.is_empty() {
-        found.push(format!("`parallel` is faster than {} with any number of rows.", always.join(", ")));
+        findings.push(format!("`parallel` is faster than {} with any number of rows.", always.join(", ")));
     }
-    found
+    findings
 }
 
-/// Who is the fastest with which numbers of rows, in a sentence.
+/// The fastest mode for each number of rows, as a sentence.
 fn fastest(series: &[Series]) -> String {
     let mut sizes: Vec<f64> =
         series.iter().flat_map(|series| series.points.iter().map(|point| point.0)).collect();
     sizes.sort_by(f64::total_cmp);
     sizes.dedup();
-    let mut stretches: Vec<(&str, Vec<f64>)> = Vec::new();
+    let mut ranges: Vec<(&str, Vec<f64>)> = Vec::new();
     for size in sizes {
-        let times = series.iter().filter_map(|series| Some((series, at(series, size)?)));
+        let times = series.iter().filter_map(|series| Some((series, time_at(series, size)?)));
         let Some((best, _)) = times.min_by(|one, other| one.1.total_cmp(&other.1)) else { continue };
-        match stretches.last_mut() {
+        match ranges.last_mut() {
             Some((mode, sizes)) if *mode == best.mode => sizes.push(size),
-            _ => stretches.push((&best.mode, vec![size])),
+            _ => ranges.push((&best.mode, vec![size])),
         }
     }
-    let stretches = stretches.iter().map(|(mode, sizes)| {
+    let ranges = ranges.iter().map(|(mode, sizes)| {
         let rows = |size: &f64| group_digits(*size as u64);
         match (sizes.first(), sizes.last()) {
             (Some(first), Some(last)) if first != last => {
@@ -159,37 +163,40 @@ fn fastest(series: &[Series]) -> String {
             (first, _) => format!("`{mode}` with {} rows", first.map(rows).unwrap_or_default()),
         }
     });
-    format!("The fastest is {}.", stretches.collect::<Vec<_>>().join(", then "))
+    format!("The fastest is {}.", ranges.collect::<Vec<_>>().join(", then "))
 }
 
-/// From how many rows on a mode is faster than another.
+/// The number of rows from which one mode is faster than another.
 #[derive(Debug, PartialEq)]
-enum Pays {
+enum Crossover {
     Always,
     From(f64),
     Never,
 }
 
-fn pays_from(one: &Series, other: &Series) -> Pays {
-    let common: Vec<_> =
-        one.points.iter().filter_map(|(rows, time)| Some((*rows, (time / at(other, *rows)?).ln()))).collect();
-    // The logarithm of the ratio is negative where the first is faster.
+fn crossover(series: &Series, other: &Series) -> Crossover {
+    let common: Vec<_> = series
+        .points
+        .iter()
+        .filter_map(|(rows, time)| Some((*rows, (time / time_at(other, *rows)?).ln())))
+        .collect();
+    // The logarithm of the ratio is negative where `series` is faster.
     let Some(last_slower) = common.iter().rposition(|(_, ratio)| *ratio >= 0.0) else {
-        return if common.is_empty() { Pays::Never } else { Pays::Always };
+        return if common.is_empty() { Crossover::Never } else { Crossover::Always };
     };
-    let Some((next_rows, next)) = common.get(last_slower + 1) else { return Pays::Never };
+    let Some((next_rows, next)) = common.get(last_slower + 1) else { return Crossover::Never };
     let (rows, ratio) = common[last_slower];
-    // Both axes are logarithmic, and so is what lies between two points.
-    let share = ratio / (ratio - next);
-    Pays::From((rows.ln() + share * (next_rows.ln() - rows.ln())).exp())
+    // Interpolates linearly between two points on logarithmic axes.
+    let fraction = ratio / (ratio - next);
+    Crossover::From((rows.ln() + fraction * (next_rows.ln() - rows.ln())).exp())
 }
 
-fn at(series: &Series, rows: f64) -> Option<f64> {
+fn time_at(series: &Series, rows: f64) -> Option<f64> {
     series.points.iter().find(|point| point.0 == rows).map(|point| point.1)
 }
 
-/// A number with one significant digit.
-fn rounded(number: f64) -> u64 {
+/// Rounds to one significant digit.
+fn round_to_one_digit(number: f64) -> u64 {
     let unit = 10f64.powf(number.log10().floor());
     ((number / unit).round() * unit) as u64
 }
@@ -200,22 +207,22 @@ mod tests {
 
     fn series(mode: &str, times: [f64; 3]) -> Series {
         let rows = [1e3, 1e4, 1e5];
-        Series { mode: mode.to_owned(), is_peer: false, points: rows.into_iter().zip(times).collect() }
+        Series { mode: mode.to_owned(), is_external: false, points: rows.into_iter().zip(times).collect() }
     }
 
     #[test]
     fn crossovers_lie_between_the_measured_sizes() {
         let parallel = series("parallel", [2.0, 2.0, 2.0]);
         // Equal at 10^3.5 rows, where both axes are logarithmic.
-        let from = pays_from(&parallel, &series("a", [1.0, 4.0, 8.0]));
+        let from = crossover(&parallel, &series("a", [1.0, 4.0, 8.0]));
         let expected = 1e3 * 10f64.sqrt();
-        assert!(matches!(from, Pays::From(rows) if (rows / expected - 1.0).abs() < 1e-12), "{from:?}");
-        assert_eq!(pays_from(&parallel, &series("b", [3.0, 4.0, 8.0])), Pays::Always);
-        assert_eq!(pays_from(&parallel, &series("c", [3.0, 4.0, 1.0])), Pays::Never);
-        assert_eq!(pays_from(&parallel, &series("d", [1.0, 1.0, 1.0])), Pays::Never);
-        let found = findings(&[parallel, series("a", [1.0, 4.0, 8.0]), series("b", [3.0, 4.0, 8.0])]);
+        assert!(matches!(from, Crossover::From(rows) if (rows / expected - 1.0).abs() < 1e-12), "{from:?}");
+        assert_eq!(crossover(&parallel, &series("b", [3.0, 4.0, 8.0])), Crossover::Always);
+        assert_eq!(crossover(&parallel, &series("c", [3.0, 4.0, 1.0])), Crossover::Never);
+        assert_eq!(crossover(&parallel, &series("d", [1.0, 1.0, 1.0])), Crossover::Never);
+        let findings = findings(&[parallel, series("a", [1.0, 4.0, 8.0]), series("b", [3.0, 4.0, 8.0])]);
         assert_eq!(
-            found,
+            findings,
             [
                 "The fastest is `a` with 1,000 rows, then `parallel` with 10,000 to 100,000 rows.",
                 "`parallel` is faster than `a` from about 3,000 rows on.",

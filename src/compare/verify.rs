@@ -1,5 +1,5 @@
-//! Checks the answers of a mode: the number of rows, their sum, and every row, against values computed
-//! with the standard library's logarithm, or by DataFusion's own operators.
+//! Verifies the results of a mode: the number of rows, the sum, and every row. The reference for `log3` is computed with
+//! the standard library's logarithm, that for any other formula with DataFusion's own operators.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use arrow::array::{ArrayRef, Float64Array};
 use datafusion::common::{Result, exec_err, internal_err};
 use rayon::prelude::*;
 
-use super::bare::Columns;
+use super::columns::Columns;
 use super::formula::Formula;
 use crate::program::error_interval::ErrorInterval;
 use crate::program::program::Program;
 
-/// How far a row may be from the reference. Both are within 4 ULP of the exact value.
+/// The largest allowed distance of a row from the reference. For `log3` both are within 4 ULP of the exact value.
 const MAX_ULP: u64 = 8;
 
-/// How far a sum may be from the reference, relative to the sum of the magnitudes; for any formula, in
-/// which more than one operation may be off.
+/// The largest allowed error of a sum, relative to the sum of the magnitudes: for `log3`, and for other formulas, whose
+/// operations may have larger error bounds.
 const MAX_SUM_ERROR: f64 = 1e-12;
-const MAX_SUM_ERROR_OF_ANY: f64 = 1e-9;
+const MAX_SUM_ERROR_OF_EXPRESSIONS: f64 = 1e-9;
 
-/// What a run has produced.
+/// The result of a run.
 pub enum Answer {
     /// All results, in the order of the rows.
     Rows(Vec<Float64Array>),
@@ -32,35 +32,36 @@ pub enum Answer {
     Sum(f64),
 }
 
-/// An answer found right.
+/// A result that passed verification.
 #[derive(Debug, Clone, Copy)]
 pub struct Verified {
     /// The sum of the results.
     pub sum: f64,
-    /// The largest distance of a row from the reference, in units in the last place; `None` where the
-    /// answer has no rows.
+    /// The largest distance of a row from the reference, in units in the last place; `None` if the rows were not
+    /// compared.
     pub max_ulp: Option<u64>,
 }
 
 impl Verified {
-    /// The one of two answers that is farther from the reference.
+    /// Returns the result that is farther from the reference.
     pub fn worse(self, other: Self) -> Self {
         if other.max_ulp > self.max_ulp { other } else { self }
     }
 }
 
-/// The right answer.
+/// The expected result.
 #[derive(Clone)]
 pub struct Reference {
     rows: Vec<f64>,
     sum: f64,
     sum_tolerance: f64,
-    /// For rows that are far from the reference: the program says how far they may be.
+    /// The program and its arguments, whose error intervals decide about rows that are more than `MAX_ULP` away. `None`
+    /// for `log3`.
     program: Option<(Arc<Program>, Vec<ArrayRef>)>,
 }
 
 impl Reference {
-    /// The reference workload, with the standard library's logarithm.
+    /// Computes `log3` with the standard library's logarithm.
     pub fn log3(columns: &Columns, pool: &rayon::ThreadPool) -> Self {
         let [x, y, z] = columns.inputs.each_ref().map(|column| column.values().as_ref());
         let rows: Vec<f64> = pool.install(|| {
@@ -69,14 +70,17 @@ impl Reference {
         Self::of(rows, MAX_SUM_ERROR, None)
     }
 
-    /// Any formula, by results of DataFusion's own operators.
+    /// The reference for any formula, from the results of DataFusion's own operators.
+    ///
+    /// # Errors
+    /// The number of results is not the number of rows.
     pub fn new(results: Vec<Float64Array>, formula: &Formula, columns: &Columns) -> Result<Self> {
         let rows: Vec<f64> = results.iter().flat_map(|array| array.values().iter().copied()).collect();
         if rows.len() != columns.inputs[0].len() {
             return internal_err!("the reference has {} rows", rows.len());
         }
         let program = (formula.compiled.program.clone(), columns.arguments(formula));
-        Ok(Self::of(rows, MAX_SUM_ERROR_OF_ANY, Some(program)))
+        Ok(Self::of(rows, MAX_SUM_ERROR_OF_EXPRESSIONS, Some(program)))
     }
 
     fn of(rows: Vec<f64>, relative: f64, program: Option<(Arc<Program>, Vec<ArrayRef>)>) -> Self {
@@ -85,7 +89,7 @@ impl Reference {
         Self { rows, sum, sum_tolerance: relative * magnitude, program }
     }
 
-    /// The right answer for the first rows only.
+    /// The expected result for the first rows only.
     pub fn first(&self, rows: usize) -> Cow<'_, Self> {
         if rows >= self.rows.len() {
             return Cow::Borrowed(self);
@@ -94,14 +98,17 @@ impl Reference {
         Cow::Owned(first)
     }
 
-    /// Whether a row that is not next to the reference is as near as the formula's operations allow.
+    /// Whether a result lies within the error interval of the program for this row.
     fn is_allowed(&self, row: usize, result: f64) -> bool {
         self.program.as_ref().is_some_and(|(program, arguments)| {
             ErrorInterval::of(program, arguments, row).is_none_or(|interval| interval.contains(Some(result)))
         })
     }
 
-    /// Checks an answer.
+    /// Verifies a result.
+    ///
+    /// # Errors
+    /// The number of rows, the sum or a row is wrong.
     pub fn verify(&self, answer: Answer) -> Result<Verified> {
         match answer {
             Answer::Sum(sum) => {
@@ -141,7 +148,7 @@ impl Reference {
 
     fn check_sum(&self, sum: f64) -> Result<()> {
         let error = (sum - self.sum).abs();
-        // A NaN is neither within the bound nor beyond it.
+        // Comparisons with NaN are false; equal infinities and two NaN are accepted separately.
         if error <= self.sum_tolerance || sum == self.sum || sum.is_nan() && self.sum.is_nan() {
             Ok(())
         } else {
@@ -150,12 +157,12 @@ impl Reference {
     }
 }
 
-/// How many floating-point numbers lie between two, plus one; 0 for two NaN, the maximum for one.
+/// The distance of two numbers in units in the last place: 0 for two NaN, `u64::MAX` for a NaN and a number.
 fn ulp_distance(one: f64, other: f64) -> u64 {
     if one.is_nan() || other.is_nan() {
         return if one.is_nan() && other.is_nan() { 0 } else { u64::MAX };
     }
-    // Ordered like the numbers, with both zeros in one place.
+    // Maps the numbers to integers in the same order, and both zeros to 0.
     let ordered = |value: f64| {
         let bits = value.to_bits() as i64;
         i128::from(if bits < 0 { i64::MIN - bits } else { bits })
@@ -163,7 +170,7 @@ fn ulp_distance(one: f64, other: f64) -> u64 {
     ordered(one).abs_diff(ordered(other)) as u64
 }
 
-/// Neumaier's compensated sum: the error does not grow with the number of rows.
+/// Neumaier's compensated summation: the rounding error is nearly independent of the number of rows.
 fn accurate_sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut sum, mut lost) = (0.0f64, 0.0);
     for value in values {

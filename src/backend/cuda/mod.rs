@@ -4,9 +4,10 @@
 //! - `driver` is what the backend needs of CUDA's driver API, `nvidia` is NVIDIA's driver, `nvrtc` the compiler;
 //! - `codegen`, `ops` and `kernel_source` make the source of kernels, `disk_cache` keeps compiled ones;
 //! - `gpu` and `memory` are open devices and their memory, `chunk_pipeline` is one evaluation;
-//! - `cuda_backend` is the backend, `resident` has columns that stay on a GPU, and `calibration` measures the machine.
+//! - `cuda_backend` is the backend, `resident` has columns that stay on a GPU, and `calibrate` measures the machine.
 
-pub mod calibration;
+mod calibrate;
+mod calibration;
 mod chunk_pipeline;
 pub mod codegen;
 mod cuda_backend;
@@ -21,6 +22,7 @@ mod nvrtc;
 pub mod ops;
 mod resident;
 
+pub use calibrate::{calibrate, measure};
 pub use calibration::Calibration;
 pub use cuda_backend::{BATCH_ROWS, Cuda, CudaSettings};
 pub use driver::CudaError;

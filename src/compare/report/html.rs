@@ -1,23 +1,15 @@
-//! The report as a page of its own: the drawing, the table, what was run and how to read it.
+//! The report as an HTML page: the chart, a table, the settings and explanations.
 
 use std::fmt::Write;
 
-use super::{Report, Status, format_ms, format_ratio, group_digits};
+use super::describe::{
+    describe_gpu, describe_limit, describe_measurement, describe_split, describe_tool, describe_tools,
+};
+use super::format::{format_ms, format_ratio, group_digits};
+use super::markup::{STYLE, escape};
+use super::model::{Report, Status};
 
-pub(super) const STYLE: &str = "\
-body { font: 16px/1.5 'DejaVu Sans', Verdana, sans-serif; color: #16191d; max-width: 1000px; margin: 2em auto; padding: 0 1em }
-svg { max-width: 100%; height: auto }
-.table { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th, td { padding: .3em .6em; border-bottom: 1px solid #d9dce0; text-align: right; white-space: nowrap }
-th:first-child, td:first-child, td[colspan] { text-align: left }
-td[colspan] { white-space: normal }
-.failed { color: #b3261e }
-dt { font-weight: bold }
-code { background: #f1f2f4; padding: .1em .3em }
-";
-
-/// The page. It needs no other file.
+/// The HTML page, which refers to no other file. `drawing` is the chart as SVG.
 pub fn page(report: &Report, drawing: &str) -> String {
     let title = escape(&report.expression);
     let mut html = format!(
@@ -45,7 +37,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
                 mode.repeats,
                 rate / 1e6,
                 format_ratio(slowest / median),
-                report.against_parallel(mode).map_or("-".to_owned(), format_ratio),
+                report.ratio_to_parallel(mode).map_or("-".to_owned(), format_ratio),
                 format_ratio(median / report.limit.stream_ms),
                 mode.sum.map_or(String::new(), |sum| sum.to_string()),
                 mode.max_ulp.map_or("-".to_owned(), |ulp| ulp.to_string()),
@@ -63,15 +55,15 @@ pub fn page(report: &Report, drawing: &str) -> String {
     html.push_str("</table>\n</div>\n<dl>\n");
     for mode in &report.modes {
         if let Some(split) = &mode.split {
-            let split = super::describe_split(split);
+            let split = describe_split(split);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&split));
         }
         if let Some(gpu) = &mode.gpu {
-            let gpu = super::describe_gpu(gpu);
+            let gpu = describe_gpu(gpu);
             let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.label(report)), escape(&gpu));
         }
-        if let Some(peer) = super::describe_peer(mode, report.rows) {
-            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&peer));
+        if let Some(tool) = describe_tool(mode, report.rows) {
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(&mode.mode), escape(&tool));
         }
         if let Some(bytes) = mode.output_bytes {
             let (mode, bytes) = (escape(&mode.label(report)), group_digits(bytes));
@@ -79,33 +71,14 @@ pub fn page(report: &Report, drawing: &str) -> String {
         }
     }
     let facts = [
-        ("Rows", format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source)),
+        (
+            "Rows",
+            format!("{} ({}), source: {}", group_digits(report.rows), report.distribution, report.source),
+        ),
         ("Result", report.result.clone()),
-        ("Machine", format!("{}; {}", report.setting(), report.machine.os)),
-        (
-            "Memory limit",
-            format!(
-                "{}: the best time of reading three columns and writing one with all threads in the same run. \
-                 Nothing that reads and writes the columns in memory can be faster.",
-                format_ms(report.limit.stream_ms)
-            ),
-        ),
-        (
-            "How it was measured",
-            "The rows are made before the clock starts. The first run of each mode does not count. Every run's \
-             row count, sum and, where it has rows, every row are checked against the standard library's \
-             logarithm; a mode with a wrong answer fails. Slow modes repeat less."
-                .to_owned(),
-        ),
-        (
-            "The tools of others",
-            "Each runs in a process of its own, one at a time, with the same threads and repeats. The clock runs from \
-             columns in memory, in the tool's own form, to an array in memory; for a sum to the number; for Parquet \
-             from file to file, uncompressed and on the disk. Imports and bringing the rows into that form are before the clock, \
-             compilation is in the first run, which does not count. What their last run leaves is checked like \
-             any other answer."
-                .to_owned(),
-        ),
+        ("Machine", format!("{}; {}", report.describe_machine(), report.machine.os)),
+        ("Memory limit", describe_limit(report)),
+        ("How it was measured", describe_measurement(report)),
         (
             "Versions",
             format!(
@@ -114,15 +87,11 @@ pub fn page(report: &Report, drawing: &str) -> String {
             ),
         ),
     ];
-    for (term, fact) in facts {
+    let tools = describe_tools(report).map(|tools| ("External tools", tools));
+    for (term, fact) in facts.into_iter().chain(tools) {
         let _ = writeln!(html, "<dt>{term}</dt><dd>{}</dd>", escape(&fact));
     }
     let _ = writeln!(html, "<dt>Command</dt><dd><code>{}</code></dd>", escape(&report.command));
     html.push_str("</dl>\n</body>\n</html>\n");
     html
-}
-
-/// Text for XML and HTML.
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

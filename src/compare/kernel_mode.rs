@@ -1,55 +1,27 @@
-//! The rows of a comparison as plain arrays, and the bare kernel on them.
+//! The mode `rayon`: kernels on arrays in memory, without the engine.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::array::{Array, AsArray, Float64Array};
 use arrow::buffer::ScalarBuffer;
-use arrow::compute::concat;
 use arrow::datatypes::Float64Type;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use rayon::prelude::*;
 
+use super::columns::Columns;
 use super::formula::Formula;
+use super::measure::timed;
 use super::verify::Answer;
-use super::{Outcome, timed};
+use super::workload::ResultSink;
 use crate::backend::simd::Simd;
+use crate::backend::simd::kernel::{self, ROWS_PER_TASK};
 use crate::errors::datafusion_error;
-use crate::kernel::{self, ROWS_PER_TASK};
 use crate::program::backend::{Backend, KernelContext};
-use crate::rows::RowGenerator;
-
-/// The columns `x`, `y` and `z`, each in one piece, and a buffer for results, all of it touched before
-/// any clock starts.
-pub struct Columns {
-    pub inputs: [Float64Array; 3],
-    output: Vec<f64>,
-}
 
 impl Columns {
-    pub fn generate(generator: &RowGenerator, rows: u64, pool: &rayon::ThreadPool) -> Result<Self> {
-        let batches: Vec<_> = pool.install(|| {
-            let starts = (0..rows.div_ceil(ROWS_PER_TASK as u64)).into_par_iter();
-            starts
-                .map(|task| {
-                    let start = task * ROWS_PER_TASK as u64;
-                    generator.batch(start..(start + ROWS_PER_TASK as u64).min(rows), &[1, 2, 3])
-                })
-                .collect::<Result<_, _>>()
-        })?;
-        let column = |index: usize| -> Result<Float64Array> {
-            let pieces: Vec<_> = batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-            let whole: ArrayRef = concat(&pieces)?;
-            Ok(whole.as_primitive::<Float64Type>().clone())
-        };
-        let inputs = [column(0)?, column(1)?, column(2)?];
-        // Not zeros: those the operating system would hand out as untouched pages.
-        let output = vec![1.0; inputs[0].len()];
-        Ok(Self { inputs, output })
-    }
-
-    /// Times of reading the three columns and writing one, on the threads of the current pool.
-    pub fn stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
+    /// Times `repeat` runs of reading three columns and writing one (`x*y*z`) on the threads of the current pool, after a
+    /// warm-up run.
+    pub fn time_memory_stream(&mut self, repeat: usize) -> Result<Vec<Duration>> {
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
         let mut once = || Ok(timed(|| kernel::par_product(x, y, z, output).map_err(kernel_error))?.0);
@@ -57,43 +29,30 @@ impl Columns {
         (0..repeat).map(|_| once()).collect()
     }
 
-    /// The formula of all rows on the threads of the current pool.
-    pub fn bare(&mut self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
+    /// Evaluates the formula over all rows on the threads of the current pool.
+    pub fn run_kernel(&mut self, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
         if !formula.is_log3() {
-            return self.program(formula, result);
+            return self.run_program(formula, result);
         }
         let Self { inputs, output } = self;
         let [x, y, z] = inputs.each_ref().map(|column| column.values().as_ref());
         match result {
-            Outcome::Collect => {
+            ResultSink::Collect => {
                 let (time, ()) = timed(|| kernel::par_log3(x, y, z, output).map_err(kernel_error))?;
-                // A copy for the check, made off the clock, so that the buffer can be used again.
+                // The verification gets a copy, which is made off the clock, because the buffer is reused.
                 let copy = Float64Array::new(ScalarBuffer::from(output.clone()), None);
                 Ok((time, Answer::Rows(vec![copy])))
             }
-            Outcome::Sum => {
+            ResultSink::Sum => {
                 let (time, sum) = timed(|| sum_of_log3(x, y, z))?;
                 Ok((time, Answer::Sum(sum)))
             }
-            Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+            ResultSink::Parquet => internal_err!("the mode rayon has no Parquet writer"),
         }
     }
-}
 
-impl Columns {
-    /// A formula's columns, in the order of its program.
-    pub fn arguments(&self, formula: &Formula) -> Vec<ArrayRef> {
-        let [x, y, z] = &self.inputs;
-        let columns = formula.compiled.columns.iter().map(|name| match name.as_str() {
-            "x" => x,
-            "y" => y,
-            _ => z,
-        });
-        columns.map(|column| Arc::new(column.clone()) as ArrayRef).collect()
-    }
-
-    /// Any formula: its program on shares of the rows.
-    fn program(&self, formula: &Formula, result: Outcome) -> Result<(Duration, Answer)> {
+    /// Evaluates the program of any formula, in tasks of `ROWS_PER_TASK` rows.
+    fn run_program(&self, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
         let kernel = Simd::active()
             .and_then(|simd| simd.compile(&formula.compiled.program))
             .map_err(datafusion_error)?;
@@ -108,21 +67,21 @@ impl Columns {
             Ok(share.as_primitive::<Float64Type>().clone())
         });
         match result {
-            Outcome::Collect => {
+            ResultSink::Collect => {
                 let (time, shares) = timed(|| shares.collect::<Result<Vec<_>>>())?;
                 Ok((time, Answer::Rows(shares)))
             }
-            Outcome::Sum => {
+            ResultSink::Sum => {
                 let sums = shares.map(|share| Ok(sum(share?.values())));
                 let (time, sum) = timed(|| sums.try_reduce(|| 0.0, |one, other| Ok(one + other)))?;
                 Ok((time, Answer::Sum(sum)))
             }
-            Outcome::Parquet => internal_err!("the bare kernel has no Parquet writer"),
+            ResultSink::Parquet => internal_err!("the mode rayon has no Parquet writer"),
         }
     }
 }
 
-/// The sum without keeping the results: each task's share stays in its cache.
+/// The sum of `log3` over all rows. Each task keeps its results in a buffer that fits into the cache.
 fn sum_of_log3(x: &[f64], y: &[f64], z: &[f64]) -> Result<f64> {
     (x.par_chunks(ROWS_PER_TASK), y.par_chunks(ROWS_PER_TASK), z.par_chunks(ROWS_PER_TASK))
         .into_par_iter()
@@ -137,11 +96,11 @@ fn sum_of_log3(x: &[f64], y: &[f64], z: &[f64]) -> Result<f64> {
         .try_reduce(|| 0.0, |one, other| Ok(one + other))
 }
 
-/// The sum, as many additions at a time as a CPU has under way: in one chain they would take longer than the kernel.
+/// Sums with 32 independent accumulators: the latency of a single chain of additions would exceed the time of the kernel.
 fn sum(numbers: &[f64]) -> f64 {
-    const CHAINS: usize = 32;
-    let (whole, rest) = numbers.as_chunks::<CHAINS>();
-    let mut sums = [0.0; CHAINS];
+    const ACCUMULATORS: usize = 32;
+    let (whole, rest) = numbers.as_chunks::<ACCUMULATORS>();
+    let mut sums = [0.0; ACCUMULATORS];
     for chunk in whole {
         for (sum, number) in sums.iter_mut().zip(chunk) {
             *sum += number;

@@ -1,28 +1,28 @@
-//! A sweep as a drawing, time over rows on logarithmic axes, and as a page with what it says in words.
+//! A sweep as a line chart of time over rows on logarithmic axes, as a table and as an HTML page.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use datafusion::common::Result;
 
-use super::super::sweep::{Series, Sweep};
-use super::html::{STYLE, escape};
+use super::format::{format_ms, group_digits};
+use super::markup::{STYLE, escape};
 use super::svg::{line, rasterize, text};
-use super::{format_ms, group_digits};
+use crate::compare::sweep::{Series, Sweep};
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 640.0;
 const LEFT: f64 = 84.0;
-/// Right of it stand the names of the modes.
+/// The right end of the x axis. The names of the modes are to the right of it.
 const RIGHT: f64 = 740.0;
 const TOP: f64 = 90.0;
 const BOTTOM: f64 = 540.0;
-/// The least distance of two names.
-const NAME: f64 = 19.0;
+/// The smallest vertical distance of two labels.
+const LABEL_HEIGHT: f64 = 19.0;
 
-/// Ours in full lines and strong colours, the tools of others in dashed lines.
-const OURS: [&str; 6] = ["#8a8f98", "#3b76b5", "#e07b24", "#16191d", "#7d4fa0", "#1c7a4a"];
-const THEIRS: [&str; 10] = [
+/// Colours of warpframe's modes, in solid lines, and of external tools, in dashed lines.
+const MODE_COLOURS: [&str; 6] = ["#8a8f98", "#3b76b5", "#e07b24", "#16191d", "#7d4fa0", "#1c7a4a"];
+const EXTERNAL_COLOURS: [&str; 10] = [
     "#b3261e", "#c77d9b", "#8c6d31", "#2a9d8f", "#6a7fdb", "#a05195", "#5c8a3a", "#b08d00", "#17a5c9",
     "#4b3b8f",
 ];
@@ -30,7 +30,7 @@ const THEIRS: [&str; 10] = [
 /// Writes `sweep.json`, `sweep.svg`, `sweep.png` and `sweep.html` into a folder.
 ///
 /// # Errors
-/// The folder is not writable.
+/// A file cannot be written.
 pub fn write(sweep: &Sweep, folder: &Path) -> Result<()> {
     let drawing = draw(sweep);
     std::fs::write(folder.join("sweep.json"), sweep.to_json()? + "\n")?;
@@ -40,7 +40,7 @@ pub fn write(sweep: &Sweep, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The sweep as text: a table of medians, and what they say.
+/// The sweep as text: a table of medians, and the findings.
 pub fn table(sweep: &Sweep) -> String {
     let series = sweep.series();
     let width = series.iter().map(|series| series.mode.len()).max().unwrap_or(0) + 2;
@@ -70,19 +70,20 @@ pub fn draw(sweep: &Sweep) -> String {
     let points = || series.iter().flat_map(|series| series.points.iter());
     let rows = range(points().map(|point| point.0), 1.0);
     let times = range(points().map(|point| point.1), 1.4);
-    let x = |value: f64| LEFT + share(value, rows) * (RIGHT - LEFT);
-    let y = |value: f64| BOTTOM - share(value, times) * (BOTTOM - TOP);
+    let x = |value: f64| LEFT + position(value, rows) * (RIGHT - LEFT);
+    let y = |value: f64| BOTTOM - position(value, times) * (BOTTOM - TOP);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
          height=\"{HEIGHT}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"15\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
     let (title, setting) = match sweep.reports.last() {
-        Some(report) => (format!("{}: time over rows", report.expression), report.setting()),
+        Some(report) => (format!("{}: time over rows", report.expression), report.describe_machine()),
         None => Default::default(),
     };
     text(&mut svg, 24.0, 36.0, "font-size=\"23\" font-weight=\"bold\" fill=\"#16191d\"", &title);
-    let about = "both axes logarithmic; lower is faster; full lines: warpframe, dashed: the tools of others";
+    let about =
+        "both axes logarithmic; lower is faster; solid lines: warpframe, dashed lines: external tools";
     text(&mut svg, 24.0, 62.0, "fill=\"#40464d\"", about);
     let grid = "stroke=\"#d9dce0\" stroke-width=\"1\"";
     for power in decades(rows) {
@@ -108,7 +109,7 @@ pub fn draw(sweep: &Sweep) -> String {
             series.points.iter().map(|(rows, time)| format!("{:.1},{:.1}", x(*rows), y(*time))).collect();
         let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" {style}/>", path.join(" "));
     }
-    // The names, from top to bottom, none on another.
+    // Labels from top to bottom, without overlaps.
     let ends = series.iter().zip(&styles).filter_map(|(series, style)| {
         let (rows, time) = series.points.last()?;
         Some((x(*rows), y(*time), series, style))
@@ -117,18 +118,18 @@ pub fn draw(sweep: &Sweep) -> String {
     ends.sort_by(|one, other| one.1.total_cmp(&other.1));
     let mut places: Vec<f64> = ends.iter().map(|end| end.1).collect();
     for next in 1..places.len() {
-        places[next] = places[next].max(places[next - 1] + NAME);
+        places[next] = places[next].max(places[next - 1] + LABEL_HEIGHT);
     }
-    // Those that were pushed out at the bottom push back.
+    // Labels below the chart move up, and push others up.
     let mut lowest = BOTTOM + 10.0;
     for place in places.iter_mut().rev() {
         *place = place.min(lowest);
-        lowest = *place - NAME;
+        lowest = *place - LABEL_HEIGHT;
     }
     for ((end, height, series, style), place) in ends.into_iter().zip(places) {
         let colour = style.split('"').nth(1).unwrap_or("#16191d");
         line(&mut svg, end + 3.0, height, RIGHT + 16.0, place, "stroke=\"#b8bcc2\" stroke-width=\"1\"");
-        let weight = if series.is_peer { "normal" } else { "bold" };
+        let weight = if series.is_external { "normal" } else { "bold" };
         let style = format!("fill=\"{colour}\" font-weight=\"{weight}\"");
         text(&mut svg, RIGHT + 20.0, place + 5.0, &style, &series.mode);
     }
@@ -136,10 +137,10 @@ pub fn draw(sweep: &Sweep) -> String {
     svg
 }
 
-/// How each line is drawn.
+/// The SVG style of each line.
 fn styles(series: &[Series]) -> Vec<String> {
-    let (mut ours, mut theirs) = (OURS.iter().cycle(), THEIRS.iter().cycle());
-    let style = |series: &Series| match series.is_peer {
+    let (mut ours, mut theirs) = (MODE_COLOURS.iter().cycle(), EXTERNAL_COLOURS.iter().cycle());
+    let style = |series: &Series| match series.is_external {
         true => (theirs.next(), "stroke-width=\"2\" stroke-dasharray=\"6 4\""),
         false => (ours.next(), "stroke-width=\"3\""),
     };
@@ -147,23 +148,24 @@ fn styles(series: &[Series]) -> Vec<String> {
     styles.map(|(colour, style)| format!("stroke=\"{}\" {style}", colour.unwrap_or(&"#16191d"))).collect()
 }
 
-/// The least and the greatest, with some room around them.
+/// The minimum divided by `room` and the maximum times `room`.
 fn range(values: impl Iterator<Item = f64> + Clone, room: f64) -> (f64, f64) {
     let (least, greatest) = (values.clone().fold(f64::MAX, f64::min), values.fold(0.0, f64::max));
     (least / room, (greatest * room).max(least * 1.01))
 }
 
-/// Where a value lies between two, on a logarithmic scale.
-fn share(value: f64, (low, high): (f64, f64)) -> f64 {
+/// The position of a value between two others on a logarithmic scale: 0 to 1.
+fn position(value: f64, (low, high): (f64, f64)) -> f64 {
     (value / low).ln() / (high / low).ln()
 }
 
+/// The powers of ten in a range.
 fn decades((low, high): (f64, f64)) -> impl Iterator<Item = f64> {
     let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
     powers.map(|power| 10f64.powi(power)).filter(move |power| (low * 0.999..=high * 1.001).contains(power))
 }
 
-/// The page. It needs no other file.
+/// The HTML page, which refers to no other file.
 fn page(sweep: &Sweep, drawing: &str) -> String {
     let title = sweep.reports.last().map_or(String::new(), |report| escape(&report.expression));
     let mut html = format!(
