@@ -15,12 +15,12 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
-use crate::cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
-use crate::io::{
+use crate::session::Session;
+use warpframe_cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
+use warpframe_io::{
     Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
     WriterSettings, concatenate_shards, with_cleanup_error,
 };
-use crate::session::Session;
 
 /// Evaluates expressions over Parquet files into Parquet files.
 ///

@@ -14,31 +14,23 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
-mod auto_backend;
-pub mod backend;
-pub mod backend_names;
-pub mod backends;
 pub mod batch;
-pub mod cluster;
 pub mod compare;
-pub mod cost_model;
-pub mod errors;
-pub mod functions;
-pub mod install;
-pub mod io;
-pub mod lowering;
-pub mod memory_pool;
-pub mod options;
-pub mod planner;
-pub mod program;
-pub mod rows;
 mod session;
 
-pub use backend::simd::kernel;
-pub use functions::log3;
-pub use install::install;
-pub use io::{flush_cleanup, private_folder, private_folder_in};
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
+pub use warpframe_cluster as cluster;
+pub use warpframe_cpu as cpu;
+pub use warpframe_cpu::kernel;
+pub use warpframe_cuda as cuda;
+pub use warpframe_datafusion::functions::log3;
+pub use warpframe_datafusion::{
+    backend_names, backends, cost_model, errors, functions, install, install_with, lowering, memory_pool,
+    options, planner, rows,
+};
+pub use warpframe_io as io;
+pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};
+pub use warpframe_ir as ir;
 
 /// The Rust code in the README.
 #[cfg(doctest)]

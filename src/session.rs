@@ -15,18 +15,18 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast;
 
-use crate::backend::cuda::Gpus;
+use warpframe_cuda::Gpus;
 
-use crate::backend_names::AUTO;
-use crate::backends::Backends;
-use crate::cluster::{ClusterPlanner, ClusterSettings, clustered};
-use crate::functions::statements;
-use crate::functions::{Parameter, SqlFunction};
-use crate::install::{Execution, configure, install_with};
-use crate::io::{open_table, runtime_env_builder};
-use crate::options::WarpframeOptions;
-use crate::planner::not_fused;
-use crate::rows::{Distribution, GeneratedRows, RowGenerator};
+use warpframe_cluster::{ClusterPlanner, ClusterSettings, clustered};
+use warpframe_datafusion::backend_names::AUTO;
+use warpframe_datafusion::backends::Backends;
+use warpframe_datafusion::functions::statements;
+use warpframe_datafusion::functions::{Parameter, SqlFunction};
+use warpframe_datafusion::options::WarpframeOptions;
+use warpframe_datafusion::planner::not_fused;
+use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
+use warpframe_datafusion::{Execution, configure, install_with};
+use warpframe_io::{open_table, runtime_env_builder};
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;

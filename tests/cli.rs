@@ -248,7 +248,7 @@ fn a_query_error_that_mentions_an_os_error_is_not_an_output_error() {
 }
 
 fn has_gpu() -> bool {
-    warpframe::backend::cuda::gpus().is_ok()
+    warpframe::cuda::gpus().is_ok()
 }
 
 /// Whether a mode was skipped because there is no GPU. Checks the reason.

@@ -22,16 +22,16 @@ use datafusion::prelude::{col, lit};
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
-use warpframe::backend::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
-use warpframe::backend::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource, measure};
-use warpframe::backend::simd::Simd;
 use warpframe::compare::{Comparison, Mode, ResultSink, Source, Status};
 use warpframe::cost_model::CostModel;
-use warpframe::lowering::compile;
-use warpframe::memory_pool::PoolBudget;
-use warpframe::program::{
+use warpframe::cpu::Simd;
+use warpframe::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
+use warpframe::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource, measure};
+use warpframe::ir::{
     Backend, Error, ErrorInterval, Interpreter, KernelContext, MemoryBudget, Precision, Program,
 };
+use warpframe::lowering::compile;
+use warpframe::memory_pool::PoolBudget;
 use warpframe::rows::{Distribution, RowGenerator};
 
 /// GPUs for a test; none where kernels cannot be compiled.
@@ -46,7 +46,7 @@ fn gpus(devices: usize) -> Option<(Arc<Gpus>, Arc<Desk>)> {
 /// GPUs for a test that any will do for: one that is not there, and this machine's.
 fn all_gpus() -> Vec<Arc<Gpus>> {
     static ONCE: Once = Once::new();
-    let real = warpframe::backend::cuda::gpus();
+    let real = warpframe::cuda::gpus();
     if let Err(error) = &real {
         ONCE.call_once(|| skipped(&format!("nothing is tested on a real GPU: {error}")));
     }
@@ -164,7 +164,7 @@ fn random_programs_give_the_other_backends_answers() {
         check_programs(&gpus, &cases);
         all_given_back(gpus, &desk);
     }
-    if let Ok(gpus) = warpframe::backend::cuda::gpus() {
+    if let Ok(gpus) = warpframe::cuda::gpus() {
         check_programs(&gpus, &cases);
     }
 }
@@ -628,7 +628,7 @@ async fn gpus_that_are_not_there_are_named() {
 }
 
 fn has_gpus() -> bool {
-    warpframe::backend::cuda::gpus().is_ok()
+    warpframe::cuda::gpus().is_ok()
 }
 
 /// A machine on which a GPU is worth it for costly programs and enough rows.

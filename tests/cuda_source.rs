@@ -19,11 +19,11 @@ use common::skipped;
 use common::trees::{for_random_expressions, schema};
 use datafusion::prelude::col;
 use libloading::Symbol;
-use warpframe::backend::cuda::codegen::PRELUDE;
-use warpframe::backend::cuda::driver::CudaError;
-use warpframe::backend::cuda::{Compiler, KernelSource, THREADS, VECTOR_BYTES};
+use warpframe::cuda::codegen::PRELUDE;
+use warpframe::cuda::driver::CudaError;
+use warpframe::cuda::{Compiler, KernelSource, THREADS, VECTOR_BYTES};
+use warpframe::ir::{Precision, Program};
 use warpframe::lowering::compile;
-use warpframe::program::{Precision, Program};
 
 /// Set to have `kernels/shipped.ptx` written anew.
 const WRITE: &str = "WARPFRAME_WRITE_PTX";

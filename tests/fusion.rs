@@ -18,9 +18,9 @@ use common::trees::{for_random_expressions, schema};
 use datafusion::logical_expr::{Expr, lit, when};
 use datafusion::prelude::col;
 use warpframe::Session;
-use warpframe::backend::simd::{Simd, SimdPath};
+use warpframe::cpu::{Simd, SimdPath};
+use warpframe::ir::{Backend, ErrorInterval, Interpreter, Precision};
 use warpframe::lowering::compile;
-use warpframe::program::{Backend, ErrorInterval, Interpreter, Precision};
 
 fn run(backend: &str, fuse: bool, batch: &RecordBatch, expr: &Expr) -> Result<ArrayRef, String> {
     let session = Session::builder().backend(backend).fuse(fuse).build().unwrap();

@@ -11,10 +11,10 @@ use astro_float::{BigFloat, Consts};
 use common::kernels::evaluate;
 use common::reference::{PRECISION, ROUNDING, big, random, ulp_error};
 use rayon::prelude::*;
-use warpframe::backend::simd::{Simd, SimdPath};
+use warpframe::cpu::{Simd, SimdPath};
 
-use warpframe::program::ops::{Binary, OpInfo, Unary};
-use warpframe::program::{Backend, Builder, Input, Interpreter, Precision, Program};
+use warpframe::ir::ops::{Binary, OpInfo, Unary};
+use warpframe::ir::{Backend, Builder, Input, Interpreter, Precision, Program};
 
 const CASES: u64 = 3000;
 
@@ -26,7 +26,7 @@ fn backends() -> Vec<Box<dyn Backend>> {
 fn program_of(
     precision: Precision,
     arguments: usize,
-    op: impl Fn(&mut Builder, &[warpframe::program::Value]) -> warpframe::program::Value,
+    op: impl Fn(&mut Builder, &[warpframe::ir::Value]) -> warpframe::ir::Value,
 ) -> Arc<Program> {
     let mut builder = Builder::new(precision);
     let input = Input { data_type: precision.data_type(), nullable: false };

@@ -61,9 +61,9 @@ fn every_field_of_the_report_is_documented() {
 
 /// The expected text of docs/ops.md, generated from the op table.
 fn ops_page() -> String {
-    use warpframe::backend::cuda::ops::{binary_template, unary_template};
-    use warpframe::backend::simd::{is_binary_vectorized, is_unary_vectorized};
-    use warpframe::program::ops::{Binary, OpInfo, Unary};
+    use warpframe::cpu::{is_binary_vectorized, is_unary_vectorized};
+    use warpframe::cuda::ops::{binary_template, unary_template};
+    use warpframe::ir::ops::{Binary, OpInfo, Unary};
     let mut page = "# The ops\n\n\
         What a fused expression can be made of. Everything else in an expression is evaluated by DataFusion and \
         handed to the fused function as an argument.\n\n\

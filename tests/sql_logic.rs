@@ -12,7 +12,7 @@ use common::skipped;
 use datafusion::error::DataFusionError;
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 use warpframe::Session;
-use warpframe::backend::cuda::{self, Gpus};
+use warpframe::cuda::{self, Gpus};
 
 struct Database {
     session: Session,

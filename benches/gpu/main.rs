@@ -11,13 +11,13 @@ use arrow::datatypes::Float64Type;
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use warpframe::backend::cuda::metrics::FALLBACK_BATCHES;
-use warpframe::backend::cuda::{self, Calibration, Cuda, CudaSettings, Gpus, gpus};
-use warpframe::backend::simd::Simd;
 use warpframe::compare::Machine;
+use warpframe::cpu::Simd;
+use warpframe::cuda::metrics::FALLBACK_BATCHES;
+use warpframe::cuda::{self, Calibration, Cuda, CudaSettings, Gpus, gpus};
 use warpframe::functions::log3_function;
+use warpframe::ir::{Backend, KernelContext, Precision, Program};
 use warpframe::kernel::par_log3;
-use warpframe::program::{Backend, KernelContext, Precision, Program};
 
 const REPEATS: usize = 7;
 

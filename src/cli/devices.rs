@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use warpframe::backend::cuda::{self, Calibration, Gpus, calibrate};
-use warpframe::backend::simd::Simd;
 use warpframe::compare::Machine;
+use warpframe::cpu::Simd;
+use warpframe::cuda::{self, Calibration, Gpus, calibrate};
 use warpframe::kernel::SIMD_VARIABLE;
 
 use super::error::CliError;

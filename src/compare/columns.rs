@@ -9,8 +9,8 @@ use datafusion::common::Result;
 use rayon::prelude::*;
 
 use super::formula::Formula;
-use crate::backend::simd::kernel::ROWS_PER_TASK;
-use crate::rows::RowGenerator;
+use warpframe_cpu::kernel::ROWS_PER_TASK;
+use warpframe_datafusion::rows::RowGenerator;
 
 /// The columns `x`, `y` and `z`, each contiguous, and a buffer for results. All pages are touched before the clock
 /// starts.

@@ -10,10 +10,10 @@ use super::external_tools::ExternalTools;
 use super::machine::available_memory;
 use super::mode::Mode;
 use super::workload::{ResultSink, Source};
-use crate::backend::cuda::driver::CudaError;
-use crate::backend::cuda::{self, Gpus};
-use crate::cluster::ClusterSettings;
-use crate::rows::{MAX_ROWS, RowGenerator};
+use warpframe_cluster::ClusterSettings;
+use warpframe_cuda::driver::CudaError;
+use warpframe_cuda::{self, Gpus};
+use warpframe_datafusion::rows::{MAX_ROWS, RowGenerator};
 
 /// The settings of a comparison.
 #[derive(Debug, Clone)]
@@ -118,6 +118,6 @@ impl Comparison {
 
     /// The GPUs of the GPU modes.
     pub(super) fn gpus(&self) -> Result<Arc<Gpus>, CudaError> {
-        self.gpus.clone().map_or_else(cuda::gpus, Ok)
+        self.gpus.clone().map_or_else(warpframe_cuda::gpus, Ok)
     }
 }

@@ -24,17 +24,17 @@ use super::output_files::{read_back, remove, result_column, total_bytes};
 use super::report::model::{GpuSplit, Split};
 use super::verify::Answer;
 use super::workload::{ResultSink, Source};
-use crate::backend::cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
-use crate::backend::cuda::{Cuda, CudaSettings, Gpus};
-use crate::backend::simd::Simd;
-use crate::backend_names::{CUDA, INTERPRETED, SIMD};
 use crate::batch::{plan_in_order, write_query};
-use crate::cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
-use crate::errors::datafusion_error;
-use crate::io::{GenerateFiles, ParquetInput, Staging, WriterSettings, flush_cleanup};
-use crate::lowering::Compiled;
-use crate::program::metrics::Metrics;
 use crate::session::{Session, SessionBuilder};
+use warpframe_cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
+use warpframe_cpu::Simd;
+use warpframe_cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
+use warpframe_cuda::{Cuda, CudaSettings, Gpus};
+use warpframe_datafusion::backend_names::{CUDA, INTERPRETED, SIMD};
+use warpframe_datafusion::errors::datafusion_error;
+use warpframe_datafusion::lowering::Compiled;
+use warpframe_io::{GenerateFiles, ParquetInput, Staging, WriterSettings, flush_cleanup};
+use warpframe_ir::metrics::Metrics;
 
 /// The engine with the rows of a comparison.
 pub struct Engine<'a> {

@@ -3,11 +3,11 @@
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DFSchema, Result, plan_err};
 
-use crate::errors::datafusion_error;
-use crate::functions::log3_function;
-use crate::lowering::{Compiled, compile};
-use crate::program::instruction::Precision;
 use crate::session::Session;
+use warpframe_datafusion::errors::datafusion_error;
+use warpframe_datafusion::functions::log3_function;
+use warpframe_datafusion::lowering::{Compiled, compile};
+use warpframe_ir::instruction::Precision;
 
 const LOG3: &str = "ln(x) * ln(y) * ln(z)";
 

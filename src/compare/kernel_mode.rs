@@ -13,10 +13,10 @@ use super::formula::Formula;
 use super::measure::timed;
 use super::verify::Answer;
 use super::workload::ResultSink;
-use crate::backend::simd::Simd;
-use crate::backend::simd::kernel::{self, ROWS_PER_TASK};
-use crate::errors::datafusion_error;
-use crate::program::backend::{Backend, KernelContext};
+use warpframe_cpu::Simd;
+use warpframe_cpu::kernel::{self, ROWS_PER_TASK};
+use warpframe_datafusion::errors::datafusion_error;
+use warpframe_ir::backend::{Backend, KernelContext};
 
 impl Columns {
     /// Times `repeat` runs of reading three columns and writing one (`x*y*z`) on the threads of the current pool, after a

@@ -4,8 +4,8 @@ use datafusion::common::{DataFusionError, Result};
 use serde::Serialize;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-use crate::backend::cuda::Gpus;
-use crate::backend::simd::SimdPath;
+use warpframe_cpu::SimdPath;
+use warpframe_cuda::Gpus;
 
 /// The properties of a machine that affect the measurements.
 #[derive(Debug, Clone, Serialize)]

@@ -8,7 +8,7 @@ use arrow::datatypes::Float64Type;
 use datafusion::common::{Result, exec_err};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::io::{file_error, find_files};
+use warpframe_io::{file_error, find_files};
 
 /// Removes the output of an earlier run, a file or a folder, if it exists.
 pub fn remove(output: &Path) -> Result<()> {

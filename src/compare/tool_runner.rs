@@ -20,7 +20,7 @@ use super::output_files::{read_back, total_bytes};
 use super::report::model::{ModeReport, ToolDetails};
 use super::verify::{Answer, Reference, Verified};
 use super::workload::{ResultSink, Source};
-use crate::io::file_error;
+use warpframe_io::file_error;
 
 /// The JSON object that a tool prints as its last line. Times are in milliseconds.
 #[derive(Debug, Default, Deserialize)]

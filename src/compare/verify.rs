@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use super::columns::Columns;
 use super::formula::Formula;
-use crate::program::error_interval::ErrorInterval;
-use crate::program::program::Program;
+use warpframe_ir::error_interval::ErrorInterval;
+use warpframe_ir::program::Program;
 
 /// The largest allowed distance of a row from the reference. For `log3` both are within 4 ULP of the exact value.
 const MAX_ULP: u64 = 8;

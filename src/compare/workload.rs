@@ -6,7 +6,7 @@ use std::str::FromStr;
 use datafusion::common::{DataFusionError, Result};
 
 use super::named_enum::named;
-use crate::rows::{Distribution, RowGenerator};
+use warpframe_datafusion::rows::{Distribution, RowGenerator};
 
 /// Where the rows are when the clock starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

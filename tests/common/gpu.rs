@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use libloading::Library;
-use warpframe::backend::cuda::codegen::PRELUDE;
-use warpframe::backend::cuda::driver::{
+use warpframe::cuda::codegen::PRELUDE;
+use warpframe::cuda::driver::{
     CudaError, Device, DeviceAddress, DeviceProperties, Driver, Event, Loaded, Stream,
 };
-use warpframe::backend::cuda::{Calibration, Gpus, KernelSource};
+use warpframe::cuda::{Calibration, Gpus, KernelSource};
 
 type Result<T> = std::result::Result<T, CudaError>;
 type Launch = unsafe extern "C" fn(c_uint, c_uint, *mut *mut c_void);

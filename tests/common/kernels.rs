@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use warpframe::functions::log3_function;
-use warpframe::program::{Backend, Error, KernelContext, Precision, Program};
+use warpframe::ir::{Backend, Error, KernelContext, Precision, Program};
 
 /// The program of `log3`.
 pub fn log3(precision: Precision) -> Arc<Program> {

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Expr, cast, lit, when};
 use datafusion::prelude::col;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use warpframe::program::Precision;
+use warpframe::ir::Precision;
 
 /// Runs a test on random expressions and rows of a precision, the same in every run.
 pub fn for_random_expressions(cases: u32, precision: Precision, test: impl Fn(Expr, RecordBatch)) {

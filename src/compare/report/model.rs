@@ -4,7 +4,6 @@ use datafusion::common::{DataFusionError, Result};
 use serde::Serialize;
 
 use super::format::group_digits;
-use crate::backend::cuda::metrics;
 use crate::compare::comparison::Comparison;
 use crate::compare::external_tools::{self, ToolMode};
 use crate::compare::formula::Formula;
@@ -13,7 +12,8 @@ use crate::compare::measure::{Measured, median, milliseconds};
 use crate::compare::mode::Mode;
 use crate::compare::verify::Verified;
 use crate::compare::workload::{ResultSink, Source, describe_rows};
-use crate::program::metrics::Snapshot;
+use warpframe_cuda::metrics;
+use warpframe_ir::metrics::Snapshot;
 
 /// The version of the JSON format. It increases when the meaning of a field changes or a field is removed, but not when a
 /// field is added.

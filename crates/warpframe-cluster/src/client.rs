@@ -1,0 +1,241 @@
+//! The client of a scheduler: connections, and the cluster's status.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ballista_core::serde::protobuf::RemoveSessionParams;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::address::ClusterAddress;
+use super::auth_layer::with_token_header;
+use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
+use super::status::{ClusterStatus, JobProgress};
+use super::status_service;
+use super::task_errors::decode_task_error;
+use super::token::{TOKEN_VARIABLE, Token};
+use warpframe_io::spawn_cleanup;
+
+/// The timeout of connecting and of status requests.
+const RPC_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The timeout of notifications that a query or a session has ended.
+const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Why a cluster's status is not available.
+#[derive(Debug)]
+pub(super) enum StatusError {
+    /// Nothing answers at the address in time.
+    Unreachable(ClusterAddress),
+    /// The server at the address is not a scheduler of this version.
+    NotAScheduler(ClusterAddress),
+    /// The scheduler requires a token, and this process has none.
+    MissingToken(ClusterAddress),
+    /// The scheduler requires another token.
+    WrongToken(ClusterAddress),
+    /// This process's token is malformed or cannot be read.
+    InvalidToken(DataFusionError),
+}
+
+impl From<StatusError> for DataFusionError {
+    fn from(error: StatusError) -> Self {
+        Self::Execution(match error {
+            StatusError::Unreachable(address) => format!(
+                "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
+            ),
+            StatusError::NotAScheduler(address) => {
+                format!("what answers at {address} is not a scheduler of warpframe {VERSION}")
+            }
+            StatusError::MissingToken(address) => format!(
+                "the cluster at {address} wants its token: run this on its host as the user who started it, or name the token with --token-file or {TOKEN_VARIABLE}"
+            ),
+            StatusError::WrongToken(address) => format!(
+                "the cluster at {address} refuses the token: name the one it was started with, with --token-file or {TOKEN_VARIABLE}"
+            ),
+            StatusError::InvalidToken(error) => return error,
+        })
+    }
+}
+
+/// A client of a scheduler. Every query and status request opens a connection of its own.
+#[derive(Debug)]
+pub struct ClusterClient {
+    pub(super) address: ClusterAddress,
+    token: Option<Token>,
+    /// The Ballista session that holds this client's settings on the scheduler.
+    pub(super) session_id: String,
+    /// Whether the scheduler has that session, and has to be told when it ends.
+    pub(super) has_session: AtomicBool,
+    local_work_dir: Option<PathBuf>,
+}
+
+impl ClusterClient {
+    /// The client of the scheduler at this address.
+    pub fn new(address: ClusterAddress) -> Self {
+        let session_id = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
+        Self { address, token: None, session_id, has_session: AtomicBool::new(false), local_work_dir: None }
+    }
+
+    /// Sets the cluster's token. With `None`, the default, every connection uses the token that [`Token::find`] finds.
+    pub fn with_token(mut self, token: Option<Token>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// The token, or `None` if this process has none.
+    ///
+    /// # Errors
+    /// The token is malformed or cannot be read.
+    pub(super) fn token(&self) -> Result<Option<Token>> {
+        match &self.token {
+            Some(token) => Ok(Some(token.clone())),
+            None => Token::find(&self.address),
+        }
+    }
+
+    /// Sets the parent folder of the executors' work folders, if they are on this machine: results are read from there.
+    pub(super) fn with_local_work_dir(mut self, folder: Option<PathBuf>) -> Self {
+        self.local_work_dir = folder;
+        self
+    }
+
+    /// The parent folder of the executors' work folders on this machine.
+    pub(super) fn local_work_dir(&self) -> Option<&Path> {
+        self.local_work_dir.as_deref()
+    }
+
+    /// The scheduler's address.
+    pub fn address(&self) -> &ClusterAddress {
+        &self.address
+    }
+
+    /// The executors and jobs.
+    ///
+    /// # Errors
+    /// No scheduler of this version answers at the address, or it rejects the token.
+    pub async fn status(&self) -> Result<ClusterStatus> {
+        Ok(self.fetch_status().await.map(|(status, _)| status)?)
+    }
+
+    /// The status, and the token that the scheduler has accepted.
+    pub(super) async fn fetch_status(&self) -> Result<(ClusterStatus, Token), StatusError> {
+        let address = || self.address.clone();
+        let token = self.token().map_err(StatusError::InvalidToken)?;
+        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::InvalidToken)?;
+        let channel = endpoint.connect().await.map_err(|_| StatusError::Unreachable(address()))?;
+        let token = token.ok_or_else(|| StatusError::MissingToken(address()))?;
+        let answer = tokio::time::timeout(RPC_TIMEOUT, status_service::request_status(channel)).await;
+        match answer.map_err(|_| StatusError::Unreachable(address()))? {
+            Ok(status) => match serde_json::from_str(&status) {
+                Ok(status) => Ok((status, token)),
+                Err(_) => Err(StatusError::NotAScheduler(address())),
+            },
+            Err(status) if status.code() == tonic::Code::Unauthenticated => {
+                Err(StatusError::WrongToken(address()))
+            }
+            Err(_) => Err(StatusError::NotAScheduler(address())),
+        }
+    }
+
+    /// The status, as soon as the cluster has an executor.
+    ///
+    /// # Errors
+    /// The cluster has no executor after `wait`, a process of the cluster has another version than this one, or as
+    /// for [`status`](Self::status).
+    pub async fn ready(&self, wait: Duration) -> Result<ClusterStatus> {
+        let start = Instant::now();
+        loop {
+            let status = self.status().await?;
+            check_version("the scheduler", &status.version)?;
+            for executor in &status.executors {
+                check_version(&format!("executor {}", executor.name), &executor.version)?;
+            }
+            if !status.executors.is_empty() {
+                return Ok(status);
+            }
+            if start.elapsed() >= wait {
+                return exec_err!(
+                    "the cluster at {} has no executor, after {} seconds of waiting: start one with `warpframe cluster executor`",
+                    self.address,
+                    wait.as_secs()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The progress of a job, or `None` if it is not known.
+    pub(super) async fn progress(&self, job: &str) -> Option<JobProgress> {
+        let status = self.status().await.ok()?;
+        status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
+    }
+
+    /// The scheduler's endpoint, whose requests carry the token.
+    fn endpoint(&self, token: Option<&Token>) -> Result<Endpoint> {
+        let endpoint = Endpoint::from_shared(self.address.http())
+            .map_err(|error| DataFusionError::External(error.into()))?
+            .connect_timeout(RPC_TIMEOUT)
+            .tcp_nodelay(true)
+            // Detects a host that was cut off within 10 seconds.
+            .http2_keep_alive_interval(Duration::from_secs(5))
+            .keep_alive_timeout(Duration::from_secs(5));
+        match token {
+            Some(token) => with_token_header(endpoint, token),
+            None => Ok(endpoint),
+        }
+    }
+
+    /// Connects to the scheduler.
+    ///
+    /// # Errors
+    /// Nothing answers at the address, or the token is malformed or cannot be read.
+    pub(super) async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
+        let Ok(channel) = self.endpoint(self.token()?.as_ref())?.connect().await else {
+            return exec_err!("no scheduler answers at {}", self.address);
+        };
+        let bytes = MAX_MESSAGE_BYTES as usize;
+        Ok(SchedulerGrpcClient::new(channel)
+            .max_encoding_message_size(bytes)
+            .max_decoding_message_size(bytes))
+    }
+
+    /// The error behind the failure of a request.
+    pub(super) fn rpc_error(&self, status: &Status) -> DataFusionError {
+        match status.code() {
+            tonic::Code::Unauthenticated => StatusError::WrongToken(self.address.clone()).into(),
+            tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled => {
+                exec_datafusion_err!(
+                    "the scheduler at {} is gone: the query cannot be finished",
+                    self.address
+                )
+            }
+            _ => decode_task_error(status.message()),
+        }
+    }
+}
+
+impl Drop for ClusterClient {
+    fn drop(&mut self) {
+        // The scheduler keeps a session until it is removed.
+        if self.has_session.load(Ordering::Relaxed) {
+            let client = Self::new(self.address.clone()).with_token(self.token.take());
+            let session_id = std::mem::take(&mut self.session_id);
+            spawn_notification(async move {
+                if let Ok(mut scheduler) = client.connect().await {
+                    let _ = scheduler.remove_session(RemoveSessionParams { session_id }).await;
+                }
+            });
+        }
+    }
+}
+
+/// Sends a notification in the background. It may get lost: the scheduler drops ended sessions and jobs after a timeout.
+pub(super) fn spawn_notification(notification: impl Future<Output = ()> + Send + 'static) {
+    spawn_cleanup(async move {
+        let _ = tokio::time::timeout(NOTIFICATION_TIMEOUT, notification).await;
+        Ok(())
+    });
+}

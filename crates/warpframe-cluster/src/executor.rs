@@ -1,0 +1,119 @@
+//! The executor process: it registers with a scheduler and runs tasks until it is stopped. When the scheduler is lost,
+//! it waits for the next one at the same address and registers again.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use datafusion::common::{DataFusionError, Result};
+use sysinfo::System;
+
+use super::client::{ClusterClient, StatusError};
+use super::executor_id::ExecutorId;
+use super::executor_options::ExecutorOptions;
+use super::protocol::{VERSION, check_version};
+use super::registration::{RETRY_INTERVAL, Registration, bind_listener};
+use super::token::Token;
+use warpframe_io::private_folder_in;
+
+/// How long a rejected token is retried: a scheduler that has just started writes a new token file.
+const REJECTED_TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs an executor until `stop` completes; it then finishes its running tasks. `started` is called with the executor's
+/// name after the first registration.
+///
+/// # Errors
+/// The scheduler has another version or rejects the token, the port is in use, or the work folder cannot be created.
+/// If no scheduler answers, the executor waits for one.
+pub async fn run_executor(
+    options: ExecutorOptions,
+    stop: impl Future<Output = ()>,
+    started: impl FnOnce(&str),
+) -> Result<()> {
+    // Reports an address that is in use before the executor waits for a scheduler.
+    drop(bind_listener(&options).await?);
+    let temporary;
+    let parent: &Path = match &options.work_dir {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(|error| work_dir_error(folder, &error))?;
+            folder
+        }
+        None => {
+            temporary = std::env::temp_dir();
+            &temporary
+        }
+    };
+    let work_dir =
+        private_folder_in("warpframe-executor-", parent).map_err(|error| work_dir_error(parent, &error))?;
+    let backend = warpframe_datafusion::backends::available()?.join(", ");
+    let mut started = Some(started);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let token = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            token = wait_for_scheduler(&options) => token?,
+        };
+        let id =
+            ExecutorId { name: new_executor_name(), version: VERSION.to_owned(), backend: backend.clone() };
+        let executor_dir = work_dir.path().join(&id.name);
+        std::fs::create_dir(&executor_dir).map_err(|error| work_dir_error(&executor_dir, &error))?;
+        match Registration::new(&options, &id, &executor_dir, &token).await {
+            Ok(mut registration) => {
+                if let Some(started) = started.take() {
+                    started(&id.name);
+                }
+                let stopped = tokio::select! {
+                    () = registration.run() => false,
+                    () = &mut stop => true,
+                };
+                if stopped {
+                    registration.drain().await;
+                    return Ok(());
+                }
+            }
+            Err(error) => log::warn!("registration failed: {}", error.find_root().message()),
+        }
+        // The scheduler is lost, or has removed this executor.
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// Waits until a scheduler answers, and returns the token that it accepts.
+///
+/// # Errors
+/// The scheduler has another version, or rejects the token for longer than [`REJECTED_TOKEN_TIMEOUT`].
+async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
+    let client = ClusterClient::new(options.scheduler.clone()).with_token(options.token.clone());
+    let mut rejected_since: Option<Instant> = None;
+    loop {
+        match client.fetch_status().await {
+            Ok((status, token)) => {
+                check_version(&format!("the scheduler at {}", options.scheduler), &status.version)?;
+                return Ok(token);
+            }
+            Err(
+                error @ (StatusError::MissingToken(_)
+                | StatusError::WrongToken(_)
+                | StatusError::InvalidToken(_)),
+            ) => {
+                if rejected_since.get_or_insert_with(Instant::now).elapsed() > REJECTED_TOKEN_TIMEOUT {
+                    return Err(error.into());
+                }
+            }
+            Err(StatusError::Unreachable(_) | StatusError::NotAScheduler(_)) => rejected_since = None,
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// A name that is unique in the cluster: the host, the process number and a random suffix.
+fn new_executor_name() -> String {
+    let host = System::host_name().unwrap_or_else(|_| "host".to_owned()).replace(';', "-");
+    let random = ballista_core::ids::new_instance_id();
+    let suffix: String = random.chars().rev().filter(char::is_ascii_alphanumeric).take(6).collect();
+    format!("{host}-{}-{suffix}", std::process::id())
+}
+
+fn work_dir_error(folder: &Path, error: &std::io::Error) -> DataFusionError {
+    DataFusionError::Execution(format!("cannot use the work folder '{}': {error}", folder.display()))
+}

@@ -1,0 +1,69 @@
+//! Distributed execution with Apache Ballista: its scheduler and executors inside this binary, and sessions that
+//! submit their queries to them.
+//!
+//! A session plans a query itself and sends the physical plan to the scheduler. The scheduler splits it into stages of
+//! tasks; executors run the tasks, each with the best backend of its host.
+//!
+//! - Sessions: `settings`, `query_planner` and `cluster_exec`, over `client` and `job`.
+//! - Plans on the wire: `physical_codec`, `file_list_scan_exec`, `ipc_scan_exec` and `memtable_staging`.
+//! - Results: `result_reader` and `mmap_ipc_reader`; metrics of remote operators: `remote_metrics`.
+//! - Processes: `scheduler`, `executor` (with `registration`, `executor_service`, `stage_engine`,
+//!   `task_runtime` and `client_pool`) and `local_cluster`.
+//! - Authentication: `token` and `auth_layer`.
+//! - Status of a cluster: `status` and `status_service`.
+//! - Failures: `task_errors`.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![warn(missing_docs)]
+
+mod address;
+mod auth_layer;
+mod client;
+mod client_pool;
+mod cluster_exec;
+mod executor;
+mod executor_id;
+mod executor_options;
+mod executor_service;
+mod file_list_scan_exec;
+mod ipc_scan_exec;
+mod job;
+mod local_cluster;
+mod memory_source;
+mod memtable_staging;
+mod metrics_options;
+mod mmap_ipc_reader;
+mod path_component;
+mod physical_codec;
+mod protocol;
+mod query_planner;
+mod registration;
+mod remote_metrics;
+mod result_reader;
+mod scheduler;
+mod session_config;
+mod settings;
+mod stage_engine;
+mod staged_files;
+mod status;
+mod status_service;
+mod task_errors;
+mod task_runtime;
+mod token;
+
+pub use address::{ClusterAddress, DEFAULT_PORT};
+pub use client::ClusterClient;
+pub use cluster_exec::ClusterExec;
+pub use cluster_exec::{COMPUTE_TIME, GATHER_TIME};
+pub use executor::run_executor;
+pub use executor_options::ExecutorOptions;
+pub use local_cluster::LocalCluster;
+pub use physical_codec::ClusterCodec;
+pub use protocol::VERSION;
+pub use query_planner::{ClusterPlanner, as_cluster_exec};
+pub use scheduler::{Scheduler, SchedulerOptions};
+pub use session_config::clustered;
+pub use settings::{ClusterProgress, ClusterSettings, DEFAULT_WAIT};
+pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
+pub use token::{TOKEN_VARIABLE, Token};

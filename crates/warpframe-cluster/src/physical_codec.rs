@@ -1,0 +1,187 @@
+//! Serialization of physical plans: Ballista's codec, extended by warpframe's functions and operators. Their encodings
+//! contain the version of the encoding process, and other versions refuse to decode them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::protobuf;
+use prost::Message;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::file_list_scan_exec::FileListScanExec;
+use super::ipc_scan_exec::IpcScanExec;
+use super::protocol::VERSION;
+use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
+use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
+use warpframe_io::{WriteShardsExec, WriterSettings};
+use warpframe_ir::program::Program;
+
+/// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
+const MAGIC: &[u8] = b"warpframe:";
+
+/// Ballista's codec for physical plans, extended by warpframe's functions and operators.
+#[derive(Debug, Default)]
+pub struct ClusterCodec {
+    ballista: BallistaPhysicalExtensionCodec,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Function {
+    Fused { program: Box<Program>, label: String, schema_name: String, nullable: bool },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Node {
+    Generate { generator: RowGenerator, columns: Vec<usize> },
+    FileListScan,
+    IpcScan { schema: Vec<u8>, fetch: Option<usize> },
+    WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Envelope<T> {
+    version: String,
+    content: T,
+}
+
+fn encode<T: Serialize>(content: T, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.extend_from_slice(MAGIC);
+    let envelope = Envelope { version: VERSION.to_owned(), content };
+    serde_json::to_writer(buffer, &envelope).map_err(|error| DataFusionError::External(error.into()))
+}
+
+fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: String,
+    }
+    let invalid = |error| DataFusionError::Internal(format!("cannot decode a plan: {error}"));
+    let Version { version } = serde_json::from_slice(json).map_err(invalid)?;
+    if version != VERSION {
+        return exec_err!(
+            "the query was planned by warpframe {version} and this is warpframe {VERSION}: use one version on all hosts"
+        );
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(json).map_err(invalid)?;
+    Ok(envelope.content)
+}
+
+impl PhysicalExtensionCodec for ClusterCodec {
+    fn try_decode(
+        &self,
+        buffer: &[u8],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &TaskContext,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(json) = buffer.strip_prefix(MAGIC) else {
+            return self.ballista.try_decode(buffer, inputs, context, converter);
+        };
+        Ok(match (decode(json)?, inputs) {
+            (Node::Generate { generator, columns }, [input]) => {
+                Arc::new(GenerateExec::over(Arc::clone(input), generator, columns.into())?)
+            }
+            (Node::FileListScan, [files, template]) => {
+                Arc::new(FileListScanExec::try_new(Arc::clone(files), Arc::clone(template))?)
+            }
+            (Node::IpcScan { schema, fetch }, [files]) => {
+                let schema = protobuf::Schema::decode(&*schema)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                Arc::new(IpcScanExec::try_new(Arc::clone(files), Arc::new((&schema).try_into()?), fetch)?)
+            }
+            (Node::WriteShards { folder, settings, metadata }, [input]) => {
+                Arc::new(WriteShardsExec::new(Arc::clone(input), folder, settings, metadata))
+            }
+            (node, inputs) => {
+                return internal_err!("cannot decode a plan: {node:?} has {} inputs", inputs.len());
+            }
+        })
+    }
+
+    fn try_encode(
+        &self,
+        node: Arc<dyn ExecutionPlan>,
+        buffer: &mut Vec<u8>,
+        converter: &dyn PhysicalProtoConverterExtension,
+    ) -> Result<()> {
+        if let Some(rows) = node.downcast_ref::<GenerateExec>() {
+            return encode(
+                Node::Generate { generator: rows.generator(), columns: rows.columns().to_vec() },
+                buffer,
+            );
+        }
+        if node.is::<FileListScanExec>() {
+            return encode(Node::FileListScan, buffer);
+        }
+        if let Some(scan) = node.downcast_ref::<IpcScanExec>() {
+            let schema = protobuf::Schema::try_from(scan.schema().as_ref())?.encode_to_vec();
+            return encode(Node::IpcScan { schema, fetch: scan.limit() }, buffer);
+        }
+        if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
+            let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());
+            return encode(Node::WriteShards { folder, settings: write.settings(), metadata }, buffer);
+        }
+        let name = node.name().to_owned();
+        self.ballista.try_encode(node, buffer, converter).map_err(|error| {
+            DataFusionError::NotImplemented(format!(
+                "{name} cannot run on a cluster: {}",
+                error.find_root().message()
+            ))
+        })
+    }
+
+    fn try_decode_udf(&self, name: &str, buffer: &[u8]) -> Result<Arc<ScalarUDF>> {
+        let Some(json) = buffer.strip_prefix(MAGIC) else {
+            return self.ballista.try_decode_udf(name, buffer);
+        };
+        let Function::Fused { program, label, schema_name, nullable } = decode(json)?;
+        let function = FusedFunction::new(Arc::new(*program), label, schema_name, nullable);
+        Ok(Arc::new(ScalarUDF::from(function)))
+    }
+
+    fn try_encode_udf(&self, function: &ScalarUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        if let Some(fused) = function.inner().downcast_ref::<FusedFunction>() {
+            return encode(
+                Function::Fused {
+                    program: Box::new(fused.program().as_ref().clone()),
+                    label: fused.label().to_owned(),
+                    schema_name: fused.column_name().to_owned(),
+                    nullable: fused.is_nullable(),
+                },
+                buffer,
+            );
+        }
+        if function.inner().is::<SqlFunction>() {
+            // The optimizer inlines every call except those with volatile arguments.
+            return exec_err!(
+                "{} cannot run on a cluster with an argument that is different at every evaluation, such as random()",
+                function.name()
+            );
+        }
+        self.ballista.try_encode_udf(function, buffer)
+    }
+
+    fn try_decode_udaf(&self, name: &str, buffer: &[u8]) -> Result<Arc<AggregateUDF>> {
+        self.ballista.try_decode_udaf(name, buffer)
+    }
+
+    fn try_encode_udaf(&self, function: &AggregateUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        self.ballista.try_encode_udaf(function, buffer)
+    }
+
+    fn try_decode_udwf(&self, name: &str, buffer: &[u8]) -> Result<Arc<WindowUDF>> {
+        self.ballista.try_decode_udwf(name, buffer)
+    }
+
+    fn try_encode_udwf(&self, function: &WindowUDF, buffer: &mut Vec<u8>) -> Result<()> {
+        self.ballista.try_encode_udwf(function, buffer)
+    }
+}

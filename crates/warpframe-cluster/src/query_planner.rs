@@ -1,0 +1,146 @@
+//! The query planner of sessions with a cluster. It plans a query with DataFusion's planner for the slots of the cluster,
+//! and wraps the plan of a query that scans tables in a [`ClusterExec`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ballista_core::planner::scans_only_information_schema;
+use datafusion::catalog::Session;
+use datafusion::common::format::ExplainFormat;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::SessionState;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::{LogicalPlan, PlanType, StringifiedPlan};
+use datafusion::physical_plan::analyze::AnalyzeExec;
+use datafusion::physical_plan::explain::ExplainExec;
+use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+
+use super::client::ClusterClient;
+use super::cluster_exec::ClusterExec;
+use super::memtable_staging::MemTableStaging;
+use super::settings::ClusterSettings;
+use super::status::ClusterStatus;
+
+/// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
+/// partitions cost less.
+const PARTITIONS_PER_SLOT: usize = 2;
+
+/// The query planner of sessions with a cluster.
+pub struct ClusterPlanner {
+    client: Arc<ClusterClient>,
+    settings: ClusterSettings,
+    /// The default of `target_partitions`, which is replaced by the number for the cluster's slots; `None` if the
+    /// session's builder has set it.
+    default_partitions: Option<usize>,
+    staging: MemTableStaging,
+}
+
+impl ClusterPlanner {
+    /// A planner for a cluster. `default_partitions` is the value of `target_partitions` that stands for the cluster's own
+    /// number.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn new(settings: ClusterSettings, default_partitions: Option<usize>) -> Result<Self> {
+        let client = ClusterClient::new(settings.address.clone())
+            .with_token(settings.token.clone())
+            .with_local_work_dir(settings.local_work_dir.clone());
+        let client = Arc::new(client);
+        Ok(Self { client, settings, default_partitions, staging: MemTableStaging::default() })
+    }
+}
+
+impl fmt::Debug for ClusterPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterPlanner").field("client", &self.client).finish()
+    }
+}
+
+#[async_trait]
+impl QueryPlanner for ClusterPlanner {
+    async fn create_physical_plan(
+        &self,
+        query: &LogicalPlan,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let local = DefaultPhysicalPlanner::default();
+        if let LogicalPlan::Analyze(analyze) = query {
+            let input = self.create_physical_plan(&analyze.input, session).await?;
+            let input = match as_cluster_exec(&input) {
+                Some(cluster) => Arc::new(cluster.analyzed()),
+                None => input,
+            };
+            let plan = local.create_physical_plan(query, session).await?;
+            return match plan.downcast_ref::<AnalyzeExec>() {
+                Some(_) => replace_children_if_necessary(Arc::clone(&plan), vec![input]),
+                None => internal_err!("EXPLAIN ANALYZE is not planned as AnalyzeExec"),
+            };
+        }
+        if !scans_tables(query)? || scans_only_information_schema(query)? {
+            return local.create_physical_plan(query, session).await;
+        }
+        let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+            return internal_err!("the session is not a SessionState");
+        };
+        let cluster = self.client.ready(self.settings.wait).await?;
+        let mut state = state.clone();
+        let partitions = &mut state.config_mut().options_mut().execution.target_partitions;
+        if self.default_partitions == Some(*partitions) {
+            *partitions = (cluster.slots() * PARTITIONS_PER_SLOT).max(1);
+        }
+        let plan = local.create_physical_plan(query, &state).await?;
+        if let LogicalPlan::Explain(explain) = query {
+            return Ok(match plan.downcast_ref::<ExplainExec>() {
+                Some(plan) if explain.explain_format == ExplainFormat::Indent => {
+                    Arc::new(self.with_cluster_line(plan, &cluster))
+                }
+                _ => plan,
+            });
+        }
+        let plan = self.staging.stage(plan, self.client.address(), &state).await?;
+        Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
+    }
+}
+
+impl ClusterPlanner {
+    /// The explanation of a plan, with the cluster as its root.
+    fn with_cluster_line(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
+        let (address, executors, slots) = (self.client.address(), cluster.executors.len(), cluster.slots());
+        let plans = explain.stringified_plans().iter().map(|plan| {
+            if plan.plan_type != PlanType::FinalPhysicalPlan {
+                return plan.clone();
+            }
+            let mut text = format!("ClusterExec: {address}, executors={executors}, slots={slots}\n");
+            for line in plan.plan.lines() {
+                text.extend(["  ", line, "\n"]);
+            }
+            StringifiedPlan::new(plan.plan_type.clone(), text)
+        });
+        ExplainExec::new(explain.schema(), plans.collect(), explain.verbose())
+    }
+}
+
+/// Whether a query or one of its subqueries scans a table.
+fn scans_tables(query: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    query.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(match found {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    })?;
+    // The plan of `EXPLAIN` is not among its inputs.
+    match query {
+        LogicalPlan::Explain(explain) if !found => scans_tables(&explain.plan),
+        _ => Ok(found),
+    }
+}
+
+/// The [`ClusterExec`] that a plan is, or `None` if it does not run on a cluster.
+pub fn as_cluster_exec(plan: &Arc<dyn ExecutionPlan>) -> Option<&ClusterExec> {
+    plan.downcast_ref::<ClusterExec>()
+}

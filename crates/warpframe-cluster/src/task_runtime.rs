@@ -1,0 +1,79 @@
+//! The environment of tasks on an executor: threads, memory pools, spill folder and object stores.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use ballista_core::RuntimeProducer;
+use ballista_executor::runtime_cache::MemoryPoolPolicy;
+use datafusion::common::Result;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use sysinfo::{MemoryRefreshKind, System};
+use tokio::runtime::Runtime;
+
+use super::executor_options::ExecutorOptions;
+use warpframe_io::ObjectStores;
+
+/// The default memory limit of all tasks together, as a fraction of the available memory.
+const DEFAULT_MEMORY_FRACTION: f64 = 0.7;
+
+/// The thread pool of the tasks, with a thread for each slot. Dropping it cancels the tasks.
+pub(super) struct TaskThreads(Option<Runtime>, tokio::runtime::Handle);
+
+impl TaskThreads {
+    pub fn start(slots: NonZeroUsize) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(slots.get())
+            .thread_name("warpframe-task")
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self(Some(runtime), handle))
+    }
+
+    pub fn handle(&self) -> tokio::runtime::Handle {
+        self.1.clone()
+    }
+}
+
+impl Drop for TaskThreads {
+    fn drop(&mut self) {
+        // The destructor of a runtime blocks, which panics inside another runtime.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The runtime environment of tasks: it spills into the work folder and has the object stores of this host.
+pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
+    let (work_dir, stores) = (work_dir.to_owned(), Arc::new(ObjectStores::default()));
+    Arc::new(move |_| {
+        RuntimeEnvBuilder::new()
+            .with_temp_file_path(work_dir.clone())
+            .with_object_store_registry(Arc::clone(&stores) as _)
+            .build_arc()
+    })
+}
+
+/// A memory pool for each task, whose share of the limit is the task's share of the slots.
+pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
+    let limit = options
+        .memory_limit
+        .unwrap_or_else(|| (available_memory() as f64 * DEFAULT_MEMORY_FRACTION) as usize);
+    let per_slot = (limit / options.slots).max(1);
+    Arc::new(move |base, _, slots| {
+        let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
+        RuntimeEnvBuilder::from_runtime_env(&base).with_memory_pool(Arc::new(pool)).build_arc()
+    })
+}
+
+/// The memory that this process can use, in bytes: that of the machine or the limit of its control group; `u64::MAX` if
+/// neither is known.
+fn available_memory() -> u64 {
+    let Ok(mut system) = System::new() else { return u64::MAX };
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let cgroup_limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    system.total_memory().min(cgroup_limit)
+}

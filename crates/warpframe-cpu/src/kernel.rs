@@ -1,0 +1,145 @@
+//! Kernels on slices, without Arrow and without a query engine: the baseline for the overhead of an engine.
+
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::elementwise::{self, Formula};
+pub use super::lanes::Element;
+pub use super::simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};
+
+/// Rows a rayon task works on: 512 KiB of `f64` in all four columns, so a task's share stays in the L2
+/// cache of current CPUs while the split costs nothing measurable.
+pub const ROWS_PER_TASK: usize = 16 * 1024;
+
+/// `ln(x) * ln(y) * ln(z)` row by row into `output`, on the calling thread.
+///
+/// All numbers are `f64` or all `f32`. Each logarithm is within 1 ULP and the product within 4 ULP of the
+/// exact value; `ln(0) = -inf`, `ln(negative) = NaN`, NaN and infinities propagate as in IEEE 754. A row's
+/// result depends on nothing but the row.
+///
+/// ```
+/// let (x, y, z) = ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0]);
+/// let mut output = [0.0; 2];
+/// warpframe_cpu::kernel::log3(&x, &y, &z, &mut output)?;
+/// assert_eq!(output[0], 0.0);
+/// # Ok::<(), warpframe_cpu::kernel::KernelError>(())
+/// ```
+///
+/// # Errors
+/// The slices differ in length, or `WARPFRAME_SIMD` asks for instructions that this CPU lacks.
+pub fn log3<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Result<(), KernelError> {
+    log3_on(SimdPath::active()?, x, y, z, output)
+}
+
+/// [`log3`] on a path named by the caller.
+///
+/// # Errors
+/// As [`log3`], and where this CPU cannot run the path.
+pub fn log3_on<E: Element>(
+    path: SimdPath,
+    x: &[E],
+    y: &[E],
+    z: &[E],
+    output: &mut [E],
+) -> Result<(), KernelError> {
+    evaluate::<E, elementwise::Log3, 3>(path, [x, y, z], output)
+}
+
+/// [`log3`] on all threads of the current rayon pool.
+///
+/// # Errors
+/// As [`log3`].
+pub fn par_log3<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Result<(), KernelError> {
+    par_evaluate::<E, elementwise::Log3>([x, y, z], output)
+}
+
+/// `ln(x)` row by row into `output`, on the calling thread and a path named by the caller; within 1 ULP.
+///
+/// # Errors
+/// As [`log3_on`].
+pub fn ln_on<E: Element>(path: SimdPath, x: &[E], output: &mut [E]) -> Result<(), KernelError> {
+    evaluate::<E, elementwise::Ln, 1>(path, [x], output)
+}
+
+/// `x * y * z` row by row into `output`, on all threads of the current rayon pool: three columns read and
+/// one written with next to no arithmetic. No engine that reads and writes the same columns in memory can
+/// be faster than this.
+///
+/// # Errors
+/// As [`log3`].
+pub fn par_product<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Result<(), KernelError> {
+    par_evaluate::<E, elementwise::Product>([x, y, z], output)
+}
+
+fn par_evaluate<E: Element, F: Formula<3>>(
+    [x, y, z]: [&[E]; 3],
+    output: &mut [E],
+) -> Result<(), KernelError> {
+    let path = SimdPath::active()?;
+    check_lengths(&[x, y, z], output)?;
+    (x.par_chunks(ROWS_PER_TASK), y.par_chunks(ROWS_PER_TASK), z.par_chunks(ROWS_PER_TASK))
+        .into_par_iter()
+        .zip(output.par_chunks_mut(ROWS_PER_TASK))
+        .try_for_each(|((x, y, z), output)| evaluate::<E, F, 3>(path, [x, y, z], output))
+}
+
+fn evaluate<E: Element, F: Formula<N>, const N: usize>(
+    path: SimdPath,
+    inputs: [&[E]; N],
+    output: &mut [E],
+) -> Result<(), KernelError> {
+    check_lengths(&inputs, output)?;
+    if !path.is_available() {
+        return Err(SimdPathError::Unavailable(path).into());
+    }
+    // SAFETY: `MaybeUninit<E>` has the layout of `E`, and `evaluate` only ever writes initialized values.
+    let output = unsafe { &mut *(std::ptr::from_mut(output) as *mut [MaybeUninit<E>]) };
+    elementwise::evaluate::<E, F, N>(path, inputs, output);
+    Ok(())
+}
+
+fn check_lengths<E>(inputs: &[&[E]], output: &[E]) -> Result<(), KernelError> {
+    match inputs.iter().position(|input| input.len() != output.len()) {
+        None => Ok(()),
+        Some(position) => {
+            Err(KernelError::Length { position, length: inputs[position].len(), expected: output.len() })
+        }
+    }
+}
+
+/// Why a kernel did not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KernelError {
+    /// An input is not as long as the output.
+    Length {
+        /// Which input, counted from zero.
+        position: usize,
+        /// Its length.
+        length: usize,
+        /// The output's length.
+        expected: usize,
+    },
+    /// The SIMD path cannot be used.
+    Path(SimdPathError),
+}
+
+impl From<SimdPathError> for KernelError {
+    fn from(error: SimdPathError) -> Self {
+        Self::Path(error)
+    }
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { position, length, expected } => {
+                write!(f, "input {position} has {length} rows, but the output has {expected}")
+            }
+            Self::Path(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for KernelError {}

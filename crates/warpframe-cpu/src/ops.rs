@@ -1,0 +1,124 @@
+//! The vector code of the ops. The matches are exhaustive: an op of the table without an entry here does not compile.
+
+use warpframe_ir::ops::{Binary, Unary};
+
+use super::lanes::{Element, Lanes};
+use super::math::{self, Acos, Asin, Atan, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
+
+/// The vector code of a unary op. A type and not a closure: closures are not inlined into functions with
+/// `#[target_feature]`.
+pub(super) trait UnaryCode<L> {
+    fn apply(x: L) -> L;
+}
+
+/// The vector code of a binary op.
+pub(super) trait BinaryCode<L> {
+    fn apply(x: L, y: L) -> L;
+}
+
+/// A loop that is compiled once for every unary op.
+pub(super) trait UnaryLoop<L> {
+    fn run<C: UnaryCode<L>>(self);
+}
+
+/// A loop that is compiled once for every binary op.
+pub(super) trait BinaryLoop<L> {
+    fn run<C: BinaryCode<L>>(self);
+}
+
+/// `Op |x| code;` is vector code, `Op;` calls the scalar definition for each lane.
+macro_rules! unary_code {
+    ($($op:ident $(|$x:ident| $code:expr)?;)+) => {
+        /// Runs a loop with an op's code.
+        #[inline(always)]
+        pub(super) fn dispatch_unary<L: Lanes>(op: Unary, each: impl UnaryLoop<L>) {
+            match op {
+                $(Unary::$op => {
+                    struct Op;
+                    impl<L: Lanes> UnaryCode<L> for Op {
+                        #[inline(always)]
+                        fn apply(x: L) -> L {
+                            $(let $x = x; return $code;)?
+                            #[allow(unreachable_code, reason = "ops without vector code end here")]
+                            { x.each(|x| <L::Element as Element>::unary(Unary::$op, x)) }
+                        }
+                    }
+                    each.run::<Op>()
+                })+
+            }
+        }
+
+        /// Whether a unary op has vector code; else its scalar definition is called for each lane.
+        pub fn is_unary_vectorized(op: Unary) -> bool {
+            match op {
+                $(Unary::$op => !<[&str]>::is_empty(&[$(stringify!($code))?]),)+
+            }
+        }
+    };
+}
+
+/// The same for binary ops.
+macro_rules! binary_code {
+    ($($op:ident $(|$x:ident, $y:ident| $code:expr)?;)+) => {
+        /// Runs a loop with an op's code.
+        #[inline(always)]
+        pub(super) fn dispatch_binary<L: Lanes>(op: Binary, each: impl BinaryLoop<L>) {
+            match op {
+                $(Binary::$op => {
+                    struct Op;
+                    impl<L: Lanes> BinaryCode<L> for Op {
+                        #[inline(always)]
+                        fn apply(x: L, y: L) -> L {
+                            $(let ($x, $y) = (x, y); return $code;)?
+                            #[allow(unreachable_code, reason = "ops without vector code end here")]
+                            { x.each_of(y, |x, y| <L::Element as Element>::binary(Binary::$op, x, y)) }
+                        }
+                    }
+                    each.run::<Op>()
+                })+
+            }
+        }
+
+        /// Whether a binary op has vector code; else its scalar definition is called for each lane.
+        pub fn is_binary_vectorized(op: Binary) -> bool {
+            match op {
+                $(Binary::$op => !<[&str]>::is_empty(&[$(stringify!($code))?]),)+
+            }
+        }
+    };
+}
+
+unary_code! {
+    Negate |x| x.neg();
+    Abs |x| x.abs();
+    Sqrt |x| x.sqrt();
+    Cbrt;
+    Ln |x| math::ln(x);
+    Log2 |x| L::in_f64::<Log2, 1>([x]);
+    Log10 |x| L::in_f64::<Log10, 1>([x]);
+    Exp |x| L::in_f64::<Exp, 1>([x]);
+    Sin |x| L::in_f64::<Sin, 1>([x]);
+    Cos |x| L::in_f64::<Cos, 1>([x]);
+    Tan |x| L::in_f64::<Tan, 1>([x]);
+    Asin |x| L::in_f64::<Asin, 1>([x]);
+    Acos |x| L::in_f64::<Acos, 1>([x]);
+    Atan |x| L::in_f64::<Atan, 1>([x]);
+    Sinh;
+    Cosh;
+    Tanh |x| L::in_f64::<Tanh, 1>([x]);
+    Floor |x| x.floor();
+    Ceil |x| x.ceil();
+    Round |x| math::round(x);
+    Trunc |x| math::trunc(x);
+    Signum |x| math::signum(x);
+}
+
+binary_code! {
+    Add |x, y| x.add(y);
+    Subtract |x, y| x.sub(y);
+    Multiply |x, y| x.mul(y);
+    Divide |x, y| x.div(y);
+    Remainder;
+    Power |x, y| L::in_f64::<math::Power, 2>([x, y]);
+    Atan2;
+}

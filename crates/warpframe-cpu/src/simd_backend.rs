@@ -1,0 +1,192 @@
+//! The backend that evaluates programs with the CPU's vector instructions, on the calling thread.
+
+use std::fmt::Debug;
+use std::sync::{Arc, LazyLock};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
+use warpframe_ir::backend::{Backend, Kernel, KernelContext};
+use warpframe_ir::builder::Builder;
+use warpframe_ir::error::{Error, Result};
+use warpframe_ir::instruction::{Input, Kind, Precision};
+use warpframe_ir::interpreter::Interpreter;
+use warpframe_ir::ops::{Binary, Unary};
+use warpframe_ir::program::Program;
+
+use super::block_executor::{Execution, ScratchElement};
+use super::dispatch::run_on;
+use super::elementwise::{Log3, evaluate};
+use super::input_conversion::{Converter, converter};
+use super::register_allocation::RegisterAllocation;
+use super::simd_path::{SimdPath, SimdPathError};
+
+/// The CPU's vector instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Simd {
+    path: SimdPath,
+}
+
+impl Simd {
+    /// The backend on the path of this process: [`SimdPath::active`].
+    ///
+    /// # Errors
+    /// `WARPFRAME_SIMD` names instructions that this CPU lacks.
+    pub fn active() -> Result<Self> {
+        Ok(Self { path: SimdPath::active().map_err(Error::backend)? })
+    }
+
+    /// The backend on a path.
+    ///
+    /// # Errors
+    /// This CPU lacks the instructions.
+    pub fn on(path: SimdPath) -> Result<Self> {
+        match path.is_available() {
+            true => Ok(Self { path }),
+            false => Err(Error::backend(SimdPathError::Unavailable(path))),
+        }
+    }
+}
+
+impl Backend for Simd {
+    fn description(&self) -> String {
+        format!("simd {}", self.path)
+    }
+
+    fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        let (backend, program) = (*self, Arc::clone(program));
+        Ok(match program.precision() {
+            Precision::Double => Arc::new(SimdKernel::<Float64Type>::new(backend, program)?),
+            Precision::Single => Arc::new(SimdKernel::<Float32Type>::new(backend, program)?),
+        })
+    }
+}
+
+/// How the rows are computed.
+#[derive(Debug)]
+enum Code<E> {
+    /// The hand-written loop for `ln(x) * ln(y) * ln(z)` of inputs of the program's precision.
+    Log3,
+    /// Blocks of rows, op by op.
+    Blocks { registers: RegisterAllocation, converters: Vec<Option<Converter<E>>> },
+}
+
+#[derive(Debug)]
+struct SimdKernel<T: ArrowPrimitiveType> {
+    backend: Simd,
+    program: Arc<Program>,
+    code: Code<T::Native>,
+}
+
+impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
+    fn new(backend: Simd, program: Arc<Program>) -> Result<Self> {
+        let code = match LOG3
+            .as_ref()
+            .is_ok_and(|log3| program.has_same_code(&log3[program.precision() as usize]))
+        {
+            true => Code::Log3,
+            false => {
+                let types = program.inputs().iter().map(|input| converter(&input.data_type));
+                Code::Blocks {
+                    registers: RegisterAllocation::new(&program),
+                    converters: types.collect::<Result<_>>()?,
+                }
+            }
+        };
+        Ok(Self { backend, program, code })
+    }
+}
+
+/// The programs of the hand-written loop, in double and in single precision.
+static LOG3: LazyLock<Result<[Program; 2]>> = LazyLock::new(|| {
+    let build = |precision: Precision| {
+        let mut builder = Builder::new(precision);
+        let [x, y, z] = std::array::from_fn(|_| {
+            let input = builder.add_input(Input { data_type: precision.data_type(), nullable: true });
+            builder.unary(Unary::Ln, input)
+        });
+        let product = builder.binary(Binary::Multiply, x, y);
+        let product = builder.binary(Binary::Multiply, product, z);
+        builder.finish(product)
+    };
+    Ok([build(Precision::Double)?, build(Precision::Single)?])
+});
+
+impl<T: ArrowPrimitiveType<Native: ScratchElement> + Debug> Kernel for SimdKernel<T> {
+    fn description(&self) -> String {
+        self.backend.description()
+    }
+
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, _: &KernelContext) -> Result<ArrayRef> {
+        let program = &self.program;
+        program.check_inputs(inputs, rows)?;
+        if !program.is_strict() && program.has_undeclared_nulls(inputs) {
+            // Validity is computed only for values that may be null by declaration.
+            return Interpreter::evaluate(program, inputs, rows);
+        }
+        match (&self.code, inputs) {
+            (Code::Log3, [x, y, z]) => Ok(self.log3([x, y, z])),
+            (Code::Log3, _) => Err(Error::InvalidInput("log3 takes three arrays".to_owned())),
+            (Code::Blocks { registers, converters }, _) => self.blocks(registers, converters, inputs, rows),
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
+    /// Computes all rows, null ones included.
+    fn log3(&self, arrays: [&ArrayRef; 3]) -> ArrayRef {
+        let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
+        let rows = arrays[0].len();
+        let mut values = Vec::with_capacity(rows);
+        evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, &mut values.spare_capacity_mut()[..rows]);
+        // SAFETY: the capacity is at least `rows`, and `evaluate` has initialized that many elements.
+        unsafe { values.set_len(rows) };
+        Arc::new(PrimitiveArray::<T>::new(values.into(), union_of_nulls(arrays)))
+    }
+
+    fn blocks(
+        &self,
+        registers: &RegisterAllocation,
+        converters: &[Option<Converter<T::Native>>],
+        inputs: &[ArrayRef],
+        rows: usize,
+    ) -> Result<ArrayRef> {
+        let program = &self.program;
+        let is_number = program.kind(program.output()) == Kind::Float;
+        let (mut values, mut truths, mut validity) = (Vec::new(), Vec::new(), Vec::new());
+        if is_number {
+            values.reserve_exact(rows);
+        } else {
+            truths.reserve_exact(rows.div_ceil(64));
+        }
+        let numbers = &mut values.spare_capacity_mut()[..if is_number { rows } else { 0 }];
+        T::Native::scratch().with(|scratch| {
+            let scratch = &mut *scratch.borrow_mut();
+            let outputs = (numbers, &mut truths, &mut validity);
+            let code = (&**program, registers, converters);
+            run_on(self.backend.path, Execution::new(code, inputs, rows, scratch, outputs))
+        })?;
+        let nulls = if program.is_strict() {
+            union_of_nulls(inputs)
+        } else if program.may_be_null(program.output()) {
+            let bits = BooleanBuffer::new(Buffer::from_vec(validity), 0, rows);
+            Some(NullBuffer::new(bits)).filter(|nulls| nulls.null_count() > 0)
+        } else {
+            None
+        };
+        if is_number {
+            // SAFETY: the capacity is at least `rows`, and the execution has written that many elements.
+            unsafe { values.set_len(rows) };
+            Ok(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
+        } else {
+            let bits = BooleanBuffer::new(Buffer::from_vec(truths), 0, rows);
+            Ok(Arc::new(BooleanArray::new(bits, nulls)))
+        }
+    }
+}
+
+/// Null where any array is.
+fn union_of_nulls<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
+    NullBuffer::union_many(arrays.into_iter().map(|array| array.nulls()))
+}

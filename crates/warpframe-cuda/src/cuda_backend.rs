@@ -1,0 +1,198 @@
+//! The backend that evaluates programs on NVIDIA GPUs.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, make_array, new_empty_array};
+use warpframe_ir::backend::{Backend, Kernel, KernelContext};
+use warpframe_ir::error::{Error, Result};
+use warpframe_ir::interpreter::Interpreter;
+use warpframe_ir::program::Program;
+
+use super::chunk_pipeline::{ChunkPipeline, Failure, LEAST_CHUNK_ROWS, copy, numbers};
+use super::driver::CudaError;
+use super::gpu::Gpus;
+use super::kernel_source::KernelSource;
+use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
+
+/// The default number of rows in a batch for a GPU: several chunks, so that copies and kernels overlap within each
+/// evaluation.
+pub const BATCH_ROWS: usize = 1 << 20;
+
+/// The name under which memory is reserved.
+const CONSUMER: &str = "warpframe cuda";
+
+/// How GPUs are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CudaSettings {
+    /// The bytes that the process may allocate for a GPU, device and page-locked memory together, besides what the
+    /// caller's memory budget allows.
+    pub memory_limit: usize,
+    /// Rows that are copied to a GPU at a time.
+    pub chunk_rows: usize,
+}
+
+impl Default for CudaSettings {
+    fn default() -> Self {
+        // 2 MiB of f64 a column: a copy of that size runs at nearly the bus's full speed.
+        Self { memory_limit: usize::MAX, chunk_rows: 256 * 1024 }
+    }
+}
+
+/// NVIDIA GPUs, used in turn where there are several.
+///
+/// A result is the GPU's or the query fails, except in two cases in which the CPU evaluates a batch, counted by
+/// [`FALLBACK_BATCHES`]: memory is short even for small chunks, or a column has nulls that its input was declared not
+/// to have.
+#[derive(Debug, Clone)]
+pub struct Cuda {
+    gpus: Arc<Gpus>,
+    settings: CudaSettings,
+    fallback: Arc<dyn Backend>,
+}
+
+impl Cuda {
+    /// The backend on these GPUs, with a backend for the CPU that evaluates batches for which GPU memory is short.
+    pub fn new(gpus: Arc<Gpus>, settings: CudaSettings, fallback: Arc<dyn Backend>) -> Self {
+        Self { gpus, settings, fallback }
+    }
+
+    /// The GPUs it uses.
+    pub fn gpus(&self) -> &Arc<Gpus> {
+        &self.gpus
+    }
+
+    /// How it uses them.
+    pub fn settings(&self) -> CudaSettings {
+        self.settings
+    }
+
+    /// The backend for the CPU.
+    pub fn fallback(&self) -> &Arc<dyn Backend> {
+        &self.fallback
+    }
+
+    /// The column with its numbers in page-locked memory, which GPUs read directly. Columns without numbers are
+    /// returned as they are.
+    ///
+    /// # Errors
+    /// There is not enough memory to lock.
+    pub fn pin(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        let data = column.to_data();
+        let Some((bytes, _)) = numbers(&data) else { return Ok(Arc::clone(column)) };
+        let pinned = self.gpus.next()?.pinned(bytes.len(), self.settings.memory_limit)?;
+        // SAFETY: the memory was just taken, is that long, and was initialized when it was allocated.
+        copy(unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr(), bytes.len()) }, &bytes);
+        let values = pinned.into_buffer(bytes.len(), None);
+        let data = data.into_builder().offset(0).buffers(vec![values]).nulls(column.nulls().cloned());
+        let data = data.build().map_err(Error::backend)?;
+        Ok(make_array(data))
+    }
+}
+
+impl Backend for Cuda {
+    fn description(&self) -> String {
+        match self.gpus.driver().devices() {
+            [one] => format!("cuda {}", one.name),
+            several => format!("cuda {} GPUs", several.len()),
+        }
+    }
+
+    fn cache_key(&self) -> String {
+        format!("{} {:?} {}", self.description(), self.settings, self.fallback.cache_key())
+    }
+
+    fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        Ok(Arc::new(CudaKernel {
+            backend: self.clone(),
+            program: Arc::clone(program),
+            source: KernelSource::of(program),
+            fallback: self.fallback.compile(program)?,
+        }))
+    }
+}
+
+/// A program with the CUDA C of its kernel. Each GPU compiles and loads it at the first evaluation there.
+#[derive(Debug)]
+struct CudaKernel {
+    backend: Cuda,
+    program: Arc<Program>,
+    source: KernelSource,
+    fallback: Arc<dyn Kernel>,
+}
+
+impl CudaKernel {
+    /// Evaluates on a GPU, in chunks as large as its memory allows.
+    fn on_gpu(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef, Failure> {
+        let Cuda { gpus, settings, .. } = &self.backend;
+        let gpu = gpus.next()?;
+        let mark_failed = |error: CudaError| {
+            gpu.mark_failed(&error);
+            error
+        };
+        let (kernel, compile_time) = gpu.kernel(&self.source).map_err(mark_failed)?;
+        context.metrics.add_time(COMPILE_TIME, compile_time);
+        gpus.metrics().add_time(COMPILE_TIME, compile_time);
+        let _permit = gpu.acquire();
+        let mut chunk_rows = settings.chunk_rows.min(rows).next_multiple_of(64);
+        loop {
+            let pipeline = ChunkPipeline {
+                gpu: &gpu,
+                program: &self.program,
+                kernel: Arc::clone(&kernel),
+                inputs,
+                rows,
+                chunk_rows,
+                limit: settings.memory_limit,
+            };
+            match pipeline.run(CONSUMER, context.memory.as_ref()) {
+                Ok((array, counts)) => {
+                    counts.report(&context.metrics);
+                    counts.report(gpus.metrics());
+                    return Ok(array);
+                }
+                Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > LEAST_CHUNK_ROWS => {
+                    chunk_rows = (chunk_rows / 4).max(LEAST_CHUNK_ROWS).next_multiple_of(64);
+                }
+                Err(Failure::Cuda(error)) => return Err(Failure::Cuda(mark_failed(error))),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn count_fallback(&self, context: &KernelContext) {
+        context.metrics.add_count(FALLBACK_BATCHES, 1);
+        self.backend.gpus.metrics().add_count(FALLBACK_BATCHES, 1);
+    }
+}
+
+impl Kernel for CudaKernel {
+    fn description(&self) -> String {
+        self.backend.description()
+    }
+
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef> {
+        let program = &self.program;
+        program.check_inputs(inputs, rows)?;
+        if rows == 0 {
+            return Ok(new_empty_array(&program.data_type()));
+        }
+        if !program.is_strict() && program.has_undeclared_nulls(inputs) {
+            // Kernels compute validity only for values that may be null by declaration.
+            self.count_fallback(context);
+            return Interpreter::evaluate(program, inputs, rows);
+        }
+        match self.on_gpu(inputs, rows, context) {
+            Ok(array) => Ok(array),
+            Err(Failure::Program(error)) => Err(error),
+            Err(Failure::Cuda(CudaError::OutOfMemory(_))) => {
+                self.count_fallback(context);
+                self.fallback.evaluate(inputs, rows, context)
+            }
+            Err(Failure::Cuda(error)) => Err(error.into()),
+        }
+    }
+
+    fn device_batch_rows(&self) -> Option<usize> {
+        Some(1)
+    }
+}

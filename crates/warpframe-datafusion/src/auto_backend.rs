@@ -1,0 +1,75 @@
+//! The backend `auto`: the CPU, or a GPU for batches with enough rows, by the cost model.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use warpframe_cuda::{Cuda, calibrate};
+
+use crate::cost_model::CostModel;
+use warpframe_ir::backend::{Backend, Kernel, KernelContext};
+use warpframe_ir::error::Result;
+use warpframe_ir::program::Program;
+
+/// Chooses between the CPU and a GPU for each program.
+#[derive(Debug)]
+pub struct Auto {
+    cpu: Arc<dyn Backend>,
+    /// `None` where there is no usable GPU.
+    cuda: Option<Cuda>,
+    threads: usize,
+}
+
+impl Auto {
+    /// The choice between a backend for the CPU, on a number of threads, and GPUs, if there are any.
+    pub fn new(cpu: Arc<dyn Backend>, cuda: Option<Cuda>, threads: usize) -> Self {
+        Self { cpu, cuda, threads }
+    }
+}
+
+impl Backend for Auto {
+    fn description(&self) -> String {
+        self.cpu.description()
+    }
+
+    fn cache_key(&self) -> String {
+        let cuda = self.cuda.as_ref().map(Backend::cache_key);
+        format!("auto {} {cuda:?} {}", self.cpu.cache_key(), self.threads)
+    }
+
+    fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        let cpu = self.cpu.compile(program)?;
+        let Some(cuda) = &self.cuda else { return Ok(cpu) };
+        // A GPU that does not answer is not used.
+        let Ok(calibration) = calibrate(cuda.gpus(), &self.cpu) else { return Ok(cpu) };
+        let cost = CostModel::of(program, &calibration, self.threads);
+        Ok(Arc::new(AutoKernel { cost, cpu, gpu: cuda.compile(program)? }))
+    }
+}
+
+#[derive(Debug)]
+struct AutoKernel {
+    cost: CostModel,
+    cpu: Arc<dyn Kernel>,
+    gpu: Arc<dyn Kernel>,
+}
+
+impl Kernel for AutoKernel {
+    fn description(&self) -> String {
+        let chosen = match self.cost.gpu_from {
+            Some(_) => self.gpu.description(),
+            None => self.cpu.description(),
+        };
+        format!("{chosen}; {}", self.cost.reason())
+    }
+
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef> {
+        match self.cost.gpu_from {
+            Some(least) if rows >= least => self.gpu.evaluate(inputs, rows, context),
+            _ => self.cpu.evaluate(inputs, rows, context),
+        }
+    }
+
+    fn device_batch_rows(&self) -> Option<usize> {
+        self.cost.gpu_from.map(usize::next_power_of_two)
+    }
+}

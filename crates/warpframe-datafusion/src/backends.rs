@@ -1,0 +1,169 @@
+//! The registry of backends, with the cache of the kernels that they have compiled.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::common::Result;
+use datafusion::config::ConfigOptions;
+use parking_lot::Mutex;
+use warpframe_cpu::Simd;
+use warpframe_cuda::{Cuda, CudaError, Gpus};
+
+use crate::auto_backend::Auto;
+use crate::backend_names::{AUTO, CUDA, INTERPRETED, SIMD, unknown_backend};
+use crate::errors::datafusion_error;
+use crate::options::WarpframeOptions;
+use warpframe_ir::backend::{Backend, Kernel};
+use warpframe_ir::error;
+use warpframe_ir::interpreter::Interpreter;
+use warpframe_ir::program::Program;
+
+/// Kernels that are kept.
+const CACHED_KERNELS: usize = 512;
+
+/// Makes a backend from a session's options.
+type Factory = Box<dyn Fn(&ConfigOptions) -> error::Result<Arc<dyn Backend>> + Send + Sync>;
+
+/// The backends that the option `warpframe.backend` can name, and their compiled kernels.
+///
+/// A session has it as an extension of its configuration, an executor of a cluster likewise.
+pub struct Backends {
+    factories: Vec<(String, Factory)>,
+    kernels: Mutex<KernelCache>,
+}
+
+impl fmt::Debug for Backends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backends").field("names", &self.names()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Backends {
+    /// The backends of this machine.
+    fn default() -> Self {
+        Self::on(None)
+    }
+}
+
+impl Backends {
+    /// No backends.
+    pub fn empty() -> Self {
+        Self { factories: Vec::new(), kernels: Mutex::default() }
+    }
+
+    /// The backends `auto`, `interpreted`, `simd` and `cuda`, with these GPUs, or this machine's.
+    pub fn on(gpus: Option<Arc<Gpus>>) -> Self {
+        let cuda = move |config: &ConfigOptions| -> Result<Cuda, CudaError> {
+            let gpus = match &gpus {
+                Some(gpus) => Arc::clone(gpus),
+                None => warpframe_cuda::gpus()?,
+            };
+            let cpu = Simd::active().map_err(|error| CudaError::Missing(error.to_string()))?;
+            Ok(Cuda::new(gpus, WarpframeOptions::of(config).cuda, Arc::new(cpu)))
+        };
+        let for_auto = cuda.clone();
+        Self::empty()
+            .register(AUTO, move |config| {
+                let threads = config.execution.target_partitions;
+                Ok(Arc::new(Auto::new(Arc::new(Simd::active()?), for_auto(config).ok(), threads)))
+            })
+            .register(INTERPRETED, |_| Ok(Arc::new(Interpreter)))
+            .register(SIMD, |_| Ok(Arc::new(Simd::active()?)))
+            .register(CUDA, move |config| Ok(Arc::new(cuda(config)?)))
+    }
+
+    /// Adds a backend under a name for `warpframe.backend`; one that was registered under it is replaced. The factory
+    /// is called with the session's options whenever a program is compiled.
+    pub fn register(
+        mut self,
+        name: &str,
+        factory: impl Fn(&ConfigOptions) -> error::Result<Arc<dyn Backend>> + Send + Sync + 'static,
+    ) -> Self {
+        self.factories.retain(|(known, _)| known != name);
+        self.factories.push((name.to_owned(), Box::new(factory)));
+        self
+    }
+
+    /// The names of the backends, in order of registration.
+    pub fn names(&self) -> Vec<String> {
+        self.factories.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The backend that the option `warpframe.backend` names.
+    ///
+    /// # Errors
+    /// There is no backend of this name, or this machine cannot run it.
+    pub fn backend(&self, config: &ConfigOptions) -> Result<Arc<dyn Backend>> {
+        let name = WarpframeOptions::of(config).backend;
+        match self.factories.iter().find(|(known, _)| *known == name) {
+            Some((_, factory)) => factory(config).map_err(datafusion_error),
+            None => Err(unknown_backend(&name, &self.names())),
+        }
+    }
+
+    /// The kernel of a program for the backend that the options name. Compiled once for equal programs and backends,
+    /// however many threads ask.
+    ///
+    /// # Errors
+    /// As [`backend`](Self::backend), or the backend cannot compile the program.
+    pub fn kernel(&self, config: &ConfigOptions, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        let backend = self.backend(config)?;
+        let entry = self.kernels.lock().entry((backend.cache_key(), Arc::clone(program)));
+        // Other threads that want this kernel wait for it; those that want others do not.
+        let mut kernel = entry.lock();
+        match &*kernel {
+            Some(kernel) => Ok(Arc::clone(kernel)),
+            None => {
+                let compiled = backend.compile(program).map_err(datafusion_error)?;
+                Ok(Arc::clone(kernel.insert(compiled)))
+            }
+        }
+    }
+
+    /// The backends of this machine, for functions that are evaluated outside of any session, such as constants that
+    /// DataFusion folds.
+    pub fn shared() -> &'static Arc<Self> {
+        static SHARED: LazyLock<Arc<Backends>> = LazyLock::new(Arc::default);
+        &SHARED
+    }
+}
+
+/// The backend's cache key, and the program.
+type KernelKey = (String, Arc<Program>);
+
+/// A kernel, once it is compiled.
+type KernelEntry = Arc<Mutex<Option<Arc<dyn Kernel>>>>;
+
+/// The kernels that were used last.
+#[derive(Default)]
+struct KernelCache {
+    entries: HashMap<KernelKey, (u64, KernelEntry)>,
+    uses: u64,
+}
+
+impl KernelCache {
+    fn entry(&mut self, key: KernelKey) -> KernelEntry {
+        self.uses += 1;
+        if self.entries.len() >= CACHED_KERNELS && !self.entries.contains_key(&key) {
+            let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+            oldest.map(|key| self.entries.remove(&key));
+        }
+        let (used, entry) = self.entries.entry(key).or_default();
+        *used = self.uses;
+        Arc::clone(entry)
+    }
+}
+
+/// The fast backends of this machine, described.
+///
+/// # Errors
+/// `WARPFRAME_SIMD` names instructions that this CPU lacks.
+pub fn available() -> Result<Vec<String>> {
+    let simd = Simd::active().map_err(datafusion_error)?;
+    let mut found = vec![simd.description()];
+    if let Ok(gpus) = warpframe_cuda::gpus() {
+        found.push(Cuda::new(gpus, Default::default(), Arc::new(simd)).description());
+    }
+    Ok(found)
+}

@@ -1,0 +1,184 @@
+//! Scalar functions that are defined by a program: composed of ops, evaluated by backends, and fused with the
+//! expressions around their calls.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, internal_err, plan_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+use super::evaluate::evaluate;
+use crate::backends::Backends;
+use crate::errors::datafusion_error;
+use warpframe_ir::backend::KernelContext;
+use warpframe_ir::builder::Builder;
+use warpframe_ir::error::{self, Error};
+use warpframe_ir::instruction::{Input, Precision, Value};
+use warpframe_ir::program::Program;
+
+/// Adds a function's instructions to a program: from the values of its parameters to its result.
+pub type ProgramBody = fn(&mut Builder, &[Value]) -> Value;
+
+/// A scalar function of numbers whose result is a number.
+///
+/// Float32 out where all arguments are Float32; all other numbers are coerced to Float64. The optimizer replaces its
+/// calls by [`FusedFunction`](super::FusedFunction)s.
+pub struct ProgramFunction {
+    name: &'static str,
+    parameters: &'static [&'static str],
+    body: ProgramBody,
+    signature: Signature,
+    documentation: Option<Documentation>,
+    programs: [OnceLock<error::Result<Arc<Program>>>; 2],
+}
+
+impl ProgramFunction {
+    /// A function with these parameters.
+    pub fn new(name: &'static str, parameters: &'static [&'static str], body: ProgramBody) -> Self {
+        let mut signature = Signature::user_defined(Volatility::Immutable);
+        signature.parameter_names = Some(parameters.iter().map(|name| (*name).to_owned()).collect());
+        Self { name, parameters, body, signature, documentation: None, programs: Default::default() }
+    }
+
+    /// The same with documentation for `SHOW FUNCTIONS`.
+    pub fn with_documentation(self, documentation: Documentation) -> Self {
+        Self { documentation: Some(documentation), ..self }
+    }
+
+    /// Adds a call to a program.
+    ///
+    /// # Errors
+    /// The number of arguments is not that of the parameters.
+    pub fn build(&self, builder: &mut Builder, arguments: &[Value]) -> error::Result<Value> {
+        if arguments.len() != self.parameters.len() {
+            return Err(Error::InvalidProgram(format!(
+                "{} takes {} arguments, not {}",
+                self.name,
+                self.parameters.len(),
+                arguments.len()
+            )));
+        }
+        Ok((self.body)(builder, arguments))
+    }
+
+    /// The program of the function, with nullable inputs.
+    ///
+    /// # Errors
+    /// The body builds an invalid program.
+    pub fn program(&self, precision: Precision) -> error::Result<Arc<Program>> {
+        let program = self.programs[precision as usize].get_or_init(|| {
+            let mut builder = Builder::new(precision);
+            let input = || Input { data_type: precision.data_type(), nullable: true };
+            let inputs: Vec<_> = self.parameters.iter().map(|_| builder.add_input(input())).collect();
+            let output = self.build(&mut builder, &inputs)?;
+            Ok(Arc::new(builder.finish(output)?))
+        });
+        program.clone()
+    }
+}
+
+impl fmt::Debug for ProgramFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProgramFunction").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for ProgramFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+            && match (self.program(Precision::Double), other.program(Precision::Double)) {
+                (Ok(one), Ok(other)) => one == other,
+                _ => false,
+            }
+    }
+}
+
+impl Eq for ProgramFunction {}
+
+impl Hash for ProgramFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for ProgramFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let Self { name, parameters, .. } = self;
+        if types.len() != parameters.len() {
+            return plan_err!(
+                "{name} takes {} arguments ({}), not {}",
+                parameters.len(),
+                parameters.join(", "),
+                types.len()
+            );
+        }
+        for (parameter, data_type) in parameters.iter().zip(types) {
+            if !data_type.is_numeric() && !data_type.is_null() {
+                return plan_err!(
+                    "{name} takes numbers, but its argument {parameter} is {data_type}: CAST it first"
+                );
+            }
+        }
+        let single = types.iter().all(|data_type| *data_type == DataType::Float32);
+        Ok(vec![if single { DataType::Float32 } else { DataType::Float64 }; parameters.len()])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types {
+            [first, ..] => Ok(first.clone()),
+            [] => internal_err!("{} was planned without arguments", self.name),
+        }
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
+        let types: Vec<_> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let data_type = self.return_type(&types)?;
+        let strict = self.program(Precision::Double).is_ok_and(|program| program.is_strict());
+        let nullable = !strict || arguments.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name, data_type, nullable)))
+    }
+
+    fn is_strict(&self) -> bool {
+        self.program(Precision::Double).is_ok_and(|program| program.is_strict())
+    }
+
+    // The default is an interval of type Null, which range analysis cannot combine with numbers.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        let data_type = inputs.first().map_or(DataType::Float64, |input| input.data_type());
+        Interval::make_unbounded(&data_type)
+    }
+
+    fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
+        let arguments: Vec<_> = arguments.iter().map(|argument| argument.schema_name().to_string()).collect();
+        Ok(format!("{}({})", self.name, arguments.join(",")))
+    }
+
+    /// For calls that the optimizer does not replace, such as those with constant arguments.
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let precision = match arguments.return_field.data_type() {
+            DataType::Float32 => Precision::Single,
+            _ => Precision::Double,
+        };
+        let program = self.program(precision).map_err(datafusion_error)?;
+        let kernel = Backends::shared().kernel(&arguments.config_options, &program)?;
+        evaluate(kernel.as_ref(), &KernelContext::default(), arguments)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.documentation.as_ref()
+    }
+}

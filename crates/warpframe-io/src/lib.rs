@@ -1,0 +1,46 @@
+//! Files and object stores: what batch runs and clusters share.
+//!
+//! - Input: [`open_table`] opens files as tables, and [`ParquetInput`] checks Parquet files before a query
+//!   is planned.
+//! - Output: Parquet shards are [staged](Staging), and published only when they are complete. On a cluster,
+//!   [`WriteShardsExec`] writes them where they are computed.
+//! - [`GenerateFiles`] writes generated rows, and [`flush_cleanup`] waits for what runs after a cancelled query.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
+#![deny(clippy::undocumented_unsafe_blocks)]
+#![warn(missing_docs)]
+
+mod background_cleanup;
+mod generate_files;
+mod local_files;
+mod multipart_upload;
+mod object_location;
+mod object_store_output;
+mod object_stores;
+mod parquet_input;
+mod parquet_shard;
+mod private_folder;
+mod progress;
+mod staging;
+mod table_files;
+mod task_attempts;
+mod unique_id;
+mod write_behind;
+mod write_shards_exec;
+mod write_summary;
+mod writer_settings;
+
+pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
+pub use generate_files::GenerateFiles;
+pub use local_files::{file_error, find_files};
+pub use object_stores::{ObjectStores, runtime_env_builder};
+pub use parquet_input::ParquetInput;
+pub use parquet_shard::{Shard, ShardWriter, concatenate_shards};
+pub use private_folder::{private_folder, private_folder_in};
+pub use progress::Progress;
+pub use staging::Staging;
+pub use table_files::open_table;
+pub use task_attempts::Attempts;
+pub use write_shards_exec::WriteShardsExec;
+pub use write_summary::WriteSummary;
+pub use writer_settings::{ParquetCompression, WriterSettings};

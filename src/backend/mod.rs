@@ -1,4 +1,0 @@
-//! The backends.
-
-pub mod cuda;
-pub mod simd;
