@@ -58,11 +58,12 @@ pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct Registration {
     scheduler: SchedulerGrpcClient<Channel>,
     heartbeat: HeartBeatParams,
-    task_statuses: mpsc::UnboundedReceiver<TaskStatus>,
     /// The number of tasks whose end is not yet reported to the scheduler.
     running_tasks: Arc<AtomicUsize>,
     stop_requested: Arc<Notify>,
     _server: SpawnedTask<()>,
+    /// A task of its own: a request that was cancelled half-way would lose the statuses that it carries.
+    _reporter: SpawnedTask<()>,
     _tasks: TaskThreads,
 }
 
@@ -159,23 +160,27 @@ impl Registration {
         registered.map_err(failed)?;
         // Executors without a heartbeat are not in the scheduler's status.
         scheduler.heart_beat_from_executor(heartbeat.clone()).await.map_err(failed)?;
+        let reporter = SpawnedTask::spawn(report_task_statuses(
+            scheduler.clone(),
+            heartbeat.executor_id.clone(),
+            task_statuses,
+            Arc::clone(&running_tasks),
+        ));
         Ok(Self {
             scheduler,
             heartbeat,
-            task_statuses,
             running_tasks,
             stop_requested,
             _server: server,
+            _reporter: reporter,
             _tasks: tasks,
         })
     }
 
     /// Runs tasks until the scheduler is lost or stops the executor.
     pub async fn run(&mut self) {
-        let scheduler = self.scheduler.clone();
         tokio::select! {
-            () = send_heartbeats(scheduler.clone(), self.heartbeat.clone()) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
-            () = report_task_statuses(scheduler, &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
+            () = send_heartbeats(self.scheduler.clone(), self.heartbeat.clone()) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
             () = self.stop_requested.notified() => log::info!("the scheduler has removed this executor"),
         }
     }
@@ -199,7 +204,6 @@ impl Registration {
         tokio::select! {
             () = drained => {}
             () = send_heartbeats(self.scheduler.clone(), last) => log::warn!("the scheduler is lost: it does not answer heartbeats"),
-            () = report_task_statuses(self.scheduler.clone(), &self.heartbeat.executor_id, &mut self.task_statuses, &self.running_tasks) => {}
         }
     }
 }
@@ -225,9 +229,9 @@ async fn send_heartbeats(mut scheduler: SchedulerGrpcClient<Channel>, beat: Hear
 /// the service lives.
 async fn report_task_statuses(
     mut scheduler: SchedulerGrpcClient<Channel>,
-    executor_id: &str,
-    task_statuses: &mut mpsc::UnboundedReceiver<TaskStatus>,
-    running_tasks: &AtomicUsize,
+    executor_id: String,
+    mut task_statuses: mpsc::UnboundedReceiver<TaskStatus>,
+    running_tasks: Arc<AtomicUsize>,
 ) {
     while let Some(first) = task_statuses.recv().await {
         let mut task_status = vec![first];
@@ -235,7 +239,7 @@ async fn report_task_statuses(
             task_status.push(more);
         }
         let tasks = task_status.len();
-        let update = UpdateTaskStatusParams { executor_id: executor_id.to_owned(), task_status };
+        let update = UpdateTaskStatusParams { executor_id: executor_id.clone(), task_status };
         while let Err(status) = scheduler.update_task_status(update.clone()).await {
             log::warn!("cannot report the end of {tasks} tasks: {}", status.message());
             tokio::time::sleep(RETRY_INTERVAL).await;
