@@ -89,7 +89,7 @@ fn warn_if_readable(file: &Path) {
     if std::fs::metadata(file)
         .is_ok_and(|metadata| std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0)
     {
-        eprintln!("warning: other users can read the token in '{0}': chmod 600 '{0}'", file.display());
+        eprintln!("warning: others can read the token in '{0}': chmod 600 '{0}'", file.display());
     }
 }
 
