@@ -39,16 +39,15 @@ impl Machine {
             .with_cpu(CpuRefreshKind::nothing())
             .with_memory(MemoryRefreshKind::nothing().with_ram());
         // These values are only shown: use defaults where the system does not provide them.
-        let system = System::new_with_specifics(what).ok();
-        let cpus = system.as_ref().map_or(&[][..], |system| system.cpus());
-        let cpu = cpus.first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default();
-        let os = System::long_os_version().unwrap_or_else(|_| std::env::consts::OS.to_owned());
+        let system = System::new_with_specifics(what);
+        let cpu = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).unwrap_or_default();
+        let os = System::long_os_version().unwrap_or_else(|| std::env::consts::OS.to_owned());
         Ok(Self {
             cpu: if cpu.is_empty() { "unknown CPU".to_owned() } else { cpu },
             cores: cores(),
             simd: simd.to_string(),
             simd_available: SimdPath::available().iter().map(ToString::to_string).collect(),
-            memory_bytes: system.as_ref().map_or(0, System::total_memory),
+            memory_bytes: system.total_memory(),
             os: format!("{os}, {}", std::env::consts::ARCH),
             gpus: Vec::new(),
             gpu_driver: None,
@@ -71,5 +70,5 @@ pub fn cores() -> usize {
 /// Available memory in bytes; 0 if the system does not report it.
 pub fn available_memory() -> u64 {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    System::new_with_specifics(what).map_or(0, |system| system.available_memory())
+    System::new_with_specifics(what).available_memory()
 }

@@ -108,7 +108,7 @@ async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
 
 /// A name that is unique in the cluster: the host, the process number and a random suffix.
 fn new_executor_name() -> String {
-    let host = System::host_name().unwrap_or_else(|_| "host".to_owned()).replace(';', "-");
+    let host = System::host_name().unwrap_or_else(|| "host".to_owned()).replace(';', "-");
     let random = ballista_core::ids::new_instance_id();
     let suffix: String = random.chars().rev().filter(char::is_ascii_alphanumeric).take(6).collect();
     format!("{host}-{}-{suffix}", std::process::id())

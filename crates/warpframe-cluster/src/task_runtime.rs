@@ -72,8 +72,11 @@ pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
 /// The memory that this process can use, in bytes: that of the machine or the limit of its control group; `u64::MAX` if
 /// neither is known.
 fn available_memory() -> u64 {
-    let Ok(mut system) = System::new() else { return u64::MAX };
+    let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
     let cgroup_limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
-    system.total_memory().min(cgroup_limit)
+    match system.total_memory() {
+        0 => cgroup_limit,
+        total => total.min(cgroup_limit),
+    }
 }
