@@ -2,9 +2,13 @@
 
 use std::process::Command;
 
+/// What the program is built from.
+const SOURCES: [&str; 5] = ["src", "crates", "kernels", "Cargo.toml", "Cargo.lock"];
+
 fn main() {
-    println!("cargo:rerun-if-changed=src");
-    println!("cargo:rerun-if-changed=Cargo.lock");
+    for path in SOURCES {
+        println!("cargo:rerun-if-changed={path}");
+    }
     for path in [".git/HEAD", ".git/index"] {
         if std::path::Path::new(path).exists() {
             println!("cargo:rerun-if-changed={path}");
@@ -12,7 +16,7 @@ fn main() {
     }
     // A packaged copy has no repository.
     let revision = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    let dirty = git(&["status", "--porcelain", "--", "src", "Cargo.toml", "Cargo.lock"]);
+    let dirty = git(&[&["status", "--porcelain", "--"][..], &SOURCES].concat());
     let suffix = if dirty.is_some_and(|changes| !changes.is_empty()) { "-dirty" } else { "" };
     println!("cargo:rustc-env=WARPFRAME_GIT_REVISION={revision}{suffix}");
 }

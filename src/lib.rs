@@ -1,14 +1,16 @@
-//! warpframe evaluates numeric row expressions over Arrow columns, in SQL and in Rust, on every engine a
-//! machine offers, and compares them honestly.
+//! warpframe evaluates numeric row expressions over Arrow columns, in SQL and in Rust, on every engine a machine
+//! offers, and compares the engines.
 //!
-//! - [`Session`] is the way in: a DataFusion context with [`log3`], `generate_rows` and the `warpframe.*`
-//!   options.
-//! - [`kernel`] holds the bare kernels on slices.
-//! - [`batch`] is the batch run: Parquet in, expressions, Parquet out; [`io`] has its files.
+//! - [`Session`] is a DataFusion context with [`log3`], `generate_rows` and the `warpframe.*` options; [`install()`] adds
+//!   the same to the session of another application.
+//! - [`lowering`] compiles an expression to a program ([`ir`]), and [`backends`] compiles programs to kernels:
+//!   [`cpu`] for the CPU's vector units, [`cuda`] for NVIDIA GPUs.
+//! - [`functions`] has functions made of programs and those that users define in SQL; [`planner`] has the optimizer
+//!   rules.
+//! - [`kernel`] has kernels on slices, without a query engine.
+//! - [`batch`] evaluates expressions from Parquet to Parquet; [`io`] reads and writes the files.
 //! - [`cluster`] runs queries on many hosts.
-//! - [`compare`] runs the same rows through every execution mode.
-//! - [`lowering`] compiles any numeric expression, and [`functions`] has those that SQL defines.
-//! - [`backends`] is what can evaluate them; [`planner`] chooses.
+//! - [`compare`] measures the same rows in every execution mode.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -16,8 +18,10 @@
 
 pub mod batch;
 pub mod compare;
+mod script;
 mod session;
 
+pub use script::Script;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
 pub use warpframe_cluster as cluster;
 pub use warpframe_cpu as cpu;
@@ -25,8 +29,8 @@ pub use warpframe_cpu::kernel;
 pub use warpframe_cuda as cuda;
 pub use warpframe_datafusion::functions::log3;
 pub use warpframe_datafusion::{
-    backend_names, backends, cost_model, errors, functions, install, install_with, lowering, memory_pool,
-    options, planner, rows,
+    Execution, backend_names, backends, cost_model, errors, functions, install, install_with, lowering,
+    memory_pool, options, planner, rows,
 };
 pub use warpframe_io as io;
 pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};

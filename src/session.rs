@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use ballista_core::optimizer::ballista_default_optimizer_rules;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -12,12 +11,12 @@ use datafusion::logical_expr::{
     Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
 };
 use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 
 use warpframe_cuda::Gpus;
 
-use warpframe_cluster::{ClusterPlanner, ClusterSettings, clustered};
+use warpframe_cluster::ClusterSettings;
 use warpframe_datafusion::backend_names::AUTO;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::functions::statements;
@@ -27,6 +26,8 @@ use warpframe_datafusion::planner::not_fused;
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{open_table, runtime_env_builder};
+
+use crate::script::Script;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
@@ -76,8 +77,8 @@ impl Session {
     /// # Errors
     /// The query is not valid.
     pub async fn sql(&self, query: &str) -> Result<DataFrame> {
-        let mut statements = DFParser::parse_sql(query)?;
-        match (statements.pop_front(), statements.is_empty()) {
+        let mut script = self.script(query)?;
+        match (self.next_statement(&mut script)?, script.is_empty()) {
             (Some(statement), true) => self.statement(statement).await,
             (None, _) => plan_err!("there is no statement"),
             (Some(_), false) => plan_err!("there is more than one statement: run them one by one"),
@@ -93,7 +94,7 @@ impl Session {
         let state = self.context.state();
         if let Statement::Statement(sql) = &mut statement {
             match &mut **sql {
-                ast::Statement::CreateFunction(create) => statements::prepare_create(create)?,
+                ast::Statement::CreateFunction(create) => statements::prepare_create(&state, create)?,
                 ast::Statement::DropFunction(drop) => statements::prepare_drop(&state, drop)?,
                 _ => {}
             }
@@ -112,10 +113,27 @@ impl Session {
     /// # Errors
     /// A statement is not valid; those before it have run.
     pub async fn run_script(&self, statements: &str) -> Result<()> {
-        for statement in DFParser::parse_sql(statements)? {
+        let mut script = self.script(statements)?;
+        while let Some(statement) = self.next_statement(&mut script)? {
             self.statement(statement).await?.collect().await?;
         }
         Ok(())
+    }
+
+    /// Parses statements separated by ';' in the session's SQL dialect (`datafusion.sql_parser.dialect`).
+    ///
+    /// # Errors
+    /// The text is not valid SQL; no statement of it should run then.
+    pub fn script(&self, text: &str) -> Result<Script> {
+        Script::new(text, &self.context.state().config_options().sql_parser)
+    }
+
+    /// The next statement of a script. What follows a change of the dialect is parsed in the new one.
+    ///
+    /// # Errors
+    /// The rest of the script is not valid SQL in the new dialect.
+    pub fn next_statement(&self, script: &mut Script) -> Result<Option<Statement>> {
+        script.next(&self.context.state().config_options().sql_parser)
     }
 
     /// Defines the function `name` by an expression over columns with the parameters' names, all of type
@@ -294,15 +312,11 @@ impl SessionBuilder {
             config = config.with_batch_size(batch_size.get());
         }
         let state = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features();
+        let state = state.with_config(config);
         let state = match self.cluster {
-            None => install_with(state.with_config(config), backends, Execution::Local),
+            None => install_with(state, backends, Execution::Local),
             Some(cluster) => {
-                let unsettled = self.threads.is_none().then(|| config.target_partitions());
-                let planner = ClusterPlanner::new(cluster, unsettled)?;
-                let state = state
-                    .with_config(clustered(config))
-                    .with_optimizer_rules(ballista_default_optimizer_rules())
-                    .with_query_planner(Arc::new(planner));
+                let state = warpframe_cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
                 install_with(state, backends, Execution::Remote)
             }
         };

@@ -698,7 +698,7 @@ fn the_commands_say_what_they_take() {
 /// executors for them: the same rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn results_are_read_from_files_where_these_are_here() {
-    let cluster = LocalCluster::start_inside(2.try_into().unwrap()).await.unwrap();
+    let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
     let query = "SELECT id, log3(x, y, z) AS r FROM generate_rows(100000)";
     let text = async |session: &Session, query: &str| {
         let batches = session.sql(query).await.unwrap().collect().await.unwrap();
@@ -729,7 +729,7 @@ async fn results_are_read_from_files_where_these_are_here() {
 /// What was written of a table in memory is used while the table is there, and is gone after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_dropped_table_leaves_neither_memory_nor_files() {
-    let cluster = LocalCluster::start_inside(2.try_into().unwrap()).await.unwrap();
+    let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
     let session = Session::builder().cluster(cluster.settings()).build().unwrap();
     let scan = async |query: &str| {
         let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();

@@ -211,7 +211,7 @@ async fn tables_of_datafusion_answer_as_rows_in_memory() {
 async fn a_cluster_answers_as_rows_in_memory() {
     let (folder, batches) = data();
     let memory = in_memory(&batches).await;
-    let cluster = LocalCluster::start_inside(2.try_into().unwrap()).await.unwrap();
+    let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
     let session = Session::builder().cluster(cluster.settings()).build().unwrap();
     session.register_files("t", folder.path().to_str().unwrap()).await.unwrap();
     for column in COLUMNS {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use datafusion::sql::parser::DFParser;
 use warpframe::Session;
 
 use super::error::CliError;
@@ -23,16 +22,16 @@ pub async fn execute(
     output: Option<(&Path, bool)>,
 ) -> Result<u64, CliError> {
     let failed = |error| CliError::query(error, text);
-    let mut statements = DFParser::parse_sql(text).map_err(failed)?;
-    if output.is_some() && statements.is_empty() {
+    let mut script = session.script(text).map_err(failed)?;
+    if output.is_some() && script.is_empty() {
         return Err(CliError::usage("there is no statement whose result could be written"));
     }
     let mut rows = 0;
-    while let Some(statement) = statements.pop_front() {
+    while let Some(statement) = session.next_statement(&mut script).map_err(failed)? {
         let query = session.statement(statement).await.map_err(failed)?;
         let returns_rows = !query.schema().fields().is_empty();
         rows += match output {
-            Some((path, overwrite)) if statements.is_empty() => save(query, format, path, overwrite).await?,
+            Some((path, overwrite)) if script.is_empty() => save(query, format, path, overwrite).await?,
             Some(_) if returns_rows => {
                 return Err(CliError::failure(
                     "only the last statement may return rows when they go to a file",

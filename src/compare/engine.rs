@@ -192,7 +192,7 @@ impl<'a> Engine<'a> {
         let (one, Comparison { program, cluster, .. }) = (NonZeroUsize::MIN, self.comparison);
         let (start, started) = timed(|| match (mode, program) {
             (Mode::ClusterThreads1 | Mode::ClusterThreads, _) => {
-                runtime.block_on(LocalCluster::start_inside(threads)).map(Some)
+                runtime.block_on(LocalCluster::start_in_process(threads)).map(Some)
             }
             (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(program)) => {
                 runtime.block_on(LocalCluster::start(program, 0, threads, one, None)).map(Some)
@@ -205,7 +205,7 @@ impl<'a> Engine<'a> {
             (None, None) => return exec_err!("there is no cluster to run on"),
         };
         let client = ClusterClient::new(settings.address.clone()).with_token(settings.token.clone());
-        let slots = runtime.block_on(client.ready(settings.wait))?.slots();
+        let slots = runtime.block_on(client.wait_for_executors(settings.wait))?.slots();
         let session = self.session(Session::builder().cluster(settings), source, threads)?;
         let scatter = match (source, &self.parquet) {
             (Source::Parquet, Some((_, time))) => *time,

@@ -145,7 +145,7 @@ impl ClusterClient {
     /// # Errors
     /// The cluster has no executor after `wait`, a process of the cluster has another version than this one, or as
     /// for [`status`](Self::status).
-    pub async fn ready(&self, wait: Duration) -> Result<ClusterStatus> {
+    pub async fn wait_for_executors(&self, wait: Duration) -> Result<ClusterStatus> {
         let start = Instant::now();
         loop {
             let status = self.status().await?;

@@ -60,7 +60,7 @@ impl LocalCluster {
     ///
     /// # Errors
     /// The executor does not register within 30 seconds.
-    pub async fn start_inside(slots: NonZeroUsize) -> Result<Self> {
+    pub async fn start_in_process(slots: NonZeroUsize) -> Result<Self> {
         let mut cluster = Self::without_executors(0, None).await?;
         let options = ExecutorOptions {
             scheduler: cluster.address().clone(),

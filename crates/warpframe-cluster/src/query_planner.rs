@@ -28,28 +28,25 @@ use super::status::ClusterStatus;
 /// partitions cost less.
 const PARTITIONS_PER_SLOT: usize = 2;
 
+/// The value of `datafusion.execution.target_partitions` in sessions whose user has not set it: the number then depends
+/// on the cluster's slots when a query is planned.
+pub(super) const AUTOMATIC_PARTITIONS: usize = 0;
+
 /// The query planner of sessions with a cluster.
-pub struct ClusterPlanner {
+pub(super) struct ClusterPlanner {
     client: Arc<ClusterClient>,
     settings: ClusterSettings,
-    /// The default of `target_partitions`, which is replaced by the number for the cluster's slots; `None` if the
-    /// session's builder has set it.
-    default_partitions: Option<usize>,
     staging: MemTableStaging,
 }
 
 impl ClusterPlanner {
-    /// A planner for a cluster. `default_partitions` is the value of `target_partitions` that stands for the cluster's own
-    /// number.
-    ///
-    /// # Errors
-    /// None at present.
-    pub fn new(settings: ClusterSettings, default_partitions: Option<usize>) -> Result<Self> {
+    /// A planner for a cluster.
+    pub fn new(settings: ClusterSettings) -> Self {
         let client = ClusterClient::new(settings.address.clone())
             .with_token(settings.token.clone())
             .with_local_work_dir(settings.local_work_dir.clone());
         let client = Arc::new(client);
-        Ok(Self { client, settings, default_partitions, staging: MemTableStaging::default() })
+        Self { client, settings, staging: MemTableStaging::default() }
     }
 }
 
@@ -79,16 +76,20 @@ impl QueryPlanner for ClusterPlanner {
                 None => internal_err!("EXPLAIN ANALYZE is not planned as AnalyzeExec"),
             };
         }
-        if !scans_tables(query)? || scans_only_information_schema(query)? {
-            return local.create_physical_plan(query, session).await;
-        }
         let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
             return internal_err!("the session is not a SessionState");
         };
-        let cluster = self.client.ready(self.settings.wait).await?;
         let mut state = state.clone();
         let partitions = &mut state.config_mut().options_mut().execution.target_partitions;
-        if self.default_partitions == Some(*partitions) {
+        let is_automatic = *partitions == AUTOMATIC_PARTITIONS;
+        if !scans_tables(query)? || scans_only_information_schema(query)? {
+            if is_automatic {
+                *partitions = std::thread::available_parallelism().map_or(1, usize::from);
+            }
+            return local.create_physical_plan(query, &state).await;
+        }
+        let cluster = self.client.wait_for_executors(self.settings.wait).await?;
+        if is_automatic {
             *partitions = (cluster.slots() * PARTITIONS_PER_SLOT).max(1);
         }
         let plan = local.create_physical_plan(query, &state).await?;

@@ -16,11 +16,11 @@ use warpframe_io::runtime_env_builder;
 /// The base configuration in schedulers and executors. The settings of a client's session override it.
 pub(super) fn process_config() -> SessionConfig {
     let config = SessionConfig::new().with_option_extension(MetricsOptions::default());
-    clustered(configure(config, Backends::shared()))
+    with_ballista_options(configure(config, Backends::shared()))
 }
 
 /// Adds the options that queries on a cluster need to a session's configuration.
-pub fn clustered(config: SessionConfig) -> SessionConfig {
+pub(super) fn with_ballista_options(config: SessionConfig) -> SessionConfig {
     let ballista = [
         // A task for each partition: little is lost with an executor, and no slot waits for another.
         ("ballista.scheduler.max_partitions_per_task", "1"),

@@ -95,10 +95,13 @@ impl Backends {
     /// # Errors
     /// There is no backend of this name, or this machine cannot run it.
     pub fn backend(&self, config: &ConfigOptions) -> Result<Arc<dyn Backend>> {
-        let name = WarpframeOptions::of(config).backend;
-        match self.factories.iter().find(|(known, _)| *known == name) {
+        self.named(&WarpframeOptions::of(config).backend, config)
+    }
+
+    fn named(&self, name: &str, config: &ConfigOptions) -> Result<Arc<dyn Backend>> {
+        match self.factories.iter().find(|(known, _)| known == name) {
             Some((_, factory)) => factory(config).map_err(datafusion_error),
-            None => Err(unknown_backend(&name, &self.names())),
+            None => Err(unknown_backend(name, &self.names())),
         }
     }
 
@@ -108,7 +111,10 @@ impl Backends {
     /// # Errors
     /// As [`backend`](Self::backend), or the backend cannot compile the program.
     pub fn kernel(&self, config: &ConfigOptions, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
-        let backend = self.backend(config)?;
+        self.cached(self.backend(config)?.as_ref(), program)
+    }
+
+    fn cached(&self, backend: &dyn Backend, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
         let entry = self.kernels.lock().entry((backend.cache_key(), Arc::clone(program)));
         // Other threads that want this kernel wait for it; those that want others do not.
         let mut kernel = entry.lock();
@@ -121,11 +127,23 @@ impl Backends {
         }
     }
 
-    /// The backends of this machine, for functions that are evaluated outside of any session, such as constants that
-    /// DataFusion folds.
+    /// The backends of this machine, for processes and sessions that bring none.
     pub fn shared() -> &'static Arc<Self> {
         static SHARED: LazyLock<Arc<Backends>> = LazyLock::new(Arc::default);
         &SHARED
+    }
+
+    /// A kernel of the [shared](Self::shared) backends, for functions that are evaluated outside of a plan, such as
+    /// constants that DataFusion folds: by the backend that the options name, or by `auto` if that is one of the
+    /// session's own.
+    ///
+    /// # Errors
+    /// As [`kernel`](Self::kernel).
+    pub fn shared_kernel(config: &ConfigOptions, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        let (shared, name) = (Self::shared(), WarpframeOptions::of(config).backend);
+        let known = shared.factories.iter().any(|(known, _)| *known == name);
+        let backend = shared.named(if known { &name } else { AUTO }, config)?;
+        shared.cached(backend.as_ref(), program)
     }
 }
 

@@ -134,7 +134,15 @@ impl Staging {
             let aside = old.path().join("old");
             fs::rename(output, &aside).map_err(failed)?;
             if let Err(error) = fs::rename(&staged, output) {
-                fs::rename(&aside, output).map_err(failed)?;
+                if fs::rename(&aside, output).is_err() {
+                    // Not removed with the temporary folder: it is the only copy.
+                    let kept = old.keep().join("old");
+                    return exec_err!(
+                        "cannot write '{}': {error}; the old output is in '{}' now: move it back",
+                        output.display(),
+                        kept.display()
+                    );
+                }
                 return Err(failed(error));
             }
         } else {

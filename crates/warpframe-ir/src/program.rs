@@ -155,3 +155,40 @@ fn same_value(
     without_operands(one) == without_operands(two)
         && one.operands().zip(two.operands()).all(|(a, b)| same_value(program, a, other, b, known))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use crate::builder::Builder;
+    use crate::ops::{Binary, Unary};
+
+    /// `ln(a) * ln(b)`, whose logarithms are built in this order of the inputs.
+    fn product(order: [usize; 2], nullable: bool, precision: Precision) -> Program {
+        let mut builder = Builder::new(precision);
+        let inputs =
+            [(); 2].map(|()| builder.add_input(Input { data_type: precision.data_type(), nullable }));
+        let mut logarithms = inputs;
+        for position in order {
+            logarithms[position] = builder.unary(Unary::Ln, inputs[position]);
+        }
+        let output = builder.binary(Binary::Multiply, logarithms[0], logarithms[1]);
+        builder.finish(output).unwrap()
+    }
+
+    #[test]
+    fn the_same_code_in_another_order_is_recognized() {
+        let program = product([0, 1], false, Precision::Double);
+        assert!(program.has_same_code(&product([1, 0], true, Precision::Double)));
+        assert!(!program.has_same_code(&product([0, 1], false, Precision::Single)));
+        let mut builder = Builder::new(Precision::Double);
+        let [x, y] = [(); 2].map(|()| {
+            let input = builder.add_input(Input { data_type: DataType::Float64, nullable: false });
+            builder.unary(Unary::Ln, input)
+        });
+        let output = builder.binary(Binary::Multiply, y, x);
+        let swapped = builder.finish(output).unwrap();
+        assert!(!program.has_same_code(&swapped), "the operands' order may matter for the result's bits");
+    }
+}

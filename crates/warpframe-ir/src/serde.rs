@@ -90,3 +90,50 @@ fn input(name: &str, nullable: bool) -> Result<Input, String> {
     let data_type: DataType = name.parse().map_err(|_| format!("there is no type '{name}'"))?;
     Ok(Input { data_type, nullable })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use crate::instruction::{Kind, Trap};
+    use crate::ops::{Binary, Unary};
+
+    fn program() -> Program {
+        let mut builder = Builder::new(Precision::Double);
+        let x = builder.add_input(Input { data_type: DataType::Int32, nullable: true });
+        builder.trap_if(Trap::SqrtOfNegative, [x, x], None);
+        let root = builder.unary(Unary::Sqrt, x);
+        let null = builder.const_null(Kind::Float);
+        let condition = builder.total_lt(root, x);
+        let output = builder.select(condition, root, null);
+        builder.finish(output).unwrap()
+    }
+
+    #[test]
+    fn programs_survive_the_network() {
+        let text = serde_json::to_string(&program()).unwrap();
+        assert_eq!(serde_json::from_str::<Program>(&text).unwrap(), program());
+    }
+
+    #[test]
+    fn invalid_programs_are_refused() {
+        let valid = serde_json::to_value(program()).unwrap();
+        let refused = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut value = valid.clone();
+            change(&mut value);
+            serde_json::from_value::<Program>(value).unwrap_err().to_string()
+        };
+        // Instruction 1 traps and has no value; later ones are not there yet.
+        let add = |x: u32, y: u32| {
+            serde_json::to_value(Instruction::Binary(Binary::Add, Value(x), Value(y))).unwrap()
+        };
+        for (x, y) in [(0, 1), (0, 2), (0, 99)] {
+            assert!(refused(&|value| value["instructions"][2] = add(x, y)).contains("cannot have"));
+        }
+        assert!(refused(&|value| value["output"] = 1.into()).contains("without a result"));
+        assert!(refused(&|value| value["output"] = 99.into()).contains("without a result"));
+        assert!(refused(&|value| value["inputs"][0][0] = "Utf8".into()).contains("Utf8"));
+        assert!(refused(&|value| value["inputs"] = serde_json::json!([])).contains("cannot have"));
+    }
+}

@@ -71,14 +71,14 @@ impl FusedFunction {
     /// # Errors
     /// As [`Backends::kernel`].
     pub fn bind(&self, backends: &Backends, config: &ConfigOptions) -> Result<()> {
-        self.bound(backends, config).map(|_| ())
+        self.bound_by(|| backends.kernel(config, &self.program)).map(|_| ())
     }
 
-    fn bound(&self, backends: &Backends, config: &ConfigOptions) -> Result<&Bound> {
+    fn bound_by(&self, kernel: impl FnOnce() -> Result<Arc<dyn Kernel>>) -> Result<&Bound> {
         if let Some(bound) = self.bound.get() {
             return Ok(bound);
         }
-        let kernel = backends.kernel(config, &self.program)?;
+        let kernel = kernel()?;
         Ok(self.bound.get_or_init(|| Bound::new(kernel)))
     }
 
@@ -167,7 +167,7 @@ impl ScalarUDFImpl for FusedFunction {
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         // Functions of plans are bound before they run; others bind to this machine at their first call.
-        let bound = self.bound(Backends::shared(), &arguments.config_options)?;
+        let bound = self.bound_by(|| Backends::shared_kernel(&arguments.config_options, &self.program))?;
         let memory = bound.memory.get().cloned().unwrap_or_else(|| Arc::new(Unlimited));
         let context = KernelContext { metrics: Arc::clone(&bound.metrics), memory };
         evaluate(bound.kernel.as_ref(), &context, arguments)

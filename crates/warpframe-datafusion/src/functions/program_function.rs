@@ -174,7 +174,7 @@ impl ScalarUDFImpl for ProgramFunction {
             _ => Precision::Double,
         };
         let program = self.program(precision).map_err(datafusion_error)?;
-        let kernel = Backends::shared().kernel(&arguments.config_options, &program)?;
+        let kernel = Backends::shared_kernel(&arguments.config_options, &program)?;
         evaluate(kernel.as_ref(), &KernelContext::default(), arguments)
     }
 

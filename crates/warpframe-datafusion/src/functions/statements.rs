@@ -13,7 +13,6 @@ use datafusion::execution::context::{FunctionFactory, RegisterFunction};
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{CreateFunction, Expr, ScalarUDF, Volatility};
 use datafusion::prelude::Column;
-use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::{
     self, CreateFunctionBody, Ident, ObjectName, ObjectNamePart, Value, visit_expressions_mut,
 };
@@ -118,7 +117,7 @@ fn check_parameters(name: &str, parameters: &[Parameter]) -> Result<()> {
 ///
 /// # Errors
 /// The body names something that is no parameter, calls the function itself, or cannot be parsed.
-pub fn prepare_create(statement: &mut ast::CreateFunction) -> Result<()> {
+pub fn prepare_create(state: &SessionState, statement: &mut ast::CreateFunction) -> Result<()> {
     normalize_name(&mut statement.name);
     let name = statement.name.to_string();
     let mut parameters = Vec::new();
@@ -138,7 +137,7 @@ pub fn prepare_create(statement: &mut ast::CreateFunction) -> Result<()> {
         && let Value::SingleQuotedString(text)
         | Value::DollarQuotedString(ast::DollarQuotedString { value: text, .. }) = &value.value
     {
-        *expr = DFParserBuilder::new(text.as_str()).build()?.parse_expr()?.expr;
+        *expr = state.sql_to_expr(text, &state.config_options().sql_parser.dialect)?;
     }
     let visited = visit_expressions_mut(expr, |part| {
         let failed = |message: String| ControlFlow::Break(message);

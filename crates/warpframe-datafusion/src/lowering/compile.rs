@@ -49,7 +49,7 @@ impl Compiled {
     /// number, zero to a negative power).
     pub fn evaluate(&self, columns: &[ArrayRef]) -> Result<ArrayRef> {
         let rows = columns.first().map_or(1, |array| array.len());
-        let kernel = Backends::shared().kernel(&ConfigOptions::default(), &self.program)?;
+        let kernel = Backends::shared_kernel(&ConfigOptions::default(), &self.program)?;
         kernel.evaluate(columns, rows, &KernelContext::default()).map_err(datafusion_error)
     }
 }
