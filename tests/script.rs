@@ -3,7 +3,7 @@
 mod common;
 
 use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Float64Type, Int64Type};
 use common::{finish, ok};
 use tempfile::tempdir;
 use warpframe::Session;
@@ -18,8 +18,13 @@ async fn the_dialect_is_the_sessions() {
     session.sql("SET datafusion.sql_parser.dialect = 'duckdb'").await.unwrap();
     let rows = session.sql(LAMBDA).await.unwrap().collect().await.unwrap();
     assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0), 1);
-    // A function's body is text of the same dialect.
-    session.run_script("CREATE FUNCTION one(a DOUBLE) RETURNS DOUBLE AS 'a // 1'").await.unwrap_err();
+    // A function's body is text of the same dialect: `^` is a power in PostgreSQL, and generic XOR is not for numbers.
+    let body = "CREATE OR REPLACE FUNCTION square(a DOUBLE) RETURNS DOUBLE AS 'a ^ 2'";
+    assert!(session.run_script(body).await.is_err());
+    session.run_script(&format!("SET datafusion.sql_parser.dialect = 'PostgreSQL'; {body}")).await.unwrap();
+    let rows = session.sql("SELECT square(3) AS s, 2.0 ^ 3 AS p").await.unwrap().collect().await.unwrap();
+    let number = |column: usize| rows[0].column(column).as_primitive::<Float64Type>().value(0);
+    assert_eq!((number(0), number(1)), (9.0, 8.0));
 }
 
 #[tokio::test]
