@@ -20,7 +20,7 @@ pub(super) enum Function {
     Least,
 }
 
-/// The lowering of a function; `None` for a built-in without one, and for a user-defined function that has the name of a
+/// The lowering of a function; `None` for a built-in without one, and for a user-defined function with the name of a
 /// built-in.
 pub(super) fn built_in(function: &Arc<ScalarUDF>) -> Option<Function> {
     static KNOWN: LazyLock<HashMap<String, (Arc<ScalarUDF>, Function)>> = LazyLock::new(|| {
