@@ -78,9 +78,9 @@ impl PhysicalOptimizerRule for DropFloatStatistics {
 ///                           AND CASE WHEN y = 3 THEN true ELSE false END
 /// ```
 ///
-/// A `CASE` has the same value for each row, and pruning ignores it. Conditions that may prune are repeated in a `CASE`,
-/// because DataFusion also concludes from statistics that all rows of a row group meet a predicate, and then does not
-/// evaluate it.
+/// A `CASE` has the same value for each row, and pruning ignores it. Conditions that may prune are repeated in a
+/// `CASE`, because DataFusion also concludes from statistics that all rows of a row group meet a predicate, and then
+/// does not evaluate it.
 #[derive(Debug, Default)]
 pub struct GuardFloatPredicates;
 
@@ -209,8 +209,8 @@ fn hide_from_pruning(condition: Arc<dyn PhysicalExpr>) -> Option<Arc<dyn Physica
     Some(Arc::new(case))
 }
 
-/// A predicate that a condition implies and that may prune by statistics without NaN: its comparisons of a floating-point
-/// column are together false for NaN of either sign. `None` if there is none.
+/// A predicate that a condition implies and that may prune by statistics without NaN: its comparisons of a
+/// floating-point column are together false for NaN of either sign. `None` if there is none.
 fn pruning_predicate(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
     if !reads_floats(condition, schema) {
         return Some(Arc::clone(condition));

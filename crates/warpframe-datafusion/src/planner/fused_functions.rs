@@ -38,8 +38,9 @@ pub fn for_each_fused_function(
 }
 
 /// Prepares the fused functions of a plan for a task: binds unbound functions to the backends of the task's session,
-/// and sets the task's memory pool as the budget of all. Returns the context to execute the plan with: if a function has
-/// a kernel for a device, its batch size is that of [`device_batch_rows`].
+/// and sets the task's memory pool as the budget of all. Returns the context to execute the plan with: if a function
+/// has a kernel for a device, its batch size is the option `warpframe.cuda.batch_rows`, or the minimum of the kernels
+/// if that is greater.
 ///
 /// # Errors
 /// A backend cannot run on this machine, or cannot compile a program.

@@ -23,8 +23,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::distribution::RowGenerator;
 
 /// Generates rows in batches of the session's batch size. Its input has two columns: the start of a range of row
-/// numbers and its exclusive end. The ranges are an input plan so that a scheduler that splits plans by the partitions of their
-/// leaves can distribute them.
+/// numbers and its exclusive end. The ranges are an input plan so that a scheduler that splits plans by the partitions
+/// of their leaves can distribute them.
 #[derive(Debug, Clone)]
 pub struct GenerateExec {
     input: Arc<dyn ExecutionPlan>,
