@@ -247,7 +247,7 @@ fn a_killed_executor_costs_no_row_of_a_sum() {
     let query = cluster.begin(&sum_query());
     cluster.wait_for_progress();
     cluster.executors[1].signal("KILL");
-    check_sum(&query.end(LIMIT));
+    check_sum(&query.wait(LIMIT));
     cluster.wait_for(2);
 }
 
@@ -285,7 +285,7 @@ fn begin_run(cluster: &Cluster) -> Process {
 }
 
 fn check_run(cluster: &Cluster, run: Process, (rows, sum): (u64, f64)) {
-    let run = run.end(LIMIT);
+    let run = run.wait(LIMIT);
     assert_eq!(run.code, Some(0), "{run:#?}");
     let query = "SELECT count(*) AS n, sum(r) AS s FROM t";
     let run = ok(cluster.folder.path(), &["sql", "--table", "t=out", "--format", "csv", "-q", query]);
@@ -321,7 +321,7 @@ fn a_stopped_executor_that_comes_back_duplicates_nothing() {
     }
     cluster.executors[2].signal("CONT");
     cluster.wait_for(3);
-    check_sum(&cluster.begin(&sum_query()).end(LIMIT));
+    check_sum(&cluster.begin(&sum_query()).wait(LIMIT));
     let query = "SELECT count(*) AS n FROM t";
     let run = ok(cluster.folder.path(), &["sql", "--table", "t=out", "--format", "csv", "-q", query]);
     assert_eq!(run.stdout, format!("n\n{}\n", expected.0));
@@ -334,8 +334,8 @@ fn a_drained_executor_finishes_or_hands_over_its_tasks() {
     cluster.wait_for_progress();
     let drained = cluster.executors.remove(0);
     drained.signal("TERM");
-    check_sum(&query.end(LIMIT));
-    assert_eq!(drained.end(Duration::from_secs(60)).code, Some(0));
+    check_sum(&query.wait(LIMIT));
+    assert_eq!(drained.wait(Duration::from_secs(60)).code, Some(0));
     cluster.wait_for(2);
 }
 
@@ -345,7 +345,7 @@ fn a_scheduler_that_goes_is_noticed_and_its_successor_is_found() {
     let query = cluster.begin(&sum_query());
     cluster.wait_for_progress();
     drop(cluster.scheduler.take());
-    let gone = query.end(Duration::from_secs(15));
+    let gone = query.wait(Duration::from_secs(15));
     assert_eq!(gone.code, Some(1), "{gone:#?}");
     assert!(gone.stderr.contains("is gone: the query cannot be finished"), "{gone:#?}");
     // The executors stay, and find the next one at the same place.
@@ -355,7 +355,7 @@ fn a_scheduler_that_goes_is_noticed_and_its_successor_is_found() {
     assert_eq!(scheduler.first_line(), cluster.url);
     cluster.scheduler = Some(scheduler);
     cluster.wait_for(2);
-    check_sum(&cluster.begin(&sum_query()).end(LIMIT));
+    check_sum(&cluster.begin(&sum_query()).wait(LIMIT));
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn fifty_clients_share_two_executors() {
         })
         .collect();
     for (rows, client) in clients {
-        let run = client.end(LIMIT);
+        let run = client.wait(LIMIT);
         assert_eq!(run.stdout, format!("s\n{}.0\n", rows * (rows + 1) / 2), "{run:#?}");
     }
 }
@@ -478,7 +478,7 @@ fn ctrl_c_cancels_the_query_on_the_cluster() {
     let query = cluster.begin(&sum_query());
     cluster.wait_for_progress();
     query.signal("INT");
-    assert_eq!(query.end(Duration::from_secs(10)).code, Some(130));
+    assert_eq!(query.wait(Duration::from_secs(10)).code, Some(130));
     let start = Instant::now();
     loop {
         let status = cluster.status();
@@ -497,7 +497,7 @@ fn a_local_cluster_leaves_nothing_behind() {
         let temporary = tempdir().unwrap();
         let arguments = ["cluster", "local", "--executors", "2", "--slots", "1", "--port", "0"];
         let mut command = command(temporary.path());
-        let mut local = Process::of(command.args(arguments).env("TMPDIR", temporary.path()));
+        let mut local = Process::spawn(command.args(arguments).env("TMPDIR", temporary.path()));
         let url = local.first_line();
         let query = "SELECT sum(x) AS s FROM generate_rows(3)";
         let run = ok(temporary.path(), &["sql", "--cluster", &url, "--format", "csv", "-q", query]);
@@ -505,7 +505,7 @@ fn a_local_cluster_leaves_nothing_behind() {
         let children = children_of(local.0.id());
         assert_eq!(children.len(), 2);
         local.signal(signal);
-        assert_eq!(local.end(Duration::from_secs(20)).code, if signal == "KILL" { None } else { Some(130) });
+        assert_eq!(local.wait(Duration::from_secs(20)).code, if signal == "KILL" { None } else { Some(130) });
         let start = Instant::now();
         while children.iter().any(|process| Path::new(&format!("/proc/{process}")).exists()) {
             assert!(start.elapsed() < Duration::from_secs(20), "an executor outlives its cluster");
@@ -546,7 +546,7 @@ fn a_worker_without_room_or_without_the_input_is_named() {
     let Some(mut command) = in_namespace(&folder, &full) else {
         return skipped("a full disk and a missing file need mount namespaces (unshare -m)");
     };
-    cluster.executors.push(Process::of(&mut command));
+    cluster.executors.push(Process::spawn(&mut command));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT x, y FROM t"];
     refused(&folder, &query, 1, &["executor ", "cannot write into the work folder", "No space left"]);
@@ -554,7 +554,7 @@ fn a_worker_without_room_or_without_the_input_is_named() {
     cluster.wait_for(0);
 
     let missing = format!("mount -t tmpfs none \"$PWD\" && mkdir \"$PWD/work\" && {executor}");
-    cluster.executors.push(Process::of(&mut in_namespace(&folder, &missing).unwrap()));
+    cluster.executors.push(Process::spawn(&mut in_namespace(&folder, &missing).unwrap()));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT sum(x) FROM t"];
     refused(&folder, &query, 1, &["executor ", "in.parquet", "not found"]);
@@ -595,7 +595,7 @@ impl Hosts {
     fn start(&self, folder: &Path, host: usize, arguments: &[&str]) -> Process {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.0[host], env!("CARGO_BIN_EXE_warpframe")]);
-        Process::of(command.args(arguments).current_dir(folder).stdin(Stdio::null()))
+        Process::spawn(command.args(arguments).current_dir(folder).stdin(Stdio::null()))
     }
 }
 
@@ -631,7 +631,7 @@ fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
         })
         .collect();
     let status = || -> serde_json::Value {
-        let run = hosts.start(folder.path(), 1, &["cluster", "status", url, "--json"]).end(LIMIT);
+        let run = hosts.start(folder.path(), 1, &["cluster", "status", url, "--json"]).wait(LIMIT);
         serde_json::from_str(&run.stdout).unwrap_or_default()
     };
     let wait_until = |wanted: &dyn Fn(&serde_json::Value) -> bool| {
@@ -653,11 +653,11 @@ fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
     let query = hosts.start(folder.path(), 1, &arguments);
     wait_until(&|status| status["jobs"][0]["progress"]["done"].as_u64() > Some(0));
     hosts.link(3, "down");
-    check_sum(&query.end(LIMIT));
+    check_sum(&query.wait(LIMIT));
     wait_until(&count(2));
     hosts.link(3, "up");
     wait_until(&count(3));
-    check_sum(&hosts.start(folder.path(), 1, &arguments).end(LIMIT));
+    check_sum(&hosts.start(folder.path(), 1, &arguments).wait(LIMIT));
     drop(executors);
 }
 

@@ -69,7 +69,7 @@ impl User {
     /// A cluster of this user with one executor, and its address.
     fn cluster(&self, more: &[&str]) -> (Process, String) {
         let local = ["cluster", "local", "--executors", "1", "--slots", "2", "--port", "0"];
-        let mut cluster = Process::of(&mut self.command(&[&local[..], more].concat()));
+        let mut cluster = Process::spawn(&mut self.command(&[&local[..], more].concat()));
         let url = cluster.first_line();
         (cluster, url)
     }
@@ -117,7 +117,7 @@ fn the_user_who_started_a_cluster_finds_its_token() {
         assert_eq!(user.run(&["cluster", "status", &url]).code, Some(0));
     }
     cluster.signal("INT");
-    assert_eq!(cluster.end(LIMIT).code, Some(130));
+    assert_eq!(cluster.wait(LIMIT).code, Some(130));
     assert_eq!(user.tokens(), [] as [PathBuf; 0]);
 }
 
@@ -170,12 +170,12 @@ fn a_scheduler_makes_a_file_for_other_hosts() {
     let file = user.path().join("token");
     let name = file.to_str().unwrap();
     let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--token-file", name];
-    let mut scheduler = Process::of(&mut user.command(&scheduler));
+    let mut scheduler = Process::spawn(&mut user.command(&scheduler));
     let url = scheduler.first_line();
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let address = url.strip_prefix("df://").unwrap();
     let executor = ["cluster", "executor", "--scheduler", address, "--token-file", name];
-    let mut executor = Process::of(&mut other.command(&executor));
+    let mut executor = Process::spawn(&mut other.command(&executor));
     let mut ready = String::new();
     BufReader::new(executor.0.stderr.as_mut().unwrap()).read_line(&mut ready).unwrap();
     assert!(ready.contains("is ready"), "{ready}");
@@ -186,7 +186,7 @@ fn a_scheduler_makes_a_file_for_other_hosts() {
     let before = std::fs::read_to_string(&file).unwrap();
     drop(scheduler);
     let scheduler = ["cluster", "scheduler", "--bind", address, "--token-file", name];
-    let mut scheduler = Process::of(&mut user.command(&scheduler));
+    let mut scheduler = Process::spawn(&mut user.command(&scheduler));
     assert_eq!(scheduler.first_line(), url);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     let run = other.run(&[&sql[..], &["--cluster-wait", "30"]].concat());
@@ -321,7 +321,7 @@ async fn no_request_is_heard_without_the_token() {
 fn the_token_is_not_shown() {
     let user = User::new();
     let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
-    let mut scheduler = Process::of(user.command(&scheduler).env("WARPFRAME_LOG", "trace"));
+    let mut scheduler = Process::spawn(user.command(&scheduler).env("WARPFRAME_LOG", "trace"));
     // What it says has to be read while it says it.
     let heard = std::thread::spawn({
         let mut stderr = scheduler.0.stderr.take().unwrap();
@@ -334,7 +334,7 @@ fn the_token_is_not_shown() {
     let url = scheduler.first_line();
     let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
     let executor = ["cluster", "executor", "--scheduler", url.strip_prefix("df://").unwrap()];
-    let mut executor = Process::of(user.command(&executor).env("WARPFRAME_LOG", "trace"));
+    let mut executor = Process::spawn(user.command(&executor).env("WARPFRAME_LOG", "trace"));
     let executor_heard = std::thread::spawn({
         let mut stderr = executor.0.stderr.take().unwrap();
         move || {
@@ -549,7 +549,7 @@ async fn a_rogue_executor_names_only_files_of_its_own() {
     for file in [&*victim, "../victim.parquet", "attempt-/../../victim.parquet", "attempt-x/../y.parquet", ""]
     {
         let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
-        let mut scheduler = Process::of(&mut user.command(&scheduler));
+        let mut scheduler = Process::spawn(&mut user.command(&scheduler));
         let url = scheduler.first_line();
         let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
         let rogue = Rogue::start(url.strip_prefix("df://").unwrap(), &token, file).await;
@@ -561,7 +561,7 @@ async fn a_rogue_executor_names_only_files_of_its_own() {
             assert_eq!(std::fs::read(&victim).unwrap(), before, "{file}");
         }
         scheduler.signal("INT");
-        scheduler.end(LIMIT);
+        scheduler.wait(LIMIT);
     }
     let mut now = entries(folder);
     now.retain(|name| name != ".cache");

@@ -111,7 +111,7 @@ fn interrupted(
     count: usize,
 ) -> Run {
     let mut seen = 0;
-    proxy.rule(move |head| {
+    proxy.set_rule(move |head| {
         seen += usize::from(asks_for(head, moment));
         if seen >= count && asks_for(head, moment) { Action::Hold } else { Action::Forward }
     });
@@ -122,7 +122,7 @@ fn interrupted(
     assert!(sent.unwrap().success());
     // Time to react to it, while the store is silent.
     std::thread::sleep(Duration::from_millis(300));
-    proxy.let_go();
+    proxy.release();
     finish(running.wait_with_output().unwrap())
 }
 
@@ -224,9 +224,9 @@ fn a_store_that_refuses_loses_nothing_and_what_lies_where_is_said() {
     let run = ["run", "--in", "in", "--select", SELECT, "--threads", "3", "--overwrite", "--out"];
     let refused = |kind: &'static str, count: usize, out: &str| {
         let mut seen = 0;
-        proxy.rule(move |head| {
+        proxy.set_rule(move |head| {
             seen += usize::from(asks_for(head, kind));
-            if seen >= count && asks_for(head, kind) { Action::Refuse } else { Action::Forward }
+            if seen >= count && asks_for(head, kind) { Action::Deny } else { Action::Forward }
         });
         let mut command = store.command_at(&proxy.address, folder, &[&run[..], &[out]].concat());
         let ended = finish(command.output().unwrap());

@@ -86,7 +86,7 @@ fn temporary_folders_are_private() {
 
         // The folders of a cluster, and what is in them while a query runs.
         let local = ["cluster", "local", "--executors", "1", "--port", "0"];
-        let mut local = Process::of(&mut under(umask, folder, &local));
+        let mut local = Process::spawn(&mut under(umask, folder, &local));
         let url = local.first_line();
         let query =
             "SELECT count(*) FROM (SELECT id % 100 AS k, sum(x) FROM generate_rows(2000000) GROUP BY k)";
@@ -94,7 +94,7 @@ fn temporary_folders_are_private() {
         let seen = watched(under(umask, folder, &query), &[&tmp]);
         assert_eq!(seen.get("warpframe-cluster"), Some(&0o700), "{umask:03o}: {seen:?}");
         let executors = ["cluster", "executor", "--scheduler", &url, "--work-dir", "work"];
-        let mut executor = Process::of(&mut under(umask, folder, &executors));
+        let mut executor = Process::spawn(&mut under(umask, folder, &executors));
         let mut ready = String::new();
         BufReader::new(executor.0.stderr.as_mut().unwrap()).read_line(&mut ready).unwrap();
         assert!(ready.contains("is ready"), "{ready}");
@@ -103,7 +103,7 @@ fn temporary_folders_are_private() {
         assert_eq!(mode(&entries[0].path()), 0o700, "{umask:03o}");
         for process in [executor, local] {
             process.signal("INT");
-            process.end(LIMIT);
+            process.wait(LIMIT);
         }
         for entry in std::fs::read_dir(&tmp).unwrap() {
             // Reports stay.
@@ -121,7 +121,7 @@ fn files_on_their_way_to_an_object_store_are_private() {
         let Some(store) = common::store::Store::start() else { return };
         let generate = ["generate", "--rows", "500000", "--out", "s3://rows/x.parquet"];
         let mut command = under(umask, folder, &generate);
-        store.name_it(&mut command);
+        store.set_env(&mut command);
         let seen = watched(command, &[&folder.join("tmp")]);
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), [("warpframe".to_owned(), 0o700)], "{umask:03o}");
     }
@@ -143,13 +143,13 @@ fn outputs_have_the_permissions_of_new_files() {
         run(&["run", "--in", "in", "--select", "id", "--out", "out", "--overwrite"]);
         run(&["sql", "-q", "SELECT 1 AS one", "--format", "csv", "--out", "one.csv"]);
         let local = ["cluster", "local", "--executors", "1", "--port", "0"];
-        let mut local = Process::of(&mut under(umask, folder, &local));
+        let mut local = Process::spawn(&mut under(umask, folder, &local));
         let url = local.first_line();
         let (url, input) = (&*url, folder.join("in").to_string_lossy().into_owned());
         run(&["run", "--cluster", url, "--in", &input, "--select", "id", "--out", "far"]);
         run(&["run", "--cluster", url, "--in", &input, "--select", "id", "--out", "far.parquet"]);
         local.signal("INT");
-        local.end(LIMIT);
+        local.wait(LIMIT);
 
         for output in ["in", "out", "far"] {
             let output = folder.join(output);

@@ -379,8 +379,8 @@ impl FakeDevice {
                         return;
                     }
                 }
-                // SAFETY: both ranges are allocations: copies are checked when they are enqueued, and freeing memory
-                // that an enqueued operation accesses is a violation.
+                // SAFETY: the backend passes ranges within allocations and frees them only after the operation. Copies
+                // between host and GPU, and calls to free, are checked for that and recorded as violations.
                 Work::Copy { to, from, bytes } => unsafe {
                     std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes);
                 },
