@@ -1,5 +1,5 @@
-//! Fused against unfused: twelve expressions, from memory-bound ones to Black-Scholes, in one process and run
-//! by turns, with one thread and with all. What counts are the ratios.
+//! Fused and unfused evaluation of twelve expressions, from memory-bound ones to Black-Scholes, alternating in one
+//! process, with one thread and with all cores. The ratios are the result; absolute times depend on the machine.
 //!
 //! `cargo bench --bench fusion`
 
@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROWS: usize = 4_000_000;
 const REPEATS: usize = 9;
 
-/// Names, and expressions over numbers x, y and z in (0, 100].
+/// Names of expressions, and expressions over x, y and z in (0, 100].
 const EXPRESSIONS: [(&str, &str); 12] = [
     ("multiply-add", "x * y + z"),
     ("sum of squares", "x * x + y * y + z * z"),
@@ -60,7 +60,7 @@ fn main() {
                     times.push(time(&runtime, session, &query));
                 }
             }
-            // The first of each is the warm-up.
+            // The first run of each is a warm-up.
             let [unfused, fused] = times.map(|times| median(times[1..].to_vec()));
             let ratio = unfused.as_secs_f64() / fused.as_secs_f64();
             println!("{name:<16} {:>9.1} {:>9.1} {ratio:>7.2}", ms(unfused), ms(fused));
@@ -70,11 +70,11 @@ fn main() {
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         println!("geometric mean {mean:.2} (goal >= 2.5), least {least:.2} (goal >= 0.95)\n");
     }
-    named_function(&batch);
+    fused_and_log3(&batch);
 }
 
-/// An expression that is fused without asking against the function that is made for it.
-fn named_function(batch: &RecordBatch) {
+/// Compares a fused expression with the function `log3`.
+fn fused_and_log3(batch: &RecordBatch) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let session = session(batch, NonZeroUsize::MIN, true);
     let queries = ["ln(x) * ln(y) * ln(z)", "log3(x, y, z)"].map(|e| format!("SELECT {e} AS r FROM t"));
@@ -84,12 +84,12 @@ fn named_function(batch: &RecordBatch) {
             times.push(time(&runtime, &session, query));
         }
     }
-    let [fused, named] = times.map(median);
-    let ratio = fused.as_secs_f64() / named.as_secs_f64();
+    let [fused, log3] = times.map(median);
+    let ratio = fused.as_secs_f64() / log3.as_secs_f64();
     println!(
         "ln(x)*ln(y)*ln(z) / log3(x, y, z), 1 thread: {:.1} / {:.1} = {ratio:.2} (goal <= 1.15)",
         ms(fused),
-        ms(named)
+        ms(log3)
     );
 }
 
@@ -105,8 +105,8 @@ fn rows() -> RecordBatch {
 
 fn session(batch: &RecordBatch, threads: NonZeroUsize, fuse: bool) -> Session {
     let session = Session::builder().threads(threads).fuse(fuse).build().unwrap();
-    let share = ROWS.div_ceil(threads.get());
-    let partitions = (0..ROWS).step_by(share).map(|start| vec![batch.slice(start, share.min(ROWS - start))]);
+    let size = ROWS.div_ceil(threads.get());
+    let partitions = (0..ROWS).step_by(size).map(|start| vec![batch.slice(start, size.min(ROWS - start))]);
     let table = MemTable::try_new(batch.schema(), partitions.collect()).unwrap();
     session.context().register_table("t", Arc::new(table)).unwrap();
     session
@@ -115,7 +115,7 @@ fn session(batch: &RecordBatch, threads: NonZeroUsize, fuse: bool) -> Session {
 fn time(runtime: &Runtime, session: &Session, query: &str) -> Duration {
     let start = Instant::now();
     let batches = runtime.block_on(async {
-        // On a worker of the runtime, whose number of threads is what is measured.
+        // Spawned, so that it runs on the runtime's worker threads instead of the thread of `block_on`.
         let query = session.sql(query).await.unwrap();
         tokio::spawn(query.collect_partitioned()).await.unwrap().unwrap()
     });
