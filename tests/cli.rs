@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{command, entries, finish, ok, refused, warpframe};
+use common::{command, entries, expect_failure, finish, ok, warpframe};
 use tempfile::tempdir;
 
 #[test]
@@ -47,7 +47,7 @@ fn sql_writes_files_and_reads_them_as_tables() {
         let count = "SELECT count(*) AS n, sum(x) AS s FROM t";
         let run = ok(folder.path(), &["sql", "--table", &table, "-q", count, "--format", "csv"]);
         assert_eq!(run.stdout, "n,s\n1000,500500.0\n");
-        refused(
+        expect_failure(
             folder.path(),
             &["sql", "-q", query, "--format", format, "--out", name],
             1,
@@ -131,7 +131,7 @@ fn explain_shows_the_backend_and_explain_analyze_metrics() {
 fn sql_errors_have_a_message_and_a_position() {
     let folder = tempdir().unwrap();
     let sql = |query: &str, words: &[&str]| {
-        refused(folder.path(), &["sql", "-q", query], 1, words);
+        expect_failure(folder.path(), &["sql", "-q", query], 1, words);
     };
     sql("SELEC 1", &["SELEC", "line 1, column 1"]);
     sql("SELECT log3(x,y,z)\nFROM rows WHERE", &["line 2"]);
@@ -152,7 +152,7 @@ fn errors_name_invalid_tables() {
     std::fs::write(at.join("notes.txt"), "text").unwrap();
     std::fs::create_dir(at.join("empty")).unwrap();
     let table = |table: &str, code: i32, words: &[&str]| {
-        refused(at, &["sql", "--table", table, "-q", "SELECT 1"], code, words);
+        expect_failure(at, &["sql", "--table", table, "-q", "SELECT 1"], code, words);
     };
     table("t=missing.parquet", 1, &["no file or folder 'missing.parquet'"]);
     table("t=*.csv", 1, &["no file matches '*.csv'"]);
@@ -167,7 +167,7 @@ fn errors_name_invalid_tables() {
 fn invalid_options_are_usage_errors() {
     let folder = tempdir().unwrap();
     let usage = |arguments: &[&str], words: &[&str]| {
-        refused(folder.path(), arguments, 2, words);
+        expect_failure(folder.path(), arguments, 2, words);
     };
     usage(&["compare", "--rows", "1e30"], &["whole number of rows from 1 to 9007199254740992"]);
     usage(&["compare", "--rows=-5"], &["whole number of rows"]);
@@ -195,7 +195,7 @@ fn invalid_options_are_usage_errors() {
     let forced = finish(forced);
     assert_eq!(forced.code, Some(2));
     assert!(forced.stderr.contains("no SIMD path 'mmx' (WARPFRAME_SIMD)"), "{}", forced.stderr);
-    refused(folder.path(), &["compare", "--rows", "9007199254740992"], 1, &["GiB of memory"]);
+    expect_failure(folder.path(), &["compare", "--rows", "9007199254740992"], 1, &["GiB of memory"]);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_query_error_that_mentions_an_os_error_is_not_an_output_error() {
     let folder = tempdir().unwrap();
     let query = "SELECT CAST(concat('os error ', CAST(id AS VARCHAR)) AS BIGINT) FROM generate_rows(3)";
     let arguments = ["sql", "-q", query, "--format", "csv", "--out", "out.csv"];
-    let run = refused(folder.path(), &arguments, 1, &["os error 0"]);
+    let run = expect_failure(folder.path(), &arguments, 1, &["os error 0"]);
     assert!(!run.stderr.contains("cannot write"), "{}", run.stderr);
 }
 
@@ -548,7 +548,7 @@ fn an_init_file_defines_functions_for_sql_and_run() {
     let sum =
         ok(at, &["sql", "--table", "o=out.parquet", "--format", "csv", "-q", "SELECT sum(t) AS s FROM o"]);
     assert_eq!(sum.stdout, "s\n110.0\n");
-    refused(at, &["sql", "--init", "nosuch.sql", "-q", "SELECT 1"], 1, &["nosuch.sql"]);
+    expect_failure(at, &["sql", "--init", "nosuch.sql", "-q", "SELECT 1"], 1, &["nosuch.sql"]);
     std::fs::write(at.join("bad.sql"), "CREATE FUNCTION sqrt(a DOUBLE) RETURNS DOUBLE RETURN a").unwrap();
-    refused(at, &["sql", "--init", "bad.sql", "-q", "SELECT 1"], 1, &["sqrt", "built-in"]);
+    expect_failure(at, &["sql", "--init", "bad.sql", "-q", "SELECT 1"], 1, &["sqrt", "built-in"]);
 }

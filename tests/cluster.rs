@@ -17,7 +17,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::Float64Type;
 use arrow::util::pretty::pretty_format_batches;
 use common::process::Process;
-use common::{command, entries, finish, ok, refused, skipped, warpframe};
+use common::{command, entries, expect_failure, finish, ok, skipped, warpframe};
 use datafusion::physical_plan::collect;
 use futures::future::BoxFuture;
 use tempfile::{TempDir, tempdir};
@@ -183,11 +183,16 @@ fn functions_need_no_installation_on_executors() {
     // Errors name the reason and the executor.
     let negative = "SELECT sum(sqrt(x - 10)) AS r FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", negative];
-    refused(folder, &arguments, 1, &["executor ", ": cannot take square root of a negative number\n"]);
+    expect_failure(folder, &arguments, 1, &["executor ", ": cannot take square root of a negative number\n"]);
     let random =
         "CREATE FUNCTION twice(a DOUBLE) RETURNS DOUBLE RETURN a + a; SELECT sum(twice(random())) FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", random];
-    refused(folder, &arguments, 1, &["twice cannot run on a cluster with an argument that is different"]);
+    expect_failure(
+        folder,
+        &arguments,
+        1,
+        &["twice cannot run on a cluster with an argument that is different"],
+    );
 }
 
 #[test]
@@ -245,7 +250,7 @@ fn run_writes_its_output_on_the_executors() {
     assert_eq!(entries(folder), expected);
     let failing =
         ["run", "--cluster", &cluster.url, "--in", "in", "--select", "sqrt(-x) AS r", "--out", "no"];
-    refused(folder, &failing, 1, &["cannot take square root of a negative number"]);
+    expect_failure(folder, &failing, 1, &["cannot take square root of a negative number"]);
 }
 
 #[test]
@@ -371,19 +376,29 @@ fn errors_name_a_missing_scheduler_or_executor() {
     let folder = tempdir().unwrap();
     let query = "SELECT sum(x) FROM rows";
     let none = ["sql", "--cluster", "df://127.0.0.1:9", "-q", query];
-    refused(folder.path(), &none, 1, &["no scheduler answers at df://127.0.0.1:9"]);
-    refused(folder.path(), &["sql", "--cluster", "elsewhere", "-q", query], 2, &["use df://HOST:PORT"]);
+    expect_failure(folder.path(), &none, 1, &["no scheduler answers at df://127.0.0.1:9"]);
+    expect_failure(
+        folder.path(),
+        &["sql", "--cluster", "elsewhere", "-q", query],
+        2,
+        &["use df://HOST:PORT"],
+    );
 
     let cluster = Cluster::start(0, 1);
     let start = Instant::now();
     let waiting = ["sql", "--cluster", &cluster.url, "--cluster-wait", "2", "-q", query];
-    refused(folder.path(), &waiting, 1, &["has no executor, after 2 seconds of waiting"]);
+    expect_failure(folder.path(), &waiting, 1, &["has no executor, after 2 seconds of waiting"]);
     assert!((2..10).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     let taken = cluster.url.strip_prefix("df://").unwrap();
-    refused(folder.path(), &["cluster", "scheduler", "--bind", taken], 1, &["cannot listen at", "in use"]);
+    expect_failure(
+        folder.path(),
+        &["cluster", "scheduler", "--bind", taken],
+        1,
+        &["cannot listen at", "in use"],
+    );
     let port = taken.rsplit(':').next().unwrap();
     let executor = ["cluster", "executor", "--scheduler", taken, "--port", port];
-    refused(folder.path(), &executor, 1, &["cannot listen at", "in use"]);
+    expect_failure(folder.path(), &executor, 1, &["cannot listen at", "in use"]);
 }
 
 #[test]
@@ -451,7 +466,7 @@ async fn other_versions_are_rejected() {
     std::fs::write(folder.join("token"), "a token that anyone takes".replace(' ', "-")).unwrap();
     let sql = |url: &str, words: &[&str]| {
         let query = "SELECT sum(x) FROM rows";
-        refused(folder, &["sql", "--cluster", url, "--token-file", "token", "-q", query], 1, words);
+        expect_failure(folder, &["sql", "--cluster", url, "--token-file", "token", "-q", query], 1, words);
     };
     let scheduler = serve(r#"{"version":"0.0.7","executors":[],"jobs":[]}"#).await;
     let words = [&format!("is warpframe {ours}"), "the scheduler", "warpframe 0.0.7"];
@@ -459,7 +474,7 @@ async fn other_versions_are_rejected() {
         .unwrap();
     sql(&scheduler, &words);
     let executor = ["cluster", "executor", "--scheduler", &scheduler, "--token-file", "token"];
-    refused(folder, &executor, 1, &words);
+    expect_failure(folder, &executor, 1, &words);
     let executor = format!(
         r#"{{"version":"{ours}","executors":[{{"name":"e","address":"h:1","version":"0.0.8","backend":"simd","slots":1,"seen_seconds_ago":0}}],"jobs":[]}}"#
     );
@@ -557,7 +572,7 @@ fn errors_name_an_executor_with_a_full_disk_or_a_missing_file() {
     cluster.executors.push(Process::spawn(&mut command));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT x, y FROM t"];
-    refused(&folder, &query, 1, &["executor ", "cannot write into the work folder", "No space left"]);
+    expect_failure(&folder, &query, 1, &["executor ", "cannot write into the work folder", "No space left"]);
     cluster.executors.clear();
     cluster.wait_for(0);
 
@@ -565,7 +580,7 @@ fn errors_name_an_executor_with_a_full_disk_or_a_missing_file() {
     cluster.executors.push(Process::spawn(&mut in_namespace(&folder, &missing).unwrap()));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT sum(x) FROM t"];
-    refused(&folder, &query, 1, &["executor ", "in.parquet", "not found"]);
+    expect_failure(&folder, &query, 1, &["executor ", "in.parquet", "not found"]);
 }
 
 /// Hosts, simulated by network namespaces on a bridge, that are removed on drop.
@@ -699,9 +714,9 @@ fn cluster_commands_document_their_arguments() {
     for word in ["local", "scheduler", "executor", "status"] {
         assert!(run.stdout.contains(word), "{}", run.stdout);
     }
-    refused(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
+    expect_failure(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
     let wait = ["sql", "--cluster-wait", "3", "-q", "SELECT 1"];
-    refused(folder.path(), &wait, 2, &["--cluster"]);
+    expect_failure(folder.path(), &wait, 2, &["--cluster"]);
 }
 
 /// Sessions of a local cluster memory-map the result files, others fetch results from the executors. The rows are the

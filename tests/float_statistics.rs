@@ -217,8 +217,8 @@ async fn a_cluster_gives_the_results_of_in_memory_tables() {
     session.register_files("t", folder.path().to_str().unwrap()).await.unwrap();
     for column in COLUMNS {
         for query in queries(column) {
-            // Ballista does not support scalar subqueries, and serialized plans have Float32 literals instead of
-            // Float16.
+            // Ballista cannot run the query with scalar subqueries, and serialized plans have Float32 literals in place
+            // of Float16 ones.
             let unsupported = query.contains("(SELECT max") || (column == "h" && query.contains(" WHERE "));
             if !unsupported {
                 assert_eq!(rows(&session, &query).await, rows(&memory, &query).await, "{query}");

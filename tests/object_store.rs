@@ -36,7 +36,7 @@ fn runs_read_and_write_object_stores() {
         for (input, out) in [("s3://rows/in/", &folder_out), ("s3://rows/in/*.parquet", &file_out)] {
             let run = [&["run", "--in", input, "--select", SELECT, "--out", out], more].concat();
             store.ok(folder, &run);
-            store.refused(folder, &run, "exists already");
+            store.expect_failure(folder, &run, "exists already");
             store.ok(folder, &[&run[..], &["--overwrite"]].concat());
             let table =
                 format!("b={}", if out.ends_with(".parquet") { out.clone() } else { format!("{out}/") });
@@ -58,7 +58,7 @@ fn runs_read_and_write_object_stores() {
         assert_eq!(others.iter().filter(|object| object.starts_with("in/")).count(), 3);
         // A failed run leaves no objects.
         let run = ["run", "--in", "s3://rows/in/", "--select", "sqrt(-x) AS r", "--out", "s3://rows/no"];
-        store.refused(folder, &[&run[..], more].concat(), "square root of a negative number");
+        store.expect_failure(folder, &[&run[..], more].concat(), "square root of a negative number");
         let run = ["run", "--in", "in", "--select", SELECT, "--out", "s3://rows/in", "--overwrite"];
         store.ok(folder, &[&run[..], more].concat());
         store.ok(
@@ -83,12 +83,12 @@ fn errors_name_missing_objects_and_buckets() {
     ];
     for (input, words) in cases {
         let run = ["run", "--in", input, "--select", SELECT, "--out", "out"];
-        store.refused(folder.path(), &run, words);
+        store.expect_failure(folder.path(), &run, words);
     }
     store.ok(folder.path(), &["generate", "--rows", "10", "--out", "in.parquet"]);
     let run = |out| ["run", "--in", "in.parquet", "--select", SELECT, "--out", out];
-    store.refused(folder.path(), &run("s3://other/out"), "there is no such bucket");
-    store.refused(folder.path(), &run("s3://rows"), "name a place in it");
+    store.expect_failure(folder.path(), &run("s3://other/out"), "there is no such bucket");
+    store.expect_failure(folder.path(), &run("s3://rows"), "name a place in it");
 }
 
 /// A store and a proxy for it. The bucket has three objects of ten rows each in `out/`, and `x.parquet` with ten rows.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
-use common::{entries, ok, refused};
+use common::{entries, expect_failure, ok};
 use datafusion::error::DataFusionError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -191,7 +191,7 @@ fn an_output_is_replaced_only_with_overwrite_and_after_success() {
     for out in ["out", "out.parquet"] {
         let run = ["run", "--in", "in.parquet", "--select", "id", "--out", out];
         ok(at, &run);
-        refused(at, &run, 1, &["exists already", "--overwrite"]);
+        expect_failure(at, &run, 1, &["exists already", "--overwrite"]);
 
         // A failed run leaves the old output unchanged.
         let failing = [
@@ -204,7 +204,7 @@ fn an_output_is_replaced_only_with_overwrite_and_after_success() {
             out,
             "--overwrite",
         ];
-        refused(at, &failing, 1, &[]);
+        expect_failure(at, &failing, 1, &[]);
         assert_eq!(read(&at.join(out)).num_columns(), 1);
         assert_eq!(read(&at.join(out)).schema().field(0).name(), "id");
 
@@ -218,13 +218,13 @@ fn an_output_is_replaced_only_with_overwrite_and_after_success() {
 
     // Folders with other files are not replaced.
     std::fs::write(at.join("out/notes.txt"), "mine").unwrap();
-    refused(
+    expect_failure(
         at,
         &["run", "--in", "in.parquet", "--select", "x", "--out", "out", "--overwrite"],
         1,
         &["notes.txt"],
     );
-    refused(
+    expect_failure(
         at,
         &["run", "--in", "in.parquet", "--select", "x", "--out", ".", "--overwrite"],
         1,
@@ -248,7 +248,7 @@ fn errors_name_invalid_input() {
     std::fs::copy(at.join("text.parquet"), at.join("mixed/b.parquet")).unwrap();
     std::fs::create_dir(at.join("empty")).unwrap();
     let run = |input: &str, select: &str, out: &str, words: &[&str]| {
-        refused(at, &["run", "--in", input, "--select", select, "--out", out], 1, words);
+        expect_failure(at, &["run", "--in", input, "--select", select, "--out", out], 1, words);
     };
     run("missing.parquet", "x", "out", &["no file or folder 'missing.parquet'"]);
     run("nothing/*.parquet", "x", "out", &["no file matches 'nothing/*.parquet'"]);
@@ -263,13 +263,18 @@ fn errors_name_invalid_input() {
     run("in", "x +", "out", &["line 1"]);
     run("in", "x", "no/such/folder", &["no folder 'no/such'"]);
     run("in", "x", "text.parquet", &["exists already"]);
-    refused(
+    expect_failure(
         at,
         &["generate", "--rows", "10", "--files", "20", "--out", "g"],
         1,
         &["10 rows do not fill 20 files"],
     );
-    refused(at, &["generate", "--rows", "10", "--files", "2", "--out", "g.parquet"], 1, &["name a folder"]);
+    expect_failure(
+        at,
+        &["generate", "--rows", "10", "--files", "2", "--out", "g.parquet"],
+        1,
+        &["name a folder"],
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -291,18 +296,18 @@ fn a_full_disk_is_an_error_and_leaves_no_files() {
     ok(at, &["generate", "--rows", "300000", "--out", "in.parquet"]);
     let check = std::panic::catch_unwind(|| {
         for out in ["small/out", "small/out.parquet"] {
-            refused(
+            expect_failure(
                 at,
                 &["run", "--in", "in.parquet", "--select", "x, y", "--out", out],
                 1,
                 &["No space left"],
             );
-            refused(at, &["generate", "--rows", "300000", "--out", out], 1, &["No space left"]);
+            expect_failure(at, &["generate", "--rows", "300000", "--out", out], 1, &["No space left"]);
             assert_eq!(entries(&small), Vec::<String>::new());
         }
         let csv =
             ["sql", "-q", "SELECT * FROM generate_rows(300000)", "--format", "csv", "--out", "small/out.csv"];
-        refused(at, &csv, 1, &["No space left", "small/out.csv"]);
+        expect_failure(at, &csv, 1, &["No space left", "small/out.csv"]);
         assert_eq!(entries(&small), Vec::<String>::new());
     });
     assert!(std::process::Command::new("umount").arg(&small).status().unwrap().success());
@@ -426,7 +431,7 @@ fn a_panic_of_the_parquet_library_is_an_error_and_leaves_no_files() {
     let folder = tempdir().unwrap();
     std::fs::write(folder.path().join("in.parquet"), damaged).unwrap();
     let arguments = ["run", "--in", "in.parquet", "--select", "*", "--out", "out.parquet"];
-    refused(folder.path(), &arguments, 1, &["damaged? (parquet-", "Decoder for dict"]);
+    expect_failure(folder.path(), &arguments, 1, &["damaged? (parquet-", "Decoder for dict"]);
 }
 
 fn checksums() -> Vec<u8> {

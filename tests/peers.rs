@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{ok, refused, skipped, warpframe};
+use common::{expect_failure, ok, skipped, warpframe};
 use tempfile::tempdir;
 
 /// Runs a comparison, expects the exit code, and returns the report.
@@ -143,7 +143,7 @@ fn skipped_tools_have_a_reason() {
     let other = ["--rows", "1000", "--expr", "x + 1", "--peers", "numpy"];
     assert_eq!(mode(&compare(folder.path(), &other, 0), "numpy")["reason"], "the peers know log3 only");
     let unknown = ["compare", "--rows", "1000", "--peers", "numbat"];
-    refused(folder.path(), &unknown, 2, &["there is no peer 'numbat': use one of python, numpy, "]);
+    expect_failure(folder.path(), &unknown, 2, &["there is no peer 'numbat': use one of python, numpy, "]);
 }
 
 #[test]
@@ -164,5 +164,5 @@ fn a_sweep_plots_time_over_rows() {
     }
     assert!(read("sweep.html").contains("<li>The fastest is `"));
     let few = ["compare", "--sweep", "--rows", "10"];
-    refused(folder.path(), &few, 1, &["a sweep begins with 1000 rows"]);
+    expect_failure(folder.path(), &few, 1, &["a sweep begins with 1000 rows"]);
 }

@@ -54,7 +54,7 @@ pub fn ok(folder: &Path, arguments: &[&str]) -> Run {
 
 /// Runs the command and expects failure: the exit code, an error message that contains `words`, no output, and no new
 /// files.
-pub fn refused(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> Run {
+pub fn expect_failure(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> Run {
     let before = entries(folder);
     let run = warpframe(folder, arguments);
     assert_eq!(run.code, Some(code), "{arguments:?}: {run:#?}");

@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Runs the command and expects an error that contains `words` and leaves the store unchanged.
-    pub fn refused(&self, folder: &Path, arguments: &[&str], words: &str) {
+    pub fn expect_failure(&self, folder: &Path, arguments: &[&str], words: &str) {
         let before = self.objects();
         let run = finish(self.command(folder, arguments).output().unwrap());
         assert_eq!(run.code, Some(1), "{arguments:?}: {run:#?}");
