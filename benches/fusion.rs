@@ -1,5 +1,5 @@
-//! Fused against unfused: twelve expressions, from memory-bound ones to Black-Scholes, in one process and run
-//! by turns, with one thread and with all. What counts are the ratios.
+//! Fused and unfused evaluation of twelve expressions, from memory-bound ones to Black-Scholes, alternating in one
+//! process, with one thread and with all cores. The ratios are the result; absolute times depend on the machine.
 //!
 //! `cargo bench --bench fusion`
 
@@ -19,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROWS: usize = 4_000_000;
 const REPEATS: usize = 9;
 
-/// Names, and expressions over numbers x, y and z in (0, 100].
+/// Names of expressions, and expressions over x, y and z in (0, 100].
 const EXPRESSIONS: [(&str, &str); 12] = [
     ("multiply-add", "x * y + z"),
     ("sum of squares", "x * x + y * y + z * z"),
@@ -60,7 +60,7 @@ fn main() {
                     times.push(time(&runtime, session, &query));
                 }
             }
-            // The first of each is the warm-up.
+            // The first run of each is a warm-up.
             let [unfused, fused] = times.map(|times| median(times[1..].to_vec()));
             let ratio = unfused.as_secs_f64() / fused.as_secs_f64();
             println!("{name:<16} {:>9.1} {:>9.1} {ratio:>7.2}", ms(unfused), ms(fused));
@@ -106,8 +106,8 @@ fn rows() -> RecordBatch {
 
 fn session(batch: &RecordBatch, threads: NonZeroUsize, fuse: bool) -> Session {
     let session = Session::builder().threads(threads).fuse(fuse).build().unwrap();
-    let share = ROWS.div_ceil(threads.get());
-    let partitions = (0..ROWS).step_by(share).map(|start| vec![batch.slice(start, share.min(ROWS - start))]);
+    let size = ROWS.div_ceil(threads.get());
+    let partitions = (0..ROWS).step_by(size).map(|start| vec![batch.slice(start, size.min(ROWS - start))]);
     let table = MemTable::try_new(batch.schema(), partitions.collect()).unwrap();
     session.context().register_table("t", Arc::new(table)).unwrap();
     session
@@ -116,7 +116,7 @@ fn session(batch: &RecordBatch, threads: NonZeroUsize, fuse: bool) -> Session {
 fn time(runtime: &Runtime, session: &Session, query: &str) -> Duration {
     let start = Instant::now();
     let batches = runtime.block_on(async {
-        // On a worker of the runtime, whose number of threads is what is measured.
+        // Spawned, so that it runs on the runtime's worker threads instead of the thread of `block_on`.
         let query = session.sql(query).await.unwrap();
         tokio::spawn(query.collect_partitioned()).await.unwrap().unwrap()
     });

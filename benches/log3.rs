@@ -1,5 +1,5 @@
-//! The reference workload in one process: the memory's limit, the bare kernel, and the engine with one
-//! thread and all. What counts are the ratios within one run.
+//! The reference workload in one process: the memory bandwidth, the bare kernel, and the engine with one thread and
+//! with all cores. The ratios within one run are the result; absolute times depend on the machine.
 //!
 //! `cargo bench --bench log3`
 
@@ -39,7 +39,7 @@ fn kernels(criterion: &mut Criterion) {
     }
     group.finish();
 
-    // A batch of the engine's size stays in the cache: the arithmetic alone.
+    // A batch of the engine's size fits in the cache, so that only arithmetic is measured.
     let mut group = criterion.benchmark_group("kernel, 4096 rows in cache");
     group.throughput(Throughput::Elements(4096));
     for path in SimdPath::available() {
@@ -65,7 +65,7 @@ fn engine(criterion: &mut Criterion) {
         let partitions =
             (0..ROWS).step_by(share).map(|start| vec![batch.slice(start, share.min(ROWS - start))]);
         let table = Arc::new(MemTable::try_new(batch.schema(), partitions.collect()).unwrap());
-        // DataFusion's own operators, and ours.
+        // Unfused, by DataFusion's functions, and fused.
         for (expression, fuse) in [("ln(x) * ln(y) * ln(z)", false), ("log3(x, y, z)", true)] {
             let session = Session::builder().threads(threads).fuse(fuse).build().unwrap();
             session.context().deregister_table("rows").unwrap();

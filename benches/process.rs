@@ -1,5 +1,5 @@
-//! Whole processes against each other in one run: the batch run against DataFusion's own COPY, its memory
-//! from 10 to 40 million rows, how writer settings trade time for size, and the time to a first answer.
+//! Measurements of whole processes: batch runs and DataFusion's COPY, peak memory for 10 and 40 million rows, time and
+//! size for writer settings, and the time of a trivial query.
 //!
 //! `cargo bench --bench process`
 
@@ -12,16 +12,16 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// A process that has ended well.
+/// Measurements of a process that has exited successfully.
 #[derive(Clone, Copy)]
-struct Ended {
+struct Measured {
     time: Duration,
-    /// The most memory it held, in MiB; from the kernel's account of the process.
+    /// The peak resident memory in MiB (`VmHWM`).
     peak: f64,
 }
 
 fn main() {
-    // The same program is the plain DataFusion process that warpframe is compared with.
+    // With this flag, the benchmark binary is the plain DataFusion process of the comparison.
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     if let [flag, query] = &arguments[..]
         && flag == "--datafusion"
@@ -74,7 +74,7 @@ fn batch_runs(at: &Path) {
         ));
         theirs.push(peer(at, copy));
     }
-    let times = |runs: &[Ended]| median(runs.iter().map(|run| run.time).collect());
+    let times = |runs: &[Measured]| median(runs.iter().map(|run| run.time).collect());
     report("run, 10M rows into shards / DataFusion COPY", times(&ours), times(&theirs), "<= 0.5");
     report("run, 10M rows into one file / DataFusion COPY", times(&single), times(&theirs), "<= 0.5");
     let forty =
@@ -130,20 +130,20 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-fn warpframe(at: &Path, arguments: &[&str]) -> Ended {
+fn warpframe(at: &Path, arguments: &[&str]) -> Measured {
     finish(at, Command::new(env!("CARGO_BIN_EXE_warpframe")).args(arguments))
 }
 
-fn peer(at: &Path, query: &str) -> Ended {
-    // DataFusion's COPY keeps files that are there already.
+fn peer(at: &Path, query: &str) -> Measured {
+    // COPY does not replace existing files.
     let _ = std::fs::remove_file(at.join("copy.parquet"));
     finish(at, Command::new(std::env::current_exe().unwrap()).args(["--datafusion", query]))
 }
 
-fn finish(at: &Path, command: &mut Command) -> Ended {
+fn finish(at: &Path, command: &mut Command) -> Measured {
     let start = Instant::now();
     let mut child = command.current_dir(at).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // The high-water mark is gone with the process: look while it runs.
+    // The peak can be read only while the process runs.
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak = 0.0;
     let status = loop {
@@ -159,5 +159,5 @@ fn finish(at: &Path, command: &mut Command) -> Ended {
         std::thread::sleep(Duration::from_micros(500));
     };
     assert!(status.success(), "{command:?} failed");
-    Ended { time: start.elapsed(), peak }
+    Measured { time: start.elapsed(), peak }
 }

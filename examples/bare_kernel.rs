@@ -1,4 +1,4 @@
-//! The kernels on plain slices, without the engine: `cargo run --release --example bare_kernel`
+//! Kernels on plain slices, without DataFusion: `cargo run --release --example bare_kernel`
 
 use warpframe::kernel::{self, KernelError, SimdPath};
 

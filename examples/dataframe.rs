@@ -1,4 +1,4 @@
-//! A lazy DataFrame, streamed batch by batch: `cargo run --release --example dataframe`
+//! A lazy DataFrame query whose result is streamed: `cargo run --release --example dataframe`
 
 use arrow::array::AsArray;
 use arrow::datatypes::Float64Type;
@@ -14,7 +14,7 @@ async fn main() -> datafusion::error::Result<()> {
         .filter(col("x").gt(lit(9_000_000)))?
         .select(vec![col("id"), log3(col("x"), col("y"), col("z")).alias("r")])?;
 
-    // Nothing has been computed yet; now the batches come one by one, and the table is never whole.
+    // Nothing is computed before this point. Batches are computed one at a time and not collected.
     let mut stream = query.execute_stream().await?;
     let (mut rows, mut sum) = (0, 0.0);
     while let Some(batch) = stream.next().await {

@@ -167,7 +167,7 @@ async fn functions_are_bound_by_who_executes_the_plan() {
         return skipped("there is no C++ compiler to make kernels for the CPU with");
     }
     for (limit, gpu, cpu) in [(1 << 30, 1, 0), (1 << 10, 0, 1)] {
-        let (gpus, desk) = FakeDriver::gpus(1);
+        let (gpus, controls) = FakeDriver::gpus(1);
         let pool = Arc::new(GreedyMemoryPool::new(limit));
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
         let builder = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features();
@@ -204,6 +204,6 @@ async fn functions_are_bound_by_who_executes_the_plan() {
         assert!(partitions > 0);
         assert_eq!(counts, [gpu * partitions, cpu * partitions], "with a pool of {limit} bytes");
         drop((plan, context, gpus));
-        desk.check();
+        controls.assert_no_violations();
     }
 }

@@ -1,10 +1,10 @@
-//! The command line: what it prints, what it writes, and its error messages.
+//! The command line: output, files and error messages.
 
 mod common;
 
 use std::path::Path;
 
-use common::{command, entries, finish, ok, refused, warpframe};
+use common::{command, entries, expect_failure, finish, ok, warpframe};
 use tempfile::tempdir;
 
 #[test]
@@ -20,7 +20,7 @@ fn sql_prints_data_on_stdout_and_nothing_else() {
 }
 
 #[test]
-fn sql_formats() {
+fn sql_prints_csv_ndjson_and_tables() {
     let folder = tempdir().unwrap();
     let query = "SELECT id, CASE WHEN id = 1 THEN NULL ELSE x END AS x FROM generate_rows(3) ORDER BY id";
     let csv = ok(folder.path(), &["sql", "-q", query, "--format", "csv"]);
@@ -47,7 +47,7 @@ fn sql_writes_files_and_reads_them_as_tables() {
         let count = "SELECT count(*) AS n, sum(x) AS s FROM t";
         let run = ok(folder.path(), &["sql", "--table", &table, "-q", count, "--format", "csv"]);
         assert_eq!(run.stdout, "n,s\n1000,500500.0\n");
-        refused(
+        expect_failure(
             folder.path(),
             &["sql", "-q", query, "--format", format, "--out", name],
             1,
@@ -112,7 +112,7 @@ fn every_example_query_runs() {
 }
 
 #[test]
-fn explain_names_the_backend_and_analyze_the_cost() {
+fn explain_shows_the_backend_and_explain_analyze_metrics() {
     let folder = tempdir().unwrap();
     let simd = command(folder.path())
         .env("WARPFRAME_SIMD", "portable")
@@ -128,10 +128,10 @@ fn explain_names_the_backend_and_analyze_the_cost() {
 }
 
 #[test]
-fn bad_sql_is_answered_with_one_sentence_and_its_place() {
+fn sql_errors_have_a_message_and_a_position() {
     let folder = tempdir().unwrap();
     let sql = |query: &str, words: &[&str]| {
-        refused(folder.path(), &["sql", "-q", query], 1, words);
+        expect_failure(folder.path(), &["sql", "-q", query], 1, words);
     };
     sql("SELEC 1", &["SELEC", "line 1, column 1"]);
     sql("SELECT log3(x,y,z)\nFROM rows WHERE", &["line 2"]);
@@ -145,14 +145,14 @@ fn bad_sql_is_answered_with_one_sentence_and_its_place() {
 }
 
 #[test]
-fn bad_tables_are_named() {
+fn errors_name_invalid_tables() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     std::fs::write(at.join("junk.parquet"), "this is not Parquet, not at all").unwrap();
     std::fs::write(at.join("notes.txt"), "text").unwrap();
     std::fs::create_dir(at.join("empty")).unwrap();
     let table = |table: &str, code: i32, words: &[&str]| {
-        refused(at, &["sql", "--table", table, "-q", "SELECT 1"], code, words);
+        expect_failure(at, &["sql", "--table", table, "-q", "SELECT 1"], code, words);
     };
     table("t=missing.parquet", 1, &["no file or folder 'missing.parquet'"]);
     table("t=*.csv", 1, &["no file matches '*.csv'"]);
@@ -164,10 +164,10 @@ fn bad_tables_are_named() {
 }
 
 #[test]
-fn options_that_cannot_be_are_usage_errors() {
+fn invalid_options_are_usage_errors() {
     let folder = tempdir().unwrap();
     let usage = |arguments: &[&str], words: &[&str]| {
-        refused(folder.path(), arguments, 2, words);
+        expect_failure(folder.path(), arguments, 2, words);
     };
     usage(&["compare", "--rows", "1e30"], &["whole number of rows from 1 to 9007199254740992"]);
     usage(&["compare", "--rows=-5"], &["whole number of rows"]);
@@ -195,11 +195,11 @@ fn options_that_cannot_be_are_usage_errors() {
     let forced = finish(forced);
     assert_eq!(forced.code, Some(2));
     assert!(forced.stderr.contains("no SIMD path 'mmx' (WARPFRAME_SIMD)"), "{}", forced.stderr);
-    refused(folder.path(), &["compare", "--rows", "9007199254740992"], 1, &["GiB of memory"]);
+    expect_failure(folder.path(), &["compare", "--rows", "9007199254740992"], 1, &["GiB of memory"]);
 }
 
 #[test]
-fn devices_shows_the_cpu_and_the_path_in_use() {
+fn devices_shows_the_cpu_and_the_active_simd_path() {
     let folder = tempdir().unwrap();
     let run = ok(folder.path(), &["devices"]);
     for word in ["CPU ", "cores ", "SIMD ", "memory ", "portable"] {
@@ -210,7 +210,7 @@ fn devices_shows_the_cpu_and_the_path_in_use() {
 }
 
 #[test]
-fn a_reader_that_stops_early_is_no_error() {
+fn a_closed_output_pipe_is_not_an_error() {
     let folder = tempdir().unwrap();
     for format in ["csv", "ndjson", "table"] {
         let mut child = command(folder.path())
@@ -227,7 +227,7 @@ fn a_reader_that_stops_early_is_no_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_output_that_cannot_be_written_is_an_error() {
+fn a_failed_write_to_stdout_is_an_error() {
     let folder = tempdir().unwrap();
     for format in ["csv", "ndjson", "table"] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
@@ -243,7 +243,7 @@ fn a_query_error_that_mentions_an_os_error_is_not_an_output_error() {
     let folder = tempdir().unwrap();
     let query = "SELECT CAST(concat('os error ', CAST(id AS VARCHAR)) AS BIGINT) FROM generate_rows(3)";
     let arguments = ["sql", "-q", query, "--format", "csv", "--out", "out.csv"];
-    let run = refused(folder.path(), &arguments, 1, &["os error 0"]);
+    let run = expect_failure(folder.path(), &arguments, 1, &["os error 0"]);
     assert!(!run.stderr.contains("cannot write"), "{}", run.stderr);
 }
 
@@ -263,7 +263,7 @@ fn without_gpu(mode: &serde_json::Value) -> bool {
 }
 
 #[test]
-fn compare_writes_the_whole_report() {
+fn compare_writes_the_complete_report() {
     let folder = tempdir().unwrap();
     let run = ok(
         folder.path(),
@@ -355,7 +355,7 @@ fn the_report_describes_the_formula_that_was_compared() {
 }
 
 #[test]
-fn the_split_of_a_cluster_is_of_the_timed_runs() {
+fn the_cluster_split_covers_only_timed_runs() {
     let folder = tempdir().unwrap();
     for repeat in ["1", "3"] {
         let modes = ["compare", "--rows", "1000", "--repeat", repeat, "--modes", "cluster-threads-1"];
@@ -363,7 +363,7 @@ fn the_split_of_a_cluster_is_of_the_timed_runs() {
         let run = ok(folder.path(), &[&modes[..], &files[..]].concat());
         let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         let mode = &report["modes"][0];
-        // Executors write the results, so that all the time of a run is computing.
+        // Executors write the results, so the run has no gather time.
         assert_eq!(mode["split"]["compute_ms"], mode["median_ms"], "{mode}");
         assert_eq!(mode["split"]["gather_ms"], 0.0, "{mode}");
     }
@@ -471,7 +471,7 @@ fn an_interrupted_command_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_mode_that_was_not_asked_for_does_not_run() {
+fn only_requested_modes_run() {
     let folder = tempdir().unwrap();
     let run = warpframe(
         folder.path(),
@@ -495,7 +495,7 @@ fn a_mode_that_was_not_asked_for_does_not_run() {
 }
 
 #[test]
-fn any_expression_is_compared_and_a_bad_one_refused() {
+fn compare_accepts_expressions_and_rejects_invalid_ones() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     let expression = "sqrt(x*x+1)*sin(x)+cos(y/2)";
@@ -522,7 +522,7 @@ fn any_expression_is_compared_and_a_bad_one_refused() {
 }
 
 #[test]
-fn functions_of_an_init_file_are_there_in_sql_and_run() {
+fn an_init_file_defines_functions_for_sql_and_run() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     std::fs::write(at.join("init.sql"), "CREATE FUNCTION twice(a DOUBLE) RETURNS DOUBLE RETURN a * 2;")
@@ -548,7 +548,7 @@ fn functions_of_an_init_file_are_there_in_sql_and_run() {
     let sum =
         ok(at, &["sql", "--table", "o=out.parquet", "--format", "csv", "-q", "SELECT sum(t) AS s FROM o"]);
     assert_eq!(sum.stdout, "s\n110.0\n");
-    refused(at, &["sql", "--init", "nosuch.sql", "-q", "SELECT 1"], 1, &["nosuch.sql"]);
+    expect_failure(at, &["sql", "--init", "nosuch.sql", "-q", "SELECT 1"], 1, &["nosuch.sql"]);
     std::fs::write(at.join("bad.sql"), "CREATE FUNCTION sqrt(a DOUBLE) RETURNS DOUBLE RETURN a").unwrap();
-    refused(at, &["sql", "--init", "bad.sql", "-q", "SELECT 1"], 1, &["sqrt", "built-in"]);
+    expect_failure(at, &["sql", "--init", "bad.sql", "-q", "SELECT 1"], 1, &["sqrt", "built-in"]);
 }

@@ -1,4 +1,5 @@
-//! Clusters of real processes: the same answers as without one, and what happens when parts of them go.
+//! Clusters of real processes: results equal those without a cluster, also when executors, the scheduler, hosts or
+//! clients fail.
 
 mod common;
 
@@ -16,7 +17,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::Float64Type;
 use arrow::util::pretty::pretty_format_batches;
 use common::process::Process;
-use common::{command, entries, finish, ok, refused, skipped, warpframe};
+use common::{command, entries, expect_failure, finish, ok, skipped, warpframe};
 use datafusion::physical_plan::collect;
 use futures::future::BoxFuture;
 use tempfile::{TempDir, tempdir};
@@ -24,12 +25,12 @@ use tonic::transport::server::TcpIncoming;
 use warpframe::Session;
 use warpframe::cluster::{ClusterSettings, LocalCluster};
 
-/// Rows of the runs during which something happens; 100 million take minutes without optimization.
-fn many() -> u64 {
+/// The number of rows of queries that are interrupted by a failure; 100 million take minutes in a debug build.
+fn failure_rows() -> u64 {
     std::env::var("WARPFRAME_CLUSTER_ROWS").map_or(20_000_000, |rows| rows.parse().unwrap())
 }
 
-/// A scheduler and executors, each a process.
+/// A scheduler and executors, each a process of its own.
 struct Cluster {
     folder: TempDir,
     url: String,
@@ -50,6 +51,7 @@ impl Cluster {
         cluster
     }
 
+    /// Starts another executor.
     fn add(&mut self, slots: usize, more: &[&str]) {
         let slots = slots.to_string();
         let mut arguments = vec!["cluster", "executor", "--scheduler", &self.url, "--slots", &slots];
@@ -62,7 +64,7 @@ impl Cluster {
         serde_json::from_str(&run.stdout).unwrap_or_default()
     }
 
-    /// Waits until there are so many executors.
+    /// Waits until this number of executors is registered.
     fn wait_for(&self, executors: usize) {
         let start = Instant::now();
         while self.status()["executors"].as_array().map(Vec::len) != Some(executors) {
@@ -71,7 +73,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until a job has finished some of its tasks, and not all.
+    /// Waits until a running job has completed tasks.
     fn wait_for_progress(&self) {
         let start = Instant::now();
         loop {
@@ -93,17 +95,21 @@ impl Cluster {
         ok(self.folder.path(), &["sql", "--cluster", &self.url, "--format", "csv", "-q", query]).stdout
     }
 
-    /// Starts a query and does not wait for it. It has many tasks, so that it can be met in the middle.
+    /// Starts a query in the background. It has many tasks, so that it can be interrupted between tasks.
     fn begin(&self, query: &str) -> Process {
         let arguments = ["sql", "--cluster", &self.url, "--threads", "24", "--format", "csv", "-q", query];
         Process::start(self.folder.path(), &arguments)
     }
 }
 
+/// The time limit for a process to exit.
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn sum_query() -> String {
-    format!("SELECT count(*) AS n, sum(id) AS ids, sum(log3(x, y, z)) AS s FROM generate_rows({})", many())
+    format!(
+        "SELECT count(*) AS n, sum(id) AS ids, sum(log3(x, y, z)) AS s FROM generate_rows({})",
+        failure_rows()
+    )
 }
 
 fn check_sum(run: &common::Run) {
@@ -113,7 +119,7 @@ fn check_sum(run: &common::Run) {
     check_same(&run.stdout, &expected);
 }
 
-/// Equal lines, and numbers that are equal but for the order in which they were summed.
+/// Compares CSV texts field by field; numbers may differ by the order of summation.
 fn check_same(found: &str, expected: &str) {
     let (found_fields, fields) = (found.split([',', '\n']), expected.split([',', '\n']));
     assert_eq!(found_fields.clone().count(), fields.clone().count(), "{found} is not {expected}");
@@ -128,7 +134,7 @@ fn check_same(found: &str, expected: &str) {
 }
 
 #[test]
-fn functions_work_without_being_installed() {
+fn functions_need_no_installation_on_executors() {
     let cluster = Cluster::start(2, 1);
     let folder = cluster.folder.path();
     ok(folder, &["generate", "--rows", "100000", "--distribution", "uniform", "--out", "t.parquet"]);
@@ -152,7 +158,7 @@ fn functions_work_without_being_installed() {
         let distributed = ok(folder, &[&arguments[..], &["--cluster", &cluster.url]].concat()).stdout;
         check_same(&distributed, &local);
     }
-    // The plan says where it runs, and afterwards what each operator did there.
+    // EXPLAIN shows the cluster, and EXPLAIN ANALYZE the metrics of each operator.
     let sum = "SELECT sum(log3(x, y, z)) AS r FROM t";
     let explain = |what: &str| {
         let query = format!("{what} {sum}");
@@ -169,22 +175,28 @@ fn functions_work_without_being_installed() {
     ] {
         assert!(analyzed.contains(part), "{part} is not in {analyzed}");
     }
-    // One task for each partition that somebody asks for.
-    let many = format!("SET datafusion.execution.target_partitions = 7; EXPLAIN ANALYZE {sum}");
-    let run = ok(folder, &["sql", "--cluster", &cluster.url, "-q", &many.replace("FROM t", "FROM rows")]);
+    // One task for each target partition.
+    let partitioned = format!("SET datafusion.execution.target_partitions = 7; EXPLAIN ANALYZE {sum}");
+    let run =
+        ok(folder, &["sql", "--cluster", &cluster.url, "-q", &partitioned.replace("FROM t", "FROM rows")]);
     assert!(run.stdout.contains("Stage 1: partitions=7"), "{}", run.stdout);
-    // What fails says why, and on which executor.
+    // Errors name the reason and the executor.
     let negative = "SELECT sum(sqrt(x - 10)) AS r FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", negative];
-    refused(folder, &arguments, 1, &["executor ", ": cannot take square root of a negative number\n"]);
+    expect_failure(folder, &arguments, 1, &["executor ", ": cannot take square root of a negative number\n"]);
     let random =
         "CREATE FUNCTION twice(a DOUBLE) RETURNS DOUBLE RETURN a + a; SELECT sum(twice(random())) FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", random];
-    refused(folder, &arguments, 1, &["twice cannot run on a cluster with an argument that is different"]);
+    expect_failure(
+        folder,
+        &arguments,
+        1,
+        &["twice cannot run on a cluster with an argument that is different"],
+    );
 }
 
 #[test]
-fn tables_in_memory_travel() {
+fn in_memory_tables_are_sent_to_executors() {
     let cluster = Cluster::start(1, 2);
     for rows in [3u64, 1_000_000] {
         let found = cluster.sql(&format!(
@@ -196,9 +208,9 @@ fn tables_in_memory_travel() {
 }
 
 #[test]
-fn a_limit_is_no_part_of_a_table_in_memory() {
+fn a_limit_does_not_truncate_a_staged_table() {
     let cluster = Cluster::start(1, 2);
-    // Large enough to travel as files. What a query has written of it serves the next ones.
+    // Large enough for staged files, which later queries reuse.
     let found = cluster.sql(
         "CREATE TABLE t AS SELECT id, x, CASE WHEN id % 3 = 0 THEN 'a' || id END AS s FROM generate_rows(1000000);
          SELECT count(*) AS n FROM (SELECT * FROM t LIMIT 5);
@@ -213,7 +225,7 @@ fn a_limit_is_no_part_of_a_table_in_memory() {
 }
 
 #[test]
-fn run_writes_where_the_rows_are() {
+fn run_writes_its_output_on_the_executors() {
     let cluster = Cluster::start(2, 1);
     let folder = cluster.folder.path();
     ok(folder, &["generate", "--rows", "300000", "--files", "5", "--out", "in"]);
@@ -227,7 +239,7 @@ fn run_writes_where_the_rows_are() {
         let run = ok(folder, &["sql", "--table", a, "--table", &b, "--format", "csv", "-q", query]);
         assert_eq!(run.stdout, "n,same\n300000,300000\n");
     }
-    // In the order of the input, and with nothing else left.
+    // Rows are in input order, and no temporary files remain.
     let first = "SELECT id FROM b LIMIT 3";
     let run =
         ok(folder, &["sql", "--threads", "1", "--table", "b=out.parquet", "--format", "csv", "-q", first]);
@@ -238,24 +250,25 @@ fn run_writes_where_the_rows_are() {
     assert_eq!(entries(folder), expected);
     let failing =
         ["run", "--cluster", &cluster.url, "--in", "in", "--select", "sqrt(-x) AS r", "--out", "no"];
-    refused(folder, &failing, 1, &["cannot take square root of a negative number"]);
+    expect_failure(folder, &failing, 1, &["cannot take square root of a negative number"]);
 }
 
 #[test]
-fn a_killed_executor_costs_no_row_of_a_sum() {
+fn a_killed_executor_does_not_change_a_sum() {
     let cluster = Cluster::start(3, 1);
     let query = cluster.begin(&sum_query());
     cluster.wait_for_progress();
     cluster.executors[1].signal("KILL");
-    check_sum(&query.end(LIMIT));
+    check_sum(&query.wait(LIMIT));
     cluster.wait_for(2);
 }
 
-/// Files that hold `many` rows together: one of a million, under many names.
-fn many_rows(folder: &Path) -> (u64, f64) {
+/// Creates an input folder with `failure_rows` rows: hard links to a file of one million. Returns the number of rows
+/// and the sum of `log3`.
+fn large_input(folder: &Path) -> (u64, f64) {
     ok(folder, &["generate", "--rows", "1M", "--out", "part.parquet"]);
     std::fs::create_dir(folder.join("in")).unwrap();
-    let files = many() / 1_000_000;
+    let files = failure_rows() / 1_000_000;
     for file in 0..files {
         std::fs::hard_link(folder.join("part.parquet"), folder.join(format!("in/{file:03}.parquet")))
             .unwrap();
@@ -285,7 +298,7 @@ fn begin_run(cluster: &Cluster) -> Process {
 }
 
 fn check_run(cluster: &Cluster, run: Process, (rows, sum): (u64, f64)) {
-    let run = run.end(LIMIT);
+    let run = run.wait(LIMIT);
     assert_eq!(run.code, Some(0), "{run:#?}");
     let query = "SELECT count(*) AS n, sum(r) AS s FROM t";
     let run = ok(cluster.folder.path(), &["sql", "--table", "t=out", "--format", "csv", "-q", query]);
@@ -296,9 +309,9 @@ fn check_run(cluster: &Cluster, run: Process, (rows, sum): (u64, f64)) {
 }
 
 #[test]
-fn a_killed_executor_costs_no_row_of_a_run() {
+fn a_killed_executor_loses_no_rows_of_a_run() {
     let cluster = Cluster::start(3, 1);
-    let expected = many_rows(cluster.folder.path());
+    let expected = large_input(cluster.folder.path());
     let run = begin_run(&cluster);
     cluster.wait_for_progress();
     cluster.executors[0].signal("KILL");
@@ -306,22 +319,22 @@ fn a_killed_executor_costs_no_row_of_a_run() {
 }
 
 #[test]
-fn a_stopped_executor_that_comes_back_duplicates_nothing() {
+fn a_resumed_executor_duplicates_no_rows() {
     let cluster = Cluster::start(3, 1);
-    let expected = many_rows(cluster.folder.path());
+    let expected = large_input(cluster.folder.path());
     let run = begin_run(&cluster);
     cluster.wait_for_progress();
     cluster.executors[2].signal("STOP");
     let stopped = Instant::now();
     check_run(&cluster, run, expected);
-    // It is missed, wakes up with a task that others have done, and is one of them again.
+    // The executor is removed, resumes a task that others have completed, and registers again.
     cluster.wait_for(2);
     while stopped.elapsed() < Duration::from_secs(25) {
         std::thread::sleep(Duration::from_millis(100));
     }
     cluster.executors[2].signal("CONT");
     cluster.wait_for(3);
-    check_sum(&cluster.begin(&sum_query()).end(LIMIT));
+    check_sum(&cluster.begin(&sum_query()).wait(LIMIT));
     let query = "SELECT count(*) AS n FROM t";
     let run = ok(cluster.folder.path(), &["sql", "--table", "t=out", "--format", "csv", "-q", query]);
     assert_eq!(run.stdout, format!("n\n{}\n", expected.0));
@@ -334,48 +347,58 @@ fn a_drained_executor_finishes_or_hands_over_its_tasks() {
     cluster.wait_for_progress();
     let drained = cluster.executors.remove(0);
     drained.signal("TERM");
-    check_sum(&query.end(LIMIT));
-    assert_eq!(drained.end(Duration::from_secs(60)).code, Some(0));
+    check_sum(&query.wait(LIMIT));
+    assert_eq!(drained.wait(Duration::from_secs(60)).code, Some(0));
     cluster.wait_for(2);
 }
 
 #[test]
-fn a_scheduler_that_goes_is_noticed_and_its_successor_is_found() {
+fn a_lost_scheduler_is_an_error_and_executors_join_its_successor() {
     let mut cluster = Cluster::start(2, 1);
     let query = cluster.begin(&sum_query());
     cluster.wait_for_progress();
     drop(cluster.scheduler.take());
-    let gone = query.end(Duration::from_secs(15));
+    let gone = query.wait(Duration::from_secs(15));
     assert_eq!(gone.code, Some(1), "{gone:#?}");
     assert!(gone.stderr.contains("is gone: the query cannot be finished"), "{gone:#?}");
-    // The executors stay, and find the next one at the same place.
+    // The executors keep running, and register with the next scheduler at the same address.
     std::thread::sleep(Duration::from_secs(3));
     let address = cluster.url.strip_prefix("df://").unwrap();
     let mut scheduler = Process::start(cluster.folder.path(), &["cluster", "scheduler", "--bind", address]);
     assert_eq!(scheduler.first_line(), cluster.url);
     cluster.scheduler = Some(scheduler);
     cluster.wait_for(2);
-    check_sum(&cluster.begin(&sum_query()).end(LIMIT));
+    check_sum(&cluster.begin(&sum_query()).wait(LIMIT));
 }
 
 #[test]
-fn nobody_there() {
+fn errors_name_a_missing_scheduler_or_executor() {
     let folder = tempdir().unwrap();
     let query = "SELECT sum(x) FROM rows";
     let none = ["sql", "--cluster", "df://127.0.0.1:9", "-q", query];
-    refused(folder.path(), &none, 1, &["no scheduler answers at df://127.0.0.1:9"]);
-    refused(folder.path(), &["sql", "--cluster", "elsewhere", "-q", query], 2, &["use df://HOST:PORT"]);
+    expect_failure(folder.path(), &none, 1, &["no scheduler answers at df://127.0.0.1:9"]);
+    expect_failure(
+        folder.path(),
+        &["sql", "--cluster", "elsewhere", "-q", query],
+        2,
+        &["use df://HOST:PORT"],
+    );
 
     let cluster = Cluster::start(0, 1);
     let start = Instant::now();
     let waiting = ["sql", "--cluster", &cluster.url, "--cluster-wait", "2", "-q", query];
-    refused(folder.path(), &waiting, 1, &["has no executor, after 2 seconds of waiting"]);
+    expect_failure(folder.path(), &waiting, 1, &["has no executor, after 2 seconds of waiting"]);
     assert!((2..10).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     let taken = cluster.url.strip_prefix("df://").unwrap();
-    refused(folder.path(), &["cluster", "scheduler", "--bind", taken], 1, &["cannot listen at", "in use"]);
+    expect_failure(
+        folder.path(),
+        &["cluster", "scheduler", "--bind", taken],
+        1,
+        &["cannot listen at", "in use"],
+    );
     let port = taken.rsplit(':').next().unwrap();
     let executor = ["cluster", "executor", "--scheduler", taken, "--port", port];
-    refused(folder.path(), &executor, 1, &["cannot listen at", "in use"]);
+    expect_failure(folder.path(), &executor, 1, &["cannot listen at", "in use"]);
 }
 
 #[test]
@@ -390,20 +413,20 @@ fn fifty_clients_share_two_executors() {
         })
         .collect();
     for (rows, client) in clients {
-        let run = client.end(LIMIT);
+        let run = client.wait(LIMIT);
         assert_eq!(run.stdout, format!("s\n{}.0\n", rows * (rows + 1) / 2), "{run:#?}");
     }
 }
 
-/// Answers as a scheduler with this status, whatever the token.
+/// A scheduler that responds with this status to any token.
 #[derive(Clone)]
-struct Pretender(String);
+struct FakeScheduler(String);
 
-impl tonic::server::NamedService for Pretender {
+impl tonic::server::NamedService for FakeScheduler {
     const NAME: &'static str = "warpframe.Cluster";
 }
 
-impl tonic::server::UnaryService<()> for Pretender {
+impl tonic::server::UnaryService<()> for FakeScheduler {
     type Response = String;
     type Future = Ready<Result<tonic::Response<String>, tonic::Status>>;
 
@@ -412,7 +435,7 @@ impl tonic::server::UnaryService<()> for Pretender {
     }
 }
 
-impl tower_service::Service<http::Request<tonic::body::Body>> for Pretender {
+impl tower_service::Service<http::Request<tonic::body::Body>> for FakeScheduler {
     type Response = http::Response<tonic::body::Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
@@ -429,11 +452,11 @@ impl tower_service::Service<http::Request<tonic::body::Body>> for Pretender {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_versions_are_refused() {
-    let pretend = async |status: &str| {
+async fn other_versions_are_rejected() {
+    let serve = async |status: &str| {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("df://{}", listener.local_addr().unwrap());
-        let server = tonic::transport::Server::builder().add_service(Pretender(status.to_owned()));
+        let server = tonic::transport::Server::builder().add_service(FakeScheduler(status.to_owned()));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         url
     };
@@ -443,22 +466,22 @@ async fn other_versions_are_refused() {
     std::fs::write(folder.join("token"), "a token that anyone takes".replace(' ', "-")).unwrap();
     let sql = |url: &str, words: &[&str]| {
         let query = "SELECT sum(x) FROM rows";
-        refused(folder, &["sql", "--cluster", url, "--token-file", "token", "-q", query], 1, words);
+        expect_failure(folder, &["sql", "--cluster", url, "--token-file", "token", "-q", query], 1, words);
     };
-    let scheduler = pretend(r#"{"version":"0.0.7","executors":[],"jobs":[]}"#).await;
+    let scheduler = serve(r#"{"version":"0.0.7","executors":[],"jobs":[]}"#).await;
     let words = [&format!("is warpframe {ours}"), "the scheduler", "warpframe 0.0.7"];
     std::fs::set_permissions(folder.join("token"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .unwrap();
     sql(&scheduler, &words);
     let executor = ["cluster", "executor", "--scheduler", &scheduler, "--token-file", "token"];
-    refused(folder, &executor, 1, &words);
+    expect_failure(folder, &executor, 1, &words);
     let executor = format!(
         r#"{{"version":"{ours}","executors":[{{"name":"e","address":"h:1","version":"0.0.8","backend":"simd","slots":1,"seen_seconds_ago":0}}],"jobs":[]}}"#
     );
     let words = ["executor e is warpframe 0.0.8", &format!("this is warpframe {ours}")];
-    sql(&pretend(&executor).await, &words);
-    sql(&pretend("hello").await, &["is not a scheduler of warpframe"]);
-    // One that speaks another language.
+    sql(&serve(&executor).await, &words);
+    sql(&serve("hello").await, &["is not a scheduler of warpframe"]);
+    // A server of another protocol.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("df://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -478,7 +501,7 @@ fn ctrl_c_cancels_the_query_on_the_cluster() {
     let query = cluster.begin(&sum_query());
     cluster.wait_for_progress();
     query.signal("INT");
-    assert_eq!(query.end(Duration::from_secs(10)).code, Some(130));
+    assert_eq!(query.wait(Duration::from_secs(10)).code, Some(130));
     let start = Instant::now();
     loop {
         let status = cluster.status();
@@ -497,7 +520,7 @@ fn a_local_cluster_leaves_nothing_behind() {
         let temporary = tempdir().unwrap();
         let arguments = ["cluster", "local", "--executors", "2", "--slots", "1", "--port", "0"];
         let mut command = command(temporary.path());
-        let mut local = Process::of(command.args(arguments).env("TMPDIR", temporary.path()));
+        let mut local = Process::spawn(command.args(arguments).env("TMPDIR", temporary.path()));
         let url = local.first_line();
         let query = "SELECT sum(x) AS s FROM generate_rows(3)";
         let run = ok(temporary.path(), &["sql", "--cluster", &url, "--format", "csv", "-q", query]);
@@ -505,7 +528,7 @@ fn a_local_cluster_leaves_nothing_behind() {
         let children = children_of(local.0.id());
         assert_eq!(children.len(), 2);
         local.signal(signal);
-        assert_eq!(local.end(Duration::from_secs(20)).code, if signal == "KILL" { None } else { Some(130) });
+        assert_eq!(local.wait(Duration::from_secs(20)).code, if signal == "KILL" { None } else { Some(130) });
         let start = Instant::now();
         while children.iter().any(|process| Path::new(&format!("/proc/{process}")).exists()) {
             assert!(start.elapsed() < Duration::from_secs(20), "an executor outlives its cluster");
@@ -522,7 +545,7 @@ fn children_of(parent: u32) -> Vec<u32> {
     children.unwrap_or_default().split_whitespace().map(|process| process.parse().unwrap()).collect()
 }
 
-/// Runs a shell script in namespaces of its own, if that is permitted.
+/// A command that runs a shell script in a mount namespace; `None` without the permission for it.
 fn in_namespace(folder: &Path, script: &str) -> Option<Command> {
     let allowed = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
     if !allowed.is_ok_and(|status| status.success()) {
@@ -534,7 +557,7 @@ fn in_namespace(folder: &Path, script: &str) -> Option<Command> {
 }
 
 #[test]
-fn a_worker_without_room_or_without_the_input_is_named() {
+fn errors_name_an_executor_with_a_full_disk_or_a_missing_file() {
     let mut cluster = Cluster::start(0, 1);
     let folder = cluster.folder.path().to_owned();
     ok(&folder, &["generate", "--rows", "400000", "--out", "in.parquet"]);
@@ -546,21 +569,21 @@ fn a_worker_without_room_or_without_the_input_is_named() {
     let Some(mut command) = in_namespace(&folder, &full) else {
         return skipped("a full disk and a missing file need mount namespaces (unshare -m)");
     };
-    cluster.executors.push(Process::of(&mut command));
+    cluster.executors.push(Process::spawn(&mut command));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT x, y FROM t"];
-    refused(&folder, &query, 1, &["executor ", "cannot write into the work folder", "No space left"]);
+    expect_failure(&folder, &query, 1, &["executor ", "cannot write into the work folder", "No space left"]);
     cluster.executors.clear();
     cluster.wait_for(0);
 
     let missing = format!("mount -t tmpfs none \"$PWD\" && mkdir \"$PWD/work\" && {executor}");
-    cluster.executors.push(Process::of(&mut in_namespace(&folder, &missing).unwrap()));
+    cluster.executors.push(Process::spawn(&mut in_namespace(&folder, &missing).unwrap()));
     cluster.wait_for(1);
     let query = ["sql", "--cluster", &cluster.url, "--table", "t=in.parquet", "-q", "SELECT sum(x) FROM t"];
-    refused(&folder, &query, 1, &["executor ", "in.parquet", "not found"]);
+    expect_failure(&folder, &query, 1, &["executor ", "in.parquet", "not found"]);
 }
 
-/// Hosts as network namespaces on a bridge, removed with the value.
+/// Hosts, simulated by network namespaces on a bridge, that are removed on drop.
 struct Hosts(Vec<String>);
 
 impl Hosts {
@@ -595,7 +618,7 @@ impl Hosts {
     fn start(&self, folder: &Path, host: usize, arguments: &[&str]) -> Process {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.0[host], env!("CARGO_BIN_EXE_warpframe")]);
-        Process::of(command.args(arguments).current_dir(folder).stdin(Stdio::null()))
+        Process::spawn(command.args(arguments).current_dir(folder).stdin(Stdio::null()))
     }
 }
 
@@ -616,9 +639,11 @@ fn run(program: &str, arguments: &[&str]) -> bool {
 }
 
 #[test]
-fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
+fn a_disconnected_host_is_replaced_and_rejoins() {
     let Some(hosts) = Hosts::new(4) else {
-        return skipped("several hosts need network namespaces (iproute2, and the permission to make them)");
+        return skipped(
+            "several hosts need network namespaces (iproute2, and the permission to create them)",
+        );
     };
     let folder = tempdir().unwrap();
     let url = "df://10.77.0.1:50050";
@@ -631,14 +656,14 @@ fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
         })
         .collect();
     let status = || -> serde_json::Value {
-        let run = hosts.start(folder.path(), 1, &["cluster", "status", url, "--json"]).end(LIMIT);
+        let run = hosts.start(folder.path(), 1, &["cluster", "status", url, "--json"]).wait(LIMIT);
         serde_json::from_str(&run.stdout).unwrap_or_default()
     };
-    let wait_until = |wanted: &dyn Fn(&serde_json::Value) -> bool| {
+    let wait_until = |condition: &dyn Fn(&serde_json::Value) -> bool| {
         let start = Instant::now();
         loop {
             let status = status();
-            if wanted(&status) {
+            if condition(&status) {
                 return;
             }
             assert!(start.elapsed() < Duration::from_secs(60), "{status}");
@@ -653,11 +678,11 @@ fn a_host_that_is_cut_off_is_replaced_and_comes_back() {
     let query = hosts.start(folder.path(), 1, &arguments);
     wait_until(&|status| status["jobs"][0]["progress"]["done"].as_u64() > Some(0));
     hosts.link(3, "down");
-    check_sum(&query.end(LIMIT));
+    check_sum(&query.wait(LIMIT));
     wait_until(&count(2));
     hosts.link(3, "up");
     wait_until(&count(3));
-    check_sum(&hosts.start(folder.path(), 1, &arguments).end(LIMIT));
+    check_sum(&hosts.start(folder.path(), 1, &arguments).wait(LIMIT));
     drop(executors);
 }
 
@@ -683,40 +708,40 @@ fn compare_runs_on_a_named_cluster() {
 }
 
 #[test]
-fn the_commands_say_what_they_take() {
+fn cluster_commands_document_their_arguments() {
     let folder = tempdir().unwrap();
     let run = finish(command(folder.path()).args(["cluster", "--help"]).output().unwrap());
     for word in ["local", "scheduler", "executor", "status"] {
         assert!(run.stdout.contains(word), "{}", run.stdout);
     }
-    refused(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
+    expect_failure(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
     let wait = ["sql", "--cluster-wait", "3", "-q", "SELECT 1"];
-    refused(folder.path(), &wait, 2, &["--cluster"]);
+    expect_failure(folder.path(), &wait, 2, &["--cluster"]);
 }
 
-/// A session whose cluster is on this machine reads results from the files in which they lie, any other one asks the
-/// executors for them: the same rows.
+/// Sessions of a local cluster memory-map the result files, others fetch results from the executors. The rows are the
+/// same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn results_are_read_from_files_where_these_are_here() {
+async fn results_are_read_from_local_files_on_a_local_cluster() {
     let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
     let query = "SELECT id, log3(x, y, z) AS r FROM generate_rows(100000)";
     let text = async |session: &Session, query: &str| {
         let batches = session.sql(query).await.unwrap().collect().await.unwrap();
         pretty_format_batches(&batches).unwrap().to_string()
     };
-    // In no order: partitions are not waited for one after the other.
+    // Sorted, because the order of partitions is not determined.
     let rows = async |session: &Session| {
         let mut lines: Vec<_> = text(session, query).await.lines().map(str::to_owned).collect();
         lines.sort_unstable();
         lines
     };
-    let alone = rows(&Session::builder().build().unwrap()).await;
-    assert_eq!(alone.iter().filter(|line| line.starts_with('|')).count(), 100_001);
+    let local = rows(&Session::builder().build().unwrap()).await;
+    assert_eq!(local.iter().filter(|line| line.starts_with('|')).count(), 100_001);
     for (settings, from_files) in
         [(cluster.settings(), true), (ClusterSettings::new(cluster.address().clone()), false)]
     {
         let session = Session::builder().cluster(settings).build().unwrap();
-        assert!(rows(&session).await == alone, "from files: {from_files}");
+        assert!(rows(&session).await == local, "from files: {from_files}");
         let analyzed = text(&session, &format!("EXPLAIN ANALYZE {query}")).await;
         let line = analyzed.lines().find(|line| line.contains("ClusterExec")).unwrap();
         assert!(
@@ -726,15 +751,15 @@ async fn results_are_read_from_files_where_these_are_here() {
     }
 }
 
-/// What was written of a table in memory is used while the table is there, and is gone after it.
+/// The staged files of an in-memory table are reused while the table exists, and removed after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_dropped_table_leaves_neither_memory_nor_files() {
+async fn a_dropped_table_leaves_no_staged_files() {
     let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
     let session = Session::builder().cluster(cluster.settings()).build().unwrap();
     let scan = async |query: &str| {
         let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
         let text = format!("{plan:?}");
-        let start = text.find("warpframe-tables-").expect("a table of 16 MB travels as files");
+        let start = text.find("warpframe-tables-").expect("a table of 16 MB is staged in files");
         let name: String = text[start..].chars().take_while(|letter| !"/\"".contains(*letter)).collect();
         std::env::temp_dir().join(name)
     };
@@ -746,7 +771,7 @@ async fn a_dropped_table_leaves_neither_memory_nor_files() {
     let add = |name: &str, batch: RecordBatch| session.context().register_batch(name, batch).unwrap();
     add("t", batch(0.0));
     let first = scan("SELECT x FROM t").await;
-    assert_eq!(scan("SELECT sum(x) FROM t").await, first, "it is written once");
+    assert_eq!(scan("SELECT sum(x) FROM t").await, first, "it is staged once");
     assert!(first.is_dir());
 
     let query = "SELECT sum(x) AS s FROM t";
@@ -755,7 +780,7 @@ async fn a_dropped_table_leaves_neither_memory_nor_files() {
     add("u", batch(1.0));
     let second = scan("SELECT x FROM u").await;
     assert_ne!(second, first);
-    assert!(first.is_dir(), "a plan reads it");
+    assert!(first.is_dir(), "a plan still reads it");
     let sum = collect(Arc::clone(&running), session.context().task_ctx()).await.unwrap();
     assert_eq!(sum[0].column(0).as_primitive::<Float64Type>().value(0), 1_999_999_000_000.0);
     drop(running);

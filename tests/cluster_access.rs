@@ -1,4 +1,4 @@
-//! Who gets into a cluster: whoever has its token, and nobody else.
+//! Authentication: access to a cluster requires its token.
 
 #![cfg(unix)]
 
@@ -36,7 +36,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-/// A user with a home of their own.
+/// A simulated user: a home folder of its own.
 struct User {
     folder: TempDir,
 }
@@ -50,7 +50,7 @@ impl User {
         self.folder.path()
     }
 
-    /// The program, whose user and cache folders are this user's.
+    /// The command with this user's home folder and without tokens in the environment.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(self.path());
         command
@@ -66,15 +66,15 @@ impl User {
         finish(self.command(arguments).output().unwrap())
     }
 
-    /// A cluster of this user with one executor, and its address.
+    /// Starts a local cluster with one executor and returns its address.
     fn cluster(&self, more: &[&str]) -> (Process, String) {
         let local = ["cluster", "local", "--executors", "1", "--slots", "2", "--port", "0"];
-        let mut cluster = Process::of(&mut self.command(&[&local[..], more].concat()));
+        let mut cluster = Process::spawn(&mut self.command(&[&local[..], more].concat()));
         let url = cluster.first_line();
         (cluster, url)
     }
 
-    /// The files with tokens of this user's clusters.
+    /// The token files of this user's clusters.
     fn tokens(&self) -> Vec<PathBuf> {
         let folder = self.path().join(".cache/warpframe/clusters");
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
@@ -82,7 +82,7 @@ impl User {
     }
 }
 
-/// How long a process may take to end.
+/// The time limit for a process to exit.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const QUERY: &str = "SELECT sum(x) AS s FROM generate_rows(1000)";
@@ -96,7 +96,7 @@ fn expect_error(run: &Run, words: &str) {
     );
 }
 
-/// The ports of a cluster's executors.
+/// The addresses of a cluster's executors.
 fn executors(user: &User, url: &str) -> Vec<String> {
     let status = user.run(&["cluster", "status", url, "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
@@ -117,12 +117,12 @@ fn the_user_who_started_a_cluster_finds_its_token() {
         assert_eq!(user.run(&["cluster", "status", &url]).code, Some(0));
     }
     cluster.signal("INT");
-    assert_eq!(cluster.end(LIMIT).code, Some(130));
+    assert_eq!(cluster.wait(LIMIT).code, Some(130));
     assert_eq!(user.tokens(), [] as [PathBuf; 0]);
 }
 
 #[test]
-fn others_need_the_token() {
+fn other_users_need_the_token() {
     let (user, other) = (User::new(), User::new());
     let (_cluster, url) = user.cluster(&[]);
     let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
@@ -154,7 +154,7 @@ fn others_need_the_token() {
         expect_error(&run, "WARPFRAME_CLUSTER_TOKEN holds no token of a cluster");
     }
     assert_eq!(entries(other.path()), ["none", "t.parquet", "wrong"]);
-    // With it they are in, by a file or the environment.
+    // The right token, in a file or the environment, gives access.
     std::fs::write(other.path().join("token"), token.clone() + "\n").unwrap();
     let sql = ["sql", "--format", "csv", "-q", QUERY, "--cluster", &url];
     let run = other.run(&[&sql[..], &["--token-file", "token"]].concat());
@@ -165,28 +165,28 @@ fn others_need_the_token() {
 }
 
 #[test]
-fn a_scheduler_makes_a_file_for_other_hosts() {
+fn a_scheduler_creates_a_token_file_for_other_hosts() {
     let (user, other) = (User::new(), User::new());
     let file = user.path().join("token");
     let name = file.to_str().unwrap();
     let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0", "--token-file", name];
-    let mut scheduler = Process::of(&mut user.command(&scheduler));
+    let mut scheduler = Process::spawn(&mut user.command(&scheduler));
     let url = scheduler.first_line();
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let address = url.strip_prefix("df://").unwrap();
     let executor = ["cluster", "executor", "--scheduler", address, "--token-file", name];
-    let mut executor = Process::of(&mut other.command(&executor));
+    let mut executor = Process::spawn(&mut other.command(&executor));
     let mut ready = String::new();
     BufReader::new(executor.0.stderr.as_mut().unwrap()).read_line(&mut ready).unwrap();
     assert!(ready.contains("is ready"), "{ready}");
     let sql = ["sql", "--format", "csv", "-q", QUERY, "--cluster", &url, "--token-file", name];
     let run = other.run(&sql);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "s\n500500.0\n"), "{run:#?}");
-    // The next scheduler takes the same.
+    // The next scheduler uses the same token.
     let before = std::fs::read_to_string(&file).unwrap();
     drop(scheduler);
     let scheduler = ["cluster", "scheduler", "--bind", address, "--token-file", name];
-    let mut scheduler = Process::of(&mut user.command(&scheduler));
+    let mut scheduler = Process::spawn(&mut user.command(&scheduler));
     assert_eq!(scheduler.first_line(), url);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
     let run = other.run(&[&sql[..], &["--cluster-wait", "30"]].concat());
@@ -194,18 +194,18 @@ fn a_scheduler_makes_a_file_for_other_hosts() {
 }
 
 #[test]
-fn another_user_of_the_host_finds_nothing() {
+fn another_user_of_the_host_cannot_read_the_token() {
     const NOBODY: u32 = 65534;
     let user = User::new();
-    // The place has to be one that others can enter, with a copy of the program.
-    let place = tempdir().unwrap();
-    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    // A folder that other users can enter, with a copy of the binary.
+    let shared = tempdir().unwrap();
+    std::fs::set_permissions(shared.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     std::fs::set_permissions(user.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let program = place.path().join("warpframe");
-    std::fs::copy(command(place.path()).get_program(), &program).unwrap();
+    let program = shared.path().join("warpframe");
+    std::fs::copy(command(shared.path()).get_program(), &program).unwrap();
     let as_nobody = |arguments: &[&str]| {
         let mut command = Command::new(&program);
-        command.args(arguments).current_dir(place.path()).env("HOME", place.path()).uid(NOBODY).gid(NOBODY);
+        command.args(arguments).current_dir(shared.path()).env("HOME", shared.path()).uid(NOBODY).gid(NOBODY);
         command.env_remove("XDG_RUNTIME_DIR").env_remove("XDG_CACHE_HOME").output()
     };
     match as_nobody(&["--version"]) {
@@ -225,7 +225,7 @@ fn another_user_of_the_host_finds_nothing() {
 }
 
 #[test]
-fn a_page_in_a_browser_gets_no_answer() {
+fn requests_of_web_pages_are_rejected() {
     let user = User::new();
     let (_cluster, url) = user.cluster(&[]);
     let scheduler = url.strip_prefix("df://").unwrap().to_owned();
@@ -259,7 +259,7 @@ fn a_page_in_a_browser_gets_no_answer() {
     }
 }
 
-/// A channel whose requests carry this token, if there is one.
+/// A channel whose requests carry a token, if it is given.
 async fn channel(address: &str, token: Option<&str>) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let endpoint = match token {
@@ -270,7 +270,7 @@ async fn channel(address: &str, token: Option<&str>) -> Channel {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_is_heard_without_the_token() {
+async fn every_request_requires_the_token() {
     let user = User::new();
     let (_cluster, url) = user.cluster(&[]);
     let scheduler = url.strip_prefix("df://").unwrap();
@@ -308,7 +308,7 @@ async fn no_request_is_heard_without_the_token() {
             assert_eq!(refusal.map(|status| status.code()), Some(Code::Unauthenticated));
         }
     }
-    // With the token each is heard, if not granted.
+    // Requests with the token are handled.
     let mut client = ExecutorGrpcClient::new(channel(executor, Some(&right)).await);
     client.cancel_tasks(CancelTasksParams::default()).await.unwrap();
     let up = RemoveJobDataParams { job_id: "..".to_owned(), remove_stage_ids: Vec::new() };
@@ -318,12 +318,12 @@ async fn no_request_is_heard_without_the_token() {
 }
 
 #[test]
-fn the_token_is_not_shown() {
+fn the_token_does_not_appear_in_output() {
     let user = User::new();
     let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
-    let mut scheduler = Process::of(user.command(&scheduler).env("WARPFRAME_LOG", "trace"));
-    // What it says has to be read while it says it.
-    let heard = std::thread::spawn({
+    let mut scheduler = Process::spawn(user.command(&scheduler).env("WARPFRAME_LOG", "trace"));
+    // stderr is read concurrently, so that the pipe does not fill up.
+    let scheduler_log = std::thread::spawn({
         let mut stderr = scheduler.0.stderr.take().unwrap();
         move || {
             let mut text = String::new();
@@ -334,8 +334,8 @@ fn the_token_is_not_shown() {
     let url = scheduler.first_line();
     let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
     let executor = ["cluster", "executor", "--scheduler", url.strip_prefix("df://").unwrap()];
-    let mut executor = Process::of(user.command(&executor).env("WARPFRAME_LOG", "trace"));
-    let executor_heard = std::thread::spawn({
+    let mut executor = Process::spawn(user.command(&executor).env("WARPFRAME_LOG", "trace"));
+    let executor_log = std::thread::spawn({
         let mut stderr = executor.0.stderr.take().unwrap();
         move || {
             let mut text = String::new();
@@ -358,7 +358,7 @@ fn the_token_is_not_shown() {
     scheduler.0.kill().unwrap();
     let mut shown =
         vec![run.stdout, run.stderr, status.stdout, settings.stdout, compared.stdout, compared.stderr];
-    shown.extend([heard.join().unwrap(), executor_heard.join().unwrap()]);
+    shown.extend([scheduler_log.join().unwrap(), executor_log.join().unwrap()]);
     assert!(shown.iter().any(|text| text.contains("TRACE")), "nothing was traced");
     shown.extend(arguments.map(|text| String::from_utf8_lossy(&text).into_owned()));
     for file in entries(&user.path().join("report")) {
@@ -366,32 +366,32 @@ fn the_token_is_not_shown() {
         shown.push(String::from_utf8_lossy(&text).into_owned());
     }
     for text in shown {
-        let place = text.find(&token).map(|at| &text[text[..at].rfind('\n').unwrap_or(0)..at]);
-        assert_eq!(place, None, "the token is shown");
+        let line = text.find(&token).map(|at| &text[text[..at].rfind('\n').unwrap_or(0)..at]);
+        assert_eq!(line, None, "the token is shown");
     }
 }
 
 type FlightStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// An executor that runs nothing, and says of every task that it has written a file of this name.
+/// A malicious executor: it runs no tasks, and reports for each that it has written a file of this name.
 #[derive(Clone)]
-struct Rogue {
+struct MaliciousExecutor {
     id: String,
     file: String,
     scheduler: SchedulerGrpcClient<Channel>,
 }
 
-impl Rogue {
-    /// Registers with a scheduler.
+impl MaliciousExecutor {
+    /// Starts the executor and registers it with a scheduler.
     async fn start(scheduler: &str, token: &str, file: &str) -> Self {
         let mut client = SchedulerGrpcClient::new(channel(scheduler, Some(token)).await);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let id = format!("rogue;{};simd", env!("CARGO_PKG_VERSION"));
-        let rogue = Self { id: id.clone(), file: file.to_owned(), scheduler: client.clone() };
+        let malicious = Self { id: id.clone(), file: file.to_owned(), scheduler: client.clone() };
         let server = Server::builder()
-            .add_service(ExecutorGrpcServer::new(rogue.clone()))
-            .add_service(FlightServiceServer::new(rogue.clone()));
+            .add_service(ExecutorGrpcServer::new(malicious.clone()))
+            .add_service(FlightServiceServer::new(malicious.clone()));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         let config =
             ExecutorProcessConfig { executor_id: id.clone(), port, grpc_port: port, ..Default::default() };
@@ -401,12 +401,12 @@ impl Rogue {
         let status = Some(ExecutorStatus { status: Some(State::Active(String::new())) });
         let beat = HeartBeatParams { executor_id: id, metrics: Vec::new(), status, metadata };
         client.heart_beat_from_executor(beat).await.unwrap();
-        rogue
+        malicious
     }
 }
 
 #[tonic::async_trait]
-impl ExecutorGrpc for Rogue {
+impl ExecutorGrpc for MaliciousExecutor {
     async fn launch_task(&self, _: Request<LaunchTaskParams>) -> Result<Response<LaunchTaskResult>, Status> {
         Err(Status::unimplemented(""))
     }
@@ -469,7 +469,7 @@ impl ExecutorGrpc for Rogue {
 }
 
 #[tonic::async_trait]
-impl FlightService for Rogue {
+impl FlightService for MaliciousExecutor {
     type HandshakeStream = FlightStream<HandshakeResponse>;
     type ListFlightsStream = FlightStream<FlightInfo>;
     type DoGetStream = FlightStream<FlightData>;
@@ -538,7 +538,7 @@ impl FlightService for Rogue {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rogue_executor_names_only_files_of_its_own() {
+async fn file_names_of_a_malicious_executor_are_rejected() {
     let user = User::new();
     let folder = user.path();
     ok(folder, &["generate", "--rows", "10", "--out", "in.parquet"]);
@@ -549,19 +549,19 @@ async fn a_rogue_executor_names_only_files_of_its_own() {
     for file in [&*victim, "../victim.parquet", "attempt-/../../victim.parquet", "attempt-x/../y.parquet", ""]
     {
         let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
-        let mut scheduler = Process::of(&mut user.command(&scheduler));
+        let mut scheduler = Process::spawn(&mut user.command(&scheduler));
         let url = scheduler.first_line();
         let token = std::fs::read_to_string(&user.tokens()[0]).unwrap().trim().to_owned();
-        let rogue = Rogue::start(url.strip_prefix("df://").unwrap(), &token, file).await;
+        let malicious = MaliciousExecutor::start(url.strip_prefix("df://").unwrap(), &token, file).await;
         for out in ["out.parquet", "out"] {
             let run = ["run", "--cluster", &url, "--in", "in.parquet", "--select", "id", "--out", out];
             let run = user.run(&run);
-            let words = format!("an executor says that it has written '{}'", rogue.file);
+            let words = format!("an executor says that it has written '{}'", malicious.file);
             expect_error(&run, &words);
             assert_eq!(std::fs::read(&victim).unwrap(), before, "{file}");
         }
         scheduler.signal("INT");
-        scheduler.end(LIMIT);
+        scheduler.wait(LIMIT);
     }
     let mut now = entries(folder);
     now.retain(|name| name != ".cache");

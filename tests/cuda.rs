@@ -1,5 +1,5 @@
-//! The CUDA backend on GPUs that are not there, whose kernels run on the CPU, see `common::gpu`; and the same on this
-//! machine's GPUs, if it has any. What goes wrong only goes wrong on those that are not there.
+//! The CUDA backend on simulated GPUs, whose kernels run on the CPU (see `common::gpu`), and on this machine's GPUs, if
+//! it has any. Failures are tested on simulated GPUs only.
 
 mod common;
 
@@ -11,7 +11,7 @@ use std::sync::{Arc, Once};
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::{cast, concat};
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
-use common::gpu::{Desk, FakeDriver, Operation, RATES, has_compiler, write_driver};
+use common::gpu::{Controls, FakeDriver, Operation, SLOW_BUS, has_compiler, write_driver};
 use common::kernels::{evaluate, log3};
 use common::trees::{for_random_expressions, schema};
 use common::{command, finish, skipped};
@@ -34,32 +34,32 @@ use warpframe::lowering::compile;
 use warpframe::memory_pool::PoolBudget;
 use warpframe::rows::{Distribution, RowGenerator};
 
-/// GPUs for a test; none where kernels cannot be compiled.
-fn gpus(devices: usize) -> Option<(Arc<Gpus>, Arc<Desk>)> {
+/// Simulated GPUs; `None` without a C++ compiler.
+fn simulated_gpus(devices: usize) -> Option<(Arc<Gpus>, Arc<Controls>)> {
     if !has_compiler() {
-        skipped("there is no C++ compiler to make kernels for the CPU with");
+        skipped("there is no C++ compiler to compile kernels for the CPU");
         return None;
     }
     Some(FakeDriver::gpus(devices))
 }
 
-/// GPUs for a test that any will do for: one that is not there, and this machine's.
+/// A simulated GPU, and this machine's GPUs, as far as there are any.
 fn all_gpus() -> Vec<Arc<Gpus>> {
     static ONCE: Once = Once::new();
     let real = warpframe::cuda::gpus();
     if let Err(error) = &real {
         ONCE.call_once(|| skipped(&format!("nothing is tested on a real GPU: {error}")));
     }
-    gpus(1).map(|(gpus, _)| gpus).into_iter().chain(real).collect()
+    simulated_gpus(1).map(|(gpus, _)| gpus).into_iter().chain(real).collect()
 }
 
-/// The backend, with the metrics of what it evaluates.
-struct Counted {
+/// The backend with a context whose metrics count its evaluations.
+struct Metered {
     cuda: Cuda,
     context: KernelContext,
 }
 
-impl Counted {
+impl Metered {
     fn evaluate(&self, program: &Arc<Program>, inputs: &[ArrayRef], rows: usize) -> Result<ArrayRef, Error> {
         self.cuda.compile(program)?.evaluate(inputs, rows, &self.context)
     }
@@ -74,7 +74,7 @@ impl Counted {
     }
 }
 
-impl Deref for Counted {
+impl Deref for Metered {
     type Target = Cuda;
 
     fn deref(&self) -> &Cuda {
@@ -86,30 +86,31 @@ fn simd() -> Simd {
     Simd::active().unwrap()
 }
 
-fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Counted {
+fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Metered {
     let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(simd()));
-    Counted { cuda, context: KernelContext::default() }
+    Metered { cuda, context: KernelContext::default() }
 }
 
-/// Small chunks, so that a few rows are several.
+/// Settings with small chunks, so that few rows are several chunks.
 fn chunked(chunk_rows: usize) -> CudaSettings {
     CudaSettings { chunk_rows, ..CudaSettings::default() }
 }
 
-/// Nothing is left when the GPUs are given up, and nothing was done that is not allowed.
-fn all_given_back(gpus: Arc<Gpus>, desk: &Desk) {
+/// Drops the GPUs, and panics if anything was leaked or there was another violation.
+fn assert_nothing_leaked(gpus: Arc<Gpus>, controls: &Controls) {
     drop(gpus);
-    desk.check();
+    controls.assert_no_violations();
 }
 
-/// The columns of `log3`, with numbers that depend on the row.
+/// Input columns for `log3` with a different value in each row.
 fn columns(rows: usize) -> Vec<ArrayRef> {
     let column =
         |factor: f64| Float64Array::from_iter_values((0..rows).map(|row| factor * (row as f64 + 0.5)));
     vec![Arc::new(column(1.0)), Arc::new(column(0.25)), Arc::new(column(1e3))]
 }
 
-/// What the SIMD backend gives, which is as near to the kernels' results as both are to the truth.
+/// Panics if a result differs from the expected one by a relative error of more than 8 epsilon. Each of two backends
+/// may be off by 4 ULP, the bound of `log3`.
 fn assert_near(result: &ArrayRef, expected: &ArrayRef) {
     assert_eq!(result.data_type(), expected.data_type());
     assert_eq!(result.nulls(), expected.nulls());
@@ -132,7 +133,7 @@ fn assert_near(result: &ArrayRef, expected: &ArrayRef) {
     }
 }
 
-/// A program, and rows for it.
+/// A program with input rows.
 struct Case {
     text: String,
     program: Arc<Program>,
@@ -143,7 +144,7 @@ struct Case {
 fn cases(count: u32, precision: Precision) -> Vec<Case> {
     let cases = RefCell::new(Vec::new());
     for_random_expressions(count, precision, |expr, batch| {
-        // Some that give truth values, too.
+        // Every fourth program is Boolean.
         let expr = if cases.borrow().len() % 4 == 3 { expr.gt(lit(0.5)) } else { expr };
         let Ok(compiled) = compile(&expr, &schema(precision)) else { return };
         let column = |name: &String| batch.column_by_name(name).unwrap().clone();
@@ -155,14 +156,14 @@ fn cases(count: u32, precision: Precision) -> Vec<Case> {
 }
 
 #[test]
-fn random_programs_give_the_other_backends_answers() {
+fn random_programs_match_the_other_backends() {
     let mut cases = cases(120, Precision::Double);
     cases.extend(self::cases(80, Precision::Single));
-    if let Some((gpus, desk)) = gpus(1) {
-        // All at once, which is faster.
-        desk.prepare(&cases.iter().map(|case| KernelSource::of(&case.program)).collect::<Vec<_>>());
+    if let Some((gpus, controls)) = simulated_gpus(1) {
+        // Compiled together, which is faster.
+        controls.compile_all(&cases.iter().map(|case| KernelSource::of(&case.program)).collect::<Vec<_>>());
         check_programs(&gpus, &cases);
-        all_given_back(gpus, &desk);
+        assert_nothing_leaked(gpus, &controls);
     }
     if let Ok(gpus) = warpframe::cuda::gpus() {
         check_programs(&gpus, &cases);
@@ -170,10 +171,10 @@ fn random_programs_give_the_other_backends_answers() {
 }
 
 fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
-    let (mut checked, mut truths) = (0, 0);
+    let (mut checked, mut booleans) = (0, 0);
     for case in cases {
         let expected = Interpreter::evaluate(&case.program, &case.arguments, case.rows);
-        // In one chunk, and in several of which the last is not full.
+        // In one chunk, and in several with a partial last one.
         for chunk_rows in [1 << 18, 64] {
             let cuda = cuda(gpus, chunked(chunk_rows));
             let result = cuda.evaluate(&case.program, &case.arguments, case.rows);
@@ -191,7 +192,7 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
                         Some(ErrorInterval::Null) => assert_eq!(truth, None, "{}: row {row}", case.text),
                         _ => continue,
                     }
-                    truths += 1;
+                    booleans += 1;
                 }
                 continue;
             }
@@ -199,7 +200,7 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
             let [result, simd] = [result, simd].map(|array| cast(&array, &DataType::Float64).unwrap());
             for row in 0..case.rows {
                 let Some(range) = ErrorInterval::of(&case.program, &case.arguments, row) else { continue };
-                // Both are where the ops' bounds allow them to be, and so as near to each other as those say.
+                // Both backends are within the error bounds of the ops.
                 for (backend, array) in [("cuda", &result), ("simd", &simd)] {
                     let array = array.as_primitive::<Float64Type>();
                     let value = array.is_valid(row).then(|| array.value(row));
@@ -216,18 +217,18 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
             }
         }
     }
-    println!("{} programs, {checked} numbers, {truths} truth values", cases.len());
-    assert!(checked > 1000 && truths > 1000);
+    println!("{} programs, {checked} numbers, {booleans} Booleans", cases.len());
+    assert!(checked > 1000 && booleans > 1000);
 }
 
 #[test]
-fn log3_at_every_length_and_offset() {
+fn log3_matches_simd_at_all_lengths_and_offsets() {
     for gpus in all_gpus() {
         check_lengths(&cuda(&gpus, chunked(128)));
     }
 }
 
-fn check_lengths(cuda: &Counted) {
+fn check_lengths(cuda: &Metered) {
     for precision in [Precision::Double, Precision::Single] {
         let all = columns(1000);
         let all: Vec<ArrayRef> = match precision {
@@ -252,13 +253,13 @@ fn check_lengths(cuda: &Counted) {
 }
 
 #[test]
-fn nulls_are_the_union_of_the_columns() {
+fn result_nulls_are_the_union_of_input_nulls() {
     for gpus in all_gpus() {
         check_nulls(&cuda(&gpus, chunked(64)));
     }
 }
 
-fn check_nulls(cuda: &Counted) {
+fn check_nulls(cuda: &Metered) {
     let holes = |every: usize| -> ArrayRef {
         Arc::new((0..500).map(|row| (row % every != 0).then_some(row as f64 + 1.0)).collect::<Float64Array>())
     };
@@ -273,24 +274,24 @@ fn check_nulls(cuda: &Counted) {
 }
 
 #[test]
-fn nulls_that_the_plan_denies_are_followed_by_the_cpu() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+fn undeclared_nulls_fall_back_to_the_cpu() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let cuda = cuda(&gpus, CudaSettings::default());
     let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
-    // A null must not be taken for the number that lies under it, whose root may be an error.
+    // The value under a null must not be evaluated: here its square root is an error.
     let program = compile(&(sqrt(col("x")) + lit(1.0)), &schema).unwrap().program;
     let numbers = Float64Array::new(vec![1.0, -1.0].into(), Some(vec![true, false].into()));
-    let denied: ArrayRef = Arc::new(numbers);
-    let expected = Interpreter::evaluate(&program, std::slice::from_ref(&denied), 2).unwrap();
-    assert_eq!(&cuda.evaluate(&program, &[denied], 2).unwrap(), &expected);
+    let undeclared: ArrayRef = Arc::new(numbers);
+    let expected = Interpreter::evaluate(&program, std::slice::from_ref(&undeclared), 2).unwrap();
+    assert_eq!(&cuda.evaluate(&program, &[undeclared], 2).unwrap(), &expected);
     assert_eq!(cuda.count(FALLBACK_BATCHES), 1);
     drop(cuda);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
 fn results_and_pinned_columns_outlive_the_backend() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let cuda = cuda(&gpus, chunked(64));
     let plain = columns(1000);
     let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(&column.slice(10, 900)).unwrap()).collect();
@@ -298,12 +299,12 @@ fn results_and_pinned_columns_outlive_the_backend() {
     let starts: Vec<_> =
         pinned.iter().map(|column| column.as_primitive::<Float64Type>().values().as_ptr() as usize).collect();
     for start in starts {
-        assert!(desk.sources().contains(&start), "it was fetched from where it lies");
+        assert!(controls.htod_sources().contains(&start), "pinned columns are copied without staging");
     }
-    let before = desk.sources().len();
+    let before = controls.htod_sources().len();
     let half: Vec<_> = pinned.iter().map(|column| column.slice(450, 64)).collect();
     let of_half = cuda.evaluate(&log3(Precision::Double), &half, 64).unwrap();
-    assert_eq!(desk.sources().len(), before + 3);
+    assert_eq!(controls.htod_sources().len(), before + 3);
     assert_eq!(&of_half, &result.slice(450, 64));
     let again =
         cuda.evaluate(&log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
@@ -314,29 +315,29 @@ fn results_and_pinned_columns_outlive_the_backend() {
     assert_near(&result, &expected);
     assert!(held > 0);
     drop((result, of_half, again));
-    desk.check();
+    controls.assert_no_violations();
 }
 
 #[test]
-fn columns_pinned_for_one_gpu_are_fetched_by_all() {
-    let Some((gpus, desk)) = gpus(2) else { return };
+fn columns_pinned_by_one_gpu_are_read_by_all() {
+    let Some((gpus, controls)) = simulated_gpus(2) else { return };
     let cuda = cuda(&gpus, CudaSettings::default());
     let plain = columns(1000);
     let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(column).unwrap()).collect();
     let start = pinned[0].as_primitive::<Float64Type>().values().as_ptr() as usize;
     let results = [(); 2].map(|()| cuda.evaluate(&log3(Precision::Double), &pinned, 1000).unwrap());
     assert_eq!(&results[0], &results[1]);
-    let mut launches = desk.launches();
+    let mut launches = controls.launches();
     launches.sort_unstable();
     assert_eq!(launches, [0, 1]);
-    assert_eq!(desk.sources().iter().filter(|source| **source == start).count(), 2);
+    assert_eq!(controls.htod_sources().iter().filter(|source| **source == start).count(), 2);
     drop((cuda, pinned, results));
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn memory_is_used_again_and_given_back() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+fn memory_is_reused_and_released() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let cuda = cuda(&gpus, chunked(4096));
     let arguments = columns(50_000);
     drop(cuda.evaluate(&log3(Precision::Double), &arguments, 50_000).unwrap());
@@ -344,29 +345,29 @@ fn memory_is_used_again_and_given_back() {
     for _ in 0..10 {
         drop(cuda.evaluate(&log3(Precision::Double), &arguments, 50_000).unwrap());
     }
-    assert_eq!(gpus.allocated_bytes(), held, "what one call leaves is enough for the next");
+    assert_eq!(gpus.allocated_bytes(), held, "buffers are reused by the next evaluation");
     gpus.trim();
     assert_eq!(gpus.allocated_bytes(), 0);
     drop(cuda);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn short_memory_means_smaller_chunks_and_then_the_cpu() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+fn low_memory_shrinks_chunks_then_falls_back_to_the_cpu() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let arguments = columns(100_000);
     let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 100_000).unwrap();
-    for (memory, lockable, limit, fallbacks) in [
+    for (memory, pinned, limit, fallbacks) in [
         // A chunk of 65,536 rows does not fit, one of 16,384 does.
         (2 << 20, usize::MAX, usize::MAX, 0),
         (usize::MAX, usize::MAX, 4 << 20, 0),
-        // Nothing does.
+        // No chunk fits.
         (1 << 10, usize::MAX, usize::MAX, 1),
         (usize::MAX, 1 << 10, usize::MAX, 1),
         (usize::MAX, usize::MAX, 1 << 10, 1),
     ] {
-        desk.memory.store(memory, Ordering::Relaxed);
-        desk.lockable.store(lockable, Ordering::Relaxed);
+        controls.memory_limit.store(memory, Ordering::Relaxed);
+        controls.pinned_limit.store(pinned, Ordering::Relaxed);
         gpus.trim();
         let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, chunk_rows: 65_536 });
         let result = cuda.evaluate(&log3(Precision::Double), &arguments, 100_000).unwrap();
@@ -374,20 +375,20 @@ fn short_memory_means_smaller_chunks_and_then_the_cpu() {
         assert_eq!(
             (cuda.count(BATCHES), cuda.count(FALLBACK_BATCHES)),
             (1 - fallbacks, fallbacks),
-            "{memory} {lockable}"
+            "{memory} {pinned}"
         );
     }
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn memory_is_reserved_in_the_sessions_pool() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+fn memory_is_reserved_in_the_session_pool() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let arguments = columns(10_000);
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
     let cuda = cuda(&gpus, chunked(4096)).with_memory(PoolBudget(Arc::clone(&pool)));
     let result = cuda.evaluate(&log3(Precision::Double), &arguments, 10_000).unwrap();
-    assert_eq!(pool.reserved(), 80_000, "the result's, as long as it is there");
+    assert_eq!(pool.reserved(), 80_000, "the result is reserved while it exists");
     let slice = result.slice(5, 5);
     drop(result);
     assert_eq!(pool.reserved(), 80_000);
@@ -399,21 +400,21 @@ fn memory_is_reserved_in_the_sessions_pool() {
     assert!(cuda.evaluate(&log3(Precision::Double), &arguments, 10_000).is_ok());
     assert_eq!(cuda.count(FALLBACK_BATCHES), 1);
     drop(cuda);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn a_failure_is_an_error_and_the_next_query_works() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+fn a_device_failure_is_an_error_and_the_next_query_succeeds() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let (arguments, rows) = (columns(1000), 1000);
     let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, rows).unwrap();
     let cuda = cuda(&gpus, chunked(64));
     let mut failures = 0;
-    use Operation::{CopyIn, CopyOut, Launch, Open, Wait};
-    for operation in [Open, CopyIn, CopyOut, Launch, Wait] {
+    use Operation::{Launch, MemcpyDtoH, MemcpyHtoD, Open, Wait};
+    for operation in [Open, MemcpyHtoD, MemcpyDtoH, Launch, Wait] {
         for number in [1, 2, 5, 10] {
-            desk.fail(operation, number);
-            // A GPU that is open is not opened, so that nothing fails then.
+            controls.fail_nth(operation, number);
+            // `Open` does not fail while the GPU is open already.
             match cuda.evaluate(&log3(Precision::Double), &arguments, rows) {
                 Ok(result) => {
                     assert_eq!(operation, Open);
@@ -424,21 +425,21 @@ fn a_failure_is_an_error_and_the_next_query_works() {
                     assert!(error.to_string().contains("the GPU has failed"), "{error}");
                 }
             }
-            desk.fail(Open, usize::MAX);
+            controls.fail_nth(Open, usize::MAX);
             assert_near(&cuda.evaluate(&log3(Precision::Double), &arguments, rows).unwrap(), &expected);
         }
     }
     assert!(failures >= 16, "{failures}");
-    assert!(desk.opened() > 16, "a GPU that has failed is opened again");
-    assert_eq!(cuda.count(FALLBACK_BATCHES), 0, "an error is no reason to go on with the CPU");
+    assert!(controls.opened() > 16, "a failed GPU is reopened");
+    assert_eq!(cuda.count(FALLBACK_BATCHES), 0, "errors do not fall back to the CPU");
     drop(cuda);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn without_a_compiler_the_shipped_kernels_work() {
-    let Some((gpus, desk)) = gpus(1) else { return };
-    desk.compiler.store(false, Ordering::Relaxed);
+fn shipped_kernels_run_without_a_compiler() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
+    controls.compiler.store(false, Ordering::Relaxed);
     let cuda = cuda(&gpus, CudaSettings::default());
     assert!(cuda.evaluate(&log3(Precision::Double), &columns(10), 10).is_ok());
     let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
@@ -446,12 +447,12 @@ fn without_a_compiler_the_shipped_kernels_work() {
     let error = cuda.evaluate(&program, &columns(10)[..1], 10).unwrap_err();
     assert!(error.to_string().contains("there is no compiler"), "{error}");
     drop(cuda);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn several_gpus_take_turns_and_many_threads_share_them() {
-    let Some((gpus, desk)) = gpus(2) else { return };
+fn threads_share_gpus_evenly() {
+    let Some((gpus, controls)) = simulated_gpus(2) else { return };
     let cuda = cuda(&gpus, chunked(64));
     let arguments = columns(2000);
     let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 2000).unwrap();
@@ -467,21 +468,21 @@ fn several_gpus_take_turns_and_many_threads_share_them() {
             });
         }
     });
-    let on_first = desk.launches().iter().filter(|device| **device == 0).count();
-    assert_eq!(on_first * 2, desk.launches().len());
+    let on_first = controls.launches().iter().filter(|device| **device == 0).count();
+    assert_eq!(on_first * 2, controls.launches().len());
     assert_eq!(cuda.count(BATCHES), 80);
     drop(cuda);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn columns_that_stay_on_the_gpu() {
+fn resident_columns_are_evaluated_and_summed() {
     for gpus in all_gpus() {
         check_resident(&cuda(&gpus, CudaSettings::default()));
     }
 }
 
-fn check_resident(cuda: &Counted) {
+fn check_resident(cuda: &Metered) {
     let arguments = columns(100_001);
     let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 100_001).unwrap();
     let mut resident = cuda.upload(&log3(Precision::Double), &arguments).unwrap();
@@ -491,17 +492,17 @@ fn check_resident(cuda: &Counted) {
     let (sum, _) = resident.sum().unwrap();
     let exact: f64 = results.values().iter().sum();
     assert!((sum - exact).abs() <= 1e-12 * exact.abs(), "{sum} {exact}");
-    assert_eq!(resident.sum().unwrap().0.to_bits(), sum.to_bits(), "the same in every run");
+    assert_eq!(resident.sum().unwrap().0.to_bits(), sum.to_bits(), "the sum is reproducible");
     let partials = |numbers: &[f64], count: usize| -> Vec<f64> {
         (0..count)
             .map(|first| numbers.iter().skip(first).step_by(count).fold(0.0, |sum, x| sum + x))
             .collect()
     };
     let steps = partials(&partials(&partials(results.values(), 65_536), 256), 1);
-    assert_eq!(sum.to_bits(), steps[0].to_bits(), "in the order that is promised");
+    assert_eq!(sum.to_bits(), steps[0].to_bits(), "in the documented summation order");
 }
 
-/// A session whose table `t` has columns a, b and c with nulls.
+/// A session with a table `t` that has nullable columns a, b and c.
 fn session(gpus: &Arc<Gpus>) -> Session {
     let session = Session::builder().gpus(Arc::clone(gpus)).threads(2.try_into().unwrap()).build().unwrap();
     let column = |every: usize| -> ArrayRef {
@@ -525,8 +526,8 @@ const QUERY: &str = "SELECT log3(a + 1, b + 1, c + 1) AS r, CASE WHEN a > 100 TH
                      FROM t WHERE c * a + b > 50 ORDER BY c";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sql_gives_the_same_answers_on_the_gpu() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+async fn sql_results_on_the_gpu_match_the_cpu() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let session = session(&gpus);
     let expected = rows(&session, QUERY).await;
     rows(&session, "SET warpframe.backend = 'cuda'").await;
@@ -540,7 +541,7 @@ async fn sql_gives_the_same_answers_on_the_gpu() {
         };
         assert_near(&whole(&on_gpu), &whole(&expected));
     }
-    assert!(!desk.launches().is_empty());
+    assert!(!controls.launches().is_empty());
 
     let analyzed = text(&session, &format!("EXPLAIN ANALYZE {QUERY}")).await;
     let line = analyzed.lines().find(|line| line.contains("GpuBatchExec")).unwrap();
@@ -548,19 +549,19 @@ async fn sql_gives_the_same_answers_on_the_gpu() {
         assert!(line.contains(metric), "{metric} is not in {line}");
     }
     assert!(!line.contains("h2d_bytes=0"), "{line}");
-    // Another size that the user asks for stays.
+    // The option sets another batch size.
     rows(&session, "SET warpframe.cuda.batch_rows = 1000").await;
-    let before = desk.launches().len();
+    let before = controls.launches().len();
     rows(&session, "SELECT log3(a, b, c) FROM t").await;
-    assert!(desk.launches().len() >= before + 20);
+    assert!(controls.launches().len() >= before + 20);
     drop((session, on_gpu));
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
-/// A scan may let partitions take over files of others, unless it is asked to keep their order: that has to get through.
+/// A scan may move files between partitions unless `with_preserve_order` is called, which `GpuBatchExec` must pass on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plans_on_gpus_can_keep_the_order_of_files() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+async fn gpu_plans_can_preserve_file_order() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let session = session(&gpus);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("t.parquet");
@@ -575,18 +576,18 @@ async fn plans_on_gpus_can_keep_the_order_of_files() {
     let query = session.sql("SELECT log3(a, b, c) AS r FROM f").await.unwrap();
     let plan = query.create_physical_plan().await.unwrap();
     assert_eq!(plan.name(), "GpuBatchExec");
-    let below = plan.children()[0].with_preserve_order(true).expect("the scan can do it");
-    let ordered = plan.with_preserve_order(true).expect("what is over it can do it as well");
+    let below = plan.children()[0].with_preserve_order(true).expect("the scan can preserve the order");
+    let ordered = plan.with_preserve_order(true).expect("GpuBatchExec passes it on");
     assert_eq!(ordered.name(), "GpuBatchExec");
     let shown = |plan: &dyn ExecutionPlan| displayable(plan).indent(true).to_string();
     assert_eq!(shown(ordered.children()[0].as_ref()), shown(below.as_ref()));
     drop((session, plan, ordered, below));
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_that_is_given_up_leaves_nothing() {
-    let Some((gpus, desk)) = gpus(1) else { return };
+async fn cancelled_and_failed_queries_leak_nothing() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let session = session(&gpus);
     for statement in [
         "SET warpframe.backend = 'cuda'",
@@ -599,16 +600,16 @@ async fn a_query_that_is_given_up_leaves_nothing() {
         session.sql("SELECT log3(a, b, c) FROM t").await.unwrap().execute_stream().await.unwrap();
     let first = stream.next().await.unwrap().unwrap();
     drop(stream);
-    desk.fail(Operation::Launch, 20);
+    controls.fail_nth(Operation::Launch, 20);
     let failed = session.sql("SELECT sum(log3(a, b, c)) FROM t").await.unwrap().collect().await;
     assert!(failed.unwrap_err().to_string().contains("the GPU has failed"));
     assert_eq!(rows(&session, "SELECT sum(log3(a, b, c)) FROM t").await[0].num_rows(), 1);
     drop((first, session));
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[tokio::test]
-async fn gpus_that_are_not_there_are_named() {
+async fn errors_without_a_gpu_name_the_driver() {
     if has_gpus() {
         return skipped("this machine has a GPU");
     }
@@ -631,42 +632,42 @@ fn has_gpus() -> bool {
     warpframe::cuda::gpus().is_ok()
 }
 
-/// A machine on which a GPU is worth it for costly programs and enough rows.
-const GOOD_RATES: Calibration =
-    Calibration { h2d: 50.0, d2h: 50.0, gpu_cheap: 0.001, gpu_costly: 0.01, ..RATES };
+/// A calibration with which the GPU is faster for costly programs with enough rows.
+const FAST_BUS: Calibration =
+    Calibration { h2d: 50.0, d2h: 50.0, gpu_cheap: 0.001, gpu_costly: 0.01, ..SLOW_BUS };
 
 #[test]
-fn auto_weighs_rows_and_ops() {
+fn auto_decides_by_rows_and_ops() {
     let fields = ["x", "y"].map(|name| Field::new(name, DataType::Float64, false)).to_vec();
     let schema = Schema::new(fields);
     let program = |expr| compile(&expr, &schema).unwrap().program;
     let (cheap, costly) =
         (program(col("x") * col("y") + col("x")), program(ln(col("x")) * ln(exp(col("y")) + col("x"))));
-    let slow_bus = CostModel::of(&costly, &RATES, 1);
+    let slow_bus = CostModel::of(&costly, &SLOW_BUS, 1);
     assert_eq!((slow_bus.gpu_from, slow_bus.bottleneck), (None, "the bus"), "{}", slow_bus.reason());
-    let placement = CostModel::of(&costly, &GOOD_RATES, 1);
-    // 3 costly ops and 2 cheap ones: 3.2 ns on the CPU, of which four fifths count, against 1.6 ns of copying.
-    assert_eq!(placement.bottleneck, "copying into page-locked memory");
-    assert_eq!(placement.gpu_from, Some((10_000.0f64 / (3.2 * 0.8 - 1.6)).ceil() as usize), "{placement:?}");
-    assert_eq!(CostModel::of(&costly, &GOOD_RATES, 8).gpu_from, None, "more threads, more CPU");
-    assert_eq!(CostModel::of(&cheap, &GOOD_RATES, 1).gpu_from, None, "next to no arithmetic");
+    let cost = CostModel::of(&costly, &FAST_BUS, 1);
+    // 3 costly and 2 cheap ops: 0.8 * 3.2 ns on the CPU against 1.6 ns for copies.
+    assert_eq!(cost.bottleneck, "copying into page-locked memory");
+    assert_eq!(cost.gpu_from, Some((10_000.0f64 / (3.2 * 0.8 - 1.6)).ceil() as usize), "{cost:?}");
+    assert_eq!(CostModel::of(&costly, &FAST_BUS, 8).gpu_from, None, "8 threads are faster than the GPU");
+    assert_eq!(CostModel::of(&cheap, &FAST_BUS, 1).gpu_from, None, "copies dominate");
 }
 
 #[tokio::test]
-async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
+async fn auto_shows_its_reason_and_uses_the_gpu_for_large_batches_only() {
     if !has_compiler() {
-        return skipped("there is no C++ compiler to make kernels for the CPU with");
+        return skipped("there is no C++ compiler to compile kernels for the CPU");
     }
-    let (gpus, desk) = FakeDriver::with_calibration(1, GOOD_RATES);
+    let (gpus, controls) = FakeDriver::with_calibration(1, FAST_BUS);
     let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
     let costly = "SELECT sum(ln(x) * ln(exp(y / 1e7) + x)) AS r FROM rows";
     let plan = text(&session, &format!("EXPLAIN {costly}")).await;
     assert!(plan.contains("[cuda Imaginary; GPU from "), "{plan}");
     let on_gpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
-    let launches = desk.launches().len();
+    let launches = controls.launches().len();
     assert!(launches > 0);
     rows(&session, &format!("{costly} WHERE x <= 100")).await;
-    assert_eq!(desk.launches().len(), launches, "too few rows for a GPU");
+    assert_eq!(controls.launches().len(), launches, "too few rows for a GPU");
     let plan = text(&session, "EXPLAIN SELECT x * y + z * x FROM rows").await;
     assert!(plan.contains("; no GPU: ") && !plan.contains("GpuBatchExec"), "{plan}");
     rows(&session, "SET warpframe.backend = 'simd'").await;
@@ -675,11 +676,11 @@ async fn auto_shows_its_reason_and_takes_the_gpu_for_large_batches_only() {
     let (on_gpu, on_cpu) = (sum(&on_gpu), sum(&on_cpu));
     assert!((on_gpu - on_cpu).abs() <= 1e-12 * on_cpu.abs(), "{on_gpu} {on_cpu}");
     drop(session);
-    all_given_back(gpus, &desk);
+    assert_nothing_leaked(gpus, &controls);
 }
 
 #[test]
-fn rates_are_measured() {
+fn calibration_measures_positive_rates() {
     for gpus in all_gpus() {
         let rates = measure(&gpus, &(Arc::new(simd()) as _)).unwrap();
         println!("{rates:?}");
@@ -690,9 +691,8 @@ fn rates_are_measured() {
     }
 }
 
-/// A comparison of the modes on GPUs, small.
 #[test]
-fn the_comparison_has_modes_on_gpus() {
+fn comparisons_run_the_gpu_modes() {
     let folder = tempfile::tempdir().unwrap();
     for gpus in all_gpus() {
         for result in [ResultSink::Collect, ResultSink::Sum, ResultSink::Parquet] {
@@ -729,10 +729,10 @@ fn the_comparison_has_modes_on_gpus() {
     }
 }
 
-/// A folder with a driver that is not NVIDIA's; none where it cannot be compiled.
-fn driver() -> Option<tempfile::TempDir> {
+/// A folder with a simulated driver; `None` without a C++ compiler.
+fn simulated_driver() -> Option<tempfile::TempDir> {
     if !has_compiler() {
-        skipped("there is no C++ compiler to make a driver with");
+        skipped("there is no C++ compiler to compile a driver");
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -740,7 +740,7 @@ fn driver() -> Option<tempfile::TempDir> {
     Some(folder)
 }
 
-/// The program with that driver, and no NVRTC.
+/// The command with the simulated driver and without NVRTC.
 fn with_driver(folder: &std::path::Path) -> std::process::Command {
     let mut command = command(folder);
     command.env("LD_LIBRARY_PATH", folder).env("XDG_CACHE_HOME", folder.join("cache"));
@@ -748,8 +748,8 @@ fn with_driver(folder: &std::path::Path) -> std::process::Command {
 }
 
 #[test]
-fn the_program_runs_kernels_by_the_drivers_interface() {
-    let Some(folder) = driver() else { return };
+fn the_command_runs_kernels_through_the_driver_api() {
+    let Some(folder) = simulated_driver() else { return };
     let run = |arguments: &[&str]| finish(with_driver(folder.path()).args(arguments).output().unwrap());
     let devices = run(&["devices"]);
     assert_eq!(devices.code, Some(0), "{devices:?}");
@@ -768,7 +768,7 @@ fn the_program_runs_kernels_by_the_drivers_interface() {
         assert_eq!(modes[2]["status"], if result == "parquet" { "skipped" } else { "ok" });
         assert_eq!(report["machine"]["gpus"], serde_json::json!(["Imaginary 0"]));
     }
-    // The driver has no memory for a whole chunk, and says so.
+    // The driver rejects allocations of a whole chunk.
     let query =
         "SET warpframe.backend = 'cuda'; SELECT sum(log3(x, y, z)) > 0 AS ok FROM rows WHERE x <= 500000";
     for (largest, code) in [("2000000", Some(0)), ("10", Some(0))] {
@@ -802,8 +802,8 @@ fn the_program_runs_kernels_by_the_drivers_interface() {
 }
 
 #[test]
-fn a_driver_that_cannot_be_used_is_named() {
-    let Some(folder) = driver() else { return };
+fn errors_name_why_a_driver_is_unusable() {
+    let Some(folder) = simulated_driver() else { return };
     for (variable, value, words) in [
         ("FAKE_CUDA_VERSION", "11040", "the NVIDIA driver is for CUDA 11.4, and 12.0 is needed"),
         ("FAKE_CUDA_INIT", "100", "the NVIDIA driver finds no GPU"),

@@ -1,8 +1,8 @@
-//! The kernels for GPUs, without a GPU: compiled by NVRTC for every architecture where that library can be found, and
-//! looked at for what must not be in them. That they calculate the right thing is tested in `cuda`.
+//! GPU kernels without a GPU: NVRTC, if it is installed, compiles them for every architecture, and the PTX is checked
+//! for register use and spills. `tests/cuda.rs` tests their results.
 //!
-//! NVRTC comes with CUDA, or as the Python package `nvidia-cuda-nvrtc-cu12`; its folder has to be in
-//! `LD_LIBRARY_PATH`. `ptxas`, from CUDA or `nvidia-cuda-nvcc-cu12`, has to be in `PATH`.
+//! NVRTC is part of CUDA and of the Python package `nvidia-cuda-nvrtc-cu12`; its folder must be in `LD_LIBRARY_PATH`.
+//! `ptxas`, of CUDA or `nvidia-cuda-nvcc-cu12`, must be in `PATH`.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use common::gpu::{compiled, has_compiler};
+use common::gpu::{compile_and_load, has_compiler};
 use common::kernels::log3;
 use common::skipped;
 use common::trees::{for_random_expressions, schema};
@@ -25,7 +25,7 @@ use warpframe::cuda::{Compiler, KernelSource, THREADS, VECTOR_BYTES};
 use warpframe::ir::{Precision, Program};
 use warpframe::lowering::compile;
 
-/// Set to have `kernels/shipped.ptx` written anew.
+/// The environment variable that makes the tests write `kernels/shipped.ptx`.
 const WRITE: &str = "WARPFRAME_WRITE_PTX";
 
 const ARCHITECTURES: [&str; 6] = ["75", "80", "86", "89", "90", "100"];
@@ -40,7 +40,7 @@ fn random_programs(count: u32) -> Vec<Arc<Program>> {
     programs.into_inner()
 }
 
-/// A compiler; none where there is no NVRTC.
+/// A compiler; `None` without NVRTC.
 fn compiler(folder: Option<&Path>) -> Option<Compiler> {
     match Compiler::version() {
         Ok(_) => Some(Compiler::new(folder.map(Path::to_owned))),
@@ -52,7 +52,7 @@ fn compiler(folder: Option<&Path>) -> Option<Compiler> {
     }
 }
 
-/// PTX for a virtual architecture; none if this NVRTC does not know it.
+/// PTX for a virtual architecture; `None` if this NVRTC does not support it.
 fn ptx(compiler: &Compiler, kernel: &KernelSource, architecture: &str) -> Option<String> {
     match compiler.compile(&kernel.text, &format!("compute_{architecture}")) {
         Ok(image) => Some(String::from_utf8(image.to_vec()).unwrap().trim_end_matches('\0').to_owned()),
@@ -81,9 +81,9 @@ fn generated_kernels_compile_for_every_architecture_without_spills() {
     }
 }
 
-/// The shipped kernels' registers, in a snapshot. What ptxas makes of them may change with its version.
+/// A snapshot of the registers of the shipped kernels, which depend on the version of ptxas.
 #[test]
-fn shipped_kernels_use_few_registers_and_spill_none() {
+fn shipped_kernels_use_few_registers_without_spills() {
     let Some(compiler) = compiler(None) else { return };
     let folder = tempfile::tempdir().unwrap();
     let kernel = KernelSource::of(&log3(Precision::Double));
@@ -93,7 +93,7 @@ fn shipped_kernels_use_few_registers_and_spill_none() {
         let Some(mut used) = assemble(folder.path(), &ptx, architecture) else { return };
         used.sort();
         for (name, registers) in used {
-            // A block of 256 threads with 64 registers each: four of them fill a multiprocessor's 65,536.
+            // With 64 registers a thread, four blocks of 256 threads fill the 65,536 registers of a multiprocessor.
             assert!(registers <= 64, "{name} on sm_{architecture} uses {registers} registers");
             let _ = writeln!(lines, "sm_{architecture:<4} {name:<9} {registers:>3} registers, no spills");
         }
@@ -104,9 +104,9 @@ fn shipped_kernels_use_few_registers_and_spill_none() {
     }
 }
 
-/// The PTX that is shipped: NVRTC's for the oldest architecture, but that it asks for no newer driver than the oldest one
-/// that is used, for CUDA 12.0. That it needs nothing of a later version, ptxas checks.
-fn shippable(compiler: &Compiler, kernel: &KernelSource) -> String {
+/// The PTX that is shipped: NVRTC's output for the oldest architecture, with the PTX version lowered to that of CUDA
+/// 12.0, the oldest supported driver. ptxas checks that it uses no feature of a later version.
+fn shipped_ptx(compiler: &Compiler, kernel: &KernelSource) -> String {
     let architecture = KernelSource::SHIPPED_ARCHITECTURE.strip_prefix("compute_").unwrap();
     let ptx = ptx(compiler, kernel, architecture).unwrap();
     assert_eq!(ptx.matches(".version 8.8\n").count(), 1);
@@ -114,13 +114,13 @@ fn shippable(compiler: &Compiler, kernel: &KernelSource) -> String {
 }
 
 #[test]
-fn the_shipped_ptx_belongs_to_the_source() {
+fn the_shipped_ptx_matches_the_source() {
     let kernel = KernelSource::of(&log3(Precision::Double));
-    let header = format!("// The kernels of source {:016x}, by NVRTC 12.9.", fnv(&kernel.text));
+    let header = format!("// The kernels of source {:016x}, by NVRTC 12.9.", fnv1a(&kernel.text));
     if std::env::var_os(WRITE).is_some() {
         let compiler = compiler(None).unwrap();
         assert_eq!(Compiler::version().unwrap(), "12.9", "the version that the first line names");
-        let text = format!("{header}\n{}", shippable(&compiler, &kernel));
+        let text = format!("{header}\n{}", shipped_ptx(&compiler, &kernel));
         return std::fs::write("kernels/shipped.ptx", text).unwrap();
     }
     let (first, rest) = KernelSource::SHIPPED_PTX.split_once('\n').unwrap();
@@ -137,27 +137,27 @@ fn the_shipped_ptx_belongs_to_the_source() {
     }
     let Some(compiler) = compiler(None) else { return };
     match Compiler::version().unwrap().as_str() {
-        "12.9" => assert_eq!(shippable(&compiler, &kernel), rest),
+        "12.9" => assert_eq!(shipped_ptx(&compiler, &kernel), rest),
         other => skipped(&format!("the shipped PTX is by NVRTC 12.9, and this is {other}")),
     }
 }
 
-/// A hash that is the same everywhere: 64 bits of Fowler, Noll and Vo's, variant 1a.
-fn fnv(text: &str) -> u64 {
+/// The 64-bit FNV-1a hash, which is the same on all platforms.
+fn fnv1a(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[test]
-fn constants_are_the_same_on_both_sides() {
+fn rust_and_cuda_constants_agree() {
     for (name, value) in [("WF_THREADS", THREADS as usize), ("WF_VECTOR_BYTES", VECTOR_BYTES)] {
         assert!(PRELUDE.contains(&format!("#define {name} {value}\n")), "{name} is not {value}");
     }
 }
 
-/// The number of rows does not fit into 32 bits: one thread of a huge grid, whose columns are there where it looks.
+/// Runs one thread of a grid with more than 2^32 rows, with pointers offset so that its rows are in small arrays.
 #[test]
-fn rows_beyond_four_billion_are_found() {
+fn row_numbers_beyond_32_bits_are_addressed() {
     if !has_compiler() {
         return skipped("there is no C++ compiler");
     }
@@ -165,7 +165,7 @@ fn rows_beyond_four_billion_are_found() {
     let program = compile(&(col("x") + col("y")), &Schema::new(fields)).unwrap().program;
     let shim = include_str!("../kernels/host_shim.h");
     let (log3, sum) = (KernelSource::of(&log3(Precision::Double)), KernelSource::of(&program));
-    let library = compiled(&format!(
+    let library = compile_and_load(&format!(
         "{shim}\n{}{}
 extern \"C\" void at(unsigned long long first, const double *in, double *out, int *fault) {{
     gridDim = {{4000000000u, 1, 1}};
@@ -179,19 +179,19 @@ extern \"C\" void at(unsigned long long first, const double *in, double *out, in
         log3.text,
         sum.text.strip_prefix(PRELUDE).unwrap()
     ));
-    // SAFETY: the function is the one above.
+    // SAFETY: the signature is that of the function above.
     let at: Symbol<unsafe extern "C" fn(u64, *const f64, *mut f64, *mut i32)> =
         unsafe { library.get(b"at") }.unwrap();
     for first in [5_000_000_000u64, (1 << 32) + 1] {
         let (numbers, mut out, mut fault) = ([std::f64::consts::E, 1.0], [0.0; 3], 0);
-        // SAFETY: the thread touches the two numbers and the three results only.
+        // SAFETY: the thread accesses the two numbers and the three results only.
         unsafe { at(first, numbers.as_ptr(), out.as_mut_ptr(), &mut fault) };
         assert_eq!((out, fault), ([1.0, 0.0, 2.0 * std::f64::consts::E], 0));
     }
 }
 
 #[test]
-fn compiled_kernels_are_kept_in_memory_and_on_disk() {
+fn compiled_kernels_are_cached_in_memory_and_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let Some(first) = compiler(Some(folder.path())) else { return };
     let compile = |compiler: &Compiler, text: &str, architecture: &str| -> Arc<[u8]> {
@@ -200,15 +200,15 @@ fn compiled_kernels_are_kept_in_memory_and_on_disk() {
     let (one, other) = ("extern \"C\" __global__ void one() {}", "extern \"C\" __global__ void other() {}");
     let image = compile(&first, one, "compute_80");
     assert_eq!(compile(&first, one, "compute_80"), image);
-    assert_eq!(first.compiled(), 1, "the second time it is known");
+    assert_eq!(first.compiled(), 1, "the second compilation hits the cache");
     assert_ne!(compile(&first, one, "compute_90"), image);
     assert_ne!(compile(&first, other, "compute_80"), image);
     assert!(compile(&first, one, "sm_80").starts_with(b"\x7fELF"), "a GPU's own code");
-    assert_eq!(first.compiled(), 4, "other architectures and sources are other kernels");
+    assert_eq!(first.compiled(), 4, "other architectures and sources are other cache entries");
 
     let second = Compiler::new(Some(folder.path().to_owned()));
     assert_eq!(compile(&second, one, "compute_80"), image);
-    assert_eq!(second.compiled(), 0, "another process finds it on the disk");
+    assert_eq!(second.compiled(), 0, "another process finds it on disk");
 
     for damage in [&b"nonsense"[..], b"", b"warpframe kernel 3\n0000000000000000\n"] {
         for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -216,7 +216,7 @@ fn compiled_kernels_are_kept_in_memory_and_on_disk() {
         }
         let third = Compiler::new(Some(folder.path().to_owned()));
         assert_eq!(compile(&third, one, "compute_80"), image);
-        assert_eq!(third.compiled(), 1, "a damaged entry is made anew");
+        assert_eq!(third.compiled(), 1, "a damaged entry is compiled again");
     }
     let unwritable = Compiler::new(Some("/dev/null/nowhere".into()));
     assert_eq!(compile(&unwritable, one, "compute_80"), image);
@@ -224,7 +224,8 @@ fn compiled_kernels_are_kept_in_memory_and_on_disk() {
     assert!(first.compile("nonsense", "compute_80").unwrap_err().to_string().contains("nonsense"));
 }
 
-/// The kernels in PTX, with the registers that each uses; nothing may be spilled to memory.
+/// Assembles PTX and returns the number of registers of each kernel. Panics if a register is spilled to memory. `None`
+/// without ptxas.
 fn assemble(folder: &Path, ptx: &str, architecture: &str) -> Option<Vec<(String, u32)>> {
     let file = folder.join(format!("{architecture}.ptx"));
     std::fs::write(&file, ptx).unwrap();

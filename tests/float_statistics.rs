@@ -1,5 +1,5 @@
-//! Statistics of Parquet files leave NaN out. Rows that are read are the rows that were written, and a query answers
-//! on files as it does on the same rows in memory, where there are no statistics.
+//! Parquet statistics do not cover NaN. Queries on files must give the results of the same queries on in-memory tables,
+//! which have no statistics.
 
 mod common;
 
@@ -21,10 +21,10 @@ use tempfile::{TempDir, tempdir};
 use warpframe::Session;
 use warpframe::cluster::LocalCluster;
 
-/// NaN with the sign bit set, which x86 makes of 0/0. It comes before all numbers.
+/// NaN with the sign bit set, the result of 0/0 on x86. It is less than all numbers in total order.
 const NEGATIVE_NAN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
 
-/// Values by row groups of four: numbers that are one constant but for NaN, NaN only, nulls, and numbers alone.
+/// The values of each row group of four rows: one constant and NaN, only NaN, nulls, and numbers without NaN.
 const VALUES: [[Option<f64>; 4]; 8] = [
     [Some(1.0), Some(f64::NAN), Some(1.0), Some(1.0)],
     [Some(2.0), Some(2.0), Some(NEGATIVE_NAN), Some(2.0)],
@@ -36,7 +36,7 @@ const VALUES: [[Option<f64>; 4]; 8] = [
     [Some(7.0), Some(7.0), Some(7.0), Some(7.0)],
 ];
 
-/// Rows with these values as every type of floating-point number and inside of others; numbers and days beside them.
+/// Rows with the values in columns of each floating-point type, in a struct and in a list, and with integers and dates.
 fn batch(first: i64, values: &[Option<f64>]) -> RecordBatch {
     let ids: Vec<i64> = (first..).take(values.len()).collect();
     let doubles: ArrayRef = Arc::new(Float64Array::from(values.to_vec()));
@@ -60,7 +60,7 @@ fn batch(first: i64, values: &[Option<f64>]) -> RecordBatch {
     batch
 }
 
-/// The rows as they lie in the files: two row groups of four rows to a file, with statistics of pages too.
+/// Writes files with two row groups of four rows each and with page statistics. Returns the rows of each file.
 fn write(folder: &Path) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
     for (file, groups) in VALUES.chunks(2).enumerate() {
@@ -81,7 +81,7 @@ fn write(folder: &Path) -> Vec<RecordBatch> {
     batches
 }
 
-/// The rows of a query as text, so that NaN is equal to itself.
+/// The result rows of a query as text, so that NaN equals itself.
 async fn rows(session: &Session, query: &str) -> Vec<String> {
     let batches = session.sql(query).await.unwrap().collect().await.unwrap();
     let options = FormatOptions::new().with_null("null");
@@ -96,7 +96,7 @@ async fn rows(session: &Session, query: &str) -> Vec<String> {
     rows
 }
 
-/// Queries with one answer each; `{x}` is a column of floating-point numbers.
+/// Queries with a deterministic result; `{x}` is a floating-point column.
 const QUERIES: [&str; 34] = [
     "SELECT id, {x} FROM t ORDER BY id",
     "SELECT id FROM t WHERE {x} > 2 ORDER BY id",
@@ -124,7 +124,7 @@ const QUERIES: [&str; 34] = [
     "SELECT id FROM t WHERE isnan({x}) ORDER BY id",
     "SELECT id FROM t WHERE CAST({x} AS VARCHAR) = 'NaN' ORDER BY id",
     "SELECT count(*) FROM t WHERE {x} > CAST('Infinity' AS DOUBLE)",
-    // Row groups of which all rows meet a condition make a limit skip the others.
+    // With a limit, row groups whose rows all meet the condition make the scan skip other row groups.
     "SELECT count(*) FROM (SELECT id FROM t WHERE {x} = 1 LIMIT 3)",
     "SELECT count(*) FROM (SELECT id FROM t WHERE {x} BETWEEN 2 AND 2 LIMIT 3)",
     "SELECT count(*), count({x}) FROM t",
@@ -135,7 +135,7 @@ const QUERIES: [&str; 34] = [
     "SELECT a.id, b.id FROM t AS a JOIN t AS b ON a.{x} = b.{x} WHERE a.id IN (1, 3, 4, 29) ORDER BY a.id, b.id",
 ];
 
-/// Queries whose rows of equal rank may change places: only what they are ordered by is shown.
+/// Queries with ties in their order, which select only the sort key.
 const TOP: [&str; 5] = [
     "SELECT {x} FROM t ORDER BY {x} DESC NULLS LAST LIMIT 3",
     "SELECT {x} FROM t ORDER BY {x} DESC NULLS LAST LIMIT 12",
@@ -146,7 +146,7 @@ const TOP: [&str; 5] = [
 
 const COLUMNS: [&str; 5] = ["d", "f", "h", "s['x']", "l[1]"];
 
-/// A session with the rows in memory.
+/// A session with the rows in an in-memory table.
 async fn in_memory(batches: &[RecordBatch]) -> Session {
     let session = Session::builder().threads(2.try_into().unwrap()).build().unwrap();
     let partitions = batches.iter().map(|batch| vec![batch.clone()]).collect();
@@ -159,22 +159,23 @@ async fn set(session: &Session, setting: &str, value: &str) {
     session.sql(&format!("SET {setting} = {value}")).await.unwrap().collect().await.unwrap();
 }
 
+/// A folder with the files, and their rows.
 fn data() -> (TempDir, Vec<RecordBatch>) {
     let folder = tempdir().unwrap();
     let batches = write(folder.path());
     (folder, batches)
 }
 
-/// The queries that can be asked of a column.
+/// The queries for a column.
 fn queries(column: &str) -> Vec<String> {
-    // DataFusion can't join by a part of a column under this name.
+    // DataFusion cannot join by `a.{x}` for struct fields and list elements.
     let joins = column.len() == 1;
-    let asked = QUERIES.iter().chain(&TOP).filter(|query| joins || !query.contains("JOIN"));
-    asked.map(|query| query.replace("{x}", column)).collect()
+    let queries = QUERIES.iter().chain(&TOP).filter(|query| joins || !query.contains("JOIN"));
+    queries.map(|query| query.replace("{x}", column)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_answer_as_rows_in_memory() {
+async fn files_give_the_results_of_in_memory_tables() {
     let (folder, batches) = data();
     let path = folder.path().to_str().unwrap();
     let memory = in_memory(&batches).await;
@@ -191,7 +192,7 @@ async fn files_answer_as_rows_in_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_of_datafusion_answer_as_rows_in_memory() {
+async fn datafusion_tables_give_the_results_of_in_memory_tables() {
     let (folder, batches) = data();
     let path = folder.path().to_str().unwrap();
     let memory = in_memory(&batches).await;
@@ -208,7 +209,7 @@ async fn tables_of_datafusion_answer_as_rows_in_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_answers_as_rows_in_memory() {
+async fn a_cluster_gives_the_results_of_in_memory_tables() {
     let (folder, batches) = data();
     let memory = in_memory(&batches).await;
     let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
@@ -216,10 +217,10 @@ async fn a_cluster_answers_as_rows_in_memory() {
     session.register_files("t", folder.path().to_str().unwrap()).await.unwrap();
     for column in COLUMNS {
         for query in queries(column) {
-            // Ballista can't run a query inside another's condition, and DataFusion's plans travel with single numbers
-            // in the place of half ones.
-            let cannot_run = query.contains("(SELECT max") || (column == "h" && query.contains(" WHERE "));
-            if !cannot_run {
+            // Ballista cannot run the query with scalar subqueries, and serialized plans have Float32 literals in place
+            // of Float16 ones.
+            let unsupported = query.contains("(SELECT max") || (column == "h" && query.contains(" WHERE "));
+            if !unsupported {
                 assert_eq!(rows(&session, &query).await, rows(&memory, &query).await, "{query}");
             }
         }
@@ -227,9 +228,9 @@ async fn a_cluster_answers_as_rows_in_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_in_a_declared_order_are_not_proven_to_be_in_it_by_statistics() {
+async fn statistics_do_not_prove_a_declared_order_of_files() {
     let folder = tempdir().unwrap();
-    // Each is in order, and NaN comes last in its file.
+    // Each file is in order, with NaN last.
     for (file, values) in [[1.0, 2.0, f64::NAN], [3.0, 4.0, 5.0]].into_iter().enumerate() {
         let rows = batch(file as i64 * 3, &values.map(Some));
         let target = std::fs::File::create(folder.path().join(format!("part-{file}.parquet"))).unwrap();
@@ -255,7 +256,7 @@ async fn files_in_a_declared_order_are_not_proven_to_be_in_it_by_statistics() {
 }
 
 #[tokio::test]
-async fn nan_can_be_the_value_of_a_partition() {
+async fn nan_can_be_a_partition_value() {
     let folder = tempdir().unwrap();
     for (id, value) in ["nan", "1.0", "2.50", "1e3", "1"].into_iter().enumerate() {
         let part = folder.path().join(format!("p={value}"));
@@ -293,7 +294,7 @@ async fn nan_can_be_the_value_of_a_partition() {
     }
 }
 
-/// What `EXPLAIN ANALYZE` says of the row groups that statistics were asked about.
+/// The numbers of row groups before and after pruning by statistics, from `EXPLAIN ANALYZE`.
 async fn row_groups(session: &Session, condition: &str) -> String {
     let query = format!("EXPLAIN ANALYZE SELECT * FROM t WHERE {condition}");
     let batches = session.sql(&query).await.unwrap().collect().await.unwrap();
@@ -304,7 +305,7 @@ async fn row_groups(session: &Session, condition: &str) -> String {
 }
 
 #[tokio::test]
-async fn row_groups_are_skipped_where_nan_cannot_matter() {
+async fn row_groups_are_pruned_if_nan_cannot_match() {
     let folder = tempdir().unwrap();
     let values: Vec<_> = (0..32).map(|row| Some(f64::from(row))).collect();
     let rows = batch(0, &values);
@@ -332,7 +333,7 @@ async fn row_groups_are_skipped_where_nan_cannot_matter() {
         ("d >= 6 AND d < 8", 1),
         ("d = 9 OR id = 30", 2),
         ("d > 27 AND id < 8", 2),
-        // NaN of either sign would be found by these.
+        // NaN of one sign or the other meets these conditions.
         ("d > 27", 8),
         ("d < 4", 8),
         ("d <> 9", 8),
@@ -347,7 +348,7 @@ async fn row_groups_are_skipped_where_nan_cannot_matter() {
 }
 
 #[test]
-fn commands_keep_nan() {
+fn commands_preserve_nan() {
     let (data, batches) = data();
     let path = data.path().to_str().unwrap();
     let folder = tempdir().unwrap();
@@ -355,17 +356,17 @@ fn commands_keep_nan() {
     let copy = ["run", "--in", path, "--select", "*, d * 1.0 AS fused", "--out", "copy.parquet"];
     common::ok(folder, &copy);
     let columns = "id, d, f, CAST(h AS DOUBLE) AS h, s['x'] AS x";
-    let asked = |table: &str, columns: &str| {
+    let select = |table: &str, columns: &str| {
         let query = format!("SELECT {columns} FROM t ORDER BY id");
         common::ok(folder, &["sql", "--table", table, "--format", "csv", "-q", &query]).stdout
     };
-    let written = asked(&format!("t={path}"), columns);
+    let written = select(&format!("t={path}"), columns);
     assert_eq!(written.matches("NaN").count(), 4 * 7, "{written}");
-    assert_eq!(asked("t=copy.parquet", columns), written);
+    assert_eq!(select("t=copy.parquet", columns), written);
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    assert_eq!(asked("t=copy.parquet", "id, fused").matches("NaN").count(), 7);
+    assert_eq!(select("t=copy.parquet", "id, fused").matches("NaN").count(), 7);
     assert_eq!(written.lines().count(), rows + 1);
     let kept = ["run", "--in", path, "--where", "d > 6", "--select", "id, d", "--out", "kept.parquet"];
     common::ok(folder, &kept);
-    assert_eq!(asked("t=kept.parquet", "d").matches("NaN").count(), 6);
+    assert_eq!(select("t=kept.parquet", "d").matches("NaN").count(), 6);
 }

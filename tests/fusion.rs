@@ -1,10 +1,10 @@
-//! Random expressions over random columns: fused or not they give the same answers, nulls and errors.
+//! Random expressions over random columns give the same values, nulls and errors with and without fusion.
 //!
-//! `WARPFRAME_TREES` sets how many expressions are tried: 400 by default.
+//! `WARPFRAME_TREES` sets the number of expressions, 400 by default.
 //!
-//! Against DataFusion's unfused evaluation the interpreted backend has to give the same bits, because both
-//! call the same scalar functions. The vector paths may differ by each op's bound, as far as that carries:
-//! `ErrorInterval`.
+//! Results of the interpreted backend must equal those of DataFusion bit by bit, because both call the same scalar
+//! functions. Results of the SIMD paths must be within the error bounds of the ops, which `ErrorInterval` propagates
+//! through the program.
 
 mod common;
 
@@ -34,12 +34,12 @@ fn run(backend: &str, fuse: bool, batch: &RecordBatch, expr: &Expr) -> Result<Ar
     })
 }
 
-/// The same number: the same bits, or NaN of any kind.
+/// Whether two numbers have the same bits or both are NaN.
 fn same(one: f64, other: f64) -> bool {
     one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
 }
 
-/// Numbers of either precision; nothing for truth values.
+/// The values of a floating-point array as f64; `None` for Booleans.
 fn numbers(array: &ArrayRef) -> Option<Float64Array> {
     let float = matches!(array.data_type(), DataType::Float32 | DataType::Float64);
     float.then(|| cast(array, &DataType::Float64).unwrap().as_primitive::<Float64Type>().clone())
@@ -62,7 +62,8 @@ fn check_same(expr: &Expr, unfused: &ArrayRef, fused: &ArrayRef, batch: &RecordB
     }
 }
 
-/// Counts results that were checked, those that could not be, and programs of single precision.
+/// Checks the results of all SIMD paths. `counts` are the checked results, those without a bound, and the programs of
+/// single precision.
 fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 3]) {
     let Ok(compiled) = compile(expr, &batch.schema()) else { return };
     let arguments: Vec<ArrayRef> =
@@ -96,12 +97,12 @@ fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 3]) {
 }
 
 #[test]
-fn random_expressions_give_the_same_answers_fused_and_unfused() {
+fn random_expressions_evaluate_the_same_fused_and_unfused() {
     check_random(Precision::Double);
 }
 
 #[test]
-fn random_expressions_in_single_precision_do_so_too() {
+fn single_precision_expressions_evaluate_the_same_fused_and_unfused() {
     check_random(Precision::Single);
 }
 
@@ -134,7 +135,7 @@ fn check_random(precision: Precision) {
 }
 
 #[test]
-fn long_expressions_are_evaluated() {
+fn deep_expressions_are_evaluated() {
     let text = (1..300).fold("x".to_owned(), |text, term| format!("{text} + x * {term}"));
     let query = format!("SELECT {text} AS r FROM generate_rows(1)");
     let evaluate = move || {
@@ -144,13 +145,13 @@ fn long_expressions_are_evaluated() {
             query.collect().await.unwrap()[0].column(0).as_primitive::<Float64Type>().value(0)
         })
     };
-    // Unoptimized code of DataFusion's needs more stack than a test's thread has.
+    // DataFusion in debug builds needs more stack than a test thread has.
     let sum = std::thread::Builder::new().stack_size(64 << 20).spawn(evaluate).unwrap().join().unwrap();
     assert_eq!(sum, 1.0 + f64::from((1..300).sum::<u32>()));
 }
 
 #[test]
-fn nulls_that_were_not_declared_are_nulls() {
+fn undeclared_nulls_are_nulls() {
     let case = when(col("x").gt(lit(1.0)), col("x") * lit(2.0)).otherwise(col("x")).unwrap();
     let compiled = compile(&case, &schema(Precision::Double)).unwrap();
     let x: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), None, Some(1.0)]));

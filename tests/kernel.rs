@@ -1,5 +1,5 @@
-//! The bare kernels: accuracy against an arbitrary-precision logarithm, agreement of all paths this CPU
-//! has, and results that do not depend on where a row stands.
+//! The bare kernels: accuracy against an arbitrary-precision logarithm, agreement of all SIMD paths of this CPU, and
+//! results that do not depend on a row's position.
 
 mod common;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rayon::prelude::*;
 use warpframe::kernel::{Element, KernelError, SimdPath, ln_on, log3, log3_on, par_log3};
 
-/// The logarithm of an f64.
+/// The exact logarithm of an f64.
 fn exact_ln(x: f64, constants: &mut Consts) -> BigFloat {
     big(x).ln(PRECISION, ROUNDING, constants)
 }
@@ -25,9 +25,9 @@ fn random_positive(index: u64) -> f64 {
     }
 }
 
-/// Numbers where something changes: every binade's ends and some of its inside, cell borders of the
-/// reduction, and the surroundings of 1.
-fn interesting() -> Vec<f64> {
+/// Critical arguments: the ends and some interior points of every binade, cell boundaries of the argument reduction,
+/// and the neighbours of 1.
+fn critical_arguments() -> Vec<f64> {
     let mut numbers = Vec::new();
     for exponent in -1074..=1023 {
         let power = 2f64.powi(exponent.max(-1022)) * 2f64.powi((exponent + 1022).min(0));
@@ -36,9 +36,9 @@ fn interesting() -> Vec<f64> {
         }
     }
     for sixteenth in 0..=16 {
-        let border = 1.0 + f64::from(sixteenth) / 16.0;
+        let boundary = 1.0 + f64::from(sixteenth) / 16.0;
         for power in [0.5, 1.0, 2.0] {
-            numbers.extend([border * power, (border * power).next_up(), (border * power).next_down()]);
+            numbers.extend([boundary * power, (boundary * power).next_up(), (boundary * power).next_down()]);
         }
     }
     let (mut above, mut below) = (1.0f64, 1.0f64);
@@ -63,8 +63,8 @@ fn log3_of<E: Element + Default>(path: SimdPath, x: &[E], y: &[E], z: &[E]) -> V
 }
 
 #[test]
-fn ln_is_within_one_ulp_in_every_binade_and_at_every_border() {
-    let numbers = interesting();
+fn ln_is_within_one_ulp_in_every_binade_and_at_cell_boundaries() {
+    let numbers = critical_arguments();
     let results: Vec<_> =
         SimdPath::available().into_iter().map(|path| (path, ln_of(path, &numbers))).collect();
     let worst = numbers
@@ -118,14 +118,14 @@ fn f32_logarithms_are_within_one_ulp() {
     let mut numbers: Vec<f32> =
         (0..1_000_000).map(|index| f32::from_bits(random(index) as u32 & 0x7F7F_FFFF)).collect();
     numbers.extend((0..1_000_000).map(|index| 0.5 + (random(index) >> 40) as f32 / 2f32.powi(24)));
-    // Every 255th of all positive numbers, subnormal ones included.
+    // Every 255th positive number, including subnormal ones.
     numbers.extend((1..0x7F80_0000u32).step_by(255).map(f32::from_bits));
     numbers.retain(|number| *number > 0.0);
     for path in SimdPath::available() {
         let results = ln_of(path, &numbers);
         for (&x, result) in numbers.iter().zip(results) {
             let exact = f64::from(x).ln();
-            // The value of the last of 24 bits of the exact logarithm.
+            // The weight of the last of 24 significant bits of the exact logarithm.
             let ulp = 2f64.powi((exact.abs().log2().floor() as i32).max(-126) - 23);
             let error = (f64::from(result) - exact).abs() / ulp;
             assert!(
@@ -153,7 +153,7 @@ fn special_values_follow_ieee_754() {
     let same = |one: f64, other: f64| one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan();
     for path in SimdPath::available() {
         for (x, expected) in cases {
-            // Alone, and among ordinary neighbours in every position of the widest register.
+            // In every position of the widest register among ordinary values, and alone.
             for position in 0..16 {
                 let mut row = [2.0; 16];
                 row[position] = x;
@@ -173,8 +173,8 @@ fn special_values_follow_ieee_754() {
 }
 
 #[test]
-fn paths_with_fused_multiply_add_give_the_same_bits() {
-    let numbers = interesting();
+fn fma_paths_are_bit_identical() {
+    let numbers = critical_arguments();
     let floats: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
     let fused: Vec<_> =
         SimdPath::available().into_iter().filter(|path| *path != SimdPath::Portable).collect();
@@ -194,7 +194,7 @@ fn paths_with_fused_multiply_add_give_the_same_bits() {
 }
 
 #[test]
-fn the_sum_of_the_reference_workload_is_the_published_one() {
+fn the_reference_workload_has_the_published_sum() {
     let x: Vec<f64> = (1..=10_000_000).map(f64::from).collect();
     let mut output = vec![0.0; x.len()];
     par_log3(&x, &x, &x, &mut output).unwrap();
@@ -203,7 +203,7 @@ fn the_sum_of_the_reference_workload_is_the_published_one() {
 }
 
 #[test]
-fn lengths_that_differ_are_refused() {
+fn slices_of_different_lengths_are_rejected() {
     let mut output = [0.0; 3];
     let error = log3(&[1.0; 3], &[1.0; 2], &[1.0; 3], &mut output).unwrap_err();
     assert_eq!(error, KernelError::Length { position: 1, length: 2, expected: 3 });
@@ -213,7 +213,7 @@ fn lengths_that_differ_are_refused() {
 
 proptest! {
     #[test]
-    fn a_row_does_not_depend_on_where_it_stands(
+    fn results_do_not_depend_on_row_position(
         rows in prop::collection::vec((any::<f64>(), any::<f64>(), any::<f64>()), 1..100),
         offset in 0usize..20,
     ) {

@@ -1,4 +1,4 @@
-//! Runs from an object store into an object store: moto's S3 server, here and on a cluster.
+//! Reading from and writing to an object store, moto's S3 server, with and without a cluster.
 
 mod common;
 
@@ -36,7 +36,7 @@ fn runs_read_and_write_object_stores() {
         for (input, out) in [("s3://rows/in/", &folder_out), ("s3://rows/in/*.parquet", &file_out)] {
             let run = [&["run", "--in", input, "--select", SELECT, "--out", out], more].concat();
             store.ok(folder, &run);
-            store.refused(folder, &run, "exists already");
+            store.expect_failure(folder, &run, "exists already");
             store.ok(folder, &[&run[..], &["--overwrite"]].concat());
             let table =
                 format!("b={}", if out.ends_with(".parquet") { out.clone() } else { format!("{out}/") });
@@ -45,20 +45,20 @@ fn runs_read_and_write_object_stores() {
                 ["sql", "--table", "a=expected.parquet", "--table", &table, "--format", "csv", "-q", query];
             assert_eq!(store.ok(folder, &sql), "n,same\n300000,300000\n");
         }
-        // Fewer files than before, and none of the old ones is left; nor anything else.
+        // An overwrite with fewer files leaves none of the old files and no other objects.
         let run =
             ["run", "--in", "s3://rows/in/part-00000*.parquet", "--where", "id < 10", "--select", SELECT];
         store.ok(folder, &[&run[..], &["--out", &folder_out, "--overwrite"], more].concat());
         let objects = store.objects();
         let (ours, others): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.starts_with(place));
-        // The name is none of those that were replaced.
+        // New files do not reuse the names of replaced ones.
         assert!(ours.len() == 2 && ours[0] == format!("{place}/out.parquet"), "{ours:?}");
         assert!(ours[1].starts_with(&format!("{place}/out/part-00000-")), "{ours:?}");
         assert_eq!(others.iter().filter(|object| object.starts_with("in/")).count(), 3);
-        // What fails leaves nothing.
+        // A failed run leaves no objects.
         let run = ["run", "--in", "s3://rows/in/", "--select", "sqrt(-x) AS r", "--out", "s3://rows/no"];
-        store.refused(folder, &[&run[..], more].concat(), "square root of a negative number");
+        store.expect_failure(folder, &[&run[..], more].concat(), "square root of a negative number");
         let run = ["run", "--in", "in", "--select", SELECT, "--out", "s3://rows/in", "--overwrite"];
         store.ok(folder, &[&run[..], more].concat());
         store.ok(
@@ -72,7 +72,7 @@ fn runs_read_and_write_object_stores() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn errors_name_missing_objects_and_buckets() {
     let Some(store) = Store::start() else { return };
     let folder = tempdir().unwrap();
     let cases = [
@@ -83,15 +83,15 @@ fn what_is_not_there_is_said() {
     ];
     for (input, words) in cases {
         let run = ["run", "--in", input, "--select", SELECT, "--out", "out"];
-        store.refused(folder.path(), &run, words);
+        store.expect_failure(folder.path(), &run, words);
     }
     store.ok(folder.path(), &["generate", "--rows", "10", "--out", "in.parquet"]);
     let run = |out| ["run", "--in", "in.parquet", "--select", SELECT, "--out", out];
-    store.refused(folder.path(), &run("s3://other/out"), "there is no such bucket");
-    store.refused(folder.path(), &run("s3://rows"), "name a place in it");
+    store.expect_failure(folder.path(), &run("s3://other/out"), "there is no such bucket");
+    store.expect_failure(folder.path(), &run("s3://rows"), "name a place in it");
 }
 
-/// The same store through a proxy, with three objects of ten rows each in `out/`, and one of ten rows in `x.parquet`.
+/// A store and a proxy for it. The bucket has three objects of ten rows each in `out/`, and `x.parquet` with ten rows.
 fn with_outputs(folder: &Path) -> Option<(Store, Proxy)> {
     let store = Store::start()?;
     store.ok(folder, &["generate", "--rows", "30", "--files", "3", "--out", "s3://rows/out"]);
@@ -101,7 +101,7 @@ fn with_outputs(folder: &Path) -> Option<(Store, Proxy)> {
     Some((store, proxy))
 }
 
-/// Interrupts a command as soon as the store is asked the `count`-th time for what a request's head has in it.
+/// Runs a command and interrupts it (SIGINT) during its `count`-th request of the kind `moment`.
 fn interrupted(
     store: &Store,
     proxy: &Proxy,
@@ -111,23 +111,23 @@ fn interrupted(
     count: usize,
 ) -> Run {
     let mut seen = 0;
-    proxy.rule(move |head| {
-        seen += usize::from(asks_for(head, moment));
-        if seen >= count && asks_for(head, moment) { Action::Hold } else { Action::Forward }
+    proxy.set_rule(move |head| {
+        seen += usize::from(is_request(head, moment));
+        if seen >= count && is_request(head, moment) { Action::Hold } else { Action::Forward }
     });
     let mut command = store.command_at(&proxy.address, folder, arguments);
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     proxy.wait_for_held();
     let sent = Command::new("kill").args(["-INT", &running.id().to_string()]).status();
     assert!(sent.unwrap().success());
-    // Time to react to it, while the store is silent.
+    // The command handles the signal while the store does not respond.
     std::thread::sleep(Duration::from_millis(300));
-    proxy.let_go();
+    proxy.release();
     finish(running.wait_with_output().unwrap())
 }
 
 /// Whether a request is of a kind.
-fn asks_for(head: &str, kind: &str) -> bool {
+fn is_request(head: &str, kind: &str) -> bool {
     let line = head.lines().next().unwrap();
     match kind {
         "begin" => line.starts_with("POST") && line.contains("?uploads"),
@@ -170,7 +170,7 @@ fn an_interrupted_overwrite_leaves_the_old_output() {
             assert_eq!(store.versions(), versions, "{command:?} {out} {moment} {count}");
         }
     }
-    // When the new output is whole, the old one is removed whatever happens.
+    // An interruption after the new output is complete does not stop the removal of the old one.
     interrupted(&store, &proxy, folder, &[&run[..], &["s3://rows/out"]].concat(), "remove", 1);
     let left = store.objects();
     assert!(left.len() > 1 && !old[..3].iter().any(|object| left.contains(object)), "{left:?}");
@@ -198,8 +198,8 @@ fn an_interrupted_overwrite_on_a_cluster_leaves_the_old_output() {
     for (moment, count) in [("part", 1), ("complete", 2), ("copy", 1), ("copy", 2)] {
         let ended = interrupted(&store, &proxy, folder, &run, moment, count);
         assert_eq!(ended.code, Some(130), "{moment}: {ended:#?}");
-        // Tasks that are cancelled take back what they have sent when they hear of it, and requests that were on
-        // their way can make it appear for a moment.
+        // Cancelled tasks remove their uploads asynchronously, and requests in flight may complete before that: waits
+        // until the objects have not changed for two seconds.
         let (start, mut since) = (Instant::now(), Instant::now());
         while since.elapsed() < Duration::from_secs(2) && start.elapsed() < Duration::from_secs(20) {
             std::thread::sleep(Duration::from_millis(100));
@@ -216,7 +216,7 @@ fn an_interrupted_overwrite_on_a_cluster_leaves_the_old_output() {
 }
 
 #[test]
-fn a_store_that_refuses_loses_nothing_and_what_lies_where_is_said() {
+fn denied_requests_lose_no_data_and_errors_name_the_objects() {
     let folder = tempdir().unwrap();
     let folder = folder.path();
     let Some((store, proxy)) = with_outputs(folder) else { return };
@@ -224,16 +224,16 @@ fn a_store_that_refuses_loses_nothing_and_what_lies_where_is_said() {
     let run = ["run", "--in", "in", "--select", SELECT, "--threads", "3", "--overwrite", "--out"];
     let refused = |kind: &'static str, count: usize, out: &str| {
         let mut seen = 0;
-        proxy.rule(move |head| {
-            seen += usize::from(asks_for(head, kind));
-            if seen >= count && asks_for(head, kind) { Action::Refuse } else { Action::Forward }
+        proxy.set_rule(move |head| {
+            seen += usize::from(is_request(head, kind));
+            if seen >= count && is_request(head, kind) { Action::Deny } else { Action::Forward }
         });
         let mut command = store.command_at(&proxy.address, folder, &[&run[..], &[out]].concat());
         let ended = finish(command.output().unwrap());
         assert_eq!(ended.code, Some(1), "{kind}: {ended:#?}");
         ended.stderr
     };
-    // Uploads that fail midway.
+    // Uploads that fail.
     for (kind, count, out) in [
         ("begin", 2, "s3://rows/out"),
         ("part", 2, "s3://rows/out"),
@@ -241,18 +241,21 @@ fn a_store_that_refuses_loses_nothing_and_what_lies_where_is_said() {
         ("part", 2, "s3://rows/x.parquet"),
         ("complete", 1, "s3://rows/x.parquet"),
     ] {
-        let said = refused(kind, count, out);
-        assert!(said.contains("cannot write 's3://rows/") && said.contains("access is denied"), "{said}");
+        let message = refused(kind, count, out);
+        assert!(
+            message.contains("cannot write 's3://rows/") && message.contains("access is denied"),
+            "{message}"
+        );
         assert_eq!(store.objects(), old, "{kind} {count} {out}");
         assert_eq!(store.versions(), versions, "{kind} {count} {out}");
     }
-    // Without the right to remove objects the new output is whole, and the old one beside it.
-    let said = refused("remove", 1, "s3://rows/out");
-    assert!(said.contains("the new output in 's3://rows/out' is whole"), "{said}");
+    // Without the permission to delete objects, the new output is complete and the old objects remain.
+    let message = refused("remove", 1, "s3://rows/out");
+    assert!(message.contains("the new output in 's3://rows/out' is whole"), "{message}");
     for object in &old[..3] {
-        assert!(said.contains(&format!("'s3://rows/{object}'")), "{said}");
+        assert!(message.contains(&format!("'s3://rows/{object}'")), "{message}");
     }
-    assert!(said.contains("access is denied"), "{said}");
+    assert!(message.contains("access is denied"), "{message}");
     let left = store.objects();
     assert!(left.len() > old.len() && old.iter().all(|object| left.contains(object)), "{left:?}");
     assert!(versions.iter().all(|version| store.versions().contains(version)));

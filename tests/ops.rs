@@ -1,5 +1,5 @@
-//! Every op of the table, on every backend and SIMD path of this machine, within its bound of an
-//! arbitrary-precision reference.
+//! Every op of the op table is within its error bound of an arbitrary-precision reference, on every CPU backend and
+//! SIMD path of this machine.
 
 mod common;
 
@@ -35,7 +35,7 @@ fn program_of(
     Arc::new(builder.finish(output).unwrap())
 }
 
-/// Numbers of every kind: over all exponents, of everyday size, close to 1, close to multiples of pi/2.
+/// Random numbers: over all exponents, of moderate size, close to 1, and close to multiples of pi/2.
 fn number(index: u64) -> f64 {
     let bits = random(index);
     let unit = (bits >> 11) as f64 / 2f64.powi(53);
@@ -96,18 +96,18 @@ fn exact_binary(op: Binary, x: &BigFloat, y: &BigFloat, constants: &mut Consts) 
         Binary::Multiply => x.mul(y, 2 * p, r),
         Binary::Divide => x.div(y, 2 * p, r),
         Binary::Power if x.is_positive() => x.pow(y, p, r, constants),
-        // Exact in the standard library already, or left to it on every path.
+        // Computed by the standard library on every path.
         Binary::Power | Binary::Remainder | Binary::Atan2 => return None,
     })
 }
 
-/// Numbers that the libraries agree on to be what they are: not finite, or too small or large to have a
-/// reference.
+/// Whether a result is not compared with the reference: it is zero, not finite, or too small or large for it.
 fn is_special(result: f64) -> bool {
     !result.is_finite() || result == 0.0 || result.abs() < 1e-300 || result.abs() > 1e300
 }
 
-/// Checks the results of an op against the reference, or where they are special, against plain Rust.
+/// Checks the results of an op against the reference, and special results against the scalar function. Returns the
+/// largest error in ULP.
 fn check(
     entry: OpInfo,
     backend: &dyn Backend,
@@ -126,7 +126,7 @@ fn check(
                 worst = worst.max(error);
             }
             _ => {
-                // Where a result is subnormal, overflows, or has no reference: as far as the bound allows.
+                // Special results: at most twice the bound from the scalar function.
                 let distance = if plain.is_nan() || result.is_nan() {
                     if plain.is_nan() == result.is_nan() { 0 } else { i64::MAX }
                 } else {
@@ -140,7 +140,7 @@ fn check(
 }
 
 #[test]
-fn ops_of_one_number_are_within_their_bounds() {
+fn unary_ops_are_within_their_error_bounds() {
     let inputs: Vec<f64> = (0..CASES)
         .map(number)
         .chain([
@@ -172,7 +172,7 @@ fn ops_of_one_number_are_within_their_bounds() {
             .map_init(
                 || Consts::new().unwrap(),
                 |constants, &x| {
-                    // The reference takes minutes to reduce such an angle; the backends leave it to the library.
+                    // The reference takes minutes to reduce such an angle; backends call the standard library.
                     let huge_angle = matches!(op, Unary::Sin | Unary::Cos | Unary::Tan) && x.abs() > 1e9;
                     let large =
                         matches!(op, Unary::Exp | Unary::Sinh | Unary::Cosh | Unary::Tanh) && x.abs() > 1e4;
@@ -195,7 +195,7 @@ fn ops_of_one_number_are_within_their_bounds() {
 }
 
 #[test]
-fn ops_of_two_numbers_are_within_their_bounds() {
+fn binary_ops_are_within_their_error_bounds() {
     let x: Vec<f64> = (0..CASES)
         .map(|index| number(2 * index))
         .chain([0.0, -0.0, 1.0, -8.0, -2.0, f64::INFINITY, f64::NAN, 2.0, 1e300, 0.5, 1.0000000000000002])
@@ -204,7 +204,7 @@ fn ops_of_two_numbers_are_within_their_bounds() {
         .map(|index| number(2 * index + 1))
         .chain([3.0, 3.0, f64::NAN, 3.0, 0.5, -1.0, 0.0, -1074.0, 2.0, 1e308, 1e17])
         .collect();
-    // Powers that are neither 0 nor infinite.
+    // Exponents for which the power neither overflows nor underflows.
     for (y, x) in y.iter_mut().zip(&x) {
         if *x > 0.0 && x.is_finite() && *x != 1.0 && y.is_finite() && y.to_bits() % 2 == 0 {
             *y = (*y % 700.0) / x.ln();
@@ -241,15 +241,15 @@ fn ops_of_two_numbers_are_within_their_bounds() {
     }
 }
 
-/// Quotients by a constant are made without divisions: they have to be the same bits as those of divisions.
+/// Division by a constant is compiled without a division instruction, and must give the same bits as one.
 #[test]
-fn quotients_by_a_constant_are_rounded_correctly() {
+fn division_by_a_constant_is_correctly_rounded() {
     const DIVISORS: u64 = 400;
-    let everyday = [360.0, 10.0, 3.0, -7.0, 0.1, 1e-5, 1e60, -1e-60, 1e5, 1e200, 0.5, 8.0, -1.0, 5e-324, 0.0];
+    let common = [360.0, 10.0, 3.0, -7.0, 0.1, 1e-5, 1e60, -1e-60, 1e5, 1e200, 0.5, 8.0, -1.0, 5e-324, 0.0];
     let random = (0..DIVISORS).map(|index| 1.0 + (random(index) >> 12) as f64 / 2f64.powi(52));
     let infinite = [f64::INFINITY, f64::NAN, f64::MAX, f64::MIN_POSITIVE, 2f64.powi(1023)];
-    for divisor in everyday.into_iter().chain(random).chain(infinite) {
-        // Next to halves between two numbers, where rounding is hardest, and numbers of every kind.
+    for divisor in common.into_iter().chain(random).chain(infinite) {
+        // Quotients close to the midpoint of two numbers, where rounding is hardest, and random numbers.
         let hard = (0..CASES).map(|index| divisor * (number(6 * index + 3) + f64::EPSILON / 2.0));
         let x: Vec<f64> = hard.chain((0..CASES).map(number)).chain([0.0, -0.0, f64::NAN]).collect();
         let singles: Vec<f32> = x.iter().map(|&x| x as f32).collect();
@@ -280,7 +280,7 @@ fn quotients_by_a_constant_are_rounded_correctly() {
 }
 
 #[test]
-fn single_precision_ops_are_within_their_bounds_of_double_precision() {
+fn single_precision_ops_are_within_their_error_bounds() {
     let x: Vec<f32> = (0..20_000).map(|index| number(index) as f32).collect();
     let y: Vec<f32> = (0..20_000).map(|index| number(index + 7) as f32).collect();
     let arrays: [ArrayRef; 2] =
@@ -295,7 +295,7 @@ fn single_precision_ops_are_within_their_bounds_of_double_precision() {
                 if !rounded.is_finite() || rounded.abs() < f32::MIN_POSITIVE {
                     let tiny = f64::from((result - rounded).abs()) <= 2.0 * entry.ulp * 1.5e-45;
                     let same = result == rounded || result.is_nan() && rounded.is_nan() || tiny;
-                    // Around the largest number either side of the border is within the bound.
+                    // Close to the overflow threshold, both infinity and a finite result are within the bound.
                     assert!(
                         same || exact.abs() > 3.4e38,
                         "{} of {:e} on {} is {result:e}, not {rounded:e}",
@@ -330,10 +330,10 @@ fn single_precision_ops_are_within_their_bounds_of_double_precision() {
 }
 
 #[test]
-fn programs_that_mix_numbers_and_truth_values_are_refused() {
+fn programs_with_type_errors_are_rejected() {
     let mut builder = Builder::new(Precision::Double);
-    let truth = builder.add_input(Input { data_type: DataType::Boolean, nullable: false });
-    let output = builder.unary(Unary::Sqrt, truth);
+    let boolean = builder.add_input(Input { data_type: DataType::Boolean, nullable: false });
+    let output = builder.unary(Unary::Sqrt, boolean);
     assert!(builder.finish(output).unwrap_err().to_string().contains("cannot have Unary(Sqrt"));
     let mut builder = Builder::new(Precision::Double);
     let text = builder.add_input(Input { data_type: DataType::Utf8, nullable: false });

@@ -1,5 +1,4 @@
-//! The batch run and the row generator through the Rust API and the command: what survives, what is
-//! refused, and what damaged files do.
+//! Batch runs and row generation: content and metadata of outputs, overwriting, invalid and damaged inputs.
 
 mod common;
 
@@ -11,14 +10,14 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
-use common::{entries, ok, refused};
+use common::{entries, expect_failure, ok};
 use datafusion::error::DataFusionError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
-/// All rows of a Parquet file, or of the Parquet files in a folder by name.
+/// All rows of a Parquet file, or of the Parquet files in a folder in the order of their names.
 fn read(path: &Path) -> RecordBatch {
     let files = if path.is_dir() {
         entries(path).into_iter().map(|name| path.join(name)).collect()
@@ -64,7 +63,7 @@ fn sample(rows: i64) -> RecordBatch {
 }
 
 #[test]
-fn a_run_keeps_order_nulls_columns_and_metadata() {
+fn a_run_preserves_order_nulls_columns_and_metadata() {
     let folder = tempdir().unwrap();
     let input = sample(50_000);
     write(&folder.path().join("in.parquet"), &input);
@@ -92,7 +91,7 @@ fn a_run_keeps_order_nulls_columns_and_metadata() {
             (2 * 777, (2.0 * 777.0 / 8.0f64).ln() * (2.0 * 777.0 + 0.5f64).ln() * (2.0 * 777.0f64).ln());
         assert!((r.value(row) / expected - 1.0).abs() < 1e-15);
     }
-    // The footer carries the metadata as well, for readers that know nothing of Arrow.
+    // The Parquet footer has the metadata too, for readers without Arrow.
     let reader =
         ParquetRecordBatchReaderBuilder::try_new(File::open(folder.path().join("out2.parquet")).unwrap())
             .unwrap();
@@ -124,7 +123,7 @@ fn a_run_filters_and_reads_globs_in_order() {
     let ids = output.column(0).as_primitive::<Int64Type>();
     assert_eq!(ids.values().to_vec(), (0..30_000).filter(|id| id % 3 == 1).collect::<Vec<_>>());
 
-    // No row left is an answer, not an error.
+    // An empty result is not an error.
     let run =
         ok(folder.path(), &["run", "--in", "in", "--select", "id", "--where", "id < 0", "--out", "none"]);
     assert!(run.stderr.contains("0 rows"), "{}", run.stderr);
@@ -133,7 +132,7 @@ fn a_run_filters_and_reads_globs_in_order() {
 }
 
 #[test]
-fn metadata_that_files_disagree_on_is_named() {
+fn conflicting_metadata_is_reported() {
     let folder = tempdir().unwrap();
     for (name, made) in [("a.parquet", "monday"), ("b.parquet", "tuesday")] {
         let batch = sample(100);
@@ -150,7 +149,7 @@ fn metadata_that_files_disagree_on_is_named() {
 }
 
 #[test]
-fn compression_and_row_groups_are_as_asked() {
+fn compression_and_row_group_options_are_applied() {
     let folder = tempdir().unwrap();
     ok(folder.path(), &["generate", "--rows", "10000", "--out", "in.parquet"]);
     for compression in ["none", "snappy", "lz4", "zstd"] {
@@ -185,16 +184,16 @@ fn compression_and_row_groups_are_as_asked() {
 }
 
 #[test]
-fn an_output_is_replaced_only_when_asked_and_only_after_success() {
+fn an_output_is_replaced_only_with_overwrite_and_after_success() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     ok(at, &["generate", "--rows", "100", "--out", "in.parquet"]);
     for out in ["out", "out.parquet"] {
         let run = ["run", "--in", "in.parquet", "--select", "id", "--out", out];
         ok(at, &run);
-        refused(at, &run, 1, &["exists already", "--overwrite"]);
+        expect_failure(at, &run, 1, &["exists already", "--overwrite"]);
 
-        // A failure in the middle leaves the old output as it was.
+        // A failed run leaves the old output unchanged.
         let failing = [
             "run",
             "--in",
@@ -205,27 +204,27 @@ fn an_output_is_replaced_only_when_asked_and_only_after_success() {
             out,
             "--overwrite",
         ];
-        refused(at, &failing, 1, &[]);
+        expect_failure(at, &failing, 1, &[]);
         assert_eq!(read(&at.join(out)).num_columns(), 1);
         assert_eq!(read(&at.join(out)).schema().field(0).name(), "id");
 
         ok(at, &["run", "--in", "in.parquet", "--select", "x, y", "--out", out, "--overwrite"]);
         assert_eq!(read(&at.join(out)).num_columns(), 2);
-        // The output can be its own input.
+        // The output can be the input.
         ok(at, &["run", "--in", out, "--select", "x + 1 AS x", "--out", out, "--overwrite"]);
         assert_eq!(read(&at.join(out)).column(0).as_primitive::<Float64Type>().value(0), 2.0);
     }
     assert_eq!(entries(at), ["in.parquet", "out", "out.parquet"]);
 
-    // Folders with something else in them are not ours to replace.
+    // Folders with other files are not replaced.
     std::fs::write(at.join("out/notes.txt"), "mine").unwrap();
-    refused(
+    expect_failure(
         at,
         &["run", "--in", "in.parquet", "--select", "x", "--out", "out", "--overwrite"],
         1,
         &["notes.txt"],
     );
-    refused(
+    expect_failure(
         at,
         &["run", "--in", "in.parquet", "--select", "x", "--out", ".", "--overwrite"],
         1,
@@ -235,7 +234,7 @@ fn an_output_is_replaced_only_when_asked_and_only_after_success() {
 }
 
 #[test]
-fn bad_input_is_named() {
+fn errors_name_invalid_input() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     ok(at, &["generate", "--rows", "1000", "--files", "2", "--out", "in"]);
@@ -249,7 +248,7 @@ fn bad_input_is_named() {
     std::fs::copy(at.join("text.parquet"), at.join("mixed/b.parquet")).unwrap();
     std::fs::create_dir(at.join("empty")).unwrap();
     let run = |input: &str, select: &str, out: &str, words: &[&str]| {
-        refused(at, &["run", "--in", input, "--select", select, "--out", out], 1, words);
+        expect_failure(at, &["run", "--in", input, "--select", select, "--out", out], 1, words);
     };
     run("missing.parquet", "x", "out", &["no file or folder 'missing.parquet'"]);
     run("nothing/*.parquet", "x", "out", &["no file matches 'nothing/*.parquet'"]);
@@ -264,18 +263,23 @@ fn bad_input_is_named() {
     run("in", "x +", "out", &["line 1"]);
     run("in", "x", "no/such/folder", &["no folder 'no/such'"]);
     run("in", "x", "text.parquet", &["exists already"]);
-    refused(
+    expect_failure(
         at,
         &["generate", "--rows", "10", "--files", "20", "--out", "g"],
         1,
         &["10 rows do not fill 20 files"],
     );
-    refused(at, &["generate", "--rows", "10", "--files", "2", "--out", "g.parquet"], 1, &["name a folder"]);
+    expect_failure(
+        at,
+        &["generate", "--rows", "10", "--files", "2", "--out", "g.parquet"],
+        1,
+        &["name a folder"],
+    );
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_one_sentence_and_leaves_nothing() {
+fn a_full_disk_is_an_error_and_leaves_no_files() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     std::fs::create_dir(at.join("small")).unwrap();
@@ -292,18 +296,18 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
     ok(at, &["generate", "--rows", "300000", "--out", "in.parquet"]);
     let check = std::panic::catch_unwind(|| {
         for out in ["small/out", "small/out.parquet"] {
-            refused(
+            expect_failure(
                 at,
                 &["run", "--in", "in.parquet", "--select", "x, y", "--out", out],
                 1,
                 &["No space left"],
             );
-            refused(at, &["generate", "--rows", "300000", "--out", out], 1, &["No space left"]);
+            expect_failure(at, &["generate", "--rows", "300000", "--out", out], 1, &["No space left"]);
             assert_eq!(entries(&small), Vec::<String>::new());
         }
         let csv =
             ["sql", "-q", "SELECT * FROM generate_rows(300000)", "--format", "csv", "--out", "small/out.csv"];
-        refused(at, &csv, 1, &["No space left", "small/out.csv"]);
+        expect_failure(at, &csv, 1, &["No space left", "small/out.csv"]);
         assert_eq!(entries(&small), Vec::<String>::new());
     });
     assert!(std::process::Command::new("umount").arg(&small).status().unwrap().success());
@@ -311,7 +315,7 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
 }
 
 #[test]
-fn a_memory_limit_makes_smaller_row_groups_not_errors() {
+fn a_memory_limit_reduces_the_size_of_row_groups() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     ok(at, &["generate", "--rows", "400000", "--out", "in.parquet", "--distribution", "uniform"]);
@@ -323,7 +327,7 @@ fn a_memory_limit_makes_smaller_row_groups_not_errors() {
 }
 
 #[test]
-fn generated_files_are_the_same_bytes_whatever_the_threads() {
+fn generated_files_do_not_depend_on_the_number_of_threads() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     for distribution in ["sequence", "uniform"] {
@@ -362,8 +366,8 @@ fn generated_files_are_the_same_bytes_whatever_the_threads() {
     assert_eq!(rows.column(3).as_primitive::<Float64Type>().values()[99_999], 100_000.0);
 }
 
-/// The rows of `datasets/checksums.parquet` through the engine, or an error. The Parquet library panics on some
-/// damage, which is an error, too, for those who run a query in a task, as the program does.
+/// Queries a damaged copy of `datasets/checksums.parquet`. The Parquet library panics on some damage; the query runs in
+/// a task, as in the command, so that a panic is an error.
 fn run_damaged(bytes: &[u8]) -> datafusion::error::Result<Vec<RecordBatch>> {
     let folder = tempdir()?;
     let file = folder.path().join("in.parquet");
@@ -393,7 +397,7 @@ proptest! {
         prop_assert!(run_damaged(&whole[..kept]).is_err());
     }
 
-    // The pages of this file have checksums, as those of other writers may; its footer cannot have one.
+    // The pages of the file have checksums; Parquet has none for the footer.
     #[test]
     fn a_flipped_bit_in_a_page_is_an_error_or_changes_nothing(place in 0.0f64..1.0, bit in 0u32..8) {
         let whole = checksums();
@@ -407,7 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_in_the_footer_is_never_a_panic_or_a_hang(place in 0.0f64..1.0, bit in 0u32..8) {
+    fn a_flipped_bit_in_the_footer_neither_panics_nor_hangs(place in 0.0f64..1.0, bit in 0u32..8) {
         let mut damaged = checksums();
         let footer = u32::from_le_bytes(damaged[damaged.len() - 8..damaged.len() - 4].try_into().unwrap()) as usize;
         let start = damaged.len() - 8 - footer;
@@ -418,16 +422,16 @@ proptest! {
     }
 }
 
-// The header of a page, here turned from plain values into places in a dictionary that the file lacks.
+// The flipped bit changes the encoding in a page header from plain values to indices of a dictionary that is missing.
 #[test]
-fn a_panic_of_the_parquet_library_is_one_sentence_and_leaves_nothing() {
+fn a_panic_of_the_parquet_library_is_an_error_and_leaves_no_files() {
     let mut damaged = checksums();
     damaged[6470] ^= 1 << 2;
     assert!(matches!(run_damaged(&damaged), Err(DataFusionError::ExecutionJoin(_))), "choose another place");
     let folder = tempdir().unwrap();
     std::fs::write(folder.path().join("in.parquet"), damaged).unwrap();
     let arguments = ["run", "--in", "in.parquet", "--select", "*", "--out", "out.parquet"];
-    refused(folder.path(), &arguments, 1, &["damaged? (parquet-", "Decoder for dict"]);
+    expect_failure(folder.path(), &arguments, 1, &["damaged? (parquet-", "Decoder for dict"]);
 }
 
 fn checksums() -> Vec<u8> {

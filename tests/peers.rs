@@ -4,10 +4,10 @@ mod common;
 
 use std::path::Path;
 
-use common::{ok, refused, skipped, warpframe};
+use common::{expect_failure, ok, skipped, warpframe};
 use tempfile::tempdir;
 
-/// Runs a comparison with these arguments and returns its report.
+/// Runs a comparison, expects the exit code, and returns the report.
 fn compare(folder: &Path, arguments: &[&str], code: i32) -> serde_json::Value {
     let common = ["compare", "--modes", "parallel", "--repeat", "2", "--report", "report", "--json", "-"];
     let run = warpframe(folder, &[&common[..], arguments].concat());
@@ -16,11 +16,12 @@ fn compare(folder: &Path, arguments: &[&str], code: i32) -> serde_json::Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
+/// A mode of a report.
 fn mode<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value {
     report["modes"].as_array().unwrap().iter().find(|mode| mode["mode"] == name).unwrap()
 }
 
-/// The path of an interpreter with the packages of `benches/peers/requirements.txt`.
+/// The path of a Python interpreter with the packages of `benches/peers/requirements.txt`.
 fn python() -> Option<String> {
     let python = std::env::var("WARPFRAME_PYTHON").ok();
     if python.is_none() {
@@ -29,7 +30,8 @@ fn python() -> Option<String> {
     python
 }
 
-const ON_A_CPU: [&str; 16] = [
+/// The tools that run on the CPU.
+const CPU_TOOLS: [&str; 16] = [
     "python",
     "numpy",
     "numexpr",
@@ -49,13 +51,13 @@ const ON_A_CPU: [&str; 16] = [
 ];
 
 #[test]
-fn every_peer_on_a_cpu_gives_the_right_answer() {
+fn every_cpu_tool_gives_the_right_result() {
     let Some(python) = python() else { return };
     let folder = tempdir().unwrap();
     for result in ["collect", "sum"] {
         let arguments = ["--rows", "100000", "--result", result, "--peers", "--python", &python];
         let report = compare(folder.path(), &arguments, 0);
-        for name in ON_A_CPU {
+        for name in CPU_TOOLS {
             let mode = mode(&report, name);
             assert_eq!(mode["status"], "ok", "{mode}");
             assert_eq!(mode["rows"], if name == "python" { 5_000 } else { 100_000 });
@@ -82,9 +84,9 @@ fn every_peer_on_a_cpu_gives_the_right_answer() {
     assert!(html.contains("polars 2.") && html.contains("bytes of Parquet"));
 }
 
-/// A shell script in place of the Python interpreter.
+/// Creates a shell script that replaces the Python interpreter.
 #[cfg(unix)]
-fn stand_in(folder: &Path, script: &str) -> String {
+fn fake_python(folder: &Path, script: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.join("python");
     std::fs::write(&path, format!("#!/bin/sh\n[ \"$1\" = --version ] && exit 0\n{script}\n")).unwrap();
@@ -94,7 +96,7 @@ fn stand_in(folder: &Path, script: &str) -> String {
 
 #[test]
 #[cfg(unix)]
-fn a_peer_that_goes_wrong_does_not_stop_the_others() {
+fn a_failing_tool_does_not_affect_the_others() {
     let answer = r#"echo "{\"version\": \"one 1\", \"first_ms\": 1, \"times_ms\": [3, 1], \"threads\": 1, \"rows\": 1000, \"sum\": $1}""#;
     let with_sum = |sum: &str| format!("set -- {sum}; {answer}");
     let cases = [
@@ -105,7 +107,7 @@ fn a_peer_that_goes_wrong_does_not_stop_the_others() {
     ];
     for (script, why) in cases {
         let folder = tempdir().unwrap();
-        let python = stand_in(folder.path(), &script);
+        let python = fake_python(folder.path(), &script);
         let arguments = ["--rows", "1000", "--result", "sum", "--peers", "numpy,duckdb", "--python", &python];
         let report = compare(folder.path(), &[&arguments[..], &["--peer-timeout", "1"]].concat(), 1);
         for name in ["numpy", "duckdb"] {
@@ -116,11 +118,11 @@ fn a_peer_that_goes_wrong_does_not_stop_the_others() {
         assert_eq!(mode(&report, "parallel")["status"], "ok");
         assert_eq!(std::fs::read_dir(folder.path().join("report")).unwrap().count(), 4);
     }
-    // The sum of the first thousand rows, computed by warpframe.
+    // A script that returns the right sum, computed by warpframe.
     let folder = tempdir().unwrap();
     let query = "SELECT sum(log3(x, y, z)) FROM generate_rows(1000)";
     let sum = ok(folder.path(), &["sql", "--format", "csv", "-q", query]).stdout;
-    let python = stand_in(folder.path(), &with_sum(sum.lines().last().unwrap()));
+    let python = fake_python(folder.path(), &with_sum(sum.lines().last().unwrap()));
     let arguments = ["--rows", "1000", "--result", "sum", "--peers", "numpy", "--python", &python];
     let report = compare(folder.path(), &arguments, 0);
     let numpy = mode(&report, "numpy");
@@ -129,11 +131,11 @@ fn a_peer_that_goes_wrong_does_not_stop_the_others() {
 }
 
 #[test]
-fn peers_that_cannot_run_say_why() {
+fn skipped_tools_have_a_reason() {
     let folder = tempdir().unwrap();
     let nowhere = ["--rows", "1000", "--peers", "--python", "/nowhere/python"];
     let report = compare(folder.path(), &nowhere, 0);
-    for name in ON_A_CPU {
+    for name in CPU_TOOLS {
         let mode = mode(&report, name);
         assert_eq!(mode["status"], "skipped");
         assert!(mode["reason"].as_str().unwrap().starts_with("'/nowhere/python' cannot be run: "), "{mode}");
@@ -141,11 +143,11 @@ fn peers_that_cannot_run_say_why() {
     let other = ["--rows", "1000", "--expr", "x + 1", "--peers", "numpy"];
     assert_eq!(mode(&compare(folder.path(), &other, 0), "numpy")["reason"], "the peers know log3 only");
     let unknown = ["compare", "--rows", "1000", "--peers", "numbat"];
-    refused(folder.path(), &unknown, 2, &["there is no peer 'numbat': use one of python, numpy, "]);
+    expect_failure(folder.path(), &unknown, 2, &["there is no peer 'numbat': use one of python, numpy, "]);
 }
 
 #[test]
-fn a_sweep_draws_time_over_rows() {
+fn a_sweep_plots_time_over_rows() {
     let folder = tempdir().unwrap();
     let arguments = ["--sweep", "--rows", "100000", "--modes", "vectorized,parallel"];
     let run =
@@ -162,5 +164,5 @@ fn a_sweep_draws_time_over_rows() {
     }
     assert!(read("sweep.html").contains("<li>The fastest is `"));
     let few = ["compare", "--sweep", "--rows", "10"];
-    refused(folder.path(), &few, 1, &["a sweep begins with 1000 rows"]);
+    expect_failure(folder.path(), &few, 1, &["a sweep begins with 1000 rows"]);
 }

@@ -1,5 +1,4 @@
-//! Snapshots of plans: where `log3` ends up, with which backend, and that DataFusion's own optimizations
-//! still happen around it.
+//! Snapshots of plans: fused functions, their backends, and DataFusion's own optimizations around them.
 
 mod common;
 
@@ -8,7 +7,7 @@ use insta::{Settings, assert_snapshot};
 use tempfile::tempdir;
 use warpframe::Session;
 
-/// The optimized logical and the physical plan, with what differs from machine to machine masked.
+/// The optimized logical and the physical plan of a query.
 async fn plan(session: &Session, query: &str) -> String {
     let batches = session.sql(&format!("EXPLAIN {query}")).await.unwrap().collect().await.unwrap();
     let plans = batches.iter().flat_map(|batch| batch.column(1).as_string::<i32>().iter().flatten());
@@ -22,10 +21,11 @@ fn session(backend: &str) -> Session {
     session
 }
 
+/// Runs assertions on snapshots with the machine-dependent parts of plans masked.
 fn masked(check: impl FnOnce()) {
     let mut settings = Settings::clone_current();
     settings.add_filter("simd (avx512|avx2|neon|portable)", "simd <path>");
-    // What `auto` says where there is a GPU that is not worth it.
+    // The reason of `auto` not to use a GPU.
     settings.add_filter(r"; no GPU: [^\]]*", "");
     settings.add_filter(r"\{2 groups: .*?\]\]\}", "{files}");
     settings.add_filter(r"\{1 group: .*?\]\]\}", "{files}");
@@ -43,7 +43,7 @@ async fn a_projection_shows_the_backend() {
 }
 
 #[tokio::test]
-async fn filters_aggregates_and_sorts_bind_too() {
+async fn filters_aggregates_and_sorts_are_bound() {
     let query = "SELECT floor(log3(x, y, z)) AS r, sum(log3(x, y, z)) FROM rows \
                  WHERE log3(x, y, z) > 5 GROUP BY r ORDER BY max(log3(y, x, z))";
     let plan = plan(&session("auto"), query).await;
@@ -67,7 +67,7 @@ async fn parquet_scans_keep_their_projection_and_pruning() {
 }
 
 #[tokio::test]
-async fn fused_expressions_leave_pruning_pushdown_and_projection_alone() {
+async fn fusion_preserves_pruning_pushdown_and_projection() {
     let folder = tempdir().unwrap();
     common::ok(folder.path(), &["generate", "--rows", "1000", "--out", "t.parquet"]);
     let session = session("auto");
@@ -93,7 +93,7 @@ async fn a_fused_expression_is_not_evaluated_twice() {
 }
 
 #[tokio::test]
-async fn explain_verbose_says_why_an_expression_is_not_fused() {
+async fn explain_verbose_shows_why_an_expression_is_not_fused() {
     let reasons = async |session: &Session, query: &str| {
         let query = format!("EXPLAIN VERBOSE {query}");
         let batches = session.sql(&query).await.unwrap().collect().await.unwrap();

@@ -1,5 +1,4 @@
-//! Runs every `warpframe` command of the README, in order, in an empty folder. The Rust code of the README is a
-//! documentation test.
+//! Runs the `warpframe` commands of the README in order in an empty folder. The Rust code of the README is a doctest.
 
 mod common;
 

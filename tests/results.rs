@@ -1,11 +1,11 @@
-//! The documentation shows the committed measurements, and documents every field of the JSON report.
+//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table.
 
 fn report(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
 }
 
 #[test]
-fn the_readme_shows_the_committed_measurement() {
+fn the_documentation_shows_the_committed_measurements() {
     let collect = report(include_str!("../benches/results/cpu-2026-11-23.json"));
     check_table("README.md", include_str!("../README.md"), &collect);
     let page = include_str!("../docs/peers.md");
@@ -102,7 +102,7 @@ fn ops_page() -> String {
 }
 
 #[test]
-fn the_page_on_the_ops_is_that_of_the_table() {
+fn the_ops_page_matches_the_op_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ops.md");
     let page = ops_page();
     if std::env::var_os("WARPFRAME_BLESS").is_some() {

@@ -1,5 +1,5 @@
-//! Runs the SQL logic tests in `slt/`, each with every backend of this machine and with fusion on and off: one
-//! expected output.
+//! Runs the SQL logic tests in `slt/` with every backend of this machine, with and without fusion. The expected output
+//! is the same in all cases.
 
 mod common;
 
@@ -58,17 +58,17 @@ impl AsyncDB for Database {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_file_gives_its_expected_output_with_every_backend() {
+async fn every_file_gives_the_expected_output_on_every_backend() {
     let mut files: Vec<_> =
         std::fs::read_dir("tests/slt").unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
     let backends = ["auto", "interpreted", "simd"].map(|one| (one, None));
-    let imaginary = has_compiler().then(|| FakeDriver::gpus(1));
-    if imaginary.is_none() {
-        skipped("there is no C++ compiler to make kernels for the CPU with");
+    let simulated = has_compiler().then(|| FakeDriver::gpus(1));
+    if simulated.is_none() {
+        skipped("there is no C++ compiler to compile kernels for the CPU");
     }
-    let on_gpus = imaginary.iter().map(|(gpus, _)| Arc::clone(gpus)).chain(cuda::gpus());
+    let on_gpus = simulated.iter().map(|(gpus, _)| Arc::clone(gpus)).chain(cuda::gpus());
     let on_gpus = on_gpus.map(|gpus| ("cuda", Some(gpus)));
     let with_and_without = |(backend, gpus): (&'static str, Option<Arc<Gpus>>)| {
         [(backend, gpus.clone(), true), (backend, gpus, false)]
@@ -92,15 +92,15 @@ async fn every_file_gives_its_expected_output_with_every_backend() {
             }
         }
     }
-    if let Some((gpus, desk)) = imaginary {
+    if let Some((gpus, controls)) = simulated {
         drop(gpus);
-        assert!(!desk.launches().is_empty());
-        desk.check();
+        assert!(!controls.launches().is_empty());
+        controls.assert_no_violations();
     }
 }
 
-/// The words of a row, with its fractions cut to nine digits: the backends agree within a few units of the
-/// sixteenth.
+/// The words of a row, with floating-point numbers rounded to nine significant digits: backends agree to about 15
+/// digits.
 fn digits(row: &str) -> Vec<String> {
     let word = |word: &str| match word.parse::<f64>() {
         Ok(number) if word.contains(['.', 'e']) => format!("{number:.8e}"),

@@ -1,7 +1,7 @@
-//! GPUs against what they could do: the kernel against copies on the GPU, an evaluation from host to host against
-//! the bus. Everything is a ratio to something measured in the same run. `benches/gpu/run` runs it with the rest.
+//! GPU throughput relative to hardware limits: the kernel to copies on the GPU, and evaluations from host to host to
+//! the bus. All limits are measured in the same run. `benches/gpu/run` runs it with the other GPU benchmarks.
 //!
-//! `cargo bench --bench gpu -- [--json FILE] [--rows MOST]`
+//! `cargo bench --bench gpu -- [--json FILE] [--rows MAX]`
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,12 +24,12 @@ const REPEATS: usize = 7;
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
-    let most = value("--rows").and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000_000);
+    let max_rows = value("--rows").and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000_000);
     let gpus = match gpus() {
         Ok(gpus) => gpus,
         Err(error) => return eprintln!("SKIPPED: {error}"),
     };
-    match measure(&gpus, most) {
+    match measure(&gpus, max_rows) {
         Ok(found) => {
             if let Some(file) = value("--json") {
                 let text = serde_json::to_string_pretty(&found).unwrap_or_default() + "\n";
@@ -46,7 +46,7 @@ fn fail(what: &str) -> ! {
     std::process::exit(1)
 }
 
-fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
+fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
     let machine = Machine::detect()?.with_gpus(Some(gpus));
     let rates = cuda::measure(gpus, &(Arc::new(Simd::active()?) as _))?;
     println!(
@@ -79,11 +79,11 @@ fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
     let mut sizes = Vec::new();
     for power in 6..=9 {
         let rows = 10usize.pow(power);
-        if rows > most || !fits(gpus, &machine, rows) {
+        if rows > max_rows || !fits(gpus, &machine, rows) {
             println!("{rows:>13} not measured: more than --rows, or than the memory");
             continue;
         }
-        sizes.push(one_size(gpus, &rates, rows)?);
+        sizes.push(measure_rows(gpus, &rates, rows)?);
     }
     println!("\n10,000,000 rows, host to host, by warpframe.cuda.chunk_rows:");
     let columns = columns(10_000_000);
@@ -107,14 +107,15 @@ fn measure(gpus: &Arc<Gpus>, most: usize) -> Result<Value> {
     }))
 }
 
-/// Whether a number of rows fits on the GPU, and with all its copies into the host's memory.
+/// Whether the columns of a number of rows fit in GPU memory, and with all copies in host memory.
 fn fits(gpus: &Gpus, machine: &Machine, rows: usize) -> bool {
     let on_gpu = gpus.driver().devices().iter().map(|device| device.memory_bytes).min().unwrap_or(0);
     let (resident, host) = (rows as u64 * 32, rows as u64 * 72);
     resident < on_gpu / 10 * 9 && host < machine.memory_bytes / 10 * 8
 }
 
-fn one_size(gpus: &Arc<Gpus>, rates: &Calibration, rows: usize) -> Result<Value> {
+/// Measures all variants for a number of rows.
+fn measure_rows(gpus: &Arc<Gpus>, rates: &Calibration, rows: usize) -> Result<Value> {
     let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), Arc::new(Simd::active()?));
     let plain = columns(rows);
     let (resident, sum) = resident(&cuda, &plain)?;
@@ -125,7 +126,7 @@ fn one_size(gpus: &Arc<Gpus>, rates: &Calibration, rows: usize) -> Result<Value>
     let from_pinned = host_to_host(&cuda, &pinned)?;
     drop(pinned);
     gpus.trim();
-    // Three columns in, one out: nanoseconds are bytes by bytes per nanosecond.
+    // The time of the copies in nanoseconds: three columns to the GPU and one from it, at bytes per nanosecond.
     let bus = (rows as f64 * 24.0 / rates.h2d).max(rows as f64 * 8.0 / rates.d2h);
     let bandwidth = rows as f64 * 32.0 / resident.as_nanos() as f64;
     let of_bus = |time: Duration| time.as_nanos() as f64 / bus;
@@ -171,10 +172,10 @@ fn pin(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
     columns.iter().map(|column| Ok(cuda.pin(column)?)).collect()
 }
 
-/// The median of some times, after a run that does not count.
-fn median(mut once: impl FnMut() -> Result<Duration>) -> Result<Duration> {
-    once()?;
-    let mut times = (0..REPEATS).map(|_| once()).collect::<Result<Vec<_>>>()?;
+/// The median time of several runs after a warm-up.
+fn median(mut run_once: impl FnMut() -> Result<Duration>) -> Result<Duration> {
+    run_once()?;
+    let mut times = (0..REPEATS).map(|_| run_once()).collect::<Result<Vec<_>>>()?;
     times.sort();
     Ok(times[REPEATS / 2])
 }
@@ -183,7 +184,7 @@ fn program() -> Result<Arc<Program>> {
     Ok(log3_function().program(Precision::Double)?)
 }
 
-/// The kernel's time, by the GPU's clock, and the sum of its results.
+/// The kernel's time, measured by GPU events, and the sum of its results.
 fn resident(cuda: &Cuda, columns: &[ArrayRef]) -> Result<(Duration, f64)> {
     let program = program()?;
     let mut resident = cuda.upload(&program, columns)?;
@@ -191,6 +192,7 @@ fn resident(cuda: &Cuda, columns: &[ArrayRef]) -> Result<(Duration, f64)> {
     Ok((time, resident.sum()?.0))
 }
 
+/// The time of an evaluation from host memory to host memory.
 fn host_to_host(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Duration> {
     let rows = columns[0].len();
     let (kernel, context) = (cuda.compile(&program()?)?, KernelContext::default());
@@ -204,7 +206,8 @@ fn host_to_host(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Duration> {
     })
 }
 
-/// All of the CPU's threads, into memory that was touched before; the GPU's sum has to be the same.
+/// The time on all CPU threads, with output memory that has been touched before. Panics if the sum differs from the
+/// GPU's.
 fn on_cpu(columns: &[ArrayRef], sum: f64) -> Duration {
     let [x, y, z] =
         [0, 1, 2].map(|column: usize| columns[column].as_primitive::<Float64Type>().values().as_ref());

@@ -1,9 +1,10 @@
-//! A GPU that there is none of: CUDA's driver as the backend sees it, with kernels that are compiled for the CPU
-//! through `kernels/host_shim.h`.
+//! Simulated GPUs: an implementation of the backend's driver interface that runs kernels on the CPU, compiled through
+//! `kernels/host_shim.h`.
 //!
-//! It is as unhelpful as a driver may be. Work that was put into a stream runs only when somebody waits for it, so
-//! that memory which is used again too early gives wrong answers; what is freed, or never given back, while work or
-//! its owner still needs it is noted as a violation. It has as little memory, and fails as often, as a test wants.
+//! The driver permits no more than CUDA's contract does. Operations that are enqueued in a stream run only when the
+//! stream or one of its events is waited for, so premature reuse of memory gives wrong results. Freeing memory that
+//! enqueued operations use, leaks, and calls with invalid arguments are recorded as violations. Tests set the size of
+//! the memory and make single calls fail.
 
 use std::alloc::Layout;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -25,23 +26,23 @@ use warpframe::cuda::{Calibration, Gpus, KernelSource};
 type Result<T> = std::result::Result<T, CudaError>;
 type Launch = unsafe extern "C" fn(c_uint, c_uint, *mut *mut c_void);
 
-/// Whether there is a compiler for kernels.
+/// Whether this machine has a C++ compiler for kernels.
 pub fn has_compiler() -> bool {
     std::process::Command::new("c++").arg("--version").output().is_ok()
 }
 
-/// A call of the driver that can be made to fail.
+/// A driver call that a test can make fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     Open,
-    CopyIn,
-    CopyOut,
+    MemcpyHtoD,
+    MemcpyDtoH,
     Launch,
     Wait,
 }
 
-/// A bus of 1 MB/s, a GPU as fast as the CPU.
-pub const RATES: Calibration = Calibration {
+/// A bus of 1 MB/s and a GPU as fast as the CPU: `auto` never uses the GPU.
+pub const SLOW_BUS: Calibration = Calibration {
     h2d: 0.001,
     d2h: 0.001,
     stage: 10.0,
@@ -54,95 +55,100 @@ pub const RATES: Calibration = Calibration {
     cpu_scalar: 10.0,
 };
 
-/// The driver of GPUs that are not there.
+/// The driver of the simulated GPUs.
 #[derive(Debug)]
 pub struct FakeDriver {
     properties: Vec<DeviceProperties>,
-    desk: Arc<Desk>,
+    controls: Arc<Controls>,
 }
 
-/// Where a test says what happens, and sees what has happened.
+/// Controls the simulated GPUs, and records calls and violations.
 #[derive(Debug)]
-pub struct Desk {
-    /// Bytes of each GPU.
-    pub memory: AtomicUsize,
-    /// Bytes that can be locked for each.
-    pub lockable: AtomicUsize,
-    /// Where memory lies that was locked, for whichever of them.
+pub struct Controls {
+    /// The size of each GPU's memory in bytes.
+    pub memory_limit: AtomicUsize,
+    /// The limit of page-locked memory for each GPU in bytes.
+    pub pinned_limit: AtomicUsize,
+    /// The page-locked allocations of all GPUs: their sizes by address.
     pinned: Mutex<BTreeMap<usize, usize>>,
-    /// Without it only kernels that come with the program can be loaded.
+    /// Whether there is a compiler. Without one, only the shipped kernels can be loaded.
     pub compiler: AtomicBool,
+    /// The operation that is to fail, and its number among later calls of the operation, counted from 1.
     failing: Mutex<Option<(Operation, usize)>>,
     violations: Mutex<Vec<String>>,
-    /// On which of the GPUs kernels were launched.
+    /// The GPU of each kernel launch.
     launches: Mutex<Vec<usize>>,
-    /// From where was copied to GPUs.
-    sources: Mutex<Vec<usize>>,
+    /// The source addresses of copies to GPUs.
+    htod_sources: Mutex<Vec<usize>>,
     opened: AtomicUsize,
     libraries: Mutex<HashMap<KernelSource, (Arc<Library>, usize)>>,
 }
 
 impl FakeDriver {
-    /// So many GPUs with enough memory, behind so slow a bus that `auto` never uses them.
-    pub fn gpus(devices: usize) -> (Arc<Gpus>, Arc<Desk>) {
-        Self::with_calibration(devices, RATES)
+    /// GPUs with unlimited memory, and the calibration [`SLOW_BUS`].
+    pub fn gpus(devices: usize) -> (Arc<Gpus>, Arc<Controls>) {
+        Self::with_calibration(devices, SLOW_BUS)
     }
 
-    /// The same with rates that `auto` decides by.
-    pub fn with_calibration(devices: usize, rates: Calibration) -> (Arc<Gpus>, Arc<Desk>) {
+    /// GPUs with unlimited memory and a calibration for `auto`.
+    pub fn with_calibration(devices: usize, calibration: Calibration) -> (Arc<Gpus>, Arc<Controls>) {
         let properties = DeviceProperties {
             name: "Imaginary".to_owned(),
             memory_bytes: 1 << 34,
             compute_capability: (9, 0),
             multiprocessors: 2,
         };
-        let desk = Arc::new(Desk {
-            memory: AtomicUsize::new(usize::MAX),
-            lockable: AtomicUsize::new(usize::MAX),
+        let controls = Arc::new(Controls {
+            memory_limit: AtomicUsize::new(usize::MAX),
+            pinned_limit: AtomicUsize::new(usize::MAX),
             pinned: Mutex::default(),
             compiler: AtomicBool::new(true),
             failing: Mutex::default(),
             violations: Mutex::default(),
             launches: Mutex::default(),
-            sources: Mutex::default(),
+            htod_sources: Mutex::default(),
             opened: AtomicUsize::new(0),
             libraries: Mutex::default(),
         });
-        let driver = Self { properties: vec![properties; devices], desk: Arc::clone(&desk) };
-        (Arc::new(Gpus::new(Arc::new(driver)).with_calibration(rates)), desk)
+        let driver = Self { properties: vec![properties; devices], controls: Arc::clone(&controls) };
+        (Arc::new(Gpus::new(Arc::new(driver)).with_calibration(calibration)), controls)
     }
 }
 
-impl Desk {
-    /// Has the operation fail that is the number-th of its kind from now on, counted from 1, and with it the GPU.
-    pub fn fail(&self, operation: Operation, number: usize) {
+impl Controls {
+    /// Makes a call of an operation fail, the `number`-th from now on, counted from 1. Later calls on the same GPU fail
+    /// too.
+    pub fn fail_nth(&self, operation: Operation, number: usize) {
         *self.failing.lock().unwrap() = Some((operation, number));
     }
 
-    /// Panics if something was done that a driver does not allow.
-    pub fn check(&self) {
+    /// Panics if there were violations.
+    pub fn assert_no_violations(&self) {
         let violations = self.violations.lock().unwrap();
         assert!(violations.is_empty(), "{violations:#?}");
     }
 
+    /// The GPU of each kernel launch.
     pub fn launches(&self) -> Vec<usize> {
         self.launches.lock().unwrap().clone()
     }
 
-    pub fn sources(&self) -> Vec<usize> {
-        self.sources.lock().unwrap().clone()
+    /// The source addresses of copies to GPUs.
+    pub fn htod_sources(&self) -> Vec<usize> {
+        self.htod_sources.lock().unwrap().clone()
     }
 
+    /// How many times a GPU was opened.
     pub fn opened(&self) -> usize {
         self.opened.load(Ordering::Relaxed)
     }
 
-    fn violation(&self, what: String) {
+    fn record_violation(&self, what: String) {
         self.violations.lock().unwrap().push(what);
     }
 
-    /// Whether this call is the one that fails.
-    fn fails(&self, operation: Operation) -> bool {
+    /// Whether this call of the operation is to fail.
+    fn should_fail(&self, operation: Operation) -> bool {
         let mut failing = self.failing.lock().unwrap();
         match &mut *failing {
             Some((which, number)) if *which == operation => {
@@ -157,8 +163,8 @@ impl Desk {
         }
     }
 
-    /// Compiles kernels in one go, which is faster than one by one when they are needed.
-    pub fn prepare(&self, kernels: &[KernelSource]) {
+    /// Compiles kernels together, which is faster than compiling each on first use.
+    pub fn compile_all(&self, kernels: &[KernelSource]) {
         let mut libraries = self.libraries.lock().unwrap();
         let mut new: Vec<_> = kernels.iter().filter(|kernel| !libraries.contains_key(kernel)).collect();
         new.dedup();
@@ -168,7 +174,7 @@ impl Desk {
         let mut text = format!("{}\n{PRELUDE}\n", include_str!("../../kernels/host_shim.h"));
         for (number, kernel) in new.iter().enumerate() {
             let source = kernel.text.strip_prefix(PRELUDE).unwrap();
-            // Names have to differ in one file.
+            // Generated kernels have the same name and need different ones in one file.
             let _ = match kernel.ptx {
                 Some(_) if number > 0 && new[..number].iter().any(|other| other.text == kernel.text) => {
                     Ok(())
@@ -183,17 +189,17 @@ impl Desk {
                  wf_run({name}, blocks, threads, arguments); }}"
             );
         }
-        let library = Arc::new(compiled(&text));
+        let library = Arc::new(compile_and_load(&text));
         for (number, kernel) in new.into_iter().enumerate() {
-            // SAFETY: the function was generated with this signature.
+            // SAFETY: `launch_{number}` was generated above with this signature.
             let launch = unsafe { library.get::<Launch>(format!("launch_{number}").as_bytes()) }.unwrap();
             libraries.insert(kernel.clone(), (Arc::clone(&library), *launch as usize));
         }
     }
 }
 
-/// C++ as a library in a folder.
-fn compile(text: &str, folder: &Path, name: &str) -> PathBuf {
+/// Compiles C++ source to a shared library in a folder.
+fn compile_library(text: &str, folder: &Path, name: &str) -> PathBuf {
     let (file, library) = (folder.join("source.cpp"), folder.join(name));
     std::fs::write(&file, text).unwrap();
     let arguments = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-o"];
@@ -202,8 +208,8 @@ fn compile(text: &str, folder: &Path, name: &str) -> PathBuf {
     library
 }
 
-/// Puts a `libcuda.so.1` into a folder, which has the kernels that come with the program and runs them on the CPU:
-/// what the program takes for NVIDIA's driver where `LD_LIBRARY_PATH` is that folder.
+/// Builds a simulated driver, `libcuda.so.1`, in a folder. It has the shipped kernels and runs them on the CPU.
+/// Processes whose `LD_LIBRARY_PATH` is the folder load it as NVIDIA's driver.
 pub fn write_driver(folder: &Path) {
     let text = format!(
         "{}\n{}\n{}",
@@ -211,14 +217,14 @@ pub fn write_driver(folder: &Path) {
         KernelSource::shipped_text(),
         include_str!("libcuda.cpp")
     );
-    compile(&text, folder, "libcuda.so.1");
+    compile_library(&text, folder, "libcuda.so.1");
 }
 
-/// C++ as a library that is loaded.
-pub fn compiled(text: &str) -> Library {
+/// Compiles C++ source and loads the library.
+pub fn compile_and_load(text: &str) -> Library {
     let folder = tempfile::tempdir().unwrap();
-    let library = compile(text, folder.path(), "kernels.so");
-    // SAFETY: a library made of the kernels and what calls them; loading it runs no code of its own.
+    let library = compile_library(text, folder.path(), "kernels.so");
+    // SAFETY: the library has only kernels and functions that call them, and loading it runs no code of its own.
     unsafe { Library::new(&library) }.unwrap()
 }
 
@@ -228,7 +234,7 @@ impl Driver for FakeDriver {
     }
 
     fn compiler(&self) -> Result<String> {
-        match self.desk.compiler.load(Ordering::Relaxed) {
+        match self.controls.compiler.load(Ordering::Relaxed) {
             true => Ok("c++".to_owned()),
             false => Err(CudaError::Missing("there is no compiler".to_owned())),
         }
@@ -243,14 +249,14 @@ impl Driver for FakeDriver {
     }
 
     fn open(&self, device: usize) -> Result<Arc<dyn Device>> {
-        if self.desk.fails(Operation::Open) {
+        if self.controls.should_fail(Operation::Open) {
             return Err(CudaError::Device("it does not open".to_owned()));
         }
-        self.desk.opened.fetch_add(1, Ordering::Relaxed);
+        self.controls.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(FakeDevice {
             number: device,
             properties: self.properties[device].clone(),
-            desk: Arc::clone(&self.desk),
+            controls: Arc::clone(&self.controls),
             failed: AtomicBool::new(false),
             state: Mutex::default(),
         }))
@@ -261,37 +267,43 @@ impl Driver for FakeDriver {
 struct FakeDevice {
     number: usize,
     properties: DeviceProperties,
-    desk: Arc<Desk>,
+    controls: Arc<Controls>,
     failed: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    last: u64,
+    /// The last stream or event identifier.
+    last_id: u64,
     memory: BTreeMap<usize, usize>,
     pinned: BTreeMap<usize, usize>,
     modules: usize,
+    /// The enqueued operations of each stream.
     streams: HashMap<u64, VecDeque<Work>>,
-    /// Whether what is before them is done.
+    /// Whether each event has completed.
     events: HashMap<u64, bool>,
 }
 
+/// An operation in a stream.
 #[derive(Debug)]
 enum Work {
     Copy { to: usize, from: usize, bytes: usize },
-    Clear { address: usize, bytes: usize },
+    Memset { address: usize, bytes: usize },
     Launch { function: usize, blocks: u32, threads: u32, arguments: Vec<u64> },
     Record(u64),
 }
 
 impl Work {
+    /// Whether the operation accesses a range of memory.
     fn touches(&self, start: usize, bytes: usize) -> bool {
-        let meets = |address: usize, length: usize| address < start + bytes && start < address + length;
+        let overlaps = |address: usize, length: usize| address < start + bytes && start < address + length;
         match self {
-            Self::Copy { to, from, bytes } => meets(*to, *bytes) || meets(*from, *bytes),
-            Self::Clear { address, bytes } => meets(*address, *bytes),
-            Self::Launch { arguments, .. } => arguments.iter().any(|argument| meets(*argument as usize, 1)),
+            Self::Copy { to, from, bytes } => overlaps(*to, *bytes) || overlaps(*from, *bytes),
+            Self::Memset { address, bytes } => overlaps(*address, *bytes),
+            Self::Launch { arguments, .. } => {
+                arguments.iter().any(|argument| overlaps(*argument as usize, 1))
+            }
             Self::Record(_) => false,
         }
     }
@@ -304,22 +316,23 @@ fn allocate(bytes: usize) -> usize {
     // SAFETY: the size is not zero.
     let address = unsafe { std::alloc::alloc(layout) };
     assert!(!address.is_null());
-    // SAFETY: it is that long. Nobody may count on zeros.
+    // SAFETY: the allocation has at least `bytes` bytes. They are not zeroed, so that reads of uninitialized memory
+    // show.
     unsafe { address.write_bytes(0xAB, bytes) };
     address as usize
 }
 
-fn release(address: usize, bytes: usize) {
+fn deallocate(address: usize, bytes: usize) {
     let layout = Layout::from_size_align(bytes.max(1), ALIGNMENT).unwrap();
-    // SAFETY: it came from `allocate`, with the same layout.
+    // SAFETY: the address is from `allocate`, with the same layout.
     unsafe {
         (address as *mut u8).write_bytes(0xCD, bytes);
         std::alloc::dealloc(address as *mut u8, layout);
     }
 }
 
-/// Whether a range lies in one of the allocations.
-fn within(allocations: &BTreeMap<usize, usize>, start: usize, bytes: usize) -> bool {
+/// Whether one of the allocations contains a range.
+fn contains_range(allocations: &BTreeMap<usize, usize>, start: usize, bytes: usize) -> bool {
     let before = allocations.range(..=start).next_back();
     before.is_some_and(|(address, length)| start + bytes <= address + length)
 }
@@ -329,31 +342,33 @@ impl FakeDevice {
         self.state.lock().unwrap()
     }
 
-    fn alive(&self) -> Result<()> {
+    /// An error if an earlier call has failed.
+    fn check_alive(&self) -> Result<()> {
         match self.failed.load(Ordering::Relaxed) {
             true => Err(CudaError::Device("it has failed before".to_owned())),
             false => Ok(()),
         }
     }
 
+    /// An error if an earlier call has failed, or if this call is to fail.
     fn attempt(&self, operation: Operation) -> Result<()> {
-        self.alive()?;
-        if self.desk.fails(operation) {
+        self.check_alive()?;
+        if self.controls.should_fail(operation) {
             self.failed.store(true, Ordering::Relaxed);
-            return Err(CudaError::Device(format!("{operation:?} fails, as the test wants")));
+            return Err(CudaError::Device(format!("{operation:?} fails on request of the test")));
         }
         Ok(())
     }
 
-    fn put(&self, stream: Stream, work: Work) {
+    fn enqueue(&self, stream: Stream, work: Work) {
         match self.state().streams.get_mut(&stream.0) {
             Some(queue) => queue.push_back(work),
-            None => self.desk.violation(format!("there is no stream {stream:?}")),
+            None => self.controls.record_violation(format!("there is no stream {stream:?}")),
         }
     }
 
-    /// Does what is in a stream, up to an event if there is one.
-    fn work(&self, stream: u64, until: Option<u64>) {
+    /// Runs the enqueued operations of a stream, all of them or up to an event.
+    fn run_stream(&self, stream: u64, until: Option<u64>) {
         loop {
             let mut state = self.state();
             let Some(work) = state.streams.get_mut(&stream).and_then(VecDeque::pop_front) else { return };
@@ -364,19 +379,20 @@ impl FakeDevice {
                         return;
                     }
                 }
-                // SAFETY: both ranges were checked when the work was put there, and are checked when they are freed.
+                // SAFETY: the backend passes ranges within allocations and frees them only after the operation. Copies
+                // between host and GPU, and calls to free, are checked for that and recorded as violations.
                 Work::Copy { to, from, bytes } => unsafe {
                     std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes);
                 },
                 // SAFETY: as above.
-                Work::Clear { address, bytes } => unsafe { (address as *mut u8).write_bytes(0, bytes) },
+                Work::Memset { address, bytes } => unsafe { (address as *mut u8).write_bytes(0, bytes) },
                 Work::Launch { function, blocks, threads, mut arguments } => {
                     drop(state);
                     let mut pointers: Vec<*mut c_void> =
                         arguments.iter_mut().map(|argument| std::ptr::from_mut(argument).cast()).collect();
-                    // SAFETY: it is the address of a function of this signature, whose library stays.
+                    // SAFETY: the address is that of a function with this signature in a library that stays loaded.
                     let launch = unsafe { std::mem::transmute::<usize, Launch>(function) };
-                    // SAFETY: the arguments are those that the backend has given.
+                    // SAFETY: the arguments are those that the backend has passed to `launch`.
                     unsafe { launch(blocks, threads, pointers.as_mut_ptr()) };
                 }
             }
@@ -386,42 +402,43 @@ impl FakeDevice {
     fn free(&self, what: &str, address: usize, allocations: fn(&mut State) -> &mut BTreeMap<usize, usize>) {
         let mut state = self.state();
         let Some(bytes) = allocations(&mut state).remove(&address) else {
-            return self.desk.violation(format!("{what} is freed that is not there"));
+            return self.controls.record_violation(format!("{what} is freed that is not allocated"));
         };
         let alive = !self.failed.load(Ordering::Relaxed);
         if alive && state.streams.values().flatten().any(|work| work.touches(address, bytes)) {
-            self.desk.violation(format!("{what} is freed while work needs it"));
+            self.controls.record_violation(format!("{what} is freed while an enqueued operation uses it"));
         }
-        release(address, bytes);
+        deallocate(address, bytes);
     }
 }
 
 impl Drop for FakeDevice {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap();
-        let left = [
+        let leaks = [
             ("memory", state.memory.len()),
             ("page-locked memory", state.pinned.len()),
             ("modules", state.modules),
             ("streams", state.streams.len()),
             ("events", state.events.len()),
         ];
-        for (what, count) in left {
+        for (what, count) in leaks {
             if count > 0 {
-                self.desk.violation(format!("{count} {what} were never given back"));
+                self.controls.record_violation(format!("{count} {what} were never released"));
             }
         }
     }
 }
 
-fn take(
+/// Allocates memory if the total stays within a limit.
+fn try_allocate(
     allocations: &mut BTreeMap<usize, usize>,
     bytes: usize,
-    most: &AtomicUsize,
+    limit: &AtomicUsize,
     what: &str,
 ) -> Result<usize> {
     let used: usize = allocations.values().sum();
-    if used.saturating_add(bytes) > most.load(Ordering::Relaxed) {
+    if used.saturating_add(bytes) > limit.load(Ordering::Relaxed) {
         return Err(CudaError::OutOfMemory(format!("there are no {bytes} bytes of {what} left")));
     }
     let address = allocate(bytes);
@@ -435,12 +452,12 @@ impl Device for FakeDevice {
     }
 
     fn load(&self, kernel: &KernelSource) -> Result<Loaded> {
-        self.alive()?;
-        if !self.desk.compiler.load(Ordering::Relaxed) && kernel.ptx.is_none() {
+        self.check_alive()?;
+        if !self.controls.compiler.load(Ordering::Relaxed) && kernel.ptx.is_none() {
             return Err(CudaError::Missing("there is no compiler".to_owned()));
         }
-        self.desk.prepare(std::slice::from_ref(kernel));
-        let function = self.desk.libraries.lock().unwrap()[kernel].1 as u64;
+        self.controls.compile_all(std::slice::from_ref(kernel));
+        let function = self.controls.libraries.lock().unwrap()[kernel].1 as u64;
         self.state().modules += 1;
         Ok(Loaded { module: function, function, compile_time: Duration::from_millis(1) })
     }
@@ -450,8 +467,8 @@ impl Device for FakeDevice {
     }
 
     fn allocate(&self, bytes: usize) -> Result<DeviceAddress> {
-        self.alive()?;
-        let address = take(&mut self.state().memory, bytes, &self.desk.memory, "memory")?;
+        self.check_alive()?;
+        let address = try_allocate(&mut self.state().memory, bytes, &self.controls.memory_limit, "memory")?;
         Ok(DeviceAddress(address as u64))
     }
 
@@ -460,22 +477,23 @@ impl Device for FakeDevice {
     }
 
     fn allocate_pinned(&self, bytes: usize) -> Result<NonNull<u8>> {
-        self.alive()?;
-        let address = take(&mut self.state().pinned, bytes, &self.desk.lockable, "page-locked memory")?;
-        self.desk.pinned.lock().unwrap().insert(address, bytes);
+        self.check_alive()?;
+        let address =
+            try_allocate(&mut self.state().pinned, bytes, &self.controls.pinned_limit, "page-locked memory")?;
+        self.controls.pinned.lock().unwrap().insert(address, bytes);
         Ok(NonNull::new(address as *mut u8).unwrap())
     }
 
     unsafe fn free_pinned(&self, address: NonNull<u8>) {
-        self.desk.pinned.lock().unwrap().remove(&(address.as_ptr() as usize));
+        self.controls.pinned.lock().unwrap().remove(&(address.as_ptr() as usize));
         self.free("page-locked memory", address.as_ptr() as usize, |state| &mut state.pinned);
     }
 
     fn create_stream(&self) -> Result<Stream> {
-        self.alive()?;
+        self.check_alive()?;
         let mut state = self.state();
-        state.last += 1;
-        let stream = state.last;
+        state.last_id += 1;
+        let stream = state.last_id;
         state.streams.insert(stream, VecDeque::new());
         Ok(Stream(stream))
     }
@@ -483,22 +501,24 @@ impl Device for FakeDevice {
     unsafe fn destroy_stream(&self, stream: Stream) {
         let left = self.state().streams.remove(&stream.0);
         if left.is_none_or(|work| !work.is_empty()) && !self.failed.load(Ordering::Relaxed) {
-            self.desk.violation("a stream is destroyed that has work in it, or is not there".to_owned());
+            self.controls.record_violation(
+                "a stream is destroyed that has enqueued operations, or does not exist".to_owned(),
+            );
         }
     }
 
     fn create_event(&self) -> Result<Event> {
-        self.alive()?;
+        self.check_alive()?;
         let mut state = self.state();
-        state.last += 1;
-        let event = state.last;
+        state.last_id += 1;
+        let event = state.last_id;
         state.events.insert(event, true);
         Ok(Event(event))
     }
 
     unsafe fn destroy_event(&self, event: Event) {
         if self.state().events.remove(&event.0).is_none() {
-            self.desk.violation("an event is destroyed that is not there".to_owned());
+            self.controls.record_violation("an event is destroyed that does not exist".to_owned());
         }
     }
 
@@ -509,16 +529,20 @@ impl Device for FakeDevice {
         from: *const u8,
         bytes: usize,
     ) -> Result<()> {
-        self.attempt(Operation::CopyIn)?;
+        self.attempt(Operation::MemcpyHtoD)?;
         let (to, from) = (to.0 as usize, from as usize);
         let state = self.state();
-        if !within(&state.memory, to, bytes) || !within(&self.desk.pinned.lock().unwrap(), from, bytes) {
-            self.desk
-                .violation("a copy to the GPU is not from page-locked memory, or not to its own".to_owned());
+        if !contains_range(&state.memory, to, bytes)
+            || !contains_range(&self.controls.pinned.lock().unwrap(), from, bytes)
+        {
+            self.controls.record_violation(
+                "a copy to a GPU is not from page-locked memory, or not to an allocation of this GPU"
+                    .to_owned(),
+            );
         }
         drop(state);
-        self.desk.sources.lock().unwrap().push(from);
-        self.put(stream, Work::Copy { to, from, bytes });
+        self.controls.htod_sources.lock().unwrap().push(from);
+        self.enqueue(stream, Work::Copy { to, from, bytes });
         Ok(())
     }
 
@@ -529,15 +553,17 @@ impl Device for FakeDevice {
         from: DeviceAddress,
         bytes: usize,
     ) -> Result<()> {
-        self.attempt(Operation::CopyOut)?;
+        self.attempt(Operation::MemcpyDtoH)?;
         let (to, from) = (to as usize, from.0 as usize);
         let state = self.state();
-        if !within(&state.memory, from, bytes) || !within(&state.pinned, to, bytes) {
-            self.desk
-                .violation("a copy from the GPU is not to page-locked memory, or not of its own".to_owned());
+        if !contains_range(&state.memory, from, bytes) || !contains_range(&state.pinned, to, bytes) {
+            self.controls.record_violation(
+                "a copy from a GPU is not to page-locked memory, or not from an allocation of this GPU"
+                    .to_owned(),
+            );
         }
         drop(state);
-        self.put(stream, Work::Copy { to, from, bytes });
+        self.enqueue(stream, Work::Copy { to, from, bytes });
         Ok(())
     }
 
@@ -548,14 +574,14 @@ impl Device for FakeDevice {
         from: DeviceAddress,
         bytes: usize,
     ) -> Result<()> {
-        self.alive()?;
-        self.put(stream, Work::Copy { to: to.0 as usize, from: from.0 as usize, bytes });
+        self.check_alive()?;
+        self.enqueue(stream, Work::Copy { to: to.0 as usize, from: from.0 as usize, bytes });
         Ok(())
     }
 
     unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
-        self.alive()?;
-        self.put(stream, Work::Clear { address: address.0 as usize, bytes });
+        self.check_alive()?;
+        self.enqueue(stream, Work::Memset { address: address.0 as usize, bytes });
         Ok(())
     }
 
@@ -568,42 +594,45 @@ impl Device for FakeDevice {
         arguments: &mut [*mut c_void],
     ) -> Result<()> {
         self.attempt(Operation::Launch)?;
-        self.desk.launches.lock().unwrap().push(self.number);
-        // SAFETY: all arguments that the backend gives have 8 bytes.
+        self.controls.launches.lock().unwrap().push(self.number);
+        // SAFETY: all kernel arguments of the backend have 8 bytes.
         let arguments = arguments.iter().map(|argument| unsafe { argument.cast::<u64>().read() }).collect();
-        self.put(stream, Work::Launch { function: kernel.function as usize, blocks, threads, arguments });
+        self.enqueue(stream, Work::Launch { function: kernel.function as usize, blocks, threads, arguments });
         Ok(())
     }
 
     unsafe fn record(&self, stream: Stream, event: Event) -> Result<()> {
-        self.alive()?;
+        self.check_alive()?;
         self.state().events.insert(event.0, false);
-        self.put(stream, Work::Record(event.0));
+        self.enqueue(stream, Work::Record(event.0));
         Ok(())
     }
 
     unsafe fn wait(&self, event: Event) -> Result<()> {
         self.attempt(Operation::Wait)?;
-        let is_it = |work: &Work| matches!(work, Work::Record(other) if *other == event.0);
-        let found = self.state().streams.iter().find(|(_, queue)| queue.iter().any(is_it)).map(|(id, _)| *id);
-        if let Some(stream) = found {
-            self.work(stream, Some(event.0));
+        let records_event = |work: &Work| matches!(work, Work::Record(other) if *other == event.0);
+        let stream =
+            self.state().streams.iter().find(|(_, queue)| queue.iter().any(records_event)).map(|(id, _)| *id);
+        if let Some(stream) = stream {
+            self.run_stream(stream, Some(event.0));
         }
         Ok(())
     }
 
     unsafe fn elapsed(&self, from: Event, to: Event) -> Result<Duration> {
-        self.alive()?;
+        self.check_alive()?;
         let state = self.state();
         if ![from, to].iter().all(|event| state.events.get(&event.0) == Some(&true)) {
-            self.desk.violation("a time is asked for that is not over".to_owned());
+            self.controls.record_violation(
+                "the elapsed time of events is queried before they have completed".to_owned(),
+            );
         }
         Ok(Duration::from_micros(1))
     }
 
     unsafe fn synchronize(&self, stream: Stream) -> Result<()> {
-        self.alive()?;
-        self.work(stream.0, None);
+        self.check_alive()?;
+        self.run_stream(stream.0, None);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Programs and kernels without a query.
+//! Programs and kernels that are evaluated without a query.
 
 use std::sync::Arc;
 

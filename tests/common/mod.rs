@@ -1,4 +1,4 @@
-//! What several test files need: running the program, and small Parquet files.
+//! Helpers for the integration tests: running the command, simulated devices and stores, random expressions.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -13,13 +13,13 @@ pub mod trees;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Says that a test was not run, past the test runner, which hides what tests print.
+/// Reports on stderr that a test is skipped. Written directly, because the test runner captures `eprintln!`.
 pub fn skipped(why: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// What a run of the program has given.
+/// The exit code and output of a process.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -27,11 +27,11 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// The program, to be run in `folder`: the one that was built with the tests, or WARPFRAME_PROGRAM, where these are run
-/// on another machine.
+/// The `warpframe` command with the working directory `folder`: the binary that was built with the tests, or that of
+/// WARPFRAME_PROGRAM if the tests run on another machine.
 pub fn command(folder: &Path) -> Command {
-    let other = std::env::var_os("WARPFRAME_PROGRAM");
-    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_warpframe").into()));
+    let program = std::env::var_os("WARPFRAME_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_warpframe").into()));
     command
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -40,20 +40,21 @@ pub fn command(folder: &Path) -> Command {
     command
 }
 
-/// Runs the program in `folder`.
+/// Runs the command in `folder`.
 pub fn warpframe(folder: &Path, arguments: &[&str]) -> Run {
     finish(command(folder).args(arguments).output().unwrap())
 }
 
-/// Runs the program and expects success.
+/// Runs the command and expects success.
 pub fn ok(folder: &Path, arguments: &[&str]) -> Run {
     let run = warpframe(folder, arguments);
     assert_eq!(run.code, Some(0), "{arguments:?}: {run:#?}");
     run
 }
 
-/// Runs the program and expects an error: the exit code, and one sentence with these words in it.
-pub fn refused(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> Run {
+/// Runs the command and expects failure: the exit code, an error message that contains `words`, no output, and no new
+/// files.
+pub fn expect_failure(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> Run {
     let before = entries(folder);
     let run = warpframe(folder, arguments);
     assert_eq!(run.code, Some(code), "{arguments:?}: {run:#?}");
@@ -67,6 +68,7 @@ pub fn refused(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) -> 
     run
 }
 
+/// The exit code and output of a finished process.
 pub fn finish(output: Output) -> Run {
     Run {
         code: output.status.code(),
@@ -75,7 +77,7 @@ pub fn finish(output: Output) -> Run {
     }
 }
 
-/// The names in a folder, hidden ones too.
+/// The sorted names of all entries of a folder, including hidden ones.
 pub fn entries(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()

@@ -1,4 +1,4 @@
-//! Processes of the program that run beside a test.
+//! Processes of the command that run in the background of a test.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,34 +7,38 @@ use std::time::{Duration, Instant};
 
 use super::{Run, command};
 
-/// A process that is killed with the value.
+/// A child process that is killed on drop.
 pub struct Process(pub Child);
 
 impl Process {
+    /// Starts the command in a folder.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
-        // What a killed process leaves goes with the test's folder.
+        // Temporary files of a killed process are removed with the test's folder.
         let temporary = folder.join("tmp");
         std::fs::create_dir_all(&temporary).unwrap();
-        Self::of(command(folder).args(arguments).env("TMPDIR", temporary))
+        Self::spawn(command(folder).args(arguments).env("TMPDIR", temporary))
     }
 
-    pub fn of(command: &mut Command) -> Self {
+    /// Starts a process with captured output.
+    pub fn spawn(command: &mut Command) -> Self {
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
+    /// Sends a signal, such as `INT`.
     pub fn signal(&self, signal: &str) {
         let sent = Command::new("kill").args([&format!("-{signal}"), &self.0.id().to_string()]).status();
         assert!(sent.unwrap().success());
     }
 
+    /// Reads the first line of stdout.
     pub fn first_line(&mut self) -> String {
         let mut line = String::new();
         BufReader::new(self.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         line.trim().to_owned()
     }
 
-    /// Waits for its end.
-    pub fn end(mut self, limit: Duration) -> Run {
+    /// Waits for the process to exit; panics after the time limit.
+    pub fn wait(mut self, limit: Duration) -> Run {
         let start = Instant::now();
         while self.0.try_wait().unwrap().is_none() {
             assert!(start.elapsed() < limit, "still running after {limit:?}");

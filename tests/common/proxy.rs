@@ -1,39 +1,40 @@
-//! An HTTP server between the program and an object store, which refuses requests or holds them back.
+//! An HTTP proxy between the command and an object store that denies or delays requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// What becomes of a request.
+/// What the proxy does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// The store answers.
+    /// Forwards the request.
     Forward,
-    /// It is answered that access is denied.
-    Refuse,
-    /// It waits until all that is held is let go, and then the store answers.
+    /// Responds that access is denied.
+    Deny,
+    /// Holds the request until [`Proxy::release`], and then forwards it.
     Hold,
 }
 
-/// Says it for a request's first line and headers.
+/// The action for a request line and headers.
 type Rule = Box<dyn FnMut(&str) -> Action + Send>;
 
 #[derive(Default)]
 struct State {
     rule: Option<Rule>,
+    /// The number of requests that were held.
     held: usize,
-    let_go: bool,
+    released: bool,
 }
 
-/// The server. Its threads end with the process.
+/// The proxy. Its threads run until the process exits.
 pub struct Proxy {
     pub address: String,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Proxy {
-    /// Starts it before the store at this address.
+    /// Starts a proxy for the store at an address.
     pub fn start(store: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -42,15 +43,15 @@ impl Proxy {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (stream, store, state) = (stream.unwrap(), store.clone(), Arc::clone(&shared));
-                // A client that ends in the middle of a request is none of a test's business.
+                // Errors are ignored: clients are killed during requests.
                 std::thread::spawn(move || drop(serve(&stream, &store, &state)));
             }
         });
         Self { address, state }
     }
 
-    /// Sets what becomes of requests from now on.
-    pub fn rule(&self, rule: impl FnMut(&str) -> Action + Send + 'static) {
+    /// Sets the rule for later requests.
+    pub fn set_rule(&self, rule: impl FnMut(&str) -> Action + Send + 'static) {
         let mut state = self.state.0.lock().unwrap();
         *state = State { rule: Some(Box::new(rule)), ..State::default() };
     }
@@ -63,9 +64,9 @@ impl Proxy {
         assert!(!waited.1.timed_out(), "no request was held");
     }
 
-    /// Lets go of all that is held.
-    pub fn let_go(&self) {
-        self.state.0.lock().unwrap().let_go = true;
+    /// Releases all held requests.
+    pub fn release(&self) {
+        self.state.0.lock().unwrap().released = true;
         self.state.1.notify_all();
     }
 }
@@ -98,7 +99,7 @@ fn serve(mut client: &TcpStream, store: &str, state: &(Mutex<State>, Condvar)) -
     };
     match action {
         Action::Forward => {}
-        Action::Refuse => {
+        Action::Deny => {
             let answer = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
             return write!(
                 client,
@@ -110,7 +111,7 @@ fn serve(mut client: &TcpStream, store: &str, state: &(Mutex<State>, Condvar)) -
             let mut held = state.0.lock().unwrap();
             held.held += 1;
             state.1.notify_all();
-            drop(state.1.wait_while(held, |state| !state.let_go).unwrap());
+            drop(state.1.wait_while(held, |state| !state.released).unwrap());
         }
     }
     let mut server = TcpStream::connect(store)?;

@@ -1,14 +1,15 @@
-//! Arbitrary-precision numbers to check results against.
+//! An arbitrary-precision reference for results.
 
 use astro_float::{BigFloat, RoundingMode};
 
-/// Eleven bits more than an f64 has: the reference is exact to a two-thousandth of a unit.
+/// The precision in bits, 11 more than that of an f64: the reference is exact to 1/2000 ULP.
 pub const PRECISION: usize = 64;
+/// The rounding mode of the reference.
 pub const ROUNDING: RoundingMode = RoundingMode::ToEven;
 
-/// The number, exactly.
+/// The exact value of an f64.
 pub fn big(x: f64) -> BigFloat {
-    // BigFloat::from_f64 misreads subnormal numbers: hand them over scaled, and scale back.
+    // BigFloat::from_f64 converts subnormal numbers incorrectly, so they are scaled to normal ones and back.
     const SCALE: i32 = 100;
     if x == 0.0 || x.abs() >= f64::MIN_POSITIVE {
         return BigFloat::from_f64(x, PRECISION);
@@ -20,7 +21,7 @@ pub fn big(x: f64) -> BigFloat {
     number
 }
 
-/// How far `result` is from `exact`, in units in the last place of an f64 of the size of `exact`.
+/// The error of `result` in ULP: units in the last place of an f64 with the exponent of `exact`.
 pub fn ulp_error(result: f64, exact: &BigFloat) -> f64 {
     if exact.is_zero() {
         return if result == 0.0 { 0.0 } else { f64::INFINITY };
@@ -38,7 +39,7 @@ pub fn ulp_error(result: f64, exact: &BigFloat) -> f64 {
     mantissa * 2f64.powi(difference_exponent - (exponent - 53))
 }
 
-/// SplitMix64, so that every run tests the same numbers.
+/// The `index`-th output of SplitMix64, the same in every run.
 pub fn random(index: u64) -> u64 {
     let state = (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 
 use super::{command, finish, skipped};
 
-/// A server with one bucket, `rows`, that is stopped with the value.
+/// A server with the bucket `rows`, stopped on drop.
 pub struct Store {
     server: Child,
     pub address: String,
 }
 
 impl Store {
-    /// None where the server is not installed.
+    /// Starts a server; `None` if moto is not installed.
     pub fn start() -> Option<Self> {
         let Ok(python) = std::env::var("WARPFRAME_PYTHON") else {
             skipped("object stores: WARPFRAME_PYTHON does not name an interpreter that has moto[server]");
             return None;
         };
         let mut server = Command::new(python)
-            // It takes a free port, and says which.
+            // Port 0: the server binds a free port and logs it.
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -31,14 +31,15 @@ impl Store {
             .unwrap();
         let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
         let address = lines.find_map(|line| Some(line.split_once("Running on http://")?.1.trim().to_owned()));
-        let store = Self { server, address: address.expect("moto's server says where it is") };
-        // It stops when nobody reads what it says of every request.
+        let store = Self { server, address: address.expect("moto logs its address") };
+        // The server blocks when the pipe of its log is full.
         std::thread::spawn(move || lines.for_each(drop));
-        assert!(store.ask("PUT", "/rows").contains("200 OK"));
+        assert!(store.request("PUT", "/rows").contains("200 OK"));
         Some(store)
     }
 
-    pub fn ask(&self, method: &str, path: &str) -> String {
+    /// Sends an HTTP request and returns the response.
+    pub fn request(&self, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let host = &self.address;
         let request = format!(
@@ -50,18 +51,18 @@ impl Store {
         answer
     }
 
-    /// The names of all objects, and of uploads that were not finished.
+    /// The keys of all objects and of incomplete multipart uploads.
     pub fn objects(&self) -> Vec<String> {
         let keys = |listing: String| {
             let keys = listing.split("<Key>").skip(1);
             keys.map(|key| key.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        [keys(self.ask("GET", "/rows?list-type=2")), keys(self.ask("GET", "/rows?uploads"))].concat()
+        [keys(self.request("GET", "/rows?list-type=2")), keys(self.request("GET", "/rows?uploads"))].concat()
     }
 
-    /// The objects with what tells one version of them from another.
+    /// The keys and ETags of all objects.
     pub fn versions(&self) -> Vec<(String, String)> {
-        let listing = self.ask("GET", "/rows?list-type=2");
+        let listing = self.request("GET", "/rows?list-type=2");
         let field = |object: &str, name: &str| {
             let value = object.split(&format!("<{name}>")).nth(1).unwrap();
             value.split('<').next().unwrap().to_owned()
@@ -70,36 +71,38 @@ impl Store {
         objects.map(|object| (field(object, "Key"), field(object, "ETag"))).collect()
     }
 
+    /// The command with the store's address and credentials in its environment.
     pub fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
         self.command_at(&self.address, folder, arguments)
     }
 
-    /// The command, which finds the store at this address.
+    /// The command with another address for the store, such as that of a proxy.
     pub fn command_at(&self, address: &str, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = command(folder);
         command.args(arguments);
-        name_store(&mut command, address);
+        set_store_env(&mut command, address);
         command
     }
 
-    /// Tells a command where the store is.
-    pub fn name_it(&self, command: &mut Command) {
-        name_store(command, &self.address);
+    /// Sets the store's address and credentials in the environment of a command.
+    pub fn set_env(&self, command: &mut Command) {
+        set_store_env(command, &self.address);
     }
 
+    /// Runs the command and expects success; returns its output.
     pub fn ok(&self, folder: &Path, arguments: &[&str]) -> String {
         let run = finish(self.command(folder, arguments).output().unwrap());
         assert_eq!(run.code, Some(0), "{arguments:?}: {run:#?}");
         run.stdout
     }
 
-    /// Expects an error with these words that changes nothing.
-    pub fn refused(&self, folder: &Path, arguments: &[&str], words: &str) {
+    /// Runs the command and expects an error that contains `words` and leaves the store unchanged.
+    pub fn expect_failure(&self, folder: &Path, arguments: &[&str], words: &str) {
         let before = self.objects();
         let run = finish(self.command(folder, arguments).output().unwrap());
         assert_eq!(run.code, Some(1), "{arguments:?}: {run:#?}");
         assert!(run.stderr.contains(words), "{arguments:?}: '{words}' is not in: {}", run.stderr);
-        // What tasks of a failed query are still sending they remove when it is there.
+        // Tasks of a failed query remove their uploads asynchronously.
         let start = Instant::now();
         while self.objects() != before && start.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(100));
@@ -115,7 +118,7 @@ impl Drop for Store {
     }
 }
 
-fn name_store(command: &mut Command, address: &str) {
+fn set_store_env(command: &mut Command, address: &str) {
     command
         .env("AWS_ACCESS_KEY_ID", "id")
         .env("AWS_SECRET_ACCESS_KEY", "secret")

@@ -1,4 +1,4 @@
-//! Random expressions and random rows for them.
+//! Random expressions with random input rows.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use warpframe::ir::Precision;
 
-/// Runs a test on random expressions and rows of a precision, the same in every run.
+/// Runs a test on random expressions and rows in a precision. The cases are the same in every run.
 pub fn for_random_expressions(cases: u32, precision: Precision, test: impl Fn(Expr, RecordBatch)) {
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -31,7 +31,7 @@ pub fn for_random_expressions(cases: u32, precision: Precision, test: impl Fn(Ex
     }
 }
 
-/// Numbers that have found mistakes before: everything special, and ordinary ones.
+/// Special values, numbers that have found bugs, and ordinary numbers.
 pub fn any_number() -> impl Strategy<Value = f64> {
     prop_oneof![
         4 => -100.0..100.0f64,
@@ -43,10 +43,10 @@ pub fn any_number() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// The same expression with literals and casts of single precision.
+/// The expression with literals and casts in single precision.
 fn in_single(expr: Expr) -> Expr {
-    let changed = expr.transform(|part| {
-        Ok(match part {
+    let single = expr.transform(|expr| {
+        Ok(match expr {
             Expr::Literal(ScalarValue::Float64(Some(number)), _) => Transformed::yes(lit(number as f32)),
             Expr::Cast(inner) if *inner.field.data_type() == DataType::Float64 => {
                 Transformed::yes(cast(*inner.expr, DataType::Float32))
@@ -54,10 +54,10 @@ fn in_single(expr: Expr) -> Expr {
             other => Transformed::no(other),
         })
     });
-    changed.unwrap().data
+    single.unwrap().data
 }
 
-/// The same rows in single precision, cut out of a longer batch too.
+/// The rows in single precision, also as slices with an offset.
 fn single_batch(batch: &RecordBatch) -> RecordBatch {
     let columns = batch.columns().iter().map(|column| match column.data_type() {
         DataType::Float64 => {
@@ -69,6 +69,7 @@ fn single_batch(batch: &RecordBatch) -> RecordBatch {
     RecordBatch::try_new(schema(Precision::Single), columns.collect()).unwrap()
 }
 
+/// The schema of the rows.
 pub fn schema(precision: Precision) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("x", precision.data_type(), false),
@@ -78,7 +79,7 @@ pub fn schema(precision: Precision) -> SchemaRef {
     ]))
 }
 
-/// Some rows, cut out of a longer batch so that offsets are not zero.
+/// Random rows as a slice of a longer batch, so that array offsets are not zero.
 pub fn any_batch() -> impl Strategy<Value = RecordBatch> {
     let row = (
         any_number(),
@@ -98,6 +99,7 @@ pub fn any_batch() -> impl Strategy<Value = RecordBatch> {
 
 type UnaryFunction = fn(Expr) -> Expr;
 
+/// Random expressions over the columns of [`schema`].
 pub fn any_expression() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         3 => Just(col("x")),

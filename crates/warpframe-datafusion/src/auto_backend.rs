@@ -1,4 +1,4 @@
-//! The backend `auto`: the CPU, or a GPU for batches with enough rows, by the cost model.
+//! The backend `auto`: the CPU, or a GPU for batches with at least as many rows as the cost model requires.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Auto {
 }
 
 impl Auto {
-    /// The choice between a backend for the CPU, on a number of threads, and GPUs, if there are any.
+    /// A backend that chooses between a CPU backend, used by `threads` threads, and GPUs, if there are any.
     pub fn new(cpu: Arc<dyn Backend>, cuda: Option<Cuda>, threads: usize) -> Self {
         Self { cpu, cuda, threads }
     }
@@ -39,7 +39,7 @@ impl Backend for Auto {
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
         let cpu = self.cpu.compile(program)?;
         let Some(cuda) = &self.cuda else { return Ok(cpu) };
-        // A GPU that does not answer is not used.
+        // A GPU that cannot be calibrated is not used.
         let Ok(calibration) = calibrate(cuda.gpus(), &self.cpu) else { return Ok(cpu) };
         let cost = CostModel::of(program, &calibration, self.threads);
         Ok(Arc::new(AutoKernel { cost, cpu, gpu: cuda.compile(program)? }))

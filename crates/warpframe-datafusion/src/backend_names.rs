@@ -1,20 +1,20 @@
-//! The names of the backends that every session has, for the option `warpframe.backend`.
+//! The names of the built-in backends for the option `warpframe.backend`.
 
 use datafusion::common::DataFusionError;
 
-/// The CPU, or a GPU where it is faster by the cost model.
+/// The CPU, or a GPU if the cost model predicts that it is faster.
 pub const AUTO: &str = "auto";
-/// One row at a time, without compilation.
+/// The interpreter: one row at a time, without compilation.
 pub const INTERPRETED: &str = "interpreted";
 /// The CPU's vector instructions.
 pub const SIMD: &str = "simd";
 /// NVIDIA GPUs.
 pub const CUDA: &str = "cuda";
 
-/// All of them.
+/// The names of all built-in backends.
 pub const NAMES: [&str; 4] = [AUTO, INTERPRETED, SIMD, CUDA];
 
-/// The error for a name that is not among the known ones.
+/// The error for a name that is not one of `names`.
 pub fn unknown_backend(name: &str, names: &[String]) -> DataFusionError {
     DataFusionError::Configuration(format!("there is no backend '{name}': use one of {}", names.join(", ")))
 }

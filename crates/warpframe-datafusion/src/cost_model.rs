@@ -1,5 +1,5 @@
-//! The cost model of `auto`: the time of a program on the CPU and on a GPU, and from which number of rows on the GPU is
-//! faster.
+//! The cost model of `auto`: estimates the time per row of a program on the CPU and on a GPU, and the number of rows
+//! from which the GPU is faster.
 
 use warpframe_cpu::{is_binary_vectorized, is_unary_vectorized};
 use warpframe_cuda::Calibration;
@@ -7,24 +7,25 @@ use warpframe_cuda::Calibration;
 use warpframe_ir::instruction::Instruction;
 use warpframe_ir::program::Program;
 
-/// The GPU has to take less than this share of the CPU's time: it needs more power, and calibrations are not exact.
-const MOST_GPU_SHARE: f64 = 0.8;
+/// The GPU is used if its time is less than this fraction of the CPU's. The margin covers the error of the calibration
+/// and the higher power consumption of a GPU.
+const MAX_GPU_FRACTION: f64 = 0.8;
 
 /// The estimated costs of a program.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CostModel {
-    /// Nanoseconds per row on the CPU's threads.
+    /// Nanoseconds per row on all CPU threads together.
     pub cpu: f64,
-    /// Nanoseconds per row on the GPU, copies included: the slowest of the stages, which overlap.
+    /// Nanoseconds per row on the GPU, including copies: that of the slowest stage, because stages overlap.
     pub gpu: f64,
-    /// The slowest of the GPU's stages.
+    /// The slowest stage of the GPU pipeline.
     pub bottleneck: &'static str,
-    /// The number of rows from which the GPU is used; `None` for never.
+    /// The smallest number of rows for which the GPU is used; `None` if it is never faster.
     pub gpu_from: Option<usize>,
 }
 
 impl CostModel {
-    /// Estimates a program on a number of CPU threads and a GPU.
+    /// Estimates the costs of a program on `threads` CPU threads and on a GPU.
     pub fn of(program: &Program, calibration: &Calibration, threads: usize) -> Self {
         let (mut cpu, mut kernel) = (0.0, 0.0);
         for instruction in program.instructions() {
@@ -41,8 +42,8 @@ impl CostModel {
         ];
         let (bottleneck, gpu) =
             stages.into_iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or_default();
-        let gained = cpu * MOST_GPU_SHARE - gpu;
-        let gpu_from = (gained > 0.0).then(|| (calibration.latency / gained).ceil() as usize);
+        let gain = cpu * MAX_GPU_FRACTION - gpu;
+        let gpu_from = (gain > 0.0).then(|| (calibration.latency / gain).ceil() as usize);
         Self { cpu, gpu, bottleneck, gpu_from }
     }
 

@@ -1,10 +1,10 @@
-//! Errors of programs and backends as DataFusion's.
+//! Conversion of errors of programs and backends to DataFusion errors.
 
 use datafusion::common::DataFusionError;
 
 use warpframe_ir::error::Error;
 
-/// The error of a query in which a program or a backend fails.
+/// The DataFusion error for an error of a program or a backend.
 pub fn datafusion_error(error: Error) -> DataFusionError {
     match error {
         Error::InvalidProgram(message) => DataFusionError::Plan(message),

@@ -1,7 +1,7 @@
-//! warpframe in DataFusion: numeric expressions become programs, fused functions and kernels.
+//! The DataFusion integration: numeric expressions are lowered to programs, fused, and evaluated by kernels.
 //!
-//! [`install()`] adds everything to a session. `lowering` turns expressions into programs, `functions` has the functions
-//! made of programs and those that users define in SQL, `planner` the optimizer rules, `backends` the registry of
+//! [`install()`] adds everything to a session. `lowering` lowers expressions to programs, `functions` has the functions
+//! defined by programs or in SQL, `planner` the optimizer rules, `backends` the registry of
 //! backends, `options` the `warpframe.*` options, and `rows` generated rows.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]

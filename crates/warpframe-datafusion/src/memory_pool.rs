@@ -1,4 +1,4 @@
-//! DataFusion's memory pools as budgets of kernels.
+//! An adapter that lets kernels reserve memory in a DataFusion memory pool.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReser
 use warpframe_ir::error::{Error, Result};
 use warpframe_ir::memory::{MemoryBudget, Reservation};
 
-/// A memory pool that kernels reserve memory in.
+/// The memory budget of kernels in a DataFusion memory pool.
 #[derive(Debug)]
 pub struct PoolBudget(pub Arc<dyn MemoryPool>);
 

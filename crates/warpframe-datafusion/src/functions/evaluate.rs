@@ -1,4 +1,4 @@
-//! Kernels behind DataFusion's interface for scalar functions.
+//! Evaluates kernels with the arguments of DataFusion's scalar functions.
 
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
@@ -6,7 +6,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 use crate::errors::datafusion_error;
 use warpframe_ir::backend::{Kernel, KernelContext};
 
-/// Evaluates a kernel on a function's arguments: to a scalar if all of them are scalars.
+/// Evaluates a kernel on a function's arguments. The result is a scalar if all arguments are scalars.
 pub(super) fn evaluate(
     kernel: &dyn Kernel,
     context: &KernelContext,

@@ -1,4 +1,4 @@
-//! The function that a fused expression becomes: a program behind DataFusion's interface.
+//! The scalar function that replaces a fused expression and evaluates its program.
 
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -18,28 +18,28 @@ use warpframe_ir::memory::{MemoryBudget, Unlimited};
 use warpframe_ir::metrics::Metrics;
 use warpframe_ir::program::Program;
 
-/// A numeric expression as one function of its columns, such as `fused(ln(x) * ln(y))`. The fuse rule makes them; they
-/// cannot be called by name.
+/// The scalar function of a fused expression, such as `fused(ln(x) * ln(y))`. The `Fuse` rule creates these functions;
+/// they are not registered, so SQL cannot call them.
 #[derive(Debug)]
 pub struct FusedFunction {
     program: Arc<Program>,
-    /// The expression, or the function that the program is the whole of, as `EXPLAIN` shows it.
+    /// The text in `EXPLAIN`: the expression, or the name of the function whose program this is.
     label: String,
-    /// The name of the column that the expression was.
+    /// The column name of the replaced expression.
     schema_name: String,
     nullable: bool,
-    /// The label, and the backend in brackets if it was bound while the query was planned.
+    /// The label, followed by the kernel's description in brackets if the planner has bound the function.
     name: String,
     signature: Signature,
     bound: OnceLock<Bound>,
 }
 
-/// What evaluates a function in one query.
+/// The kernel of a bound function, with its metrics and memory budget.
 #[derive(Debug)]
 struct Bound {
     kernel: Arc<dyn Kernel>,
     metrics: Arc<Metrics>,
-    /// Set when the query begins to run.
+    /// Set before execution.
     memory: OnceLock<Arc<dyn MemoryBudget>>,
 }
 
@@ -50,7 +50,8 @@ impl Bound {
 }
 
 impl FusedFunction {
-    /// A program in the place of an expression with this label, column name and nullability.
+    /// An unbound function that evaluates a program. Label, column name and nullability are those of the replaced
+    /// expression.
     pub fn new(program: Arc<Program>, label: String, schema_name: String, nullable: bool) -> Self {
         let types = program.inputs().iter().map(|input| input.data_type.clone()).collect();
         let signature = Signature::exact(types, Volatility::Immutable);
@@ -58,7 +59,7 @@ impl FusedFunction {
         Self { program, label, schema_name, nullable, name, signature, bound: OnceLock::new() }
     }
 
-    /// The same function bound to a kernel, whose description is part of the function's name in plans.
+    /// A copy of the function that is bound to a kernel. Its name has the kernel's description, which `EXPLAIN` shows.
     pub fn with_kernel(&self, kernel: Arc<dyn Kernel>) -> Self {
         let Self { program, label, schema_name, nullable, .. } = self;
         let new = Self::new(Arc::clone(program), label.clone(), schema_name.clone(), *nullable);
@@ -66,15 +67,15 @@ impl FusedFunction {
         Self { name, bound: OnceLock::from(Bound::new(kernel)), ..new }
     }
 
-    /// Binds the function in place, if it is not bound: to the kernel of the backend that the options name.
+    /// Binds the function in place to the kernel of the configured backend; does nothing if it is bound already.
     ///
     /// # Errors
     /// As [`Backends::kernel`].
     pub fn bind(&self, backends: &Backends, config: &ConfigOptions) -> Result<()> {
-        self.bound_by(|| backends.kernel(config, &self.program)).map(|_| ())
+        self.get_or_bind(|| backends.kernel(config, &self.program)).map(|_| ())
     }
 
-    fn bound_by(&self, kernel: impl FnOnce() -> Result<Arc<dyn Kernel>>) -> Result<&Bound> {
+    fn get_or_bind(&self, kernel: impl FnOnce() -> Result<Arc<dyn Kernel>>) -> Result<&Bound> {
         if let Some(bound) = self.bound.get() {
             return Ok(bound);
         }
@@ -82,39 +83,40 @@ impl FusedFunction {
         Ok(self.bound.get_or_init(|| Bound::new(kernel)))
     }
 
-    /// Sets where the kernel reserves memory, once; before, memory is unlimited.
+    /// Sets the budget that the kernel reserves memory in; without one, memory is unlimited. Only the first call after
+    /// binding has an effect.
     pub fn set_memory(&self, memory: Arc<dyn MemoryBudget>) {
         if let Some(bound) = self.bound.get() {
             let _ = bound.memory.set(memory);
         }
     }
 
-    /// The kernel that it is bound to.
+    /// The kernel, if the function is bound.
     pub fn kernel(&self) -> Option<&Arc<dyn Kernel>> {
         Some(&self.bound.get()?.kernel)
     }
 
-    /// The metrics of its evaluations, if it is bound.
+    /// The metrics of all evaluations, if the function is bound.
     pub fn metrics(&self) -> Option<&Arc<Metrics>> {
         Some(&self.bound.get()?.metrics)
     }
 
-    /// The expression as `EXPLAIN` shows it.
+    /// The text in `EXPLAIN`, without the kernel's description.
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The name of the column that the expression was.
+    /// The column name of the replaced expression.
     pub fn column_name(&self) -> &str {
         &self.schema_name
     }
 
-    /// Whether its results may be null.
+    /// Whether results may be null.
     pub fn is_nullable(&self) -> bool {
         self.nullable
     }
 
-    /// What it computes.
+    /// The program that the function evaluates.
     pub fn program(&self) -> &Arc<Program> {
         &self.program
     }
@@ -139,7 +141,7 @@ impl ScalarUDFImpl for FusedFunction {
         &self.name
     }
 
-    // The column keeps its name, whatever computes it.
+    // The result column keeps the name of the replaced expression.
     fn schema_name(&self, _: &[Expr]) -> Result<String> {
         Ok(self.schema_name.clone())
     }
@@ -160,14 +162,15 @@ impl ScalarUDFImpl for FusedFunction {
         self.program.is_strict()
     }
 
-    // The default is an interval of type Null, which range analysis cannot combine with numbers.
+    // The default is an interval of type Null, which range analysis cannot combine with numeric intervals.
     fn evaluate_bounds(&self, _: &[&Interval]) -> Result<Interval> {
         Interval::make_unbounded(&self.program.data_type())
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        // Functions of plans are bound before they run; others bind to this machine at their first call.
-        let bound = self.bound_by(|| Backends::shared_kernel(&arguments.config_options, &self.program))?;
+        // Functions in physical plans are bound before execution. Others, such as those in constant folding, are bound
+        // to this machine's backends at the first call.
+        let bound = self.get_or_bind(|| Backends::shared_kernel(&arguments.config_options, &self.program))?;
         let memory = bound.memory.get().cloned().unwrap_or_else(|| Arc::new(Unlimited));
         let context = KernelContext { metrics: Arc::clone(&bound.metrics), memory };
         evaluate(bound.kernel.as_ref(), &context, arguments)

@@ -11,8 +11,8 @@ use warpframe_ir::ops::{Binary, Unary};
 
 /// The scalar function `log3`, within 4 ULP.
 ///
-/// Float32 out where all arguments are Float32; all other numbers are coerced to Float64. Null where any argument is
-/// null.
+/// The result is Float32 if all arguments are Float32; otherwise arguments are coerced to Float64. It is null if any
+/// argument is null.
 pub fn log3_function() -> ProgramFunction {
     let documentation = Documentation::builder(
         DocSection { include: true, label: "Math Functions", description: None },
@@ -36,7 +36,7 @@ fn body(builder: &mut Builder, arguments: &[Value]) -> Value {
     product.unwrap_or_else(|| builder.const_float(1.0))
 }
 
-/// The function `log3` as sessions register it.
+/// The `ScalarUDF` of `log3` that sessions register.
 pub fn log3_udf() -> Arc<ScalarUDF> {
     static LOG3: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(ScalarUDF::from(log3_function())));
     Arc::clone(&LOG3)

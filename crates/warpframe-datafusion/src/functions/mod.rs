@@ -1,5 +1,5 @@
-//! Scalar functions: those defined by programs, such as `log3`, those that users define in SQL, and what fused
-//! expressions become.
+//! Scalar functions: those defined by programs, such as `log3`, those that users define in SQL, and those that replace
+//! fused expressions.
 
 mod evaluate;
 mod fused_function;

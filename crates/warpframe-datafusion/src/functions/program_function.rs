@@ -1,5 +1,5 @@
-//! Scalar functions that are defined by a program: composed of ops, evaluated by backends, and fused with the
-//! expressions around their calls.
+//! Scalar functions that are defined by a program. Backends evaluate them, and calls are fused with the surrounding
+//! expression.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -22,13 +22,13 @@ use warpframe_ir::error::{self, Error};
 use warpframe_ir::instruction::{Input, Precision, Value};
 use warpframe_ir::program::Program;
 
-/// Adds a function's instructions to a program: from the values of its parameters to its result.
+/// Appends a function's instructions to a program: takes the values of the parameters and returns that of the result.
 pub type ProgramBody = fn(&mut Builder, &[Value]) -> Value;
 
-/// A scalar function of numbers whose result is a number.
+/// A scalar function with numeric arguments and a floating-point result.
 ///
-/// Float32 out where all arguments are Float32; all other numbers are coerced to Float64. The optimizer replaces its
-/// calls by [`FusedFunction`](super::FusedFunction)s.
+/// The result is Float32 if all arguments are Float32; otherwise arguments are coerced to Float64. The optimizer
+/// replaces calls by [`FusedFunction`](super::FusedFunction)s.
 pub struct ProgramFunction {
     name: &'static str,
     parameters: &'static [&'static str],
@@ -39,22 +39,22 @@ pub struct ProgramFunction {
 }
 
 impl ProgramFunction {
-    /// A function with these parameters.
+    /// A function with a name, parameter names and a body.
     pub fn new(name: &'static str, parameters: &'static [&'static str], body: ProgramBody) -> Self {
         let mut signature = Signature::user_defined(Volatility::Immutable);
         signature.parameter_names = Some(parameters.iter().map(|name| (*name).to_owned()).collect());
         Self { name, parameters, body, signature, documentation: None, programs: Default::default() }
     }
 
-    /// The same with documentation for `SHOW FUNCTIONS`.
+    /// The function with documentation for `SHOW FUNCTIONS`.
     pub fn with_documentation(self, documentation: Documentation) -> Self {
         Self { documentation: Some(documentation), ..self }
     }
 
-    /// Adds a call to a program.
+    /// Inlines a call into a program.
     ///
     /// # Errors
-    /// The number of arguments is not that of the parameters.
+    /// The number of arguments is not the number of parameters.
     pub fn build(&self, builder: &mut Builder, arguments: &[Value]) -> error::Result<Value> {
         if arguments.len() != self.parameters.len() {
             return Err(Error::InvalidProgram(format!(
@@ -67,7 +67,7 @@ impl ProgramFunction {
         Ok((self.body)(builder, arguments))
     }
 
-    /// The program of the function, with nullable inputs.
+    /// The function's program in a precision, with nullable inputs. Built once for each precision.
     ///
     /// # Errors
     /// The body builds an invalid program.
@@ -156,7 +156,7 @@ impl ScalarUDFImpl for ProgramFunction {
         self.program(Precision::Double).is_ok_and(|program| program.is_strict())
     }
 
-    // The default is an interval of type Null, which range analysis cannot combine with numbers.
+    // The default is an interval of type Null, which range analysis cannot combine with numeric intervals.
     fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
         let data_type = inputs.first().map_or(DataType::Float64, |input| input.data_type());
         Interval::make_unbounded(&data_type)
@@ -167,7 +167,7 @@ impl ScalarUDFImpl for ProgramFunction {
         Ok(format!("{}({})", self.name, arguments.join(",")))
     }
 
-    /// For calls that the optimizer does not replace, such as those with constant arguments.
+    /// Evaluates calls that the optimizer does not replace, such as those with constant arguments.
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let precision = match arguments.return_field.data_type() {
             DataType::Float32 => Precision::Single,

@@ -1,6 +1,5 @@
-//! A function that is defined by an expression of its parameters. Calls are replaced by that expression
-//! while a query is optimized, so that it fuses with what surrounds it, and a cluster needs to know nothing
-//! of it.
+//! Functions that are defined by a SQL expression over their parameters. The optimizer inlines calls, so that the body
+//! is fused with the surrounding expression and executors of a cluster do not need the definition.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -22,11 +21,11 @@ use datafusion::physical_expr::PhysicalExpr;
 /// A parameter of a SQL function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Parameter {
-    /// Its name, `$1` and so on where the definition gives none.
+    /// The name; `$1`, `$2`, ... for parameters without one.
     pub name: String,
-    /// Its type; arguments are coerced to it.
+    /// The type, to which arguments are coerced.
     pub data_type: DataType,
-    /// What it is in calls that leave it out.
+    /// The default value for calls that omit the argument.
     pub default: Option<Expr>,
 }
 
@@ -35,22 +34,23 @@ pub struct Parameter {
 pub struct SqlFunction {
     name: String,
     parameters: Vec<Parameter>,
-    /// An expression over columns with the parameters' names, of the function's type.
+    /// The body, of the return type; parameters are columns with their names.
     body: Expr,
     return_type: DataType,
     signature: Signature,
     documentation: Documentation,
-    /// The body for calls that are not replaced: by constants, while a query is planned.
+    /// The body as a physical expression, for calls that are not inlined, such as those with constant or volatile
+    /// arguments.
     compiled: Arc<dyn PhysicalExpr>,
 }
 
 impl SqlFunction {
-    /// Checks a definition. `body` is over columns with the parameters' names; it is cast to
-    /// `return_type`, or gives the type where there is none.
+    /// Creates a function from a definition. Parameters are columns with their names in `body`, which is cast to
+    /// `return_type`; without one, the return type is that of the body.
     ///
     /// # Errors
-    /// The body is not valid for parameters of these types, has an aggregate, a window function or a
-    /// subquery, or a type cannot be cast to the one that is declared.
+    /// The body is not valid for parameters of these types, contains an aggregate function, a window function or a
+    /// subquery, or cannot be cast to the return type, or a default cannot be cast to the type of its parameter.
     pub fn new(
         state: &SessionState,
         name: String,
@@ -81,12 +81,12 @@ impl SqlFunction {
         }
         let compiled = state.create_physical_expr(body.clone(), &schema)?;
         let signature = signature(&checked, volatility);
-        let documentation = document(&name, &checked, &body);
+        let documentation = documentation(&name, &checked, &body);
         Ok(Self { name, parameters: checked, body, return_type, signature, documentation, compiled })
     }
 
-    /// The arguments of a call, with the defaults of those that it leaves out.
-    fn complete(&self, mut arguments: Vec<Expr>) -> Result<Vec<Expr>> {
+    /// The arguments of a call, followed by the defaults of omitted ones.
+    fn with_defaults(&self, mut arguments: Vec<Expr>) -> Result<Vec<Expr>> {
         for parameter in &self.parameters[arguments.len().min(self.parameters.len())..] {
             match &parameter.default {
                 Some(default) => arguments.push(default.clone()),
@@ -97,8 +97,8 @@ impl SqlFunction {
     }
 }
 
-/// What `SHOW FUNCTIONS` says.
-fn document(name: &str, parameters: &[Parameter], body: &Expr) -> Documentation {
+/// The documentation for `SHOW FUNCTIONS`.
+fn documentation(name: &str, parameters: &[Parameter], body: &Expr) -> Documentation {
     let names: Vec<_> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
     let section = DocSection { include: true, label: "User-defined functions", description: None };
     let documentation =
@@ -113,25 +113,28 @@ fn document(name: &str, parameters: &[Parameter], body: &Expr) -> Documentation 
         .build()
 }
 
-/// The types of the arguments, and their names where they all have one. Calls may leave out parameters that
-/// have a default, from the last one on.
+/// The types of the arguments, and their names if all have one. Calls may omit trailing arguments whose parameters have
+/// a default.
 fn signature(parameters: &[Parameter], volatility: Volatility) -> Signature {
     let required = parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
-    let of = |count: usize| match count {
+    let of_length = |count: usize| match count {
         0 => TypeSignature::Nullary,
-        _ => TypeSignature::Exact(parameters[..count].iter().map(|one| one.data_type.clone()).collect()),
+        _ => TypeSignature::Exact(
+            parameters[..count].iter().map(|parameter| parameter.data_type.clone()).collect(),
+        ),
     };
     let mut signature = match required == parameters.len() {
-        true => Signature::new(of(required), volatility),
-        false => Signature::one_of((required..=parameters.len()).rev().map(of).collect(), volatility),
+        true => Signature::new(of_length(required), volatility),
+        false => Signature::one_of((required..=parameters.len()).rev().map(of_length).collect(), volatility),
     };
     if !parameters.is_empty() && parameters.iter().all(|parameter| !parameter.name.starts_with('$')) {
-        // Set by hand: the method for it refuses signatures of several lengths.
+        // Set directly, because `with_parameter_names` rejects signatures with several numbers of arguments.
         signature.parameter_names = Some(parameters.iter().map(|parameter| parameter.name.clone()).collect());
     }
     signature
 }
 
+/// The schema of the body: a column for each parameter.
 fn schema_of(parameters: &[Parameter], nullable: impl Fn(usize) -> bool) -> Result<DFSchema> {
     let fields = parameters
         .iter()
@@ -154,8 +157,8 @@ fn cast_checked(name: &str, what: &str, expr: Expr, from: &DataType, to: &DataTy
 }
 
 fn check_scalar(name: &str, body: &Expr) -> Result<()> {
-    body.apply(|part| {
-        let what = match part {
+    body.apply(|expr| {
+        let what = match expr {
             Expr::AggregateFunction(_) => "an aggregate function",
             Expr::WindowFunction(_) => "a window function",
             Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => {
@@ -196,30 +199,30 @@ impl ScalarUDFImpl for SqlFunction {
     }
 
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
-        let given = arguments.arg_fields;
+        let fields = arguments.arg_fields;
         let schema = schema_of(&self.parameters, |position| {
-            given.get(position).is_none_or(|field| field.is_nullable())
+            fields.get(position).is_none_or(|field| field.is_nullable())
         })?;
         Ok(Arc::new(Field::new(&self.name, self.return_type.clone(), self.body.nullable(&schema)?)))
     }
 
     fn simplify(&self, arguments: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
-        // A parameter may stand in the body more than once, a volatile argument must not.
+        // The body may use a parameter several times, and a volatile argument must be evaluated once.
         if arguments.iter().any(Expr::is_volatile) {
             return Ok(ExprSimplifyResult::Original(arguments));
         }
-        let arguments = self.complete(arguments)?;
-        let replaced = self.body.clone().transform(|part| {
-            let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
+        let arguments = self.with_defaults(arguments)?;
+        let inlined = self.body.clone().transform(|expr| {
+            let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
             match self.parameters.iter().position(|parameter| parameter.name == column.name) {
-                // The argument may have columns of these names itself.
+                // Not descended into: the argument may have columns with the names of parameters.
                 Some(position) => {
                     Ok(Transformed::new(arguments[position].clone(), true, TreeNodeRecursion::Jump))
                 }
-                None => Ok(Transformed::no(part)),
+                None => Ok(Transformed::no(expr)),
             }
         })?;
-        Ok(ExprSimplifyResult::Simplified(replaced.data))
+        Ok(ExprSimplifyResult::Simplified(inlined.data))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -1,4 +1,4 @@
-//! The functions of DataFusion that programs have ops for.
+//! The built-in functions of DataFusion that lower to instructions.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -7,7 +7,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use warpframe_ir::ops::{Binary, Unary};
 
-/// What a function of DataFusion's becomes.
+/// The lowering of a built-in function: an op, or a sequence of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Function {
     Unary(Unary),
@@ -20,11 +20,12 @@ pub(super) enum Function {
     Least,
 }
 
-/// What a function becomes, if it is DataFusion's own: a user's function of the same name is another.
+/// The lowering of a function; `None` for a built-in without one, and for a user-defined function with the name of a
+/// built-in.
 pub(super) fn built_in(function: &Arc<ScalarUDF>) -> Option<Function> {
     static KNOWN: LazyLock<HashMap<String, (Arc<ScalarUDF>, Function)>> = LazyLock::new(|| {
         use datafusion::functions::{core, math};
-        let named = |name: &str| {
+        let by_name = |name: &str| {
             let unary = Unary::ALL.iter().find(|op| op.info().name == name).copied().map(Function::Unary);
             let binary = Binary::ALL.iter().find(|op| op.info().name == name).copied().map(Function::Binary);
             unary.or(binary).or(match name {
@@ -40,11 +41,11 @@ pub(super) fn built_in(function: &Arc<ScalarUDF>) -> Option<Function> {
         let functions = math::functions().into_iter().chain(core::functions());
         functions
             .filter_map(|function| {
-                let found = named(function.name())?;
-                Some((function.name().to_owned(), (function, found)))
+                let lowering = by_name(function.name())?;
+                Some((function.name().to_owned(), (function, lowering)))
             })
             .collect()
     });
-    let (known, found) = KNOWN.get(function.name())?;
-    (known == function).then_some(*found)
+    let (known, lowering) = KNOWN.get(function.name())?;
+    (known == function).then_some(*lowering)
 }

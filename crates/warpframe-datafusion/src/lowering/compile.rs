@@ -1,4 +1,4 @@
-//! Programs for expressions that are evaluated on arrays directly, without a query.
+//! Compiles expressions that are evaluated directly on arrays, without a query.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::errors::datafusion_error;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::program::Program;
 
-/// A program with the columns that it reads.
+/// A program and the columns that it reads.
 ///
 /// ```
 /// use arrow::array::{ArrayRef, Float64Array};
@@ -36,7 +36,7 @@ use warpframe_ir::program::Program;
 pub struct Compiled {
     /// The program.
     pub program: Arc<Program>,
-    /// The names of the columns that its inputs are.
+    /// The column of each input, by name.
     pub columns: Vec<String>,
 }
 
@@ -54,11 +54,11 @@ impl Compiled {
     }
 }
 
-/// Compiles an expression over the columns of a schema. Types are coerced and DataFusion's functions simplified as in a
-/// query; [`Compiled::columns`] has the order of the inputs.
+/// Compiles an expression over the columns of a schema. Type coercion and simplification are those of a query;
+/// [`Compiled::columns`] has the order of the inputs.
 ///
 /// # Errors
-/// A column is not in the schema, or the expression has a part that programs have no instructions for.
+/// A column is not in the schema, or a subexpression cannot be lowered.
 pub fn compile(expr: &Expr, schema: &Schema) -> Result<Compiled> {
     let schema = DFSchema::try_from(schema.clone())?;
     let simplifier =

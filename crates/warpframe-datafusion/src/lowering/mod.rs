@@ -1,4 +1,4 @@
-//! From DataFusion expressions to programs.
+//! Lowers DataFusion expressions to programs.
 
 mod built_in;
 mod compile;

@@ -11,23 +11,23 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use crate::backends::Backends;
 use crate::functions::FusedFunction;
 
-/// Binds every fused function to the kernel that the backend of the option `warpframe.backend` compiles for it, which
-/// `EXPLAIN` then shows:
+/// Compiles the program of every fused function with the backend of the option `warpframe.backend`, and binds the
+/// function to the kernel. `EXPLAIN` shows the kernel's description:
 ///
 /// ```text
 /// Projection: log3(rows.x, rows.y, rows.z)
 /// Projection: log3[simd avx512](rows.x, rows.y, rows.z)
 /// ```
 ///
-/// It runs last, so that other rules see functions that are equal whatever evaluates them. The names of the result
-/// columns stay as they were.
+/// The rule runs last, so that other rules compare functions without their backends. The names of result columns do not
+/// change.
 #[derive(Debug)]
 pub struct BindBackend {
     backends: Arc<Backends>,
 }
 
 impl BindBackend {
-    /// The rule for these backends.
+    /// The rule with a registry of backends.
     pub fn new(backends: Arc<Backends>) -> Self {
         Self { backends }
     }

@@ -1,19 +1,19 @@
-//! The logical rule that keeps the text of a folder's name from deciding a floating-point partition value.
+//! The logical rule that makes partition pruning compare floating-point values instead of folder names.
 
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, TableScan};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-/// Writes equalities in the filters of scans as ranges:
+/// Rewrites equalities with floating-point literals in the filters of scans to ranges:
 ///
 /// ```text
 /// TableScan: t, full_filters=[t.p = Float64(1)]
 /// TableScan: t, full_filters=[t.p >= Float64(1) AND t.p <= Float64(1)]
 /// ```
 ///
-/// For an equality with the column of a partition DataFusion looks into the one folder of this name, `p=1`, but the same
-/// number can have been written as `p=1.0` or `p=1e0`. For a range it looks at the values of all partitions.
+/// For an equality with a partition column DataFusion lists only the folder `p=1`, but the same number may be written
+/// `p=1.0` or `p=1e0` in a folder's name. For a range it compares the parsed values of all partitions.
 #[derive(Debug, Default)]
 pub struct FloatPartitions;
 
@@ -41,7 +41,7 @@ impl OptimizerRule for FloatPartitions {
     }
 }
 
-/// An equality of a column and a floating-point number as a range.
+/// The range for an equality of a column and a floating-point literal; `None` for other expressions.
 fn as_range(filter: &Expr) -> Option<Expr> {
     let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = filter else { return None };
     let (column, number) = match (left.as_ref(), right.as_ref()) {

@@ -1,9 +1,10 @@
-//! The physical rules that keep the statistics of Parquet files from deciding rows of floating-point columns.
+//! Physical rules against wrong results from Parquet statistics of floating-point columns.
 //!
-//! Minimum and maximum of a Parquet column leave NaN out (apache/datafusion#15812), and DataFusion takes them for the
-//! whole truth: it replaces a column by a constant where both are equal (apache/datafusion#19089), answers `min` and
-//! `max` from them, proves files to be in order by them, and skips files, row groups and pages by them. In DataFusion's
-//! order NaN stands above all numbers, and NaN with the sign bit set, which x86 makes of 0/0, below all numbers.
+//! Minimum and maximum of a Parquet column do not cover NaN (apache/datafusion#15812), but DataFusion treats them as
+//! bounds of all values: it replaces a column by a constant if both are equal (apache/datafusion#19089), answers `min`
+//! and `max` from them, derives the order of files from them, and prunes files, row groups and pages by them. In
+//! DataFusion's total order, NaN is greater than all numbers, and NaN with the sign bit set (the result of 0/0 on x86)
+//! is less than all numbers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,15 +29,16 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 
-/// Adds both rules to a session: the one before all others, the other behind them.
+/// Adds both rules to a session: [`DropFloatStatistics`] before and [`GuardFloatPredicates`] after the physical rules
+/// that it has.
 pub fn distrust_float_statistics(state: &mut SessionStateBuilder) {
     let optimizer = state.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new);
     optimizer.rules.insert(0, Arc::new(DropFloatStatistics));
     optimizer.rules.push(Arc::new(GuardFloatPredicates));
 }
 
-/// Takes minimum, maximum, sum and number of distinct values of floating-point columns out of the statistics of all
-/// scans, before any other rule looks at them. Numbers of rows and nulls stay.
+/// Removes minimum, maximum, sum and distinct count of floating-point columns from the statistics of all file scans.
+/// Row counts and null counts remain. It runs before any rule that reads statistics.
 #[derive(Debug, Default)]
 pub struct DropFloatStatistics;
 
@@ -52,9 +54,10 @@ impl PhysicalOptimizerRule for DropFloatStatistics {
             if !columns.contains(&true) {
                 return None;
             }
-            let groups = scan.file_groups.iter().map(|group| without_values(group, &columns)).collect();
+            let groups =
+                scan.file_groups.iter().map(|group| drop_group_statistics(group, &columns)).collect();
             let mut statistics = scan.statistics();
-            drop_values(&mut statistics, &columns);
+            drop_value_statistics(&mut statistics, &columns);
             let scan = FileScanConfigBuilder::from(scan.clone());
             Some(scan.with_file_groups(groups).with_statistics(statistics).build())
         })
@@ -65,8 +68,8 @@ impl PhysicalOptimizerRule for DropFloatStatistics {
     }
 }
 
-/// Rewrites the predicates of Parquet scans so that files, row groups and pages are skipped by conditions on
-/// floating-point columns only where NaN would not meet the condition either:
+/// Rewrites the predicates of Parquet scans so that a condition on a floating-point column prunes files, row groups
+/// and pages only if NaN does not meet the condition either:
 ///
 /// ```text
 /// DataSourceExec: predicate=x > 2 AND y = 3 AND id < 7
@@ -75,9 +78,9 @@ impl PhysicalOptimizerRule for DropFloatStatistics {
 ///                           AND CASE WHEN y = 3 THEN true ELSE false END
 /// ```
 ///
-/// A `CASE` means the same for a row, and nothing to those who look at statistics. It holds the conditions that may
-/// skip as well: DataFusion also concludes from statistics that all rows of a row group meet a predicate, and then asks
-/// none of them.
+/// A `CASE` has the same value for each row, and pruning ignores it. Conditions that may prune are repeated in a
+/// `CASE`, because DataFusion also concludes from statistics that all rows of a row group meet a predicate, and then
+/// does not evaluate it.
 #[derive(Debug, Default)]
 pub struct GuardFloatPredicates;
 
@@ -91,7 +94,7 @@ impl PhysicalOptimizerRule for GuardFloatPredicates {
             let source: &dyn std::any::Any = scan.file_source().as_ref();
             let source = source.downcast_ref::<ParquetSource>()?;
             let predicate = scan.file_source().filter()?;
-            let guarded = guard(&predicate, scan.file_source().table_schema().table_schema())?;
+            let guarded = guarded_predicate(&predicate, scan.file_source().table_schema().table_schema())?;
             let source = Arc::new(source.with_predicate(guarded));
             Some(FileScanConfigBuilder::from(scan.clone()).with_source(source).build())
         })
@@ -102,7 +105,7 @@ impl PhysicalOptimizerRule for GuardFloatPredicates {
     }
 }
 
-/// Replaces scans of files where `rewrite` gives another one.
+/// Replaces the configuration of each file scan for which `rewrite` returns a new one.
 fn rewrite_scans(
     plan: Arc<dyn ExecutionPlan>,
     rewrite: impl Fn(&FileScanConfig) -> Option<FileScanConfig>,
@@ -120,51 +123,52 @@ fn rewrite_scans(
     Ok(plan.data)
 }
 
-/// For each column, whether it holds floating-point numbers, be it deep inside.
+/// For each column, whether its type is or contains a floating-point type.
 fn float_columns(schema: &Schema) -> Vec<bool> {
-    schema.fields().iter().map(|field| holds_floats(field.data_type())).collect()
+    schema.fields().iter().map(|field| contains_floats(field.data_type())).collect()
 }
 
-fn holds_floats(data_type: &DataType) -> bool {
+fn contains_floats(data_type: &DataType) -> bool {
     use DataType::{
         Dictionary, FixedSizeList, LargeList, LargeListView, List, ListView, Map, RunEndEncoded, Struct,
         Union,
     };
     match data_type {
-        Dictionary(_, values) => holds_floats(values),
+        Dictionary(_, values) => contains_floats(values),
         List(field)
         | ListView(field)
         | LargeList(field)
         | LargeListView(field)
         | FixedSizeList(field, _)
         | Map(field, _)
-        | RunEndEncoded(_, field) => holds_floats(field.data_type()),
-        Struct(fields) => fields.iter().any(|field| holds_floats(field.data_type())),
-        Union(fields, _) => fields.iter().any(|(_, field)| holds_floats(field.data_type())),
+        | RunEndEncoded(_, field) => contains_floats(field.data_type()),
+        Struct(fields) => fields.iter().any(|field| contains_floats(field.data_type())),
+        Union(fields, _) => fields.iter().any(|(_, field)| contains_floats(field.data_type())),
         other => other.is_floating(),
     }
 }
 
-/// The files of a group without what their statistics say of the values of these columns.
-fn without_values(group: &FileGroup, columns: &[bool]) -> FileGroup {
+/// A file group without the value statistics of the marked columns, of the group and of its files.
+fn drop_group_statistics(group: &FileGroup, columns: &[bool]) -> FileGroup {
     let files = group.iter().cloned().map(|mut file| {
         if let Some(statistics) = &mut file.statistics {
-            drop_values(Arc::make_mut(statistics), columns);
+            drop_value_statistics(Arc::make_mut(statistics), columns);
         }
         file
     });
-    let without = FileGroup::new(files.collect());
+    let stripped = FileGroup::new(files.collect());
     match group.file_statistics(None) {
-        None => without,
+        None => stripped,
         Some(statistics) => {
             let mut statistics = statistics.clone();
-            drop_values(&mut statistics, columns);
-            without.with_statistics(Arc::new(statistics))
+            drop_value_statistics(&mut statistics, columns);
+            stripped.with_statistics(Arc::new(statistics))
         }
     }
 }
 
-fn drop_values(statistics: &mut Statistics, columns: &[bool]) {
+/// Removes minimum, maximum, sum and distinct count of the marked columns.
+fn drop_value_statistics(statistics: &mut Statistics, columns: &[bool]) {
     for (column, _) in statistics.column_statistics.iter_mut().zip(columns).filter(|(_, drop)| **drop) {
         column.min_value = Precision::Absent;
         column.max_value = Precision::Absent;
@@ -173,8 +177,9 @@ fn drop_values(statistics: &mut Statistics, columns: &[bool]) {
     }
 }
 
-/// The predicate by which rows may be skipped and are chosen as by this one; nothing where it is this one.
-fn guard(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
+/// The rewritten predicate of [`GuardFloatPredicates`], which selects the same rows; `None` if no condition reads a
+/// floating-point column.
+fn guarded_predicate(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
     let (floats, mut conditions): (Vec<_>, Vec<_>) = split_conjunction(predicate)
         .into_iter()
         .map(Arc::clone)
@@ -182,20 +187,21 @@ fn guard(predicate: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Arc<dyn P
     if floats.is_empty() {
         return None;
     }
-    conditions.extend(skipping(&conjunction(floats.iter().map(Arc::clone)), schema));
+    conditions.extend(pruning_predicate(&conjunction(floats.iter().map(Arc::clone)), schema));
     for condition in floats {
-        conditions.push(opaque(condition)?);
+        conditions.push(hide_from_pruning(condition)?);
     }
     Some(conjunction(conditions))
 }
 
 fn reads_floats(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> bool {
-    let is_float = |name| schema.field_with_name(name).map_or(true, |field| holds_floats(field.data_type()));
+    let is_float =
+        |name| schema.field_with_name(name).map_or(true, |field| contains_floats(field.data_type()));
     collect_columns(expression).iter().any(|column| is_float(column.name()))
 }
 
-/// The condition as one that tells nothing to those who look at statistics. A function tells them nothing anyway.
-fn opaque(condition: Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
+/// An equivalent condition that pruning ignores. Pruning ignores function calls anyway.
+fn hide_from_pruning(condition: Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
     if condition.is::<ScalarFunctionExpr>() {
         return Some(condition);
     }
@@ -203,50 +209,52 @@ fn opaque(condition: Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
     Some(Arc::new(case))
 }
 
-/// What follows from a condition and is false where statistics say so of the numbers and NaN makes it false too.
-fn skipping(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
+/// A predicate that a condition implies and that may prune by statistics without NaN: its comparisons of a
+/// floating-point column are together false for NaN of either sign. `None` if there is none.
+fn pruning_predicate(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
     if !reads_floats(condition, schema) {
         return Some(Arc::clone(condition));
     }
     if let Some(either) = condition.downcast_ref::<BinaryExpr>()
         && *either.op() == Operator::Or
     {
-        let (left, right) = (skipping(either.left(), schema)?, skipping(either.right(), schema)?);
+        let (left, right) =
+            (pruning_predicate(either.left(), schema)?, pruning_predicate(either.right(), schema)?);
         return Some(Arc::new(BinaryExpr::new(left, Operator::Or, right)));
     }
     let conditions = split_conjunction(condition);
     if conditions.len() > 1 {
-        // A column that has a lower and an upper bound is NaN of neither sign.
+        // A column with a lower and an upper bound is not NaN of either sign.
         let mut bounds: HashMap<&str, [bool; 2]> = HashMap::new();
-        for (column, [lower, upper]) in conditions.iter().filter_map(|condition| bounded(condition)) {
+        for (column, [lower, upper]) in conditions.iter().filter_map(|condition| numeric_bounds(condition)) {
             let bounds = bounds.entry(column.name()).or_default();
             bounds[0] |= lower;
             bounds[1] |= upper;
         }
-        let skipping = conditions.iter().filter_map(|condition| match bounded(condition) {
+        let predicates = conditions.iter().filter_map(|condition| match numeric_bounds(condition) {
             Some((column, _)) if bounds.get(column.name()) == Some(&[true; 2]) => Some(Arc::clone(condition)),
-            _ => skipping(condition, schema),
+            _ => pruning_predicate(condition, schema),
         });
-        let skipping: Vec<_> = skipping.collect();
-        return (!skipping.is_empty()).then(|| conjunction(skipping));
+        let predicates: Vec<_> = predicates.collect();
+        return (!predicates.is_empty()).then(|| conjunction(predicates));
     }
-    match bounded(condition) {
+    match numeric_bounds(condition) {
         Some((_, [true, true])) => Some(Arc::clone(condition)),
         _ => None,
     }
 }
 
-/// The column that a condition compares with numbers, and whether it is then above a number and below one.
-fn bounded(condition: &Arc<dyn PhysicalExpr>) -> Option<(&Column, [bool; 2])> {
+/// The column that a condition compares with numbers, and whether the condition is a lower and an upper bound.
+fn numeric_bounds(condition: &Arc<dyn PhysicalExpr>) -> Option<(&Column, [bool; 2])> {
     if let Some(list) = condition.downcast_ref::<InListExpr>() {
-        let numbers = list.list().iter().all(is_number);
+        let numbers = list.list().iter().all(is_non_nan_literal);
         return (numbers && !list.negated()).then_some((float_column(list.expr())?, [true; 2]));
     }
     let comparison = condition.downcast_ref::<BinaryExpr>()?;
     let (left, right) = (comparison.left(), comparison.right());
     let (column, operator) = match (float_column(left), float_column(right)) {
-        (Some(column), None) if is_number(right) => (column, *comparison.op()),
-        (None, Some(column)) if is_number(left) => (column, comparison.op().swap()?),
+        (Some(column), None) if is_non_nan_literal(right) => (column, *comparison.op()),
+        (None, Some(column)) if is_non_nan_literal(left) => (column, comparison.op().swap()?),
         _ => return None,
     };
     match operator {
@@ -257,7 +265,7 @@ fn bounded(condition: &Arc<dyn PhysicalExpr>) -> Option<(&Column, [bool; 2])> {
     }
 }
 
-/// The column that an expression is, be it as a wider or narrower floating-point number.
+/// The column of an expression that is a column, or a cast of one to a floating-point type.
 fn float_column(expression: &Arc<dyn PhysicalExpr>) -> Option<&Column> {
     match expression.downcast_ref::<CastExpr>() {
         Some(cast) if cast.cast_type().is_floating() => cast.expr().downcast_ref(),
@@ -266,7 +274,8 @@ fn float_column(expression: &Arc<dyn PhysicalExpr>) -> Option<&Column> {
     }
 }
 
-fn is_number(expression: &Arc<dyn PhysicalExpr>) -> bool {
+/// Whether an expression is a floating-point literal other than NaN.
+fn is_non_nan_literal(expression: &Arc<dyn PhysicalExpr>) -> bool {
     match expression.downcast_ref::<Literal>().map(Literal::value) {
         Some(ScalarValue::Float16(Some(number))) => !number.is_nan(),
         Some(ScalarValue::Float32(Some(number))) => !number.is_nan(),

@@ -16,17 +16,17 @@ use warpframe_cpu::{is_binary_vectorized, is_unary_vectorized};
 use warpframe_ir::instruction::Instruction;
 use warpframe_ir::program::Program;
 
-/// Replaces the largest numeric expressions that can be lowered to programs by one function each, evaluated in one pass
-/// over its columns, and calls of program functions such as `log3` likewise:
+/// Replaces each maximal numeric expression that can be lowered to a program by one function, which is evaluated in one
+/// pass over its inputs. Calls of program functions such as `log3` are replaced as well:
 ///
 /// ```text
 /// Projection: ln(rows.x) * ln(rows.y) * ln(rows.z)
 /// Projection: fused(ln(x) * ln(y) * ln(z))(rows.x, rows.y, rows.z)
 /// ```
 ///
-/// Expressions that one pass would not make faster stay as they are: a comparison of a column with a number, by which
-/// Parquet files can be pruned, or a single cheap operation. `warpframe.fuse = false` leaves all but the calls of program
-/// functions. The names of the result columns stay as they were.
+/// Expressions that fusion does not make faster are not replaced: a single cheap operation, and the comparison of a
+/// column with a number, which can prune Parquet files. With `warpframe.fuse = false`, only calls of program functions
+/// are replaced. The names of result columns do not change.
 #[derive(Debug, Default)]
 pub struct Fuse;
 
@@ -44,10 +44,10 @@ impl OptimizerRule for Fuse {
             true => Scope::Expressions,
             false => Scope::Calls,
         };
-        let plan = if scope == Scope::Expressions { simplified(plan, config)? } else { plan };
+        let plan = if scope == Scope::Expressions { simplify_to_fixpoint(plan, config)? } else { plan };
         let schema = merge_schema(&plan.inputs());
         if let LogicalPlan::Filter(Filter { predicate, input, .. }) = plan {
-            // Each condition by itself: those that compare a column with a number can be pushed down alone.
+            // Conditions are fused separately, so that comparisons of a column with a number can be pushed down.
             let mut changed = false;
             let mut conditions = Vec::new();
             for condition in split_conjunction_owned(predicate) {
@@ -63,18 +63,18 @@ impl OptimizerRule for Fuse {
     }
 }
 
-/// Which expressions become fused functions.
+/// The expressions that are fused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// All that pay off, and calls of program functions.
+    /// All profitable expressions, and calls of program functions.
     Expressions,
-    /// Calls of program functions.
+    /// Calls of program functions only.
     Calls,
 }
 
-/// The node with expressions that DataFusion cannot simplify any further. It tries again in each of its passes,
-/// and would find nothing to simplify in what this one has fused.
-fn simplified(mut plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<LogicalPlan> {
+/// Simplifies the node's expressions until they do not change. DataFusion simplifies once in each pass, but in a later
+/// pass the expressions are fused and can no longer be simplified.
+fn simplify_to_fixpoint(mut plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<LogicalPlan> {
     for _ in 0..config.options().optimizer.max_passes {
         let simplified = SimplifyExpressions::new().rewrite(plan, config)?;
         plan = simplified.data;
@@ -85,7 +85,7 @@ fn simplified(mut plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Log
     Ok(plan)
 }
 
-/// Whether the plan's node evaluates expressions over the rows of its inputs.
+/// Whether the node evaluates expressions on the rows of its inputs.
 fn has_row_expressions(plan: &LogicalPlan) -> bool {
     matches!(
         plan,
@@ -106,9 +106,9 @@ fn fuse(expr: Expr, schema: &DFSchema, scope: Scope) -> Result<Transformed<Expr>
 }
 
 enum FusionDecision {
-    /// The call that replaces the expression.
+    /// The expression is replaced by this call.
     Fuse(Expr),
-    /// The expression stays; the reason, if it is one that users might expect to be fused.
+    /// The expression is not fused. The reason is given if users may expect fusion.
     Keep(Option<String>),
 }
 
@@ -127,12 +127,12 @@ fn fusion_decision(expr: &Expr, schema: &DFSchema, scope: Scope) -> FusionDecisi
     let lowered = match lowered {
         Ok(lowered) => lowered,
         Err(reason) => {
-            return FusionDecision::Keep(is_number(expr, schema).then(|| reason.to_string()));
+            return FusionDecision::Keep(is_float(expr, schema).then(|| reason.to_string()));
         }
     };
     if called.is_none() && !is_profitable(&lowered.program) {
         let reason = "it has too few operations for a pass of its own to be faster".to_owned();
-        return FusionDecision::Keep(is_number(expr, schema).then_some(reason));
+        return FusionDecision::Keep(is_float(expr, schema).then_some(reason));
     }
     match fused_call(expr, called, lowered, schema, scope) {
         Ok(call) => FusionDecision::Fuse(call),
@@ -140,7 +140,7 @@ fn fusion_decision(expr: &Expr, schema: &DFSchema, scope: Scope) -> FusionDecisi
     }
 }
 
-/// The call of the fused function that replaces an expression.
+/// The call of a new fused function that replaces an expression.
 fn fused_call(
     expr: &Expr,
     called: Option<&ProgramFunction>,
@@ -149,23 +149,23 @@ fn fused_call(
     scope: Scope,
 ) -> Result<Expr> {
     let Lowered { program, arguments } = lowered;
-    // A program that is nothing but that of a named function is shown by this name.
-    let whole = called.filter(|function| {
-        function.program(program.precision()).is_ok_and(|whole| program.has_same_code(&whole))
+    // If the program equals that of a named function, its label is the name.
+    let equal = called.filter(|function| {
+        function.program(program.precision()).is_ok_and(|other| program.has_same_code(&other))
     });
-    let label = match whole {
+    let label = match equal {
         Some(function) => ScalarUDFImpl::name(function).to_owned(),
-        None => format!("fused({})", formula(expr)?),
+        None => format!("fused({})", display_text(expr)?),
     };
     let (name, nullable) = (expr.schema_name().to_string(), expr.nullable(schema)?);
-    // Arguments that DataFusion evaluates may have expressions to fuse themselves.
+    // Arguments are evaluated by DataFusion and may contain fusible expressions.
     let arguments = arguments.into_iter().map(|argument| Ok(fuse(argument, schema, scope)?.data));
     let arguments = arguments.collect::<Result<Vec<_>>>()?;
     Ok(ScalarUDF::from(FusedFunction::new(Arc::new(program), label, name, nullable)).call(arguments))
 }
 
-/// Whether one pass is faster: it has an op that vector code makes much faster, or at least two operations, each of
-/// which would read and write memory.
+/// Whether fusion makes a program faster: it has a costly op with vector code, a conditional, or at least two
+/// operations, each of which would read and write memory without fusion.
 fn is_profitable(program: &Program) -> bool {
     let mut operations = 0;
     for instruction in program.instructions() {
@@ -183,8 +183,8 @@ fn is_profitable(program: &Program) -> bool {
     operations >= 2
 }
 
-/// Whether users might expect the expression to be fused.
-fn is_number(expr: &Expr, schema: &DFSchema) -> bool {
+/// Whether an expression has a floating-point type, so that users may expect fusion.
+fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating())
 }
 
@@ -192,7 +192,7 @@ fn is_fused(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(call) if call.func.inner().is::<FusedFunction>())
 }
 
-/// The program function that an expression calls, if it is such a call.
+/// The program function that an expression calls, if it is a call of one.
 fn program_function(expr: &Expr) -> Option<&ProgramFunction> {
     match expr {
         Expr::ScalarFunction(call) => call.func.inner().downcast_ref(),
@@ -200,38 +200,38 @@ fn program_function(expr: &Expr) -> Option<&ProgramFunction> {
     }
 }
 
-/// The expression as one would write it: columns without their tables, numbers without their types.
-fn formula(expr: &Expr) -> Result<String> {
-    let bare = |text: String| Transformed::yes(Expr::Column(Column::new_unqualified(text)));
-    let plain = expr.clone().transform(|part| {
-        Ok(match part {
-            Expr::Column(column) => bare(column.name),
-            Expr::Literal(number, _) if number.data_type().is_numeric() => bare(number.to_string()),
+/// The text of an expression, with unqualified columns and numbers without their types.
+fn display_text(expr: &Expr) -> Result<String> {
+    let text = |text: String| Transformed::yes(Expr::Column(Column::new_unqualified(text)));
+    let unqualified = expr.clone().transform(|expr| {
+        Ok(match expr {
+            Expr::Column(column) => text(column.name),
+            Expr::Literal(number, _) if number.data_type().is_numeric() => text(number.to_string()),
             other => Transformed::no(other),
         })
     })?;
-    Ok(plain.data.to_string())
+    Ok(unqualified.data.to_string())
 }
 
-/// The numeric expressions of an optimized plan that were not fused, each with the reason.
+/// The numeric expressions of an optimized plan that are not fused, each with the reason.
 ///
 /// # Errors
-/// None is expected.
+/// The plan or an expression cannot be traversed.
 pub fn not_fused(plan: &LogicalPlan) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
     plan.apply_with_subqueries(|node| {
         if has_row_expressions(node) {
             let schema = merge_schema(&node.inputs());
             node.apply_expressions(|expr| {
-                expr.apply(|part| match fusion_decision(part, &schema, Scope::Expressions) {
+                expr.apply(|expr| match fusion_decision(expr, &schema, Scope::Expressions) {
                     FusionDecision::Keep(Some(reason)) => {
-                        let line = format!("{}: {reason}", formula(part)?);
+                        let line = format!("{}: {reason}", display_text(expr)?);
                         if !reasons.contains(&line) {
                             reasons.push(line);
                         }
                         Ok(TreeNodeRecursion::Continue)
                     }
-                    _ if is_fused(part) => Ok(TreeNodeRecursion::Jump),
+                    _ if is_fused(expr) => Ok(TreeNodeRecursion::Jump),
                     _ => Ok(TreeNodeRecursion::Continue),
                 })
             })?;

@@ -1,4 +1,4 @@
-//! The fused functions of a physical plan: finding them, and what they need to run.
+//! Visits the fused functions of a physical plan, and prepares them for execution.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::memory_pool::PoolBudget;
 use crate::options::WarpframeOptions;
 use warpframe_ir::memory::MemoryBudget;
 
-/// Calls a function for every fused function of a plan.
+/// Calls `visit` for every fused function of a plan.
 ///
 /// # Errors
-/// The first of the function's.
+/// The first error of `visit`.
 pub fn for_each_fused_function(
     plan: &Arc<dyn ExecutionPlan>,
-    mut each: impl FnMut(&FusedFunction) -> Result<()>,
+    mut visit: impl FnMut(&FusedFunction) -> Result<()>,
 ) -> Result<()> {
     plan.apply(|node| {
         node.apply_expressions(&mut |expression: &Arc<dyn PhysicalExpr>| {
-            expression.apply(|part| {
-                let function = part.downcast_ref::<ScalarFunctionExpr>().map(|call| call.fun().inner());
+            expression.apply(|expression| {
+                let function = expression.downcast_ref::<ScalarFunctionExpr>().map(|call| call.fun().inner());
                 if let Some(function) = function.and_then(|inner| inner.downcast_ref::<FusedFunction>()) {
-                    each(function)?;
+                    visit(function)?;
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -37,9 +37,10 @@ pub fn for_each_fused_function(
     Ok(())
 }
 
-/// Prepares a plan's fused functions for a task: binds those that are not bound to the backends of the task's session,
-/// and gives all of them the task's memory pool. Returns the context that the plan is to be executed with, whose batches
-/// have the rows that the kernels want.
+/// Prepares the fused functions of a plan for a task: binds unbound functions to the backends of the task's session,
+/// and sets the task's memory pool as the budget of all. Returns the context to execute the plan with: if a function
+/// has a kernel for a device, its batch size is the option `warpframe.cuda.batch_rows`, or the minimum of the kernels
+/// if that is greater.
 ///
 /// # Errors
 /// A backend cannot run on this machine, or cannot compile a program.
@@ -60,7 +61,8 @@ pub fn prepare(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Res
     })
 }
 
-/// The rows in a batch for kernels that want at least so many: the option `warpframe.cuda.batch_rows`, or more.
+/// The batch size for kernels that require at least `least` rows: the option `warpframe.cuda.batch_rows`, or `least` if
+/// it is greater.
 pub fn device_batch_rows(config: &ConfigOptions, least: usize) -> usize {
     WarpframeOptions::of(config).cuda_batch_rows.max(least)
 }

@@ -1,4 +1,4 @@
-//! The physical rule that gives GPUs batches of a size that suits them, and the node that reports their metrics.
+//! The physical rule and the operator that set the batch size for GPUs and report the metrics of GPU kernels.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use datafusion::physical_plan::{
 use super::fused_functions::{device_batch_rows, for_each_fused_function, prepare};
 use warpframe_ir::metrics::{Metric, Metrics};
 
-/// Puts a `GpuBatchExec` over a plan in which GPUs evaluate functions:
+/// Adds a `GpuBatchExec` as the root of a plan with functions that are evaluated on GPUs:
 ///
 /// ```text
 /// ProjectionExec: expr=[log3[cuda NVIDIA H200](x, y, z)]
@@ -40,13 +40,13 @@ impl PhysicalOptimizerRule for GpuBatches {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        // The plan below is the one that is analyzed, and the node is a part of it.
+        // `AnalyzeExec` reports the metrics of its input, so the operator goes below it.
         if plan.downcast_ref::<AnalyzeExec>().is_some() {
-            let over = |child: Arc<dyn ExecutionPlan>| GpuBatchExec::over(child, config);
-            let children = plan.children().into_iter().cloned().map(over).collect::<Result<_>>()?;
+            let wrap = |child: Arc<dyn ExecutionPlan>| GpuBatchExec::wrap(child, config);
+            let children = plan.children().into_iter().cloned().map(wrap).collect::<Result<_>>()?;
             return replace_children_if_necessary(plan, children);
         }
-        GpuBatchExec::over(plan, config)
+        GpuBatchExec::wrap(plan, config)
     }
 
     fn schema_check(&self) -> bool {
@@ -54,18 +54,18 @@ impl PhysicalOptimizerRule for GpuBatches {
     }
 }
 
-/// Executes the plan below with batches of a size that suits GPUs, and reports the metrics of its fused functions.
+/// Executes its input with the batch size for GPUs, and reports the metrics of the fused functions in it.
 #[derive(Debug)]
 struct GpuBatchExec {
     input: Arc<dyn ExecutionPlan>,
-    /// Those of every function for a GPU.
+    /// The metrics of every fused function with a GPU kernel.
     metrics: Vec<Arc<Metrics>>,
     batch_rows: usize,
 }
 
 impl GpuBatchExec {
-    /// The node over a plan, or the plan itself if it has no functions for a GPU.
-    fn over(plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The operator with `plan` as its input, or `plan` itself if no function has a GPU kernel.
+    fn wrap(plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let (mut device_rows, mut metrics) = (None, Vec::new());
         for_each_fused_function(&plan, |function| {
             let least = function.kernel().and_then(|kernel| kernel.device_batch_rows());

@@ -1,4 +1,4 @@
-//! The values of generated rows. Row `i` depends on the distribution, the seed and `i` only.
+//! The values of generated rows. Row `i` is a function of the distribution, the seed and `i` only.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! The physical operator that generates rows. Its input has the ranges of row numbers of each partition.
+//! The physical operator that generates rows. Its input is a plan whose rows are ranges of row numbers.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,9 +22,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::distribution::RowGenerator;
 
-/// Generates rows in batches of the session's batch size. Its input has two columns, the first row of a range and
-/// the row after its last. Because the ranges are an input plan, a scheduler that splits plans by the partitions of
-/// their leaves can distribute them.
+/// Generates rows in batches of the session's batch size. Its input has two columns: the start of a range of row
+/// numbers and its exclusive end. The ranges are an input plan so that a scheduler that splits plans by the partitions
+/// of their leaves can distribute them.
 #[derive(Debug, Clone)]
 pub struct GenerateExec {
     input: Arc<dyn ExecutionPlan>,

@@ -1,6 +1,6 @@
-//! Generated rows: the columns `id`, `x`, `y`, `z` of the reference workload as a table whose rows are computed
-//! when they are read. `distribution` has the values, `exec` the physical operator, and `table` the table provider
-//! and the table function.
+//! Generated rows: the columns `id`, `x`, `y`, `z` of the reference workload as a table whose rows are computed on
+//! read. `distribution` has the values, `exec` the physical operator, and `table` the table provider and the table
+//! function.
 
 mod distribution;
 mod exec;

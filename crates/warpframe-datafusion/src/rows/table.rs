@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::distribution::{MAX_ROWS, RowGenerator};
 use super::exec::GenerateExec;
 
-/// A table of generated rows. A scan generates only the columns it reads, in the session's number of target
+/// A table of generated rows. A scan generates only the projected columns, in the session's number of target
 /// partitions.
 #[derive(Debug, Clone)]
 pub struct GeneratedRows {
@@ -22,7 +22,7 @@ pub struct GeneratedRows {
 }
 
 impl GeneratedRows {
-    /// A table of the first `rows` rows. More than [`MAX_ROWS`] are reduced to that.
+    /// A table of the first `rows` rows, at most [`MAX_ROWS`].
     pub fn new(generator: RowGenerator, rows: u64) -> Self {
         Self { generator, rows: rows.min(MAX_ROWS) }
     }
@@ -58,7 +58,8 @@ impl TableProvider for GeneratedRows {
     }
 }
 
-/// Splits rows into at most `partitions` ranges of whole batches, in order. Zero rows give one empty range.
+/// Splits rows into at most `partitions` ordered ranges of whole batches, of which the last batch may be shorter. Zero
+/// rows give one empty range.
 fn partition_ranges(rows: u64, batch_size: u64, partitions: u64) -> impl Iterator<Item = Range<u64>> {
     let batches = rows.div_ceil(batch_size.max(1));
     let share = batches.div_ceil(partitions.max(1)).max(1) * batch_size.max(1);
@@ -104,7 +105,7 @@ impl TableFunctionImpl for GenerateRows {
     }
 }
 
-/// The value of an integer literal, or `None` if it is negative or the expression is something else.
+/// The value of a non-negative integer literal; `None` for other expressions.
 fn non_negative_integer(expression: &Expr) -> Option<u64> {
     match expression {
         Expr::Literal(ScalarValue::Int64(Some(number)), _) => u64::try_from(*number).ok(),
