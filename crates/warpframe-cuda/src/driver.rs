@@ -275,7 +275,7 @@ impl fmt::Display for CudaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(what) | Self::OutOfMemory(what) => f.write_str(what),
-            Self::Kernel(what) => write!(f, "the GPU's kernel cannot be made: {what}"),
+            Self::Kernel(what) => write!(f, "the GPU kernel cannot be compiled or loaded: {what}"),
             Self::Device(what) => {
                 write!(
                     f,

@@ -26,8 +26,8 @@ impl MemoryTracker {
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => Ok(Allocation { tracker: Arc::clone(self), bytes }),
             Err(allocated) => Err(CudaError::OutOfMemory(format!(
-                "{bytes} bytes more than the {allocated} that are allocated for the GPU would be over \
-                 warpframe.cuda.memory_limit, which is {limit}"
+                "allocating {bytes} bytes for the GPU in addition to {allocated} bytes would exceed \
+                 warpframe.cuda.memory_limit ({limit})"
             ))),
         }
     }
