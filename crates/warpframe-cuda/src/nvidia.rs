@@ -196,7 +196,7 @@ struct Context {
     compiler: Arc<Compiler>,
 }
 
-// SAFETY: any thread may use a context after making it current, which every method does first.
+// SAFETY: any thread may use a context after making it current, which methods do before each use.
 unsafe impl Send for Context {}
 // SAFETY: as above, and the driver is thread-safe.
 unsafe impl Sync for Context {}
