@@ -1,4 +1,4 @@
-//! [`Lanes`] for AVX2 with FMA: four `f64` or eight `f32`.
+//! [`Lanes`] for AVX2 with FMA: four lanes of `f64` or eight of `f32`.
 
 use std::arch::x86_64::*;
 
@@ -13,13 +13,13 @@ pub struct F64x4(__m256d);
 #[derive(Clone, Copy)]
 pub struct F32x8(__m256);
 
-/// Masks: all bits of a lane, or none.
+/// The methods of masks. A mask is a vector register in which all bits of a lane are 1 (true) or 0 (false).
 macro_rules! masks {
-    ($register:ty, $select:ident, $to_bits:ident, $from_bits:ident, $more_bits:ident, $equal_bits:ident,
+    ($register:ty, $select:ident, $to_bits:ident, $from_bits:ident, $greater_bits:ident, $equal_bits:ident,
      $move_mask:ident) => {
         #[inline(always)]
         fn total_less(self, other: Self) -> $register {
-            intrinsic!($from_bits($more_bits(other.ordered_bits(), self.ordered_bits())))
+            intrinsic!($from_bits($greater_bits(other.ordered_bits(), self.ordered_bits())))
         }
 
         #[inline(always)]
@@ -40,7 +40,7 @@ macro_rules! masks {
 }
 
 impl F64x4 {
-    /// Whether all lanes are normal, positive and finite.
+    /// Whether all lanes are positive, finite and normal.
     #[inline(always)]
     fn all_normal(self) -> bool {
         let above = intrinsic!(_mm256_cmp_pd::<_CMP_GE_OQ>(self.0, _mm256_set1_pd(f64::MIN_POSITIVE)));
@@ -50,32 +50,32 @@ impl F64x4 {
 
     fn to_array(self) -> [f64; 4] {
         let mut lanes = [0.0; 4];
-        // SAFETY: the array has room for four elements.
+        // SAFETY: the array has four elements.
         unsafe { self.store(lanes.as_mut_ptr()) };
         lanes
     }
 
     fn from_array(lanes: [f64; 4]) -> Self {
-        // SAFETY: the array holds four elements.
+        // SAFETY: the array has four elements.
         unsafe { Self::load(lanes.as_ptr()) }
     }
 
     #[cold]
     #[inline(never)]
-    fn split_each(self) -> (Self, Self, __m256i) {
+    fn split_scalar(self) -> (Self, Self, __m256i) {
         let parts = self.to_array().map(Lanes::split);
-        let cells = parts.map(|(_, _, cell)| cell as i64);
+        let indices = parts.map(|(_, _, index)| index as i64);
         (
             Self::from_array(parts.map(|(mantissa, _, _)| mantissa)),
             Self::from_array(parts.map(|(_, exponent, _)| exponent)),
-            // SAFETY: the array has the size of the register; an unaligned load asks no more.
-            unsafe { _mm256_loadu_si256(cells.as_ptr().cast()) },
+            // SAFETY: the array has the size of the register, and the load may be unaligned.
+            unsafe { _mm256_loadu_si256(indices.as_ptr().cast()) },
         )
     }
 
     #[cold]
     #[inline(never)]
-    fn patch_each(self, argument: Self) -> Self {
+    fn patch_scalar(self, argument: Self) -> Self {
         let (mut results, arguments) = (self.to_array(), argument.to_array());
         for (result, argument) in results.iter_mut().zip(arguments) {
             *result = result.patch_ln(argument);
@@ -83,7 +83,8 @@ impl F64x4 {
         Self::from_array(results)
     }
 
-    /// Integers in the total order of the numbers: all bits but the sign are turned where it is set.
+    /// Signed integers that have the total order of the numbers: the bits except the sign are inverted where the sign is
+    /// set.
     #[inline(always)]
     fn ordered_bits(self) -> __m256i {
         intrinsic!({
@@ -95,7 +96,7 @@ impl F64x4 {
 }
 
 impl Lanes for F64x4 {
-    type Cells = __m256i;
+    type Indices = __m256i;
     x86_lanes!(
         f64,
         u64,
@@ -146,41 +147,40 @@ impl Lanes for F64x4 {
     #[inline(always)]
     fn split(self) -> (Self, Self, __m256i) {
         if !self.all_normal() {
-            return self.split_each();
+            return self.split_scalar();
         }
         intrinsic!({
             let bits = _mm256_castpd_si256(self.0);
             let one = _mm256_castpd_si256(_mm256_set1_pd(1.0));
             let fraction = _mm256_and_si256(bits, _mm256_set1_epi64x((1 << 52) - 1));
             let mantissa = _mm256_castsi256_pd(_mm256_or_si256(fraction, one));
-            // There is no conversion of 64-bit integers: put the biased exponent into the low bits of
-            // 2^52 and subtract what is too much.
+            // AVX2 cannot convert 64-bit integers: with the biased exponent in the low mantissa bits of 2^52 the number
+            // is 2^52 plus the biased exponent, and one subtraction removes 2^52 and the bias.
             let biased = _mm256_srli_epi64::<52>(bits);
-            let magic = _mm256_castpd_si256(_mm256_set1_pd(TWO_TO_52));
-            let shifted = _mm256_castsi256_pd(_mm256_or_si256(biased, magic));
+            let two_to_52 = _mm256_castpd_si256(_mm256_set1_pd(TWO_TO_52));
+            let shifted = _mm256_castsi256_pd(_mm256_or_si256(biased, two_to_52));
             let exponent = _mm256_sub_pd(shifted, _mm256_set1_pd(TWO_TO_52 + 1023.0));
-            let cells = _mm256_srli_epi64::<48>(fraction);
-            (Self(mantissa), Self(exponent), cells)
+            let indices = _mm256_srli_epi64::<48>(fraction);
+            (Self(mantissa), Self(exponent), indices)
         })
     }
 
     #[inline(always)]
-    fn look_up(table: &[f64; 16], cells: __m256i) -> Self {
-        // SAFETY: `split` gives cells from 0 to 15, all inside the table.
-        Self(unsafe { _mm256_i64gather_pd::<8>(table.as_ptr(), cells) })
+    fn look_up(table: &[f64; 16], indices: __m256i) -> Self {
+        // SAFETY: the indices come from `split` and are from 0 to 15, so within the table.
+        Self(unsafe { _mm256_i64gather_pd::<8>(table.as_ptr(), indices) })
     }
 
     #[inline(always)]
     fn patch_ln(self, argument: Self) -> Self {
-        if argument.all_normal() { self } else { self.patch_each(argument) }
+        if argument.all_normal() { self } else { self.patch_scalar(argument) }
     }
 }
 
 impl DoubleLanes for F64x4 {
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
-        // Two exact powers of two, so that the second multiplication rounds a subnormal result, and no
-        // other does.
+        // Multiply by two exact powers of two: only the second product can be subnormal, so it rounds once.
         let half = exponent.mul(Self::splat(0.5)).floor();
         self.mul(half.power_of_two()).mul(exponent.sub(half).power_of_two())
     }
@@ -196,10 +196,10 @@ impl DoubleLanes for F64x4 {
 }
 
 impl F64x4 {
-    /// `2^self` for integers from -1022 to 1023; NaN for NaN.
+    /// `2^self` for an integer from -1022 to 1023; NaN for NaN.
     #[inline(always)]
     fn power_of_two(self) -> Self {
-        // The sum has the biased exponent in its low bits.
+        // The low mantissa bits of the sum are the biased exponent.
         let shifted = self.add(Self::splat(TWO_TO_52 + 1023.0));
         let power =
             Self(intrinsic!(_mm256_castsi256_pd(_mm256_slli_epi64::<52>(_mm256_castpd_si256(shifted.0)))));
@@ -210,7 +210,7 @@ impl F64x4 {
 const TWO_TO_52: f64 = (1u64 << 52) as f64;
 
 impl F32x8 {
-    /// Whether all lanes are normal, positive and finite.
+    /// Whether all lanes are positive, finite and normal.
     #[inline(always)]
     fn all_normal(self) -> bool {
         let above = intrinsic!(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, _mm256_set1_ps(f32::MIN_POSITIVE)));
@@ -220,32 +220,32 @@ impl F32x8 {
 
     fn to_array(self) -> [f32; 8] {
         let mut lanes = [0.0; 8];
-        // SAFETY: the array has room for eight elements.
+        // SAFETY: the array has eight elements.
         unsafe { self.store(lanes.as_mut_ptr()) };
         lanes
     }
 
     fn from_array(lanes: [f32; 8]) -> Self {
-        // SAFETY: the array holds eight elements.
+        // SAFETY: the array has eight elements.
         unsafe { Self::load(lanes.as_ptr()) }
     }
 
     #[cold]
     #[inline(never)]
-    fn split_each(self) -> (Self, Self, __m256i) {
+    fn split_scalar(self) -> (Self, Self, __m256i) {
         let parts = self.to_array().map(Lanes::split);
-        let cells = parts.map(|(_, _, cell)| cell as i32);
+        let indices = parts.map(|(_, _, index)| index as i32);
         (
             Self::from_array(parts.map(|(mantissa, _, _)| mantissa)),
             Self::from_array(parts.map(|(_, exponent, _)| exponent)),
-            // SAFETY: the array has the size of the register; an unaligned load asks no more.
-            unsafe { _mm256_loadu_si256(cells.as_ptr().cast()) },
+            // SAFETY: the array has the size of the register, and the load may be unaligned.
+            unsafe { _mm256_loadu_si256(indices.as_ptr().cast()) },
         )
     }
 
     #[cold]
     #[inline(never)]
-    fn patch_each(self, argument: Self) -> Self {
+    fn patch_scalar(self, argument: Self) -> Self {
         let (mut results, arguments) = (self.to_array(), argument.to_array());
         for (result, argument) in results.iter_mut().zip(arguments) {
             *result = result.patch_ln(argument);
@@ -253,7 +253,7 @@ impl F32x8 {
         Self::from_array(results)
     }
 
-    /// As with [`F64x4`].
+    /// As for [`F64x4`].
     #[inline(always)]
     fn ordered_bits(self) -> __m256i {
         intrinsic!({
@@ -265,7 +265,7 @@ impl F32x8 {
 }
 
 impl Lanes for F32x8 {
-    type Cells = __m256i;
+    type Indices = __m256i;
     x86_lanes!(
         f32,
         u32,
@@ -320,7 +320,7 @@ impl Lanes for F32x8 {
     #[inline(always)]
     fn split(self) -> (Self, Self, __m256i) {
         if !self.all_normal() {
-            return self.split_each();
+            return self.split_scalar();
         }
         intrinsic!({
             let bits = _mm256_castps_si256(self.0);
@@ -329,19 +329,19 @@ impl Lanes for F32x8 {
             let mantissa = _mm256_castsi256_ps(_mm256_or_si256(fraction, one));
             let biased = _mm256_srli_epi32::<23>(bits);
             let exponent = _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)));
-            let cells = _mm256_srli_epi32::<19>(fraction);
-            (Self(mantissa), Self(exponent), cells)
+            let indices = _mm256_srli_epi32::<19>(fraction);
+            (Self(mantissa), Self(exponent), indices)
         })
     }
 
     #[inline(always)]
-    fn look_up(table: &[f32; 16], cells: __m256i) -> Self {
-        // SAFETY: `split` gives cells from 0 to 15, all inside the table.
-        Self(unsafe { _mm256_i32gather_ps::<4>(table.as_ptr(), cells) })
+    fn look_up(table: &[f32; 16], indices: __m256i) -> Self {
+        // SAFETY: the indices come from `split` and are from 0 to 15, so within the table.
+        Self(unsafe { _mm256_i32gather_ps::<4>(table.as_ptr(), indices) })
     }
 
     #[inline(always)]
     fn patch_ln(self, argument: Self) -> Self {
-        if argument.all_normal() { self } else { self.patch_each(argument) }
+        if argument.all_normal() { self } else { self.patch_scalar(argument) }
     }
 }

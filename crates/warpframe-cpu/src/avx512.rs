@@ -1,4 +1,4 @@
-//! [`Lanes`] for AVX-512 (F and DQ): eight `f64` or sixteen `f32`.
+//! [`Lanes`] for AVX-512 (F and DQ): eight lanes of `f64` or sixteen of `f32`.
 
 use std::arch::x86_64::*;
 
@@ -13,12 +13,12 @@ pub struct F64x8(__m512d);
 #[derive(Clone, Copy)]
 pub struct F32x16(__m512);
 
-// What `vfixupimm` shall do with the eight classes of the argument, four bits each from the lowest:
-// quiet NaN and signalling NaN: that NaN (2); zero: -inf (4); one: keep the result (0);
-// -inf: NaN (3); +inf: +inf (5); negative: NaN (3); positive: keep (0).
+// The response table of `vfixupimm` for a logarithm: four bits for each of eight classes of the argument, from the
+// lowest. Quiet and signalling NaN: that NaN (2); zero: -inf (4); one: keep the result (0); -inf: NaN (3);
+// +inf: +inf (5); negative: NaN (3); positive: keep the result (0).
 const LN_FIXUP: i32 = 0x0353_0422;
 
-/// Masks, which have registers of their own.
+/// The methods of masks, which are in mask registers.
 macro_rules! masks {
     ($mask:ty, $select:ident, $to_bits:ident, $less_bits:ident, $equal_bits:ident) => {
         #[inline(always)]
@@ -49,7 +49,8 @@ macro_rules! masks {
 }
 
 impl F64x8 {
-    /// Integers in the total order of the numbers: all bits but the sign are turned where it is set.
+    /// Signed integers that have the total order of the numbers: the bits except the sign are inverted where the sign is
+    /// set.
     #[inline(always)]
     fn ordered_bits(self) -> __m512i {
         intrinsic!({
@@ -61,7 +62,7 @@ impl F64x8 {
 }
 
 impl Lanes for F64x8 {
-    type Cells = __m512i;
+    type Indices = __m512i;
     x86_lanes!(
         f64,
         u64,
@@ -102,16 +103,16 @@ impl Lanes for F64x8 {
     fn split(self) -> (Self, Self, __m512i) {
         let mantissa = intrinsic!(_mm512_getmant_pd::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
         let exponent = intrinsic!(_mm512_getexp_pd(self.0));
-        // The look-up uses the low four bits of each index only.
-        let cells = intrinsic!(_mm512_srli_epi64::<48>(_mm512_castpd_si512(mantissa)));
-        (Self(mantissa), Self(exponent), cells)
+        // The permutation in `look_up` uses only the low four bits of an index.
+        let indices = intrinsic!(_mm512_srli_epi64::<48>(_mm512_castpd_si512(mantissa)));
+        (Self(mantissa), Self(exponent), indices)
     }
 
     #[inline(always)]
-    fn look_up(table: &[f64; 16], cells: __m512i) -> Self {
-        // SAFETY: the table has sixteen elements, so both halves are readable.
+    fn look_up(table: &[f64; 16], indices: __m512i) -> Self {
+        // SAFETY: the table has sixteen elements, eight for each load.
         let (low, high) = unsafe { (Self::load(table.as_ptr()), Self::load(table.as_ptr().add(8))) };
-        Self(intrinsic!(_mm512_permutex2var_pd(low.0, cells, high.0)))
+        Self(intrinsic!(_mm512_permutex2var_pd(low.0, indices, high.0)))
     }
 
     #[inline(always)]
@@ -133,7 +134,7 @@ impl DoubleLanes for F64x8 {
 }
 
 impl F32x16 {
-    /// As with [`F64x8`].
+    /// As for [`F64x8`].
     #[inline(always)]
     fn ordered_bits(self) -> __m512i {
         intrinsic!({
@@ -145,7 +146,7 @@ impl F32x16 {
 }
 
 impl Lanes for F32x16 {
-    type Cells = __m512i;
+    type Indices = __m512i;
     x86_lanes!(
         f32,
         u32,
@@ -195,16 +196,16 @@ impl Lanes for F32x16 {
     fn split(self) -> (Self, Self, __m512i) {
         let mantissa = intrinsic!(_mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
         let exponent = intrinsic!(_mm512_getexp_ps(self.0));
-        // The look-up uses the low four bits of each index only.
-        let cells = intrinsic!(_mm512_srli_epi32::<19>(_mm512_castps_si512(mantissa)));
-        (Self(mantissa), Self(exponent), cells)
+        // The permutation in `look_up` uses only the low four bits of an index.
+        let indices = intrinsic!(_mm512_srli_epi32::<19>(_mm512_castps_si512(mantissa)));
+        (Self(mantissa), Self(exponent), indices)
     }
 
     #[inline(always)]
-    fn look_up(table: &[f32; 16], cells: __m512i) -> Self {
+    fn look_up(table: &[f32; 16], indices: __m512i) -> Self {
         // SAFETY: the table has sixteen elements.
         let table = unsafe { Self::load(table.as_ptr()) };
-        Self(intrinsic!(_mm512_permutexvar_ps(cells, table.0)))
+        Self(intrinsic!(_mm512_permutexvar_ps(indices, table.0)))
     }
 
     #[inline(always)]

@@ -1,27 +1,30 @@
-//! Blocks of rows: how the numbers of a value are addressed while a block runs through a program.
+//! Blocks of rows: the size of a mask word, and the location of a value's numbers while a block is executed.
 
 use super::lanes::{Element, Lanes};
 
-/// Rows that share a word of Booleans.
+/// Rows in a mask word: Booleans and validity are bits of a `u64`.
 pub(super) const WORD: usize = 64;
 
-/// Where the numbers of a value lie.
+/// The location of a floating-point value: a pointer with a stride.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source<E> {
-    /// Written through only where it is a register or the output.
+pub(super) struct Location<E> {
+    /// The number of the block's first row. Written through only where the value is in a register or in the output.
     pub first: *mut E,
-    /// 1, or 0 for a constant, which fills one register of any width.
+    /// The distance between rows, in elements: 1, or 0 for a constant, of which there are as many copies as the widest
+    /// vector register has lanes.
     pub stride: usize,
 }
 
-impl<E: Element> Source<E> {
+impl<E: Element> Location<E> {
     pub const NONE: Self = Self { first: std::ptr::null_mut(), stride: 0 };
 
+    /// Loads the rows from `row` on into a vector register.
+    ///
     /// # Safety
-    /// The numbers must reach to `row + COUNT`.
+    /// The location must be readable up to, but excluding, row `row + COUNT`.
     #[inline(always)]
     pub(super) unsafe fn load<L: Lanes<Element = E>>(self, row: usize) -> L {
-        // SAFETY: as the caller promises; a constant has `WIDEST` copies.
+        // SAFETY: the caller guarantees it for stride 1; a constant has `MAX_LANES` copies.
         unsafe { L::load(self.first.add(row * self.stride)) }
     }
 }

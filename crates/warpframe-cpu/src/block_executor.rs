@@ -1,5 +1,5 @@
-//! Runs a program over blocks of rows: each op goes over a block of numbers that lies in the L1 cache, and the last op
-//! writes into the output.
+//! The block executor: executes a program on blocks of rows, instruction by instruction. The registers of a block fit in
+//! the L1 cache; the instruction that defines the output writes to the output array.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use warpframe_ir::instruction::{Instruction, Kind, Trap, Value};
 use warpframe_ir::ops::Binary;
 use warpframe_ir::program::Program;
 
-use super::block::{Source, WORD};
+use super::block::{Location, WORD};
 use super::dispatch::Task;
 use super::input_conversion::{Converter, copy_bits};
 use super::lanes::{Element, Lanes};
@@ -21,48 +21,48 @@ use super::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop, dispatch_binary, 
 use super::predicates::{BitEq, IsNan, Negative, TotalLt, ZeroAndNegative, word_of};
 use super::register_allocation::{RegisterAllocation, Slot};
 
-/// The share of the L1 cache for the registers of a block, in bytes.
+/// The bytes of all registers of a block: most of an L1 data cache of 32 KiB.
 const REGISTER_BYTES: usize = 24 * 1024;
 
-/// The lanes of the widest register, which a constant has to fill.
-const WIDEST: usize = 16;
+/// The number of lanes of the widest vector register: a constant is stored as many times.
+const MAX_LANES: usize = 16;
 
-/// A program being evaluated.
+/// One evaluation of a program.
 pub(super) struct Execution<'a, E> {
     program: &'a Program,
     registers: &'a RegisterAllocation,
-    /// How inputs of another type are converted, one for each input.
+    /// For each input the converter that is used if its type is not `E`.
     converters: &'a [Option<Converter<E>>],
     inputs: &'a [ArrayRef],
     rows: usize,
-    /// Rows in a block: a multiple of [`WORD`].
-    block: usize,
-    /// Whether validity is computed for every value; else the result is null where an input is, and the caller merges
-    /// the validity of the inputs.
-    follow_nulls: bool,
+    /// Rows in a block, a multiple of [`WORD`].
+    block_rows: usize,
+    /// Whether the validity of values is computed. If not, the program is strict, and the caller merges the validity of
+    /// the inputs.
+    computes_validity: bool,
     scratch: &'a mut Scratch<E>,
-    /// The start of the scratch memory for numbers.
-    first: *mut E,
-    /// The output, if it is a number.
-    numbers: &'a mut [MaybeUninit<E>],
+    /// The start of `scratch.floats`.
+    floats_start: *mut E,
+    /// The output, if it is a float; else empty.
+    floats: &'a mut [MaybeUninit<E>],
     /// The output, if it is a Boolean.
-    truths: &'a mut Vec<u64>,
-    /// The validity of the output, if nulls are followed.
+    bools: &'a mut Vec<u64>,
+    /// The validity of the output, if it is computed and the output may be null.
     validity: &'a mut Vec<u64>,
 }
 
-/// Memory for blocks, reused by later batches of the same thread.
+/// The memory of a block, reused by all evaluations of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch<E> {
-    /// Registers, staged inputs, constants.
-    numbers: Vec<E>,
-    /// Registers of Booleans, then the validity of each value.
+    /// A block for each register for floats, a block for each input, and `MAX_LANES` elements for each constant.
+    floats: Vec<E>,
+    /// The mask words of each register for Booleans, then those of the validity of each value.
     words: Vec<u64>,
-    /// Where the numbers of each value lie, if it has any.
-    sources: Vec<Source<E>>,
+    /// The location of each value that is a float; [`Location::NONE`] for others.
+    locations: Vec<Location<E>>,
 }
 
-/// A type with scratch memory for each thread.
+/// An element type with thread-local scratch memory.
 pub(super) trait ScratchElement: Element {
     fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>>;
 }
@@ -82,90 +82,93 @@ macro_rules! scratch_element {
 scratch_element!(f64 f32);
 
 impl<'a, E: Element> Execution<'a, E> {
-    /// A program with inputs that match it, as `Program::check_inputs` says, and outputs of its type: as many numbers
-    /// as rows, or none.
+    /// An evaluation of a program on inputs that satisfy `Program::check_inputs`. `floats` has one element for each row if
+    /// the output is a float, else none.
     pub(super) fn new(
         (program, registers, converters): (&'a Program, &'a RegisterAllocation, &'a [Option<Converter<E>>]),
         inputs: &'a [ArrayRef],
         rows: usize,
         scratch: &'a mut Scratch<E>,
-        (numbers, truths, validity): (&'a mut [MaybeUninit<E>], &'a mut Vec<u64>, &'a mut Vec<u64>),
+        (floats, bools, validity): (&'a mut [MaybeUninit<E>], &'a mut Vec<u64>, &'a mut Vec<u64>),
     ) -> Self {
-        let block = REGISTER_BYTES / (registers.floats.max(1) * size_of::<E>());
-        let block = (block / WORD * WORD).clamp(WORD, 1024).min(rows.next_multiple_of(WORD).max(WORD));
-        let follow_nulls = !program.is_strict();
-        let first = std::ptr::null_mut();
+        let block_rows = REGISTER_BYTES / (registers.floats.max(1) * size_of::<E>());
+        let block_rows =
+            (block_rows / WORD * WORD).clamp(WORD, 1024).min(rows.next_multiple_of(WORD).max(WORD));
+        let computes_validity = !program.is_strict();
         Self {
             program,
             registers,
             converters,
             inputs,
             rows,
-            block,
-            follow_nulls,
+            block_rows,
+            computes_validity,
             scratch,
-            first,
-            numbers,
-            truths,
+            floats_start: std::ptr::null_mut(),
+            floats,
+            bools,
             validity,
         }
     }
 
+    /// The mask words of a block.
     fn words(&self) -> usize {
-        self.block / WORD
+        self.block_rows / WORD
     }
 
-    /// Lays out the scratch memory and sets the sources of the values that do not move.
+    /// Allocates the scratch memory, and sets the locations of registers and constants.
     fn prepare(&mut self) {
         let allocation = self.registers;
         let instructions = self.program.instructions();
-        let registers = allocation.floats * self.block;
-        let staged = self.inputs.len() * self.block;
-        let words = (allocation.bools + instructions.len()) * self.words();
-        let Scratch { numbers, words: truths, sources } = &mut *self.scratch;
-        // What earlier batches have left there is overwritten before it is read.
-        let needed = registers + staged + allocation.constants * WIDEST;
-        if numbers.len() < needed {
-            numbers.resize(needed, E::ZERO);
+        let in_registers = allocation.floats * self.block_rows;
+        let in_inputs = self.inputs.len() * self.block_rows;
+        let float_count = in_registers + in_inputs + allocation.constants * MAX_LANES;
+        let word_count = (allocation.bools + instructions.len()) * self.words();
+        let Scratch { floats, words, locations } = &mut *self.scratch;
+        // Contents of earlier evaluations are overwritten before they are read.
+        if floats.len() < float_count {
+            floats.resize(float_count, E::ZERO);
         }
-        if truths.len() < words {
-            truths.resize(words, 0);
+        if words.len() < word_count {
+            words.resize(word_count, 0);
         }
-        self.first = numbers.as_mut_ptr();
-        sources.clear();
-        for ((instruction, place), kind) in
+        self.floats_start = floats.as_mut_ptr();
+        locations.clear();
+        for ((instruction, slot), kind) in
             instructions.iter().zip(&allocation.slots).zip(self.program.kinds())
         {
-            sources.push(match *place {
+            locations.push(match *slot {
                 Slot::Register(register) if *kind == Kind::Float => {
-                    // SAFETY: the numbers begin with a block for each register.
-                    Source { first: unsafe { self.first.add(register * self.block) }, stride: 1 }
+                    // SAFETY: `floats` begins with a block for each register.
+                    let first = unsafe { self.floats_start.add(register * self.block_rows) };
+                    Location { first, stride: 1 }
                 }
                 Slot::Constant(constant) => {
-                    // SAFETY: the numbers end with `WIDEST` for each constant.
+                    // SAFETY: after the registers and the inputs, `floats` has `MAX_LANES` elements for each constant.
                     let copies = unsafe {
-                        let first = self.first.add(registers + staged + constant * WIDEST);
-                        std::slice::from_raw_parts_mut(first, WIDEST)
+                        let first = self.floats_start.add(in_registers + in_inputs + constant * MAX_LANES);
+                        std::slice::from_raw_parts_mut(first, MAX_LANES)
                     };
-                    let number = match instruction {
+                    let constant = match instruction {
                         Instruction::ConstFloat(bits) => E::from_f64(f64::from_bits(*bits)),
                         _ => E::ZERO,
                     };
-                    copies.fill(number);
-                    Source { first: copies.as_mut_ptr(), stride: 0 }
+                    copies.fill(constant);
+                    Location { first: copies.as_mut_ptr(), stride: 0 }
                 }
-                _ => Source::NONE,
+                _ => Location::NONE,
             });
         }
     }
 
-    /// Loads the inputs of a block: where ops can read them, and padded to whole words.
-    fn stage(&mut self, row: usize, rows: usize) {
-        let registers = self.registers.floats * self.block;
+    /// Loads the inputs of a block of `rows` rows from `row` on. A full block of the program's own type is read in place;
+    /// other inputs are copied or converted to scratch memory, and padded to a full block.
+    fn load_inputs(&mut self, row: usize, rows: usize) {
+        let in_registers = self.registers.floats * self.block_rows;
         for (position, instruction) in self.program.instructions().iter().enumerate() {
             let Instruction::Input(input) = *instruction else { continue };
             let array = &self.inputs[input];
-            if self.follow_nulls && self.program.may_be_null(Value::at(position)) {
+            if self.computes_validity && self.program.may_be_null(Value::at(position)) {
                 let validity = self.validity_words(position);
                 match array.nulls() {
                     Some(nulls) => copy_bits(nulls.inner(), row, rows, validity),
@@ -173,42 +176,41 @@ impl<'a, E: Element> Execution<'a, E> {
                 }
             }
             if *array.data_type() == DataType::Boolean {
-                let truths = self.truth_words(position);
-                copy_bits(array.as_boolean().values(), row, rows, truths);
+                copy_bits(array.as_boolean().values(), row, rows, self.bool_words(position));
                 continue;
             }
             let direct = E::values(array).map(|values| &values[row..row + rows]);
             let first = match direct {
-                Some(values) if rows == self.block => values.as_ptr().cast_mut(),
+                Some(values) if rows == self.block_rows => values.as_ptr().cast_mut(),
                 _ => {
-                    // SAFETY: after the registers the numbers have a block for each input, and nothing
-                    // else reads it now.
-                    let staged = unsafe {
-                        let first = self.first.add(registers + input * self.block);
-                        std::slice::from_raw_parts_mut(first, self.block)
+                    // SAFETY: after the registers, `floats` has a block for each input, and there is no other reference to
+                    // it.
+                    let block = unsafe {
+                        let first = self.floats_start.add(in_registers + input * self.block_rows);
+                        std::slice::from_raw_parts_mut(first, self.block_rows)
                     };
                     match (direct, self.converters[input]) {
-                        (Some(values), _) => staged[..rows].copy_from_slice(values),
-                        (None, Some(convert)) => convert(array, row, &mut staged[..rows]),
-                        // Compilation has found a converter for every type but the program's own.
+                        (Some(values), _) => block[..rows].copy_from_slice(values),
+                        (None, Some(convert)) => convert(array, row, &mut block[..rows]),
+                        // Only Booleans have no converter, and they do not get here.
                         (None, None) => {}
                     }
-                    // The rows that fill up the last word repeat the last one.
-                    let last = staged[rows - 1];
-                    staged[rows..].fill(last);
-                    staged.as_mut_ptr()
+                    // Padding rows repeat the last row, so that they take no slow path that it does not take.
+                    let last = block[rows - 1];
+                    block[rows..].fill(last);
+                    block.as_mut_ptr()
                 }
             };
-            self.scratch.sources[position] = Source { first, stride: 1 };
+            self.scratch.locations[position] = Location { first, stride: 1 };
         }
     }
 
     #[inline(always)]
-    fn source(&self, value: Value) -> Source<E> {
-        self.scratch.sources[value.position()]
+    fn location(&self, value: Value) -> Location<E> {
+        self.scratch.locations[value.position()]
     }
 
-    /// The constant that the op divides by, if that is what it does.
+    /// For a division by a constant that [`Divisor`] supports, the divisor.
     fn divisor(&self, op: Binary, y: Value) -> Option<Divisor<E>> {
         match self.program.instructions()[y.position()] {
             Instruction::ConstFloat(bits) if op == Binary::Divide => {
@@ -218,8 +220,8 @@ impl<'a, E: Element> Execution<'a, E> {
         }
     }
 
-    /// The words of a value that is a truth value.
-    fn truth_words(&mut self, position: usize) -> &mut [u64] {
+    /// The mask words of a Boolean.
+    fn bool_words(&mut self, position: usize) -> &mut [u64] {
         let words = self.words();
         let register = match self.registers.slots[position] {
             Slot::Register(register) => register,
@@ -228,45 +230,48 @@ impl<'a, E: Element> Execution<'a, E> {
         &mut self.scratch.words[register * words..][..words]
     }
 
+    /// The mask words of a value's validity.
     fn validity_words(&mut self, position: usize) -> &mut [u64] {
         let words = self.words();
         let start = (self.registers.bools + position) * words;
         &mut self.scratch.words[start..][..words]
     }
 
-    /// A word of a truth value.
+    /// A mask word of a Boolean.
     #[inline(always)]
-    fn truth(&self, value: Value, word: usize) -> u64 {
+    fn bool_word(&self, value: Value, word: usize) -> u64 {
         match self.registers.slots[value.position()] {
             Slot::Register(register) => self.scratch.words[register * self.words() + word],
             _ => 0,
         }
     }
 
-    /// A word of a value's validity.
+    /// A mask word of a value's validity.
     #[inline(always)]
-    fn valid(&self, value: Value, word: usize) -> u64 {
-        if !self.follow_nulls || !self.program.may_be_null(value) {
+    fn validity_word(&self, value: Value, word: usize) -> u64 {
+        if !self.computes_validity || !self.program.may_be_null(value) {
             return !0;
         }
         self.scratch.words[(self.registers.bools + value.position()) * self.words() + word]
     }
 
-    /// A word that is set where a truth value is true, not null.
+    /// The mask word of rows in which a Boolean is valid and true.
     #[inline(always)]
-    fn holds(&self, value: Value, word: usize) -> u64 {
-        self.truth(value, word) & self.valid(value, word)
+    fn true_word(&self, value: Value, word: usize) -> u64 {
+        self.bool_word(value, word) & self.validity_word(value, word)
     }
 
-    fn write_truth(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
+    /// Computes the mask words of a Boolean.
+    fn write_bools(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
         for index in 0..words {
             let bits = word(self, index);
-            self.truth_words(position)[index] = bits;
+            self.bool_words(position)[index] = bits;
         }
     }
 
+    /// Computes the mask words of a value's validity, unless it is never null.
     fn write_validity(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
-        if self.follow_nulls && self.program.may_be_null(Value::at(position)) {
+        if self.computes_validity && self.program.may_be_null(Value::at(position)) {
             for index in 0..words {
                 let bits = word(self, index);
                 self.validity_words(position)[index] = bits;
@@ -274,18 +279,18 @@ impl<'a, E: Element> Execution<'a, E> {
         }
     }
 
-    /// Takes the result of a block.
-    fn emit(&mut self, row: usize, rows: usize) {
+    /// Stores the output of a block.
+    fn store_output(&mut self, row: usize, rows: usize) {
         let output = self.program.output();
         let words = rows.div_ceil(WORD);
         match self.program.kind(output) {
             Kind::Float => {
-                let Source { first, stride } = self.scratch.sources[output.position()];
-                let target = self.numbers[row..row + rows].as_mut_ptr().cast::<E>();
+                let Location { first, stride } = self.scratch.locations[output.position()];
+                let target = self.floats[row..row + rows].as_mut_ptr().cast::<E>();
                 if !std::ptr::eq(first, target) {
                     for index in 0..rows {
-                        // SAFETY: the source has a block of numbers, or one where the stride is 0, and the
-                        // target has as many as there are rows.
+                        // SAFETY: the location is readable for all rows of the block, and the target writable for `rows`
+                        // elements.
                         unsafe { target.add(index).write(*first.add(index * stride)) };
                     }
                 }
@@ -294,108 +299,116 @@ impl<'a, E: Element> Execution<'a, E> {
                 for word in 0..words {
                     let bits = match self.program.instructions()[output.position()] {
                         Instruction::ConstBool(true) => !0,
-                        _ => self.truth(output, word),
+                        _ => self.bool_word(output, word),
                     };
-                    self.truths.push(bits);
+                    self.bools.push(bits);
                 }
             }
         }
-        if self.follow_nulls && self.program.may_be_null(output) {
+        if self.computes_validity && self.program.may_be_null(output) {
             for word in 0..words {
-                let bits = self.valid(output, word);
+                let bits = self.validity_word(output, word);
                 self.validity.push(bits);
             }
         }
     }
 
+    /// Executes the instruction at a position on the current block.
+    ///
     /// # Safety
-    /// As [`Task::run`].
+    /// The CPU must have the instruction set of `L`.
     #[inline(always)]
-    unsafe fn step<L: Lanes<Element = E>>(&mut self, position: usize, rows: usize) -> Result<(), Trap> {
+    unsafe fn execute<L: Lanes<Element = E>>(&mut self, position: usize, rows: usize) -> Result<(), Trap> {
         let words = rows.div_ceil(WORD);
         let padded = words * WORD;
-        let target = self.source(Value::at(position)).first;
+        let target = self.location(Value::at(position)).first;
         match self.program.instructions()[position] {
             Instruction::Input(_) | Instruction::ConstFloat(_) => {}
             Instruction::ConstNull(_) => self.write_validity(position, words, |_, _| 0),
             Instruction::ConstBool(value) => {
-                self.write_truth(position, words, |_, _| if value { !0 } else { 0 });
+                self.write_bools(position, words, |_, _| if value { !0 } else { 0 });
             }
             Instruction::Unary(op, x) => {
-                dispatch_unary::<L>(op, OverBlock { x: self.source(x), y: Source::NONE, target, padded });
-                self.write_validity(position, words, |block, word| block.valid(x, word));
+                dispatch_unary::<L>(op, BlockLoop { x: self.location(x), y: Location::NONE, target, padded });
+                self.write_validity(position, words, |this, word| this.validity_word(x, word));
             }
             Instruction::Binary(op, x, y) => {
-                let over = OverBlock { x: self.source(x), y: self.source(y), target, padded };
+                let over = BlockLoop { x: self.location(x), y: self.location(y), target, padded };
                 match self.divisor(op, y) {
                     Some(divisor) => over.divide::<L>(divisor),
                     None => dispatch_binary::<L>(op, over),
                 }
-                self.write_validity(position, words, |block, word| {
-                    block.valid(x, word) & block.valid(y, word)
+                self.write_validity(position, words, |this, word| {
+                    this.validity_word(x, word) & this.validity_word(y, word)
                 });
             }
             Instruction::TotalLt(x, y) => {
-                let (a, b) = (self.source(x), self.source(y));
-                // SAFETY: both sources have a block of numbers.
-                self.write_truth(position, words, |_, word| unsafe { word_of::<L, TotalLt>(a, b, word) });
-                self.write_validity(position, words, |block, word| {
-                    block.valid(x, word) & block.valid(y, word)
+                let (a, b) = (self.location(x), self.location(y));
+                // SAFETY: both locations are readable for all rows of the block.
+                self.write_bools(position, words, |_, word| unsafe { word_of::<L, TotalLt>(a, b, word) });
+                self.write_validity(position, words, |this, word| {
+                    this.validity_word(x, word) & this.validity_word(y, word)
                 });
             }
             Instruction::BitEq(x, y) => {
-                let (a, b) = (self.source(x), self.source(y));
+                let (a, b) = (self.location(x), self.location(y));
                 // SAFETY: as above.
-                self.write_truth(position, words, |_, word| unsafe { word_of::<L, BitEq>(a, b, word) });
-                self.write_validity(position, words, |block, word| {
-                    block.valid(x, word) & block.valid(y, word)
+                self.write_bools(position, words, |_, word| unsafe { word_of::<L, BitEq>(a, b, word) });
+                self.write_validity(position, words, |this, word| {
+                    this.validity_word(x, word) & this.validity_word(y, word)
                 });
             }
             Instruction::IsNan(x) => {
-                let a = self.source(x);
+                let a = self.location(x);
                 // SAFETY: as above.
-                self.write_truth(position, words, |_, word| unsafe { word_of::<L, IsNan>(a, a, word) });
-                self.write_validity(position, words, |block, word| block.valid(x, word));
+                self.write_bools(position, words, |_, word| unsafe { word_of::<L, IsNan>(a, a, word) });
+                self.write_validity(position, words, |this, word| this.validity_word(x, word));
             }
-            Instruction::IsNull(x) => self.write_truth(position, words, |block, word| !block.valid(x, word)),
+            Instruction::IsNull(x) => {
+                self.write_bools(position, words, |this, word| !this.validity_word(x, word))
+            }
             Instruction::Not(x) => {
-                self.write_truth(position, words, |block, word| !block.truth(x, word));
-                self.write_validity(position, words, |block, word| block.valid(x, word));
+                self.write_bools(position, words, |this, word| !this.bool_word(x, word));
+                self.write_validity(position, words, |this, word| this.validity_word(x, word));
             }
             Instruction::And(x, y) => {
-                self.write_validity(position, words, |block, word| {
-                    let false_x = !block.truth(x, word) & block.valid(x, word);
-                    let false_y = !block.truth(y, word) & block.valid(y, word);
-                    false_x | false_y | (block.holds(x, word) & block.holds(y, word))
+                self.write_validity(position, words, |this, word| {
+                    let false_x = !this.bool_word(x, word) & this.validity_word(x, word);
+                    let false_y = !this.bool_word(y, word) & this.validity_word(y, word);
+                    false_x | false_y | (this.true_word(x, word) & this.true_word(y, word))
                 });
-                self.write_truth(position, words, |block, word| block.holds(x, word) & block.holds(y, word));
+                self.write_bools(position, words, |this, word| {
+                    this.true_word(x, word) & this.true_word(y, word)
+                });
             }
             Instruction::Or(x, y) => {
-                self.write_validity(position, words, |block, word| {
-                    let neither = !block.truth(x, word) & !block.truth(y, word);
-                    let known = block.valid(x, word) & block.valid(y, word);
-                    block.holds(x, word) | block.holds(y, word) | (neither & known)
+                self.write_validity(position, words, |this, word| {
+                    let both_false = !this.bool_word(x, word) & !this.bool_word(y, word);
+                    let both_valid = this.validity_word(x, word) & this.validity_word(y, word);
+                    this.true_word(x, word) | this.true_word(y, word) | (both_false & both_valid)
                 });
-                self.write_truth(position, words, |block, word| block.holds(x, word) | block.holds(y, word));
+                self.write_bools(position, words, |this, word| {
+                    this.true_word(x, word) | this.true_word(y, word)
+                });
             }
             Instruction::Select(condition, yes, no) => {
-                self.write_validity(position, words, |block, word| {
-                    let chosen = block.holds(condition, word);
-                    (block.valid(yes, word) & chosen) | (block.valid(no, word) & !chosen)
+                self.write_validity(position, words, |this, word| {
+                    let chosen = this.true_word(condition, word);
+                    (this.validity_word(yes, word) & chosen) | (this.validity_word(no, word) & !chosen)
                 });
                 if self.program.kind(yes) == Kind::Bool {
-                    self.write_truth(position, words, |block, word| {
-                        let chosen = block.holds(condition, word);
-                        (block.truth(yes, word) & chosen) | (block.truth(no, word) & !chosen)
+                    self.write_bools(position, words, |this, word| {
+                        let chosen = this.true_word(condition, word);
+                        (this.bool_word(yes, word) & chosen) | (this.bool_word(no, word) & !chosen)
                     });
                     return Ok(());
                 }
-                let (yes, no) = (self.source(yes), self.source(no));
+                let (yes, no) = (self.location(yes), self.location(no));
                 for word in 0..words {
-                    let chosen = self.holds(condition, word);
+                    let chosen = self.true_word(condition, word);
                     for lane in (0..WORD).step_by(L::COUNT) {
                         let row = word * WORD + lane;
-                        // SAFETY: the sources and the target have a block of numbers.
+                        // SAFETY: the locations are readable, and the target writable, for all rows of the block.
                         unsafe {
                             let mask = L::mask_from_bits(chosen >> lane);
                             L::select(mask, yes.load(row), no.load(row)).store(target.add(row));
@@ -404,19 +417,21 @@ impl<'a, E: Element> Execution<'a, E> {
                 }
             }
             Instruction::TrapIf(trap, [x, y], guard) => {
-                let (a, b) = (self.source(x), self.source(y));
+                let (a, b) = (self.location(x), self.location(y));
                 for word in 0..words {
-                    // SAFETY: the sources have a block of numbers.
-                    let holds = unsafe {
+                    // SAFETY: the locations are readable for all rows of the block.
+                    let condition = unsafe {
                         match trap {
                             Trap::SqrtOfNegative => word_of::<L, Negative>(a, b, word),
                             Trap::ZeroToNegativePower => word_of::<L, ZeroAndNegative>(a, b, word),
                         }
                     };
-                    let guarded = guard.map_or(!0, |guard| self.holds(guard, word));
-                    let left = rows - word * WORD;
-                    let real = if left >= WORD { !0 } else { (1 << left) - 1 };
-                    if holds & guarded & real & self.valid(x, word) & self.valid(y, word) != 0 {
+                    let guard = guard.map_or(!0, |guard| self.true_word(guard, word));
+                    let valid = self.validity_word(x, word) & self.validity_word(y, word);
+                    // The last word may have padding rows.
+                    let remaining = rows - word * WORD;
+                    let in_range = if remaining >= WORD { !0 } else { (1 << remaining) - 1 };
+                    if condition & guard & valid & in_range != 0 {
                         return Err(trap);
                     }
                 }
@@ -433,60 +448,60 @@ impl<E: Element> Task<E> for Execution<'_, E> {
     unsafe fn run<L: Lanes<Element = E>>(mut self) -> Result<(), Trap> {
         self.prepare();
         let output = self.program.output().position();
-        let register = self.scratch.sources.get(output).copied().unwrap_or(Source::NONE);
+        let register = self.scratch.locations.get(output).copied().unwrap_or(Location::NONE);
         let in_register = matches!(self.registers.slots[output], Slot::Register(_))
             && self.program.kind(self.program.output()) == Kind::Float;
         let mut row = 0;
         while row < self.rows {
-            let rows = self.block.min(self.rows - row);
-            self.stage(row, rows);
+            let rows = self.block_rows.min(self.rows - row);
+            self.load_inputs(row, rows);
             if in_register {
-                // A whole block's result goes where it belongs at once.
-                self.scratch.sources[output] = match rows == self.block {
-                    true => Source { first: self.numbers[row..].as_mut_ptr().cast(), stride: 1 },
+                // The output of a full block is computed in place, in the output array.
+                self.scratch.locations[output] = match rows == self.block_rows {
+                    true => Location { first: self.floats[row..].as_mut_ptr().cast(), stride: 1 },
                     false => register,
                 };
             }
             for position in 0..self.program.instructions().len() {
-                // SAFETY: the caller's promise is the same.
-                unsafe { self.step::<L>(position, rows)? };
+                // SAFETY: the caller has the same obligation.
+                unsafe { self.execute::<L>(position, rows)? };
             }
-            self.emit(row, rows);
+            self.store_output(row, rows);
             row += rows;
         }
         Ok(())
     }
 }
 
-/// An op over a block.
-struct OverBlock<E> {
-    x: Source<E>,
-    y: Source<E>,
+/// The loop of an op over a block. `x`, `y` (for binary ops) and `target` must be valid for `padded` rows.
+struct BlockLoop<E> {
+    x: Location<E>,
+    y: Location<E>,
     target: *mut E,
     padded: usize,
 }
 
-impl<E: Element> OverBlock<E> {
+impl<E: Element> BlockLoop<E> {
     #[inline(always)]
     fn divide<L: Lanes<Element = E>>(self, divisor: Divisor<E>) {
         for row in (0..self.padded).step_by(L::COUNT) {
-            // SAFETY: the source and the target have a block of numbers, and `padded` is not more.
+            // SAFETY: the locations are readable, and the target writable, for `padded` rows, a multiple of `COUNT`.
             unsafe { divisor.divide::<L>(self.x.load(row)).store(self.target.add(row)) };
         }
     }
 }
 
-impl<E: Element, L: Lanes<Element = E>> UnaryLoop<L> for OverBlock<E> {
+impl<E: Element, L: Lanes<Element = E>> UnaryLoop<L> for BlockLoop<E> {
     #[inline(always)]
     fn run<C: UnaryCode<L>>(self) {
         for row in (0..self.padded).step_by(L::COUNT) {
-            // SAFETY: the source and the target have a block of numbers, and `padded` is not more.
+            // SAFETY: the locations are readable, and the target writable, for `padded` rows, a multiple of `COUNT`.
             unsafe { C::apply(self.x.load(row)).store(self.target.add(row)) };
         }
     }
 }
 
-impl<E: Element, L: Lanes<Element = E>> BinaryLoop<L> for OverBlock<E> {
+impl<E: Element, L: Lanes<Element = E>> BinaryLoop<L> for BlockLoop<E> {
     #[inline(always)]
     fn run<C: BinaryCode<L>>(self) {
         for row in (0..self.padded).step_by(L::COUNT) {

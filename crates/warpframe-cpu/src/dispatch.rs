@@ -1,4 +1,5 @@
-//! Runtime dispatch: the one place where code for an instruction set is entered, after the CPU was checked.
+//! Runtime dispatch: the only module that enters code for an instruction set, after detecting it. See the precondition of
+//! [`Lanes`].
 
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
@@ -14,14 +15,15 @@ use super::lanes::{Element, Lanes};
 use super::neon::{F32x4, F64x2};
 use super::simd_path::SimdPath;
 
-/// `$type` with the type of its Arrow arrays and its registers.
+/// Implements [`Element`] for a type, by its Arrow type, its register types and its
+/// [`DIVISION_BOUNDS`](Element::DIVISION_BOUNDS).
 macro_rules! element {
-    ($type:ident, $arrow:ty, $avx512:ty, $avx2:ty, $neon:ident, $divisible:expr) => {
+    ($type:ident, $arrow:ty, $avx512:ty, $avx2:ty, $neon:ident, $division_bounds:expr) => {
         impl Element for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const ALMOST_HALF: Self = (0.5 as $type).next_down();
-            const DIVISIBLE: (f64, f64, f64) = $divisible;
+            const DIVISION_BOUNDS: (f64, f64, f64) = $division_bounds;
             #[cfg(target_arch = "x86_64")]
             type Avx512 = $avx512;
             #[cfg(target_arch = "x86_64")]
@@ -39,7 +41,7 @@ macro_rules! element {
                 self.into()
             }
 
-            fn inverse(self) -> [Self; 2] {
+            fn reciprocal(self) -> [Self; 2] {
                 let high = 1.0 / self;
                 [high, (-self).mul_add(high, 1.0) / self]
             }
@@ -73,21 +75,22 @@ macro_rules! element {
 element!(f64, Float64Type, F64x8, F64x4, F64x2, (1e-270, 1e300, 1e60));
 element!(f32, Float32Type, F32x16, F32x8, F32x4, (1e-24, 1e30, 1e6));
 
-/// Work that is written once for every register type.
+/// Code that is generic over the register type, and compiled once for each.
 pub trait Task<E: Element> {
-    /// What it gives back.
+    /// The result.
     type Output;
 
-    /// Does the work.
+    /// Runs the code with registers of type `L`.
     ///
     /// # Safety
     /// The CPU must have the instruction set of `L`.
     unsafe fn run<L: Lanes<Element = E>>(self) -> Self::Output;
 }
 
-/// Does the work on a path. One that this CPU lacks is replaced by the portable one; callers check first.
+/// Runs a task on a path. If this CPU does not support the path, the portable path is used; callers check it before.
 pub fn run_on<E: Element, T: Task<E>>(path: SimdPath, task: T) -> T::Output {
-    // SAFETY: each path's code is entered only where the CPU was found to have its instructions.
+    // SAFETY: AVX-512 and AVX2 code is entered only if `is_available` has detected the instructions; NEON is part of the
+    // targets on which its arm is compiled; the portable code needs none.
     unsafe {
         match path {
             #[cfg(target_arch = "x86_64")]
@@ -102,19 +105,19 @@ pub fn run_on<E: Element, T: Task<E>>(path: SimdPath, task: T) -> T::Output {
 }
 
 /// # Safety
-/// Only on a CPU with AVX-512F and AVX-512DQ.
+/// The CPU must have AVX-512F and AVX-512DQ.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq")]
 unsafe fn avx512<E: Element, T: Task<E>>(task: T) -> T::Output {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller has the same obligation.
     unsafe { task.run::<E::Avx512>() }
 }
 
 /// # Safety
-/// Only on a CPU with AVX2 and FMA.
+/// The CPU must have AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn avx2<E: Element, T: Task<E>>(task: T) -> T::Output {
-    // SAFETY: the caller's promise is the same.
+    // SAFETY: the caller has the same obligation.
     unsafe { task.run::<E::Avx2>() }
 }

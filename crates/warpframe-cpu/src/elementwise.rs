@@ -1,4 +1,4 @@
-//! Element-wise formulas and the loop that runs one over slices.
+//! Element-wise formulas and the loop that applies one to slices.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -9,14 +9,14 @@ use super::math::ln;
 use super::simd_path::SimdPath;
 
 /// The largest [`Lanes::COUNT`].
-const WIDEST: usize = 16;
+const MAX_LANES: usize = 16;
 
-/// Rows of prefetch distance: computing them takes about as long as a read from memory.
-const AHEAD: usize = 256;
+/// The prefetch distance in rows: computing this many takes about as long as a read from memory.
+const PREFETCH_ROWS: usize = 256;
 
 /// An element-wise formula of `N` arguments.
 pub trait Formula<const N: usize> {
-    /// The formula on one register of each argument.
+    /// Applies the formula to a register of each argument.
     fn apply<L: Lanes>(arguments: [L; N]) -> L;
 }
 
@@ -26,7 +26,7 @@ pub struct Ln;
 /// `ln(x) * ln(y) * ln(z)`
 pub struct Log3;
 
-/// `x * y * z`: next to no arithmetic, so its time is that of the memory.
+/// `x * y * z`: bound by memory bandwidth.
 pub struct Product;
 
 impl Formula<1> for Ln {
@@ -50,8 +50,9 @@ impl Formula<3> for Product {
     }
 }
 
-/// Evaluates a formula over slices on a path and initializes every output row. Lengths that differ are cut
-/// to the shortest, and a path this CPU lacks is replaced by the portable one; callers check both first.
+/// Evaluates a formula over slices on a path, and initializes all rows of the output. If lengths differ, only the rows of
+/// the shortest slice are evaluated, and if this CPU does not support the path, the portable one is used: callers check
+/// both before.
 pub fn evaluate<E: Element, F: Formula<N>, const N: usize>(
     path: SimdPath,
     inputs: [&[E]; N],
@@ -62,7 +63,7 @@ pub fn evaluate<E: Element, F: Formula<N>, const N: usize>(
     run_on(path, Map { inputs, output: &mut output[..rows], formula: PhantomData::<F> });
 }
 
-/// A formula and slices of one length.
+/// A formula and the slices that it is applied to, all of the same length.
 struct Map<'a, E, F, const N: usize> {
     inputs: [&'a [E]; N],
     output: &'a mut [MaybeUninit<E>],
@@ -72,19 +73,19 @@ struct Map<'a, E, F, const N: usize> {
 impl<E: Element, F: Formula<N>, const N: usize> Task<E> for Map<'_, E, F, N> {
     type Output = ();
 
-    // The last rows, too few for a register, go through the same code in a padded one, so a row's result
-    // does not depend on where it stands.
+    // The remaining rows, fewer than a register has lanes, are computed by the same code in a padded register, so a row's
+    // result does not depend on its position.
     #[inline(always)]
     unsafe fn run<L: Lanes<Element = E>>(self) {
         let Self { inputs, output, .. } = self;
         let rows = output.len();
-        let whole = rows - rows % L::COUNT;
+        let whole_registers = rows - rows % L::COUNT;
         let mut row = 0;
-        while row < whole {
-            // SAFETY: `row + COUNT <= rows`, the length of every slice.
+        while row < whole_registers {
+            // SAFETY: `row + COUNT <= rows`, which is the length of all slices.
             unsafe {
                 let arguments = inputs.map(|input| {
-                    L::prefetch(input.as_ptr().wrapping_add(row + AHEAD));
+                    L::prefetch(input.as_ptr().wrapping_add(row + PREFETCH_ROWS));
                     L::load(input.as_ptr().add(row))
                 });
                 F::apply(arguments).store(output.as_mut_ptr().add(row).cast());
@@ -92,18 +93,18 @@ impl<E: Element, F: Formula<N>, const N: usize> Task<E> for Map<'_, E, F, N> {
             row += L::COUNT;
         }
         if row < rows {
-            // SAFETY: fewer than COUNT rows are left, a padded array is as long as the widest register,
-            // and every lane of it is written before it is read.
+            // SAFETY: the padded arrays have as many elements as the widest register has lanes, and the elements that are
+            // copied to the output are among the `COUNT` ones that the store initializes.
             unsafe {
-                let rest = rows - row;
+                let remaining = rows - row;
                 let arguments = inputs.map(|input| {
-                    let mut padded = [input[row]; WIDEST];
-                    padded[..rest].copy_from_slice(&input[row..]);
+                    let mut padded = [input[row]; MAX_LANES];
+                    padded[..remaining].copy_from_slice(&input[row..]);
                     L::load(padded.as_ptr())
                 });
-                let mut padded = [const { MaybeUninit::uninit() }; WIDEST];
+                let mut padded = [const { MaybeUninit::uninit() }; MAX_LANES];
                 F::apply(arguments).store(padded.as_mut_ptr().cast());
-                output[row..].copy_from_slice(&padded[..rest]);
+                output[row..].copy_from_slice(&padded[..remaining]);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How input arrays become the numbers and bits that blocks work on.
+//! Conversion of input arrays to floats of the program's precision and to mask words.
 
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
@@ -12,10 +12,10 @@ use warpframe_ir::error::{Error, Result};
 
 use super::lanes::Element;
 
-/// Writes the numbers of an array from a row on, rounded to the nearest of the target's type.
+/// Fills a slice with the values of an array from a row on, converted to the target type with rounding to nearest.
 pub(super) type Converter<E> = fn(&ArrayRef, usize, &mut [E]);
 
-/// Copies bits from `start` on; the bits that fill up the last word are 0.
+/// Copies `count` bits from position `start` on to mask words; unused bits of the last word are 0.
 pub(super) fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words: &mut [u64]) {
     let slice = bits.slice(start, count);
     for (word, bits) in words.iter_mut().zip(slice.bit_chunks().iter_padded()) {
@@ -23,10 +23,10 @@ pub(super) fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words:
     }
 }
 
-/// The converter for arrays of a type; `None` for Booleans, which are copied as bits.
+/// The converter for arrays of a type; `None` for Booleans, for which [`copy_bits`] is used.
 ///
 /// # Errors
-/// [`Error::InvalidProgram`]: programs have no inputs of this type.
+/// [`Error::InvalidProgram`]: inputs of this type are not supported.
 pub(super) fn converter<E: Element>(data_type: &DataType) -> Result<Option<Converter<E>>> {
     macro_rules! from {
         ($type:ty, $number:ident => $convert:expr) => {

@@ -1,4 +1,4 @@
-//! Kernels on slices, without Arrow and without a query engine: the baseline for the overhead of an engine.
+//! Kernels on slices, without programs, Arrow arrays and a query engine: the baseline for measuring the overhead of these.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -9,15 +9,15 @@ use super::elementwise::{self, Formula};
 pub use super::lanes::Element;
 pub use super::simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};
 
-/// Rows a rayon task works on: 512 KiB of `f64` in all four columns, so a task's share stays in the L2
-/// cache of current CPUs while the split costs nothing measurable.
+/// The rows of a rayon task. Their four columns of `f64` are 512 KiB, which fit in the L2 cache of current CPUs; the
+/// overhead of a task is not measurable.
 pub const ROWS_PER_TASK: usize = 16 * 1024;
 
-/// `ln(x) * ln(y) * ln(z)` row by row into `output`, on the calling thread.
+/// Computes `ln(x) * ln(y) * ln(z)` for each row, on the calling thread.
 ///
-/// All numbers are `f64` or all `f32`. Each logarithm is within 1 ULP and the product within 4 ULP of the
-/// exact value; `ln(0) = -inf`, `ln(negative) = NaN`, NaN and infinities propagate as in IEEE 754. A row's
-/// result depends on nothing but the row.
+/// All columns are `f64` or all are `f32`. The error of each logarithm is at most 1 ULP, that of the result at most 4 ULP.
+/// `ln(0) = -inf`, `ln(negative) = NaN`, NaN and infinities propagate as in IEEE 754. The result of a row depends only on
+/// its arguments.
 ///
 /// ```
 /// let (x, y, z) = ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0]);
@@ -28,15 +28,15 @@ pub const ROWS_PER_TASK: usize = 16 * 1024;
 /// ```
 ///
 /// # Errors
-/// The slices differ in length, or `WARPFRAME_SIMD` asks for instructions that this CPU lacks.
+/// The slices differ in length, or `WARPFRAME_SIMD` names a path that does not exist or that this CPU does not support.
 pub fn log3<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Result<(), KernelError> {
     log3_on(SimdPath::active()?, x, y, z, output)
 }
 
-/// [`log3`] on a path named by the caller.
+/// [`log3`] on a given path.
 ///
 /// # Errors
-/// As [`log3`], and where this CPU cannot run the path.
+/// The slices differ in length, or this CPU does not support the path.
 pub fn log3_on<E: Element>(
     path: SimdPath,
     x: &[E],
@@ -47,7 +47,7 @@ pub fn log3_on<E: Element>(
     evaluate::<E, elementwise::Log3, 3>(path, [x, y, z], output)
 }
 
-/// [`log3`] on all threads of the current rayon pool.
+/// [`log3`] on all threads of the current rayon thread pool.
 ///
 /// # Errors
 /// As [`log3`].
@@ -55,7 +55,7 @@ pub fn par_log3<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Resu
     par_evaluate::<E, elementwise::Log3>([x, y, z], output)
 }
 
-/// `ln(x)` row by row into `output`, on the calling thread and a path named by the caller; within 1 ULP.
+/// Computes `ln(x)` for each row, with an error of at most 1 ULP, on the calling thread and a given path.
 ///
 /// # Errors
 /// As [`log3_on`].
@@ -63,9 +63,9 @@ pub fn ln_on<E: Element>(path: SimdPath, x: &[E], output: &mut [E]) -> Result<()
     evaluate::<E, elementwise::Ln, 1>(path, [x], output)
 }
 
-/// `x * y * z` row by row into `output`, on all threads of the current rayon pool: three columns read and
-/// one written with next to no arithmetic. No engine that reads and writes the same columns in memory can
-/// be faster than this.
+/// Computes `x * y * z` for each row, on all threads of the current rayon thread pool. It is bound by memory bandwidth:
+/// three columns read and one written. Its time is a lower bound for any engine that reads and writes these columns in
+/// memory.
 ///
 /// # Errors
 /// As [`log3`].
@@ -94,7 +94,7 @@ fn evaluate<E: Element, F: Formula<N>, const N: usize>(
     if !path.is_available() {
         return Err(SimdPathError::Unavailable(path).into());
     }
-    // SAFETY: `MaybeUninit<E>` has the layout of `E`, and `evaluate` only ever writes initialized values.
+    // SAFETY: `MaybeUninit<E>` has the layout of `E`, and `evaluate` writes only initialized values.
     let output = unsafe { &mut *(std::ptr::from_mut(output) as *mut [MaybeUninit<E>]) };
     elementwise::evaluate::<E, F, N>(path, inputs, output);
     Ok(())
@@ -112,13 +112,13 @@ fn check_lengths<E>(inputs: &[&[E]], output: &[E]) -> Result<(), KernelError> {
 /// Why a kernel did not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelError {
-    /// An input is not as long as the output.
+    /// The length of an input differs from that of the output.
     Length {
-        /// Which input, counted from zero.
+        /// The position of the input, from zero.
         position: usize,
-        /// Its length.
+        /// The length of the input.
         length: usize,
-        /// The output's length.
+        /// The length of the output.
         expected: usize,
     },
     /// The SIMD path cannot be used.

@@ -1,13 +1,12 @@
-//! `Lanes`: what the formulas ask of one vector register. Each instruction set implements it in a file of
-//! its own; the formulas (`math`, `kernels`, `execute`) are written once on top of it. No formula lives
-//! here.
+//! The vector register that formulas are generic over. `avx512`, `avx2`, `neon` and `portable` implement [`Lanes`] for
+//! their registers; the formulas are in `math`, `elementwise` and `predicates`.
 
 use arrow_array::ArrayRef;
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::math::log_tables::LogElement;
 
-/// A floating-point type with a register type for every path: `f64` or `f32`.
+/// A floating-point type, `f64` or `f32`, with its vector register type on each SIMD path.
 pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     /// 0
     const ZERO: Self;
@@ -15,9 +14,10 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     const ONE: Self;
     /// The largest number below 1/2.
     const ALMOST_HALF: Self;
-    /// The smallest and the largest magnitude of numbers that products with the inverse of a constant can stand for
-    /// quotients of, and the largest of those constants.
-    const DIVISIBLE: (f64, f64, f64);
+    /// The range in which division by a constant through its reciprocal is correctly rounded (see `math::Divisor`): the
+    /// smallest and the largest magnitude of dividends and quotients, and the largest magnitude `d` of divisors, whose
+    /// smallest is `1 / d`.
+    const DIVISION_BOUNDS: (f64, f64, f64);
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
     type Avx512: Lanes<Element = Self>;
@@ -34,8 +34,8 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     /// The number in double precision.
     fn to_f64(self) -> f64;
 
-    /// Its inverse as a sum of two numbers.
-    fn inverse(self) -> [Self; 2];
+    /// The reciprocal as an unevaluated sum of two numbers, the larger first.
+    fn reciprocal(self) -> [Self; 2];
 
     /// The integer, rounded to this type.
     fn from_i64(value: i64) -> Self;
@@ -43,56 +43,72 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     /// The integer, rounded to this type.
     fn from_u64(value: u64) -> Self;
 
-    /// The values of an array of this type; none if it has another.
+    /// The values of an array of this type; `None` if it has another type.
     fn values(array: &ArrayRef) -> Option<&[Self]>;
 
-    /// An op of one number.
+    /// The scalar definition of a unary op.
     fn unary(op: Unary, x: Self) -> Self;
 
-    /// An op of two numbers.
+    /// The scalar definition of a binary op.
     fn binary(op: Binary, x: Self, y: Self) -> Self;
 }
 
-/// A vector register holding [`COUNT`](Lanes::COUNT) numbers.
+/// A vector register of [`COUNT`](Lanes::COUNT) lanes.
 ///
-/// Every operation works lane by lane and is a correctly rounded IEEE 754 operation unless it says
-/// otherwise, so all paths that have a fused multiply-add give the same bits.
+/// Unless stated otherwise, an operation applies to each lane, and its result is correctly rounded as IEEE 754 requires.
+/// Paths with a fused multiply-add therefore return the same bits.
 ///
-/// # Safety of implementations
+/// # CPU precondition
 ///
-/// The methods are safe to call only on a CPU with the instruction set of the implementing type.
-/// `dispatch.rs` is the only caller, and enters each type's code through a function that carries the
-/// matching `#[target_feature]` after the CPU was asked.
+/// All methods have a precondition that the type system does not express: the CPU must have the instruction set of the
+/// implementing type (AVX-512 F and DQ, AVX2 and FMA, or NEON; none for `f64` and `f32`). A call on another CPU is
+/// undefined behavior. The methods, other than [`load`](Lanes::load) and [`store`](Lanes::store), are safe functions
+/// nevertheless: formulas consist of calls of them, and a function with `#[target_feature]` cannot implement a safe
+/// method of a trait.
+///
+/// The following rules establish the precondition:
+///
+/// - The trait and the register types are not exported by name, and the hidden associated types of [`Element`] must not
+///   be used outside of this crate. So all calls of the methods are in it.
+/// - Generic code with a type parameter `L: Lanes` is instantiated for the register type of an instruction set only
+///   below `dispatch::run_on`, which enters it through [`Task::run`](super::dispatch::Task::run), an unsafe function
+///   that has the same precondition.
+/// - `run_on` selects a path only after [`SimdPath::is_available`](super::simd_path::SimdPath::is_available) has
+///   detected its instructions, and enters it through a function with the matching `#[target_feature]`. The methods are
+///   `#[inline(always)]`, so that their intrinsics are inlined into that function and compiled to single instructions.
+///
+/// New code must not call a method of a register type from anywhere else.
 pub trait Lanes: Copy {
-    /// The type of one lane.
+    /// The type of a lane.
     type Element: Element;
-    /// The table cells picked by [`split`](Lanes::split), one a lane.
-    type Cells: Copy;
-    /// One truth value a lane.
+    /// A table index for each lane, as returned by [`split`](Lanes::split).
+    type Indices: Copy;
+    /// A Boolean for each lane.
     type Mask: Copy;
-    /// How many lanes the register has; a divisor of 64.
+    /// The number of lanes, a divisor of 64.
     const COUNT: usize;
-    /// Whether [`mul_add`](Lanes::mul_add) rounds once. Formulas that depend on it have another way.
-    const FUSED: bool;
+    /// Whether [`mul_add`](Lanes::mul_add) is fused, that is, rounds once. Formulas that depend on it have an
+    /// alternative without.
+    const HAS_FMA: bool;
 
-    /// Reads `COUNT` numbers.
+    /// Loads `COUNT` numbers.
     ///
     /// # Safety
     /// `from` must be valid for reading `COUNT` elements; it need not be aligned.
     unsafe fn load(from: *const Self::Element) -> Self;
 
-    /// Writes `COUNT` numbers.
+    /// Stores `COUNT` numbers.
     ///
     /// # Safety
     /// `to` must be valid for writing `COUNT` elements; it need not be aligned.
     unsafe fn store(self, to: *mut Self::Element);
 
-    /// Has the memory at an address brought into the cache, if it is any: the hardware does that by itself only up to the
-    /// end of a page.
+    /// Prefetches the cache line of an address, which may be invalid. The hardware prefetcher does not cross the end of a
+    /// page. No operation where there is no prefetch instruction.
     #[inline(always)]
     fn prefetch(_: *const Self::Element) {}
 
-    /// The same number in every lane.
+    /// A register with the same number in all lanes.
     fn splat(value: Self::Element) -> Self;
 
     /// `self + other`
@@ -107,93 +123,98 @@ pub trait Lanes: Copy {
     /// `self / other`
     fn div(self, other: Self) -> Self;
 
-    /// `self * factor + addend`, rounded once where the hardware can, else twice.
+    /// `self * factor + addend`, rounded once if [`HAS_FMA`](Lanes::HAS_FMA), else twice.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
 
-    /// `self * factor - 1` without any rounding error, for `self` in [1, 2) and a `factor` of at most
-    /// seven significant bits for which the difference is representable.
+    /// `self * factor - 1` without rounding error, for `self` in [1, 2) and a `factor` of at most seven significant bits
+    /// for which the result is representable.
     fn mul_sub_one(self, factor: Self) -> Self;
 
     /// The square root; NaN for negative numbers.
     fn sqrt(self) -> Self;
 
-    /// The number without its sign.
+    /// The absolute value.
     fn abs(self) -> Self;
 
-    /// The number with its sign turned.
+    /// The number with its sign inverted.
     fn neg(self) -> Self;
 
     /// The magnitude of `self` with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
 
-    /// The integer below.
+    /// Rounds down to an integer.
     fn floor(self) -> Self;
 
-    /// The integer above.
+    /// Rounds up to an integer.
     fn ceil(self) -> Self;
 
-    /// The integer towards zero.
+    /// Rounds towards zero to an integer.
     fn trunc(self) -> Self;
 
-    /// The nearest integer, halves to the even one.
+    /// Rounds to the nearest integer, ties to even.
     fn round_even(self) -> Self;
 
-    /// `self` kept within bounds; NaN stays NaN.
+    /// `self` restricted to `[low, high]`; NaN for NaN.
     fn clamp(self, low: Self, high: Self) -> Self;
 
     /// `self < other` by IEEE 754: false if either is NaN.
     fn less(self, other: Self) -> Self::Mask;
 
-    /// `self = other` by IEEE 754: false if either is NaN, and zeros are equal.
+    /// `self = other` by IEEE 754: false if either is NaN; -0 equals +0.
     fn equal(self, other: Self) -> Self::Mask;
 
     /// Whether the lane is NaN.
     fn is_nan(self) -> Self::Mask;
 
-    /// `self < other` in the total order of IEEE 754, which Arrow compares by: -NaN, -inf, ..., -0, +0,
-    /// ..., +inf, +NaN.
+    /// `self < other` in the total order of IEEE 754, as in Arrow's comparison kernels: -NaN, -inf, ..., -0, +0, ...,
+    /// +inf, +NaN.
     fn total_less(self, other: Self) -> Self::Mask;
 
     /// Whether both have the same bits: equality in the total order.
     fn same_bits(self, other: Self) -> Self::Mask;
 
-    /// Bit `i` says what lane `i` holds.
+    /// The mask as an integer: bit `i` is lane `i`, higher bits are 0.
     fn mask_bits(mask: Self::Mask) -> u64;
 
-    /// The opposite of [`mask_bits`](Lanes::mask_bits); higher bits are ignored.
+    /// The inverse of [`mask_bits`](Lanes::mask_bits); higher bits are ignored.
     fn mask_from_bits(bits: u64) -> Self::Mask;
 
-    /// Lanes of `yes` where the mask holds, else of `no`.
+    /// The lanes of `yes` where the mask is true, else those of `no`.
     fn select(mask: Self::Mask, yes: Self, no: Self) -> Self;
 
-    /// A function in double precision, whatever the lanes are, rounded back to their type.
+    /// Applies a function in double precision: the arguments are converted to `f64`, and the result is rounded to the
+    /// lane type.
     fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self;
 
-    /// Takes positive finite numbers apart: `self = mantissa * 2^exponent` with the mantissa in [1, 2),
-    /// subnormal numbers included, and the sixteenth of [1, 2) the mantissa lies in.
-    /// Lanes that are zero, negative, infinite or NaN give anything.
-    fn split(self) -> (Self, Self, Self::Cells);
+    /// Decomposes positive finite numbers, subnormal ones included: `self = mantissa * 2^exponent` with the mantissa in
+    /// [1, 2). Returns the mantissa, the exponent, and the index, from 0 to 15, of the sixteenth of [1, 2) that the
+    /// mantissa is in. The results of other lanes (zero, negative, infinite or NaN) are unspecified.
+    fn split(self) -> (Self, Self, Self::Indices);
 
-    /// The table's entry for each lane's cell.
-    fn look_up(table: &[Self::Element; 16], cells: Self::Cells) -> Self;
+    /// Table lookup: for each lane the table's entry at its index, which comes from [`split`](Lanes::split).
+    fn look_up(table: &[Self::Element; 16], indices: Self::Indices) -> Self;
 
-    /// `self`, with the lanes replaced whose `argument` is none that a logarithm has a finite value
-    /// for: zero gives -inf, +inf gives +inf, negative numbers and NaN give NaN.
+    /// Replaces the special cases in the result of a logarithm: -inf where `argument` is zero, +inf where it is +inf, NaN
+    /// where it is negative or NaN. Other lanes keep `self`.
     fn patch_ln(self, argument: Self) -> Self;
 
-    /// A scalar function of each lane, one after the other.
+    /// Applies a scalar function to each lane in turn.
     #[inline(always)]
-    fn each(self, function: impl Fn(Self::Element) -> Self::Element) -> Self {
-        self.each_of(self, |value, _| function(value))
+    fn map_lanes(self, function: impl Fn(Self::Element) -> Self::Element) -> Self {
+        self.zip_lanes(self, |value, _| function(value))
     }
 
-    /// A scalar function of the lanes of two registers, one after the other.
+    /// Applies a scalar function to each pair of lanes in turn.
     #[inline(always)]
-    fn each_of(self, other: Self, function: impl Fn(Self::Element, Self::Element) -> Self::Element) -> Self {
-        const WIDEST: usize = 16;
-        let mut left = [Self::Element::ZERO; WIDEST];
-        let mut right = [Self::Element::ZERO; WIDEST];
-        // SAFETY: no register has more than `WIDEST` lanes.
+    fn zip_lanes(
+        self,
+        other: Self,
+        function: impl Fn(Self::Element, Self::Element) -> Self::Element,
+    ) -> Self {
+        const MAX_LANES: usize = 16;
+        let mut left = [Self::Element::ZERO; MAX_LANES];
+        let mut right = [Self::Element::ZERO; MAX_LANES];
+        // SAFETY: no register has more than `MAX_LANES` lanes.
         unsafe {
             self.store(left.as_mut_ptr());
             other.store(right.as_mut_ptr());
@@ -206,18 +227,18 @@ pub trait Lanes: Copy {
     }
 }
 
-/// [`Lanes`] of double precision.
+/// Operations of registers with lanes of type `f64`. The CPU precondition of [`Lanes`] applies.
 pub trait DoubleLanes: Lanes<Element = f64> {
-    /// `self * 2^exponent`, rounded once, for integers from -1100 to 1100 and a magnitude of `self` in
-    /// [1/4, 4]. NaN in either gives NaN.
+    /// `self * 2^exponent`, rounded once, for an integer `exponent` from -1100 to 1100 and a magnitude of `self` in
+    /// [1/4, 4]. NaN if either is NaN.
     fn scale(self, exponent: Self) -> Self;
 
-    /// Whether the number's representation, as an integer, has this bit, given as a power of two.
+    /// Whether a bit of the number's binary representation is set; `bit` is a power of two.
     fn has_bit(self, bit: u64) -> Self::Mask;
 }
 
-/// A function of `N` numbers written for double precision.
+/// A function of `N` arguments that is computed in double precision.
 pub trait Function64<const N: usize> {
-    /// The function, lane by lane.
+    /// Applies the function to each lane.
     fn apply<L: DoubleLanes>(arguments: [L; N]) -> L;
 }

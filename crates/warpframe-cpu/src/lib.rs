@@ -1,8 +1,10 @@
-//! The CPU backend: vector code with runtime dispatch to AVX-512, AVX2, NEON or portable Rust.
+//! The CPU backend: SIMD code with runtime dispatch to AVX-512, AVX2, NEON or portable Rust.
 //!
-//! Formulas are written once (`math`, `elementwise`, `ops`) over an abstract register (`lanes`), with one file for each
-//! instruction set; `dispatch` is the one place where code for an instruction set is entered. `simd_backend` compiles
-//! programs, `block_executor` runs them, and `kernel` has the bare kernels on slices.
+//! - Formulas (`math`, `elementwise`, `ops`) are generic over a vector register type (`lanes`), which `avx512`, `avx2`,
+//!   `neon` and `portable` implement. `dispatch` is the only module that enters code for an instruction set.
+//! - `simd_backend` compiles programs. `register_allocation` assigns registers to their values, and `block_executor`
+//!   executes them on blocks of rows, with `input_conversion` and `predicates`.
+//! - `kernel` has kernels on slices, without programs and Arrow arrays.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]

@@ -1,4 +1,4 @@
-//! [`Lanes`] for NEON (64-bit Arm): two `f64` or four `f32`.
+//! [`Lanes`] for NEON (64-bit Arm): two lanes of `f64` or four of `f32`.
 
 use std::arch::aarch64::*;
 
@@ -12,10 +12,10 @@ pub struct F64x2(float64x2_t);
 #[derive(Clone, Copy)]
 pub struct F32x4(float32x4_t);
 
-/// Calls an intrinsic whose only requirement is the instruction set.
+/// Calls intrinsics whose only precondition is the instruction set.
 macro_rules! neon {
     ($call:expr) => {{
-        // SAFETY: NEON is part of every 64-bit Arm target this file is compiled for.
+        // SAFETY: NEON is part of every 64-bit Arm target that this module is compiled for.
         #[allow(unused_unsafe, reason = "the intrinsics are safe where NEON is a base feature")]
         unsafe {
             $call
@@ -32,12 +32,13 @@ macro_rules! neon_lanes {
             #[inline(always)]
             fn to_array(self) -> [$float; $count] {
                 let mut lanes = [0.0; $count];
-                // SAFETY: the array has room for all lanes.
+                // SAFETY: the array has an element for each lane.
                 unsafe { self.store(lanes.as_mut_ptr()) };
                 lanes
             }
 
-            /// Lanes are compared one by one: rare operations, which two or four lanes don't slow much.
+            /// Compares lane by lane in scalar code, for predicates that are rare; with two or four lanes that costs
+            /// little.
             #[inline(always)]
             fn compare(self, other: Self, holds: impl Fn($float, $float) -> bool) -> $mask {
                 let (one, other) = (self.to_array(), other.to_array());
@@ -49,27 +50,27 @@ macro_rules! neon_lanes {
 
             #[inline(always)]
             fn from_array(lanes: [$float; $count]) -> Self {
-                // SAFETY: the array holds all lanes.
+                // SAFETY: the array has an element for each lane.
                 unsafe { Self::load(lanes.as_ptr()) }
             }
         }
 
         impl Lanes for $lanes {
             type Element = $float;
-            type Cells = [usize; $count];
+            type Indices = [usize; $count];
             type Mask = $mask;
             const COUNT: usize = $count;
-            const FUSED: bool = true;
+            const HAS_FMA: bool = true;
 
             #[inline(always)]
             unsafe fn load(from: *const $float) -> Self {
-                // SAFETY: the caller vouches for `from`.
+                // SAFETY: the caller guarantees that `from` is readable.
                 Self(unsafe { $load(from) })
             }
 
             #[inline(always)]
             unsafe fn store(self, to: *mut $float) {
-                // SAFETY: the caller vouches for `to`.
+                // SAFETY: the caller guarantees that `to` is writable.
                 unsafe { $store(to, self.0) }
             }
 
@@ -95,7 +96,7 @@ macro_rules! neon_lanes {
 
             #[inline(always)]
             fn mul_add(self, factor: Self, addend: Self) -> Self {
-                // vfma adds the product of its second and third argument to the first.
+                // vfma(a, b, c) is a + b * c.
                 Self(neon!($fma(addend.0, self.0, factor.0)))
             }
 
@@ -146,7 +147,7 @@ macro_rules! neon_lanes {
 
             #[inline(always)]
             fn copysign(self, sign: Self) -> Self {
-                self.each_of(sign, <$float>::copysign)
+                self.zip_lanes(sign, <$float>::copysign)
             }
 
             #[inline(always)]
@@ -183,7 +184,7 @@ macro_rules! neon_lanes {
             #[inline(always)]
             fn mask_bits(mask: $mask) -> u64 {
                 let mut lanes: [$bits; $count] = [0; $count];
-                // SAFETY: the array has room for all lanes.
+                // SAFETY: the array has an element for each lane.
                 unsafe { $store_mask(lanes.as_mut_ptr(), mask) };
                 lanes.iter().rev().fold(0, |bits, &lane| bits << 1 | u64::from(lane & 1))
             }
@@ -192,7 +193,7 @@ macro_rules! neon_lanes {
             fn mask_from_bits(bits: u64) -> $mask {
                 let lanes: [$bits; $count] =
                     std::array::from_fn(|lane| if bits >> lane & 1 == 1 { <$bits>::MAX } else { 0 });
-                // SAFETY: the array holds all lanes.
+                // SAFETY: the array has an element for each lane.
                 unsafe { $load_mask(lanes.as_ptr()) }
             }
 
@@ -203,23 +204,23 @@ macro_rules! neon_lanes {
 
             #[inline(always)]
             fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
-                Self::through_f64::<F, N>(arguments)
+                Self::convert_and_apply::<F, N>(arguments)
             }
 
-            // With two or four lanes and no gather, taking numbers apart one by one costs no more.
+            // NEON has no gather, and with two or four lanes scalar code is no slower.
             #[inline(always)]
             fn split(self) -> (Self, Self, [usize; $count]) {
                 let parts = self.to_array().map(Lanes::split);
                 (
                     Self::from_array(parts.map(|(mantissa, _, _)| mantissa)),
                     Self::from_array(parts.map(|(_, exponent, _)| exponent)),
-                    parts.map(|(_, _, cell)| cell),
+                    parts.map(|(_, _, index)| index),
                 )
             }
 
             #[inline(always)]
-            fn look_up(table: &[$float; 16], cells: [usize; $count]) -> Self {
-                Self::from_array(cells.map(|cell| table[cell & 15]))
+            fn look_up(table: &[$float; 16], indices: [usize; $count]) -> Self {
+                Self::from_array(indices.map(|index| table[index & 15]))
             }
 
             #[inline(always)]
@@ -291,14 +292,14 @@ neon_lanes!(
 
 impl F64x2 {
     #[inline(always)]
-    fn through_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+    fn convert_and_apply<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
         F::apply(arguments)
     }
 }
 
 impl F32x4 {
     #[inline(always)]
-    fn through_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
+    fn convert_and_apply<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {
         neon!({
             let low = F::apply(arguments.map(|x| F64x2(vcvt_f64_f32(vget_low_f32(x.0)))));
             let high = F::apply(arguments.map(|x| F64x2(vcvt_high_f64_f32(x.0))));
@@ -310,7 +311,7 @@ impl F32x4 {
 impl DoubleLanes for F64x2 {
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
-        self.each_of(exponent, DoubleLanes::scale)
+        self.zip_lanes(exponent, DoubleLanes::scale)
     }
 
     #[inline(always)]

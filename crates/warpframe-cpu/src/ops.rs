@@ -1,12 +1,12 @@
-//! The vector code of the ops. The matches are exhaustive: an op of the table without an entry here does not compile.
+//! The vector code of the ops. The matches are exhaustive, so an op of the table without an entry here is a compile error.
 
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::lanes::{Element, Lanes};
 use super::math::{self, Acos, Asin, Atan, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
 
-/// The vector code of a unary op. A type and not a closure: closures are not inlined into functions with
-/// `#[target_feature]`.
+/// The vector code of a unary op. It is implemented by types, not by closures, because closures are not inlined into
+/// functions with `#[target_feature]`.
 pub(super) trait UnaryCode<L> {
     fn apply(x: L) -> L;
 }
@@ -16,22 +16,22 @@ pub(super) trait BinaryCode<L> {
     fn apply(x: L, y: L) -> L;
 }
 
-/// A loop that is compiled once for every unary op.
+/// A loop that is instantiated for each unary op, so that the op is dispatched outside of the loop.
 pub(super) trait UnaryLoop<L> {
     fn run<C: UnaryCode<L>>(self);
 }
 
-/// A loop that is compiled once for every binary op.
+/// A loop that is instantiated for each binary op.
 pub(super) trait BinaryLoop<L> {
     fn run<C: BinaryCode<L>>(self);
 }
 
-/// `Op |x| code;` is vector code, `Op;` calls the scalar definition for each lane.
+/// Defines the code of all unary ops: `Op |x| code;` by vector code, `Op;` by the scalar definition for each lane.
 macro_rules! unary_code {
     ($($op:ident $(|$x:ident| $code:expr)?;)+) => {
-        /// Runs a loop with an op's code.
+        /// Runs a loop with the code of an op.
         #[inline(always)]
-        pub(super) fn dispatch_unary<L: Lanes>(op: Unary, each: impl UnaryLoop<L>) {
+        pub(super) fn dispatch_unary<L: Lanes>(op: Unary, op_loop: impl UnaryLoop<L>) {
             match op {
                 $(Unary::$op => {
                     struct Op;
@@ -40,15 +40,15 @@ macro_rules! unary_code {
                         fn apply(x: L) -> L {
                             $(let $x = x; return $code;)?
                             #[allow(unreachable_code, reason = "ops without vector code end here")]
-                            { x.each(|x| <L::Element as Element>::unary(Unary::$op, x)) }
+                            { x.map_lanes(|x| <L::Element as Element>::unary(Unary::$op, x)) }
                         }
                     }
-                    each.run::<Op>()
+                    op_loop.run::<Op>()
                 })+
             }
         }
 
-        /// Whether a unary op has vector code; else its scalar definition is called for each lane.
+        /// Whether a unary op has vector code; if not, its scalar definition is called for each lane.
         pub fn is_unary_vectorized(op: Unary) -> bool {
             match op {
                 $(Unary::$op => !<[&str]>::is_empty(&[$(stringify!($code))?]),)+
@@ -57,12 +57,12 @@ macro_rules! unary_code {
     };
 }
 
-/// The same for binary ops.
+/// Defines the code of all binary ops.
 macro_rules! binary_code {
     ($($op:ident $(|$x:ident, $y:ident| $code:expr)?;)+) => {
-        /// Runs a loop with an op's code.
+        /// Runs a loop with the code of an op.
         #[inline(always)]
-        pub(super) fn dispatch_binary<L: Lanes>(op: Binary, each: impl BinaryLoop<L>) {
+        pub(super) fn dispatch_binary<L: Lanes>(op: Binary, op_loop: impl BinaryLoop<L>) {
             match op {
                 $(Binary::$op => {
                     struct Op;
@@ -71,15 +71,15 @@ macro_rules! binary_code {
                         fn apply(x: L, y: L) -> L {
                             $(let ($x, $y) = (x, y); return $code;)?
                             #[allow(unreachable_code, reason = "ops without vector code end here")]
-                            { x.each_of(y, |x, y| <L::Element as Element>::binary(Binary::$op, x, y)) }
+                            { x.zip_lanes(y, |x, y| <L::Element as Element>::binary(Binary::$op, x, y)) }
                         }
                     }
-                    each.run::<Op>()
+                    op_loop.run::<Op>()
                 })+
             }
         }
 
-        /// Whether a binary op has vector code; else its scalar definition is called for each lane.
+        /// Whether a binary op has vector code; if not, its scalar definition is called for each lane.
         pub fn is_binary_vectorized(op: Binary) -> bool {
             match op {
                 $(Binary::$op => !<[&str]>::is_empty(&[$(stringify!($code))?]),)+

@@ -1,5 +1,5 @@
-//! [`Lanes`] for any machine: one number at a time in plain Rust. Also what the other paths fall back
-//! to, lane by lane, for the rare arguments they don't treat themselves.
+//! [`Lanes`] for any CPU: `f64` and `f32` as registers of one lane. The other paths use it as a scalar fallback for
+//! arguments that their vector code does not handle.
 
 use super::lanes::{DoubleLanes, Function64, Lanes};
 
@@ -7,20 +7,20 @@ macro_rules! portable_lanes {
     ($float:ty, $bits:ty, mantissa_bits: $mantissa_bits:expr, bias: $bias:expr, upper_half: $upper_half:expr) => {
         impl Lanes for $float {
             type Element = $float;
-            type Cells = usize;
+            type Indices = usize;
             type Mask = bool;
             const COUNT: usize = 1;
-            const FUSED: bool = false;
+            const HAS_FMA: bool = false;
 
             #[inline(always)]
             unsafe fn load(from: *const $float) -> Self {
-                // SAFETY: the caller vouches for `from`.
+                // SAFETY: the caller guarantees that `from` is readable.
                 unsafe { from.read_unaligned() }
             }
 
             #[inline(always)]
             unsafe fn store(self, to: *mut $float) {
-                // SAFETY: the caller vouches for `to`.
+                // SAFETY: the caller guarantees that `to` is writable.
                 unsafe { to.write_unaligned(self) }
             }
 
@@ -46,7 +46,7 @@ macro_rules! portable_lanes {
 
             #[inline(always)]
             fn mul_add(self, factor: Self, addend: Self) -> Self {
-                // A fused multiply-add without the instruction is a slow library call.
+                // Without the instruction a fused multiply-add would be a slow library call.
                 self * factor + addend
             }
 
@@ -153,7 +153,7 @@ macro_rules! portable_lanes {
 
             #[inline(always)]
             fn mul_sub_one(self, factor: Self) -> Self {
-                // Both halves times the short factor are exact, and so are the two sums.
+                // The factor has few bits, so the products of both halves with it are exact, and so are both sums.
                 let upper = <$float>::from_bits(self.to_bits() & $upper_half);
                 let lower = self - upper;
                 (upper * factor - 1.0) + lower * factor
@@ -163,22 +163,22 @@ macro_rules! portable_lanes {
             fn split(self) -> (Self, Self, usize) {
                 const IMPLICIT_ONE: $bits = (1.0 as $float).to_bits();
                 const MANTISSA: $bits = (1 << $mantissa_bits) - 1;
-                // Subnormal numbers have no implicit leading one: scale them up first.
+                // Subnormal numbers have no implicit leading one: scale them to normal numbers first.
                 const SCALE: $float = (1u64 << ($mantissa_bits + 1)) as $float;
-                let (bits, scaled_by) = if self < <$float>::MIN_POSITIVE {
+                let (bits, scale_exponent) = if self < <$float>::MIN_POSITIVE {
                     ((self * SCALE).to_bits(), $mantissa_bits + 1)
                 } else {
                     (self.to_bits(), 0)
                 };
-                let exponent = (bits >> $mantissa_bits) as i32 - $bias - scaled_by;
+                let exponent = (bits >> $mantissa_bits) as i32 - $bias - scale_exponent;
                 let mantissa = <$float>::from_bits((bits & MANTISSA) | IMPLICIT_ONE);
-                let cell = (bits >> ($mantissa_bits - 4)) as usize & 15;
-                (mantissa, exponent as $float, cell)
+                let index = (bits >> ($mantissa_bits - 4)) as usize & 15;
+                (mantissa, exponent as $float, index)
             }
 
             #[inline(always)]
-            fn look_up(table: &[$float; 16], cell: usize) -> Self {
-                table[cell & 15]
+            fn look_up(table: &[$float; 16], index: usize) -> Self {
+                table[index & 15]
             }
 
             #[inline(always)]
@@ -188,7 +188,7 @@ macro_rules! portable_lanes {
                 } else if argument == 0.0 {
                     <$float>::NEG_INFINITY
                 } else if argument < 0.0 {
-                    // The NaN that the CPU makes: its sign matters where numbers are compared.
+                    // 0 / 0 is the CPU's default NaN. Its sign affects comparisons in the total order.
                     (argument - argument) / (argument - argument)
                 } else {
                     argument
@@ -204,8 +204,7 @@ portable_lanes!(f32, u32, mantissa_bits: 23, bias: 127, upper_half: !0 << 12);
 impl DoubleLanes for f64 {
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
-        // Two exact powers of two, so that the second multiplication rounds a subnormal result, and no
-        // other does.
+        // Multiply by two exact powers of two: only the second product can be subnormal, so it rounds once.
         let half = (exponent * 0.5).floor();
         let power_of_two = |exponent: f64| f64::from_bits(((exponent as i64 + 1023) << 52) as u64);
         self * power_of_two(half) * power_of_two(exponent - half)

@@ -1,17 +1,22 @@
-//! Predicates over numbers, evaluated for 64 rows at a time.
+//! Predicates of floats, evaluated for 64 rows at a time to a mask word.
 
-use super::block::{Source, WORD};
+use super::block::{Location, WORD};
 use super::lanes::{Element, Lanes};
 
-/// A predicate over two numbers.
+/// A predicate of two floats.
 pub(super) trait Predicate {
     fn holds<L: Lanes>(x: L, y: L) -> L::Mask;
 }
 
+/// `x < y` in the total order of IEEE 754.
 pub(super) struct TotalLt;
+/// `x` and `y` have the same bits.
 pub(super) struct BitEq;
+/// `x` is NaN.
 pub(super) struct IsNan;
+/// `x < 0`.
 pub(super) struct Negative;
+/// `x = 0` and `y < 0`.
 pub(super) struct ZeroAndNegative;
 
 impl Predicate for TotalLt {
@@ -51,20 +56,20 @@ impl Predicate for ZeroAndNegative {
     }
 }
 
-/// The predicate in 64 rows, one bit each.
+/// Evaluates a predicate for the 64 rows of a mask word. Bit `i` is row `i` of the word.
 ///
 /// # Safety
-/// The sources must reach to the end of the word.
+/// Both locations must be readable for all rows of the word.
 #[inline(always)]
 pub(super) unsafe fn word_of<L: Lanes, P: Predicate>(
-    x: Source<L::Element>,
-    y: Source<L::Element>,
+    x: Location<L::Element>,
+    y: Location<L::Element>,
     word: usize,
 ) -> u64 {
     let mut bits = 0;
     for lane in (0..WORD).step_by(L::COUNT) {
         let row = word * WORD + lane;
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller guarantees that the rows are readable.
         let mask = unsafe { P::holds::<L>(x.load(row), y.load(row)) };
         bits |= L::mask_bits(mask) << lane;
     }

@@ -1,37 +1,38 @@
-//! Register allocation: where the values of a program lie while a block of rows runs through it. Numbers and Booleans
-//! have registers of their own; a register is reused after the last read of its value.
+//! Register allocation: assigns a storage location to each value of a program while it is executed on a block of rows.
+//! A register holds a block of floats or of Booleans, and is reused after the last use of its value.
 
 use warpframe_ir::instruction::{Instruction, Kind, Value};
 use warpframe_ir::program::Program;
 
-/// Where a value lies.
+/// The storage location of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
-    /// In the input at this position.
+    /// The input array at this position.
     Input(usize),
-    /// The constant at this position.
+    /// The constant at this position of the constant pool.
     Constant(usize),
-    /// In this register of its kind.
+    /// The register with this number, among the registers of the value's kind.
     Register(usize),
-    /// It has no value.
+    /// None: the instruction defines no value.
     None,
 }
 
-/// The slots of all values.
+/// The slots of all values of a program.
 #[derive(Debug, Clone)]
 pub struct RegisterAllocation {
     /// One slot for each instruction.
     pub slots: Vec<Slot>,
-    /// The number of registers for floating-point numbers.
+    /// The number of registers for floats.
     pub floats: usize,
     /// The number of registers for Booleans.
     pub bools: usize,
-    /// The number of constants.
+    /// The size of the constant pool.
     pub constants: usize,
 }
 
 impl RegisterAllocation {
-    /// Allocates registers for a program. The result's register is not shared, so that it can be the output array.
+    /// Allocates registers for a program. The output has a register of its own, so that it can be replaced by memory of
+    /// the output array.
     pub fn new(program: &Program) -> Self {
         let (instructions, kinds, output) = (program.instructions(), program.kinds(), program.output());
         let mut last_use: Vec<usize> = (0..instructions.len()).collect();
@@ -53,10 +54,11 @@ impl RegisterAllocation {
                 (Instruction::TrapIf(..), _) => Slot::None,
                 _ => {
                     let count = allocation.count(kind);
-                    // Boolean inputs are loaded before the first instruction, so their registers must not be
-                    // in use before.
-                    let own = position == output.position() || matches!(instruction, Instruction::Input(_));
-                    let reused = if own { None } else { free[kind as usize].pop() };
+                    // Boolean inputs are loaded before the first instruction, so their registers must not hold other
+                    // values before.
+                    let dedicated =
+                        position == output.position() || matches!(instruction, Instruction::Input(_));
+                    let reused = if dedicated { None } else { free[kind as usize].pop() };
                     Slot::Register(reused.unwrap_or_else(|| {
                         *count += 1;
                         *count - 1
@@ -64,7 +66,7 @@ impl RegisterAllocation {
                 }
             };
             allocation.slots.push(slot);
-            // Freed after the result has its slot: an op never writes where it reads.
+            // Operands are freed after the result has a register: an op never writes to a register that it reads.
             let mut operands: Vec<_> = instruction.operands().collect();
             operands.dedup();
             for operand in operands.into_iter().chain([Value::at(position)]) {

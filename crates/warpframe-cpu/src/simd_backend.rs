@@ -1,4 +1,4 @@
-//! The backend that evaluates programs with the CPU's vector instructions, on the calling thread.
+//! The SIMD backend: evaluates programs with the CPU's vector instructions, on the calling thread.
 
 use std::fmt::Debug;
 use std::sync::{Arc, LazyLock};
@@ -22,25 +22,25 @@ use super::input_conversion::{Converter, converter};
 use super::register_allocation::RegisterAllocation;
 use super::simd_path::{SimdPath, SimdPathError};
 
-/// The CPU's vector instructions.
+/// The SIMD backend on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Simd {
     path: SimdPath,
 }
 
 impl Simd {
-    /// The backend on the path of this process: [`SimdPath::active`].
+    /// The backend on the path of this process, [`SimdPath::active`].
     ///
     /// # Errors
-    /// `WARPFRAME_SIMD` names instructions that this CPU lacks.
+    /// `WARPFRAME_SIMD` names a path that does not exist or that this CPU does not support.
     pub fn active() -> Result<Self> {
         Ok(Self { path: SimdPath::active().map_err(Error::backend)? })
     }
 
-    /// The backend on a path.
+    /// The backend on a given path.
     ///
     /// # Errors
-    /// This CPU lacks the instructions.
+    /// This CPU does not support the path.
     pub fn on(path: SimdPath) -> Result<Self> {
         match path.is_available() {
             true => Ok(Self { path }),
@@ -63,12 +63,12 @@ impl Backend for Simd {
     }
 }
 
-/// How the rows are computed.
+/// The compiled form of a program.
 #[derive(Debug)]
 enum Code<E> {
     /// The hand-written loop for `ln(x) * ln(y) * ln(z)` of inputs of the program's precision.
     Log3,
-    /// Blocks of rows, op by op.
+    /// Execution instruction by instruction on blocks of rows.
     Blocks { registers: RegisterAllocation, converters: Vec<Option<Converter<E>>> },
 }
 
@@ -98,7 +98,7 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
     }
 }
 
-/// The programs of the hand-written loop, in double and in single precision.
+/// The programs that the hand-written loop evaluates, in double and in single precision.
 static LOG3: LazyLock<Result<[Program; 2]>> = LazyLock::new(|| {
     let build = |precision: Precision| {
         let mut builder = Builder::new(precision);
@@ -122,7 +122,7 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement> + Debug> Kernel for SimdKerne
         let program = &self.program;
         program.check_inputs(inputs, rows)?;
         if !program.is_strict() && program.has_undeclared_nulls(inputs) {
-            // Validity is computed only for values that may be null by declaration.
+            // The kernel computes validity only for values that are nullable by declaration.
             return Interpreter::evaluate(program, inputs, rows);
         }
         match (&self.code, inputs) {
@@ -134,17 +134,18 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement> + Debug> Kernel for SimdKerne
 }
 
 impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
-    /// Computes all rows, null ones included.
+    /// Evaluates with the hand-written loop. Null rows are computed too; their results are masked by the validity.
     fn log3(&self, arrays: [&ArrayRef; 3]) -> ArrayRef {
         let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
         let rows = arrays[0].len();
         let mut values = Vec::with_capacity(rows);
         evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, &mut values.spare_capacity_mut()[..rows]);
-        // SAFETY: the capacity is at least `rows`, and `evaluate` has initialized that many elements.
+        // SAFETY: the capacity is at least `rows`, and `evaluate` has initialized `rows` elements.
         unsafe { values.set_len(rows) };
         Arc::new(PrimitiveArray::<T>::new(values.into(), union_of_nulls(arrays)))
     }
 
+    /// Evaluates with the block executor.
     fn blocks(
         &self,
         registers: &RegisterAllocation,
@@ -153,17 +154,17 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
         rows: usize,
     ) -> Result<ArrayRef> {
         let program = &self.program;
-        let is_number = program.kind(program.output()) == Kind::Float;
-        let (mut values, mut truths, mut validity) = (Vec::new(), Vec::new(), Vec::new());
-        if is_number {
+        let is_float = program.kind(program.output()) == Kind::Float;
+        let (mut values, mut bools, mut validity) = (Vec::new(), Vec::new(), Vec::new());
+        if is_float {
             values.reserve_exact(rows);
         } else {
-            truths.reserve_exact(rows.div_ceil(64));
+            bools.reserve_exact(rows.div_ceil(64));
         }
-        let numbers = &mut values.spare_capacity_mut()[..if is_number { rows } else { 0 }];
+        let floats = &mut values.spare_capacity_mut()[..if is_float { rows } else { 0 }];
         T::Native::scratch().with(|scratch| {
             let scratch = &mut *scratch.borrow_mut();
-            let outputs = (numbers, &mut truths, &mut validity);
+            let outputs = (floats, &mut bools, &mut validity);
             let code = (&**program, registers, converters);
             run_on(self.backend.path, Execution::new(code, inputs, rows, scratch, outputs))
         })?;
@@ -175,18 +176,18 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
         } else {
             None
         };
-        if is_number {
-            // SAFETY: the capacity is at least `rows`, and the execution has written that many elements.
+        if is_float {
+            // SAFETY: the capacity is at least `rows`, and the execution has initialized `rows` elements.
             unsafe { values.set_len(rows) };
             Ok(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
         } else {
-            let bits = BooleanBuffer::new(Buffer::from_vec(truths), 0, rows);
+            let bits = BooleanBuffer::new(Buffer::from_vec(bools), 0, rows);
             Ok(Arc::new(BooleanArray::new(bits, nulls)))
         }
     }
 }
 
-/// Null where any array is.
+/// The nulls of rows in which any array is null.
 fn union_of_nulls<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
     NullBuffer::union_many(arrays.into_iter().map(|array| array.nulls()))
 }

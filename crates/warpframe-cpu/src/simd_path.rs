@@ -1,13 +1,13 @@
-//! The instruction sets that vector code is compiled for, and which one this process uses.
+//! SIMD paths: the instruction sets that vector code is compiled for, their detection, and the choice of this process.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-/// The environment variable that forces a path.
+/// The environment variable that selects a path by its name.
 pub const SIMD_VARIABLE: &str = "WARPFRAME_SIMD";
 
-/// A set of vector instructions that the kernels are compiled for.
+/// An instruction set that the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SimdPath {
     /// x86-64 with AVX-512 (F and DQ): 512-bit registers.
@@ -16,7 +16,7 @@ pub enum SimdPath {
     Avx2,
     /// 64-bit Arm: 128-bit registers.
     Neon,
-    /// Plain Rust, one number at a time.
+    /// Portable Rust code, one number at a time.
     Portable,
 }
 
@@ -24,13 +24,12 @@ impl SimdPath {
     /// All paths, the fastest first.
     pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
-    /// The paths this CPU can run, the fastest first. Never empty: [`Portable`](Self::Portable) is
-    /// always among them.
+    /// The paths that this CPU supports, the fastest first. [`Portable`](Self::Portable) is always among them.
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|path| path.is_available()).collect()
     }
 
-    /// Whether this CPU can run the path.
+    /// Whether this CPU supports the path.
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -45,11 +44,11 @@ impl SimdPath {
         }
     }
 
-    /// The path in use: the one `WARPFRAME_SIMD` names, else the fastest available. The choice is
-    /// made once per process.
+    /// The path of this process: the one that `WARPFRAME_SIMD` names, else the fastest available one. It is chosen at the
+    /// first call.
     ///
     /// # Errors
-    /// The variable names no path, or one that this CPU cannot run.
+    /// The variable does not name a path, or names one that this CPU does not support.
     pub fn active() -> Result<Self, SimdPathError> {
         static ACTIVE: OnceLock<Result<SimdPath, SimdPathError>> = OnceLock::new();
         ACTIVE.get_or_init(Self::choose).clone()
@@ -63,7 +62,7 @@ impl SimdPath {
         if path.is_available() { Ok(path) } else { Err(SimdPathError::Unavailable(path)) }
     }
 
-    /// The name used in `WARPFRAME_SIMD`, in `EXPLAIN` and in reports.
+    /// The name in `WARPFRAME_SIMD`, `EXPLAIN` and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "avx512",
@@ -91,12 +90,12 @@ impl FromStr for SimdPath {
     }
 }
 
-/// Why a SIMD path that was asked for cannot be used.
+/// Why a requested SIMD path cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SimdPathError {
-    /// No path has this name.
+    /// There is no path of this name.
     Unknown(String),
-    /// This CPU lacks the instructions.
+    /// This CPU does not support the path.
     Unavailable(SimdPath),
 }
 

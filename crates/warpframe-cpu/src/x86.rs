@@ -1,18 +1,16 @@
-//! What the instruction sets of x86-64 have in common: the methods of `Lanes` that are one intrinsic each, or
-//! the same few.
+//! The methods of `Lanes` that AVX2 and AVX-512 implement with the same sequence of intrinsics.
 
-/// Calls an intrinsic whose only requirement is the instruction set.
+/// Calls intrinsics whose only precondition is the instruction set.
 macro_rules! intrinsic {
     ($call:expr) => {{
-        // SAFETY: registers exist only below the entry point that enables their instruction set, and that
-        // is called only on a CPU that has it (see `Lanes`).
+        // SAFETY: the CPU has the instruction set: it is the precondition of all methods of `Lanes`.
         unsafe { $call }
     }};
 }
 pub(super) use intrinsic;
 
-/// Most of `Lanes` for a register type, by the names of its intrinsics: what masks are is left to the
-/// instruction set. `register` is the register's width in bits.
+/// Most methods of `Lanes` for a register type, by the names of its intrinsics. Masks differ: they are implemented in
+/// `avx2` and `avx512`. `$register` is the width of the register in bits.
 macro_rules! x86_lanes {
     ($float:ty, $bits:ty, $register:expr, $mask:ty, $load:ident, $store:ident, $splat:ident, $add:ident,
      $sub:ident, $mul:ident, $div:ident, $fma:ident, $sqrt:ident, $and:ident, $andnot:ident, $or:ident,
@@ -20,17 +18,17 @@ macro_rules! x86_lanes {
         type Element = $float;
         type Mask = $mask;
         const COUNT: usize = $register / <$bits>::BITS as usize;
-        const FUSED: bool = true;
+        const HAS_FMA: bool = true;
 
         #[inline(always)]
         unsafe fn load(from: *const $float) -> Self {
-            // SAFETY: the caller vouches for `from`; an unaligned load has no other requirement.
+            // SAFETY: the caller guarantees that `from` is readable; the load may be unaligned.
             Self(unsafe { $load(from) })
         }
 
         #[inline(always)]
         unsafe fn store(self, to: *mut $float) {
-            // SAFETY: the caller vouches for `to`; an unaligned store has no other requirement.
+            // SAFETY: the caller guarantees that `to` is writable; the store may be unaligned.
             unsafe { $store(to, self.0) }
         }
 
@@ -117,7 +115,7 @@ macro_rules! x86_lanes {
 
         #[inline(always)]
         fn clamp(self, low: Self, high: Self) -> Self {
-            // Both give their second operand where one is NaN.
+            // Both instructions return their second operand if an operand is NaN.
             Self(intrinsic!($min(high.0, $max(low.0, self.0))))
         }
 

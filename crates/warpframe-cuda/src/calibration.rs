@@ -1,28 +1,29 @@
-//! What is known of the speed of a machine: the parameters of the cost model that chooses between CPU and GPU.
+//! The parameters of the cost model that chooses between CPU and GPU.
 
 use serde::{Deserialize, Serialize};
 
-/// What a machine takes for the parts of an evaluation. Times are in nanoseconds.
+/// The bandwidths and op times of a machine. Bandwidths are in bytes per nanosecond, that is, GB/s; times are in
+/// nanoseconds, those of ops per row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Bytes per nanosecond (so also GB/s) to the GPU, from page-locked memory.
+    /// The bandwidth of copies from page-locked memory to the GPU.
     pub h2d: f64,
-    /// The same from the GPU.
+    /// The bandwidth of copies from the GPU to page-locked memory.
     pub d2h: f64,
-    /// The same into page-locked memory, on all threads.
+    /// The bandwidth of copies into page-locked memory, on all threads.
     pub stage: f64,
-    /// The same from one place on the GPU to another, read and written bytes together.
+    /// The bandwidth of device memory: bytes read plus bytes written by a copy within it.
     pub device_copy: f64,
-    /// The time of a call with next to no rows.
+    /// The time of an evaluation of one row, from host memory to host memory.
     pub latency: f64,
-    /// A cheap op of a row on the GPU.
+    /// The time of a cheap op on the GPU.
     pub gpu_cheap: f64,
-    /// A costly op of a row on the GPU.
+    /// The time of a costly op on the GPU.
     pub gpu_costly: f64,
-    /// A cheap op of a row on one of the CPU's cores.
+    /// The time of a cheap op on one CPU core.
     pub cpu_cheap: f64,
-    /// A costly op of a row on one of the CPU's cores, by vector code.
+    /// The time of a costly op with vector code on one CPU core.
     pub cpu_costly: f64,
-    /// The same without vector code.
+    /// The time of a costly op without vector code on one CPU core.
     pub cpu_scalar: f64,
 }

@@ -1,4 +1,4 @@
-//! Generates CUDA C: one kernel for a program, one thread for a row at a time, values in registers.
+//! Code generation: CUDA C++ for a program. A thread computes one row at a time, with all values in local variables.
 
 use std::fmt::Write;
 
@@ -8,14 +8,14 @@ use super::ops::{binary_template, unary_template};
 use warpframe_ir::instruction::{Instruction, Kind, Precision, Trap, Value};
 use warpframe_ir::program::Program;
 
-/// The functions that generated kernels call. It goes before them.
+/// The source of the functions that kernels call. It precedes the source of each kernel.
 pub const PRELUDE: &str = include_str!("../../../kernels/prelude.cuh");
 
-/// The options that generated kernels are compiled with besides the architecture: no contraction, so that
-/// results are those of the CPU.
+/// The compiler options of kernels, without the architecture. Contraction of multiplications and additions to FMAs is off,
+/// so that results match the CPU's.
 pub const OPTIONS: [&str; 2] = ["--fmad=false", "--std=c++17"];
 
-/// What a kernel writes where a row traps.
+/// The code that a kernel stores if a row traps.
 pub fn trap_code(trap: Trap) -> i32 {
     match trap {
         Trap::SqrtOfNegative => 1,
@@ -23,45 +23,46 @@ pub fn trap_code(trap: Trap) -> i32 {
     }
 }
 
-/// The trap of a code; `None` for 0, which a kernel leaves where no row traps.
+/// The trap of a code; `None` for 0, which is there if no row traps.
 pub fn trap_of_code(code: i32) -> Option<Trap> {
     Trap::ALL.into_iter().find(|trap| trap_code(*trap) == code)
 }
 
-/// Whether the kernel of a program computes validity: that of a [strict](Program::is_strict) one does not, as its nulls
-/// are the union of its inputs'. Its results in null rows are those of the bytes that lie under the nulls.
-pub fn follows_nulls(program: &Program) -> bool {
+/// Whether the kernel of a program computes validity. The kernel of a [strict](Program::is_strict) program does not,
+/// because its nulls are the union of the inputs' nulls; in null rows it computes from the unspecified values of the
+/// inputs.
+pub fn computes_validity(program: &Program) -> bool {
     !program.is_strict()
 }
 
-/// The CUDA C source of a program as a kernel with this name, without the [`PRELUDE`].
+/// The CUDA C++ source of a program's kernel, without the [`PRELUDE`].
 ///
-/// Its parameters are, in this order:
-/// - for each input its values (numbers as they lie in Arrow, a bitmap for Booleans) and, where it may be
-///   null, its validity bitmap, both from the first bit of a byte on;
+/// The parameters of the kernel are, in this order:
+/// - for each input, its values (as in Arrow: an array of numbers, or a bitmap for Booleans) and, if it is nullable, its
+///   validity bitmap; bitmaps start at the first bit of a byte;
 /// - the number of rows;
-/// - the output, one number or byte a row;
-/// - the output's validity, one byte a row, where it may be null;
-/// - an integer that receives the [code](trap_code) of a row that traps.
+/// - the output, one number per row, or one byte per row for a Boolean;
+/// - the validity of the output, one byte per row, if it may be null;
+/// - an integer, 0 before the launch, that receives the [code](trap_code) of a trap.
 ///
-/// There are no validities where the kernel does not [follow nulls](follows_nulls). Blocks have one dimension; the
-/// grid may have any size.
+/// The validity parameters exist only if the kernel [computes validity](computes_validity). Blocks and the grid have one
+/// dimension; the grid may have any size.
 pub fn source(program: &Program, name: &str) -> String {
     let mut source = format!("extern \"C\" __global__ void __launch_bounds__(WF_THREADS) {name}(\n");
-    let nulls = follows_nulls(program);
+    let validity = computes_validity(program);
     // Writing to a String cannot fail.
     for (position, input) in program.inputs().iter().enumerate() {
-        let c_type = input_type(&input.data_type);
+        let c_type = c_input(&input.data_type);
         let _ = writeln!(source, "    const {c_type} *__restrict__ in{position},");
-        if nulls && input.nullable {
+        if validity && input.nullable {
             let _ = writeln!(source, "    const wf_byte *__restrict__ valid{position},");
         }
     }
     let output = program.output();
-    let number = c_number(program.precision());
-    let result = if program.kind(output) == Kind::Float { number } else { "wf_byte" };
+    let float = c_float(program.precision());
+    let result = if program.kind(output) == Kind::Float { float } else { "wf_byte" };
     let _ = writeln!(source, "    wf_rows rows, {result} *__restrict__ out,");
-    if nulls && program.may_be_null(output) {
+    if validity && program.may_be_null(output) {
         let _ = writeln!(source, "    wf_byte *__restrict__ out_valid,");
     }
     let _ = writeln!(source, "    int *fault) {{");
@@ -69,23 +70,23 @@ pub fn source(program: &Program, name: &str) -> String {
     let start = "(wf_rows)blockIdx.x * blockDim.x + threadIdx.x";
     let _ = writeln!(source, "    for (wf_rows row = {start}; row < rows; row += step) {{");
     for position in 0..program.instructions().len() {
-        step(&mut source, program, position, number);
+        write_instruction(&mut source, program, position, float);
     }
     let _ = writeln!(source, "        out[row] = v{};", output.position());
-    if nulls && program.may_be_null(output) {
+    if validity && program.may_be_null(output) {
         let _ = writeln!(source, "        out_valid[row] = n{};", output.position());
     }
     source + "    }\n}\n"
 }
 
-fn c_number(precision: Precision) -> &'static str {
+fn c_float(precision: Precision) -> &'static str {
     match precision {
         Precision::Double => "double",
         Precision::Single => "float",
     }
 }
 
-fn input_type(data_type: &DataType) -> &'static str {
+fn c_input(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Float64 => "double",
         DataType::Float32 => "float",
@@ -101,19 +102,22 @@ fn input_type(data_type: &DataType) -> &'static str {
     }
 }
 
-/// The declaration of a value `vN` and, where it may be null, of its validity `nN`.
-fn step(source: &mut String, program: &Program, position: usize, number: &str) {
+/// Appends the code of the instruction at position N: the definition of the variable `vN` for its value and, if it may be
+/// null, of the variable `nN` for its validity.
+fn write_instruction(source: &mut String, program: &Program, position: usize, float: &str) {
     let value = Value::at(position);
     let v = |value: Value| format!("v{}", value.position());
-    let may_be_null = |value: Value| follows_nulls(program) && program.may_be_null(value);
-    // Whether a value is valid, and true.
+    let may_be_null = |value: Value| computes_validity(program) && program.may_be_null(value);
+    // The C++ expression of a value's validity.
     let n = |value: Value| {
         if may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
     };
+    // The C++ expression of: all values are valid.
     let all = |values: &[Value]| {
         let nullable: Vec<_> = values.iter().filter(|value| may_be_null(**value)).map(|x| n(*x)).collect();
         if nullable.is_empty() { "true".to_owned() } else { nullable.join(" && ") }
     };
+    // The C++ expression of: a Boolean is valid and true.
     let holds = |value: Value| match may_be_null(value) {
         true => format!("(n{0} && v{0})", value.position()),
         false => v(value),
@@ -124,7 +128,7 @@ fn step(source: &mut String, program: &Program, position: usize, number: &str) {
     let (text, validity) = match *instruction {
         Instruction::Input(input) => {
             let text = match program.kind(value) {
-                Kind::Float => format!("({number})in{input}[row]"),
+                Kind::Float => format!("({float})in{input}[row]"),
                 Kind::Bool => format!("wf_bit(in{input}, row)"),
             };
             (text, format!("wf_bit(valid{input}, row)"))
@@ -173,7 +177,7 @@ fn step(source: &mut String, program: &Program, position: usize, number: &str) {
             return;
         }
     };
-    let c_type = if program.kind(value) == Kind::Float { number } else { "bool" };
+    let c_type = if program.kind(value) == Kind::Float { float } else { "bool" };
     let _ = writeln!(source, "        const {c_type} v{position} = {text};");
     if may_be_null(value) {
         let _ = writeln!(source, "        const bool n{position} = {validity};");

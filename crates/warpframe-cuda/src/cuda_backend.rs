@@ -1,4 +1,4 @@
-//! The backend that evaluates programs on NVIDIA GPUs.
+//! The backend `cuda`: evaluates programs on NVIDIA GPUs.
 
 use std::sync::Arc;
 
@@ -8,41 +8,40 @@ use warpframe_ir::error::{Error, Result};
 use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::program::Program;
 
-use super::chunk_pipeline::{ChunkPipeline, Failure, LEAST_CHUNK_ROWS, copy, numbers};
+use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, parallel_copy, primitive_bytes};
 use super::driver::CudaError;
 use super::gpu::Gpus;
 use super::kernel_source::KernelSource;
 use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
 
-/// The default number of rows in a batch for a GPU: several chunks, so that copies and kernels overlap within each
+/// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
 pub const BATCH_ROWS: usize = 1 << 20;
 
-/// The name under which memory is reserved.
+/// The consumer name of memory reservations.
 const CONSUMER: &str = "warpframe cuda";
 
-/// How GPUs are used.
+/// The settings of the backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CudaSettings {
-    /// The bytes that the process may allocate for a GPU, device and page-locked memory together, besides what the
-    /// caller's memory budget allows.
+    /// The maximum number of bytes that the process allocates for each GPU, device and page-locked memory together. The
+    /// caller's memory budget applies in addition.
     pub memory_limit: usize,
-    /// Rows that are copied to a GPU at a time.
+    /// The number of rows of a chunk, the unit of copies and kernel launches.
     pub chunk_rows: usize,
 }
 
 impl Default for CudaSettings {
     fn default() -> Self {
-        // 2 MiB of f64 a column: a copy of that size runs at nearly the bus's full speed.
+        // 2 MiB per column of f64: a copy of this size reaches nearly the full bandwidth of the bus.
         Self { memory_limit: usize::MAX, chunk_rows: 256 * 1024 }
     }
 }
 
-/// NVIDIA GPUs, used in turn where there are several.
+/// The CUDA backend. Evaluations are distributed round-robin over the GPUs.
 ///
-/// A result is the GPU's or the query fails, except in two cases in which the CPU evaluates a batch, counted by
-/// [`FALLBACK_BATCHES`]: memory is short even for small chunks, or a column has nulls that its input was declared not
-/// to have.
+/// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
+/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable.
 #[derive(Debug, Clone)]
 pub struct Cuda {
     gpus: Arc<Gpus>,
@@ -51,7 +50,7 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// The backend on these GPUs, with a backend for the CPU that evaluates batches for which GPU memory is short.
+    /// The backend on these GPUs. `fallback`, a backend for the CPU, evaluates batches for which GPU memory is exhausted.
     pub fn new(gpus: Arc<Gpus>, settings: CudaSettings, fallback: Arc<dyn Backend>) -> Self {
         Self { gpus, settings, fallback }
     }
@@ -61,27 +60,28 @@ impl Cuda {
         &self.gpus
     }
 
-    /// How it uses them.
+    /// The settings.
     pub fn settings(&self) -> CudaSettings {
         self.settings
     }
 
-    /// The backend for the CPU.
+    /// The backend for the CPU that evaluates batches for which GPU memory is exhausted.
     pub fn fallback(&self) -> &Arc<dyn Backend> {
         &self.fallback
     }
 
-    /// The column with its numbers in page-locked memory, which GPUs read directly. Columns without numbers are
-    /// returned as they are.
+    /// Copies the values of a column to page-locked memory, from which evaluations copy to a GPU without staging. A column
+    /// that is not numeric is returned unchanged.
     ///
     /// # Errors
-    /// There is not enough memory to lock.
+    /// There is no usable GPU, or not enough memory that can be page-locked.
     pub fn pin(&self, column: &ArrayRef) -> Result<ArrayRef> {
         let data = column.to_data();
-        let Some((bytes, _)) = numbers(&data) else { return Ok(Arc::clone(column)) };
+        let Some((bytes, _)) = primitive_bytes(&data) else { return Ok(Arc::clone(column)) };
         let pinned = self.gpus.next()?.pinned(bytes.len(), self.settings.memory_limit)?;
-        // SAFETY: the memory was just taken, is that long, and was initialized when it was allocated.
-        copy(unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr(), bytes.len()) }, &bytes);
+        // SAFETY: the memory has at least this length, was initialized when it was allocated, and is not shared yet.
+        let target = unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr(), bytes.len()) };
+        parallel_copy(target, &bytes);
         let values = pinned.into_buffer(bytes.len(), None);
         let data = data.into_builder().offset(0).buffers(vec![values]).nulls(column.nulls().cloned());
         let data = data.build().map_err(Error::backend)?;
@@ -111,7 +111,7 @@ impl Backend for Cuda {
     }
 }
 
-/// A program with the CUDA C of its kernel. Each GPU compiles and loads it at the first evaluation there.
+/// A program with the source of its kernel, which is compiled and loaded at the first evaluation on each GPU.
 #[derive(Debug)]
 struct CudaKernel {
     backend: Cuda,
@@ -121,7 +121,7 @@ struct CudaKernel {
 }
 
 impl CudaKernel {
-    /// Evaluates on a GPU, in chunks as large as its memory allows.
+    /// Evaluates on a GPU. If memory is exhausted, it retries with smaller chunks, down to [`MIN_CHUNK_ROWS`].
     fn on_gpu(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef, Failure> {
         let Cuda { gpus, settings, .. } = &self.backend;
         let gpu = gpus.next()?;
@@ -150,8 +150,8 @@ impl CudaKernel {
                     counts.report(gpus.metrics());
                     return Ok(array);
                 }
-                Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > LEAST_CHUNK_ROWS => {
-                    chunk_rows = (chunk_rows / 4).max(LEAST_CHUNK_ROWS).next_multiple_of(64);
+                Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
+                    chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(64);
                 }
                 Err(Failure::Cuda(error)) => return Err(Failure::Cuda(mark_failed(error))),
                 Err(failure) => return Err(failure),
@@ -177,7 +177,7 @@ impl Kernel for CudaKernel {
             return Ok(new_empty_array(&program.data_type()));
         }
         if !program.is_strict() && program.has_undeclared_nulls(inputs) {
-            // Kernels compute validity only for values that may be null by declaration.
+            // Kernels compute validity only for values that are nullable by declaration.
             self.count_fallback(context);
             return Interpreter::evaluate(program, inputs, rows);
         }

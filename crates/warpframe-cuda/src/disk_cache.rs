@@ -1,14 +1,15 @@
-//! Files that save work to later processes. That one of them is missing or cannot be written costs time, and is no error.
+//! The cache folder of the user, for results that later processes reuse. Missing files and failed writes are not errors:
+//! the results are computed again.
 
 use std::io::{Result, Write};
 use std::path::{Path, PathBuf};
 
-/// The folder for files of a kind; none where users have no folder for such things.
+/// The folder for cached files of a kind; `None` if the user has no cache folder.
 pub(super) fn folder(kind: &str) -> Option<PathBuf> {
     Some(dirs::cache_dir()?.join("warpframe").join(kind))
 }
 
-/// Writes a file, which other processes see whole or not at all. Its folder is made if there is none.
+/// Writes a file atomically: other processes see the complete file or none. Creates its folder if necessary.
 pub(super) fn write(file: &Path, parts: &[&[u8]]) -> Result<()> {
     let folder = file.parent().unwrap_or(file);
     std::fs::create_dir_all(folder)?;

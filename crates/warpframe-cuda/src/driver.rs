@@ -1,5 +1,5 @@
-//! What the backend needs of CUDA's driver, and no more. NVIDIA's is in `nvidia`; tests bring one that runs
-//! kernels on the CPU and fails when it is told to.
+//! The part of the CUDA driver API that the backend uses, as traits. `nvidia` implements them with NVIDIA's driver; tests
+//! implement them with a driver that runs kernels on the CPU and injects failures.
 
 use std::ffi::c_void;
 use std::fmt;
@@ -11,139 +11,146 @@ use warpframe_ir::error::Error;
 
 use super::kernel_source::KernelSource;
 
-/// A machine's GPUs.
+/// A driver and the GPUs of this machine.
 pub trait Driver: fmt::Debug + Send + Sync {
-    /// The highest version of CUDA it speaks, such as `12.9`.
+    /// The latest version of CUDA that it supports, such as `12.9`.
     fn version(&self) -> String;
 
-    /// What compiles kernels at run time, such as `NVRTC 12.9`, or why there is nothing.
-    fn compiler(&self) -> Result<String, CudaError>;
-
-    /// Whether its GPUs are there, so that what is measured of them once holds for later processes.
-    fn is_real(&self) -> bool;
-
-    /// The GPUs, at least one.
-    fn devices(&self) -> &[DeviceProperties];
-
-    /// A fresh context on one of them. What went wrong in another one does not concern it.
+    /// The name and version of the run-time compiler, such as `NVRTC 12.9`.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// There is none.
+    fn compiler(&self) -> Result<String, CudaError>;
+
+    /// Whether the GPUs are hardware, so that a calibration can be stored for later processes.
+    fn is_real(&self) -> bool;
+
+    /// The usable GPUs, at least one.
+    fn devices(&self) -> &[DeviceProperties];
+
+    /// Creates a context on a GPU, by its position in [`devices`](Self::devices). It is not affected by errors of earlier
+    /// contexts.
+    ///
+    /// # Errors
+    /// The context cannot be created.
     fn open(&self, device: usize) -> Result<Arc<dyn Device>, CudaError>;
 }
 
-/// What is known of a GPU.
+/// The properties of a GPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceProperties {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its memory in bytes.
+    /// The size of its memory in bytes.
     pub memory_bytes: u64,
-    /// Compute capability, major and minor.
+    /// The compute capability, major and minor.
     pub compute_capability: (u32, u32),
-    /// Streaming multiprocessors.
+    /// The number of streaming multiprocessors.
     pub multiprocessors: u32,
 }
 
-/// An address in a GPU's memory.
+/// An address in device memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeviceAddress(pub u64);
 
-/// A queue of work: what is put into one runs in that order, what is in several may overlap.
+/// The handle of a stream. Operations in a stream execute in the order in which they were enqueued; operations in
+/// different streams may overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Stream(pub u64);
 
-/// A mark in a stream, with the time at which the work before it was done.
+/// The handle of an event. It is recorded in a stream, and has the time at which the operations before it completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Event(pub u64);
 
-/// A kernel that the GPU has loaded.
+/// The handles of a loaded kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loaded {
-    /// What unloads it.
+    /// The handle of the module.
     pub module: u64,
-    /// What starts it.
+    /// The handle of the function.
     pub function: u64,
-    /// How long compiling took; nothing where the result was known.
+    /// The compile time; zero if the compiled kernel was cached.
     pub compile_time: Duration,
 }
 
-/// A context on a GPU. Any thread may call it.
+/// A context on a GPU. It may be used by any thread.
 ///
-/// Functions that take addresses and handles are unsafe: those have to come from this device and not be freed,
-/// and memory that work in a stream reads or writes has to stay until that work is done, as an
-/// [`event`](Self::wait) behind it or [`synchronize`](Self::synchronize) tells.
+/// Functions with addresses and handles as parameters are unsafe. All of them require that these were returned by this
+/// context and were not freed or destroyed. Memory that an operation in a stream reads or writes must stay allocated
+/// until the operation has completed: until [`wait`](Self::wait) for an event that was recorded after it, or
+/// [`synchronize`](Self::synchronize), has returned.
 pub trait Device: fmt::Debug + Send + Sync {
-    /// The GPU.
+    /// The properties of the GPU.
     fn properties(&self) -> &DeviceProperties;
 
-    /// Compiles a kernel for this GPU, and loads it.
+    /// Compiles a kernel for this GPU, unless it is cached, and loads it.
     ///
     /// # Errors
-    /// There is nothing to compile with, or the source is not valid.
+    /// There is no compiler, the source is not valid, or the driver cannot load the compiled kernel.
     fn load(&self, kernel: &KernelSource) -> Result<Loaded, CudaError>;
 
     /// Unloads a kernel.
     ///
     /// # Safety
-    /// No work with it is in a stream.
+    /// It was loaded by [`load`](Self::load), and no launch of it is pending in a stream.
     unsafe fn unload(&self, kernel: Loaded);
 
-    /// Memory on the GPU, aligned to 256 bytes.
+    /// Allocates device memory, aligned to 256 bytes.
     ///
     /// # Errors
-    /// There is not enough.
+    /// There is not enough free memory.
     fn allocate(&self, bytes: usize) -> Result<DeviceAddress, CudaError>;
 
-    /// Gives memory back.
+    /// Frees device memory.
     ///
     /// # Safety
-    /// It came from [`allocate`](Self::allocate), and no work with it is in a stream.
+    /// It was allocated by [`allocate`](Self::allocate), and no operation that uses it is pending in a stream.
     unsafe fn free(&self, address: DeviceAddress);
 
-    /// Page-locked memory of this machine, aligned to 256 bytes: the GPU copies from and to it by itself.
+    /// Allocates page-locked host memory, aligned to 256 bytes, which all GPUs access directly.
     ///
     /// # Errors
-    /// There is not enough.
+    /// There is not enough memory that can be page-locked.
     fn allocate_pinned(&self, bytes: usize) -> Result<NonNull<u8>, CudaError>;
 
-    /// Gives page-locked memory back.
+    /// Frees page-locked host memory.
     ///
     /// # Safety
-    /// It came from [`allocate_pinned`](Self::allocate_pinned), and no work with it is in a stream.
+    /// It was allocated by [`allocate_pinned`](Self::allocate_pinned), and no operation that uses it is pending in a
+    /// stream.
     unsafe fn free_pinned(&self, address: NonNull<u8>);
 
-    /// A stream.
+    /// Creates a stream.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     fn create_stream(&self) -> Result<Stream, CudaError>;
 
-    /// Ends a stream.
+    /// Destroys a stream.
     ///
     /// # Safety
-    /// It is one of this device, and nothing is left in it.
+    /// It was created by this context, and no operation is pending in it.
     unsafe fn destroy_stream(&self, stream: Stream);
 
-    /// An event.
+    /// Creates an event.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     fn create_event(&self) -> Result<Event, CudaError>;
 
-    /// Ends an event.
+    /// Destroys an event.
     ///
     /// # Safety
-    /// It is one of this device.
+    /// It was created by this context.
     unsafe fn destroy_event(&self, event: Event);
 
-    /// Puts a copy to the GPU into a stream.
+    /// Enqueues a copy from host memory to device memory.
     ///
     /// # Safety
-    /// Both ranges are whole and stay until the copy is done; the source is not written to before.
+    /// Both ranges are allocated until the copy has completed, and the source is not written to before.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     unsafe fn memcpy_htod_async(
         &self,
         stream: Stream,
@@ -152,13 +159,13 @@ pub trait Device: fmt::Debug + Send + Sync {
         bytes: usize,
     ) -> Result<(), CudaError>;
 
-    /// Puts a copy from the GPU into a stream.
+    /// Enqueues a copy from device memory to host memory.
     ///
     /// # Safety
-    /// Both ranges are whole and stay until the copy is done; nobody uses the target before.
+    /// Both ranges are allocated until the copy has completed, and the target is neither read nor written before.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     unsafe fn memcpy_dtoh_async(
         &self,
         stream: Stream,
@@ -167,13 +174,13 @@ pub trait Device: fmt::Debug + Send + Sync {
         bytes: usize,
     ) -> Result<(), CudaError>;
 
-    /// Puts a copy from one place on the GPU to another into a stream.
+    /// Enqueues a copy within device memory.
     ///
     /// # Safety
-    /// Both ranges are whole, do not meet, and stay until the copy is done.
+    /// Both ranges are allocated until the copy has completed, and do not overlap.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     unsafe fn memcpy_dtod_async(
         &self,
         stream: Stream,
@@ -182,13 +189,13 @@ pub trait Device: fmt::Debug + Send + Sync {
         bytes: usize,
     ) -> Result<(), CudaError>;
 
-    /// Puts the filling of memory with zeros into a stream.
+    /// Enqueues filling device memory with zeros.
     ///
     /// # Safety
-    /// The range is whole and stays until it is done.
+    /// The range is allocated until the operation has completed.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     unsafe fn memset_async(
         &self,
         stream: Stream,
@@ -196,15 +203,15 @@ pub trait Device: fmt::Debug + Send + Sync {
         bytes: usize,
     ) -> Result<(), CudaError>;
 
-    /// Puts a kernel into a stream: a grid of so many blocks, in one dimension, of so many threads. The arguments
-    /// are read before this returns.
+    /// Enqueues the launch of a kernel with a one-dimensional grid of `blocks` blocks of `threads` threads. The arguments
+    /// are copied before the function returns.
     ///
     /// # Safety
-    /// The kernel is loaded, the arguments point to values of its parameters' types, and the memory that it uses
-    /// stays until it is done.
+    /// The kernel is loaded, the arguments point to values of the types of its parameters, and the memory that it accesses
+    /// is allocated until it has completed.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     unsafe fn launch(
         &self,
         stream: Stream,
@@ -214,53 +221,53 @@ pub trait Device: fmt::Debug + Send + Sync {
         arguments: &mut [*mut c_void],
     ) -> Result<(), CudaError>;
 
-    /// Puts an event into a stream.
+    /// Records an event in a stream.
     ///
     /// # Safety
-    /// Both are of this device.
+    /// Both were created by this context.
     ///
     /// # Errors
-    /// The device does not answer.
+    /// The device has failed.
     unsafe fn record(&self, stream: Stream, event: Event) -> Result<(), CudaError>;
 
-    /// Waits for the work before an event; not at all for one that was never recorded.
+    /// Blocks until the operations before an event have completed. Returns at once if the event was never recorded.
     ///
     /// # Safety
-    /// The event is one of this device.
+    /// The event was created by this context.
     ///
     /// # Errors
-    /// Some of that work has failed.
+    /// One of the operations has failed.
     unsafe fn wait(&self, event: Event) -> Result<(), CudaError>;
 
-    /// The time between two events that have happened.
+    /// The time between two completed events.
     ///
     /// # Safety
-    /// Both are of this device.
+    /// Both were created by this context.
     ///
     /// # Errors
-    /// One of them has not.
+    /// One of them has not completed.
     unsafe fn elapsed(&self, from: Event, to: Event) -> Result<Duration, CudaError>;
 
-    /// Waits for all work in a stream.
+    /// Blocks until all operations in a stream have completed.
     ///
     /// # Safety
-    /// The stream is one of this device.
+    /// The stream was created by this context.
     ///
     /// # Errors
-    /// Some of it has failed.
+    /// One of the operations has failed.
     unsafe fn synchronize(&self, stream: Stream) -> Result<(), CudaError>;
 }
 
-/// What can go wrong on a GPU.
+/// An error of a driver, a device or the run-time compiler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CudaError {
-    /// Something is not there: what, and what to do.
+    /// A library or device is missing or not supported. The message says which, and what to do.
     Missing(String),
-    /// Neither more nor less than that: fewer rows may fit.
+    /// Device memory, page-locked memory or a limit is exhausted. Smaller chunks may fit.
     OutOfMemory(String),
     /// A kernel cannot be compiled or loaded.
     Kernel(String),
-    /// The device has failed. Its context is of no use any more.
+    /// The device has failed. Its context can no longer be used.
     Device(String),
 }
 
@@ -268,7 +275,7 @@ impl fmt::Display for CudaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing(what) | Self::OutOfMemory(what) => f.write_str(what),
-            Self::Kernel(what) => write!(f, "the GPU's kernel cannot be made: {what}"),
+            Self::Kernel(what) => write!(f, "the GPU kernel cannot be compiled or loaded: {what}"),
             Self::Device(what) => {
                 write!(
                     f,

@@ -1,4 +1,4 @@
-//! A GPU that is open, with what calls leave there for the next: kernels, streams, memory.
+//! Open GPUs, with the resources that evaluations share or reuse: loaded kernels, stream slots and page-locked memory.
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -15,16 +15,17 @@ use super::driver::{CudaError, Device, DeviceProperties, Driver, Event, Loaded, 
 use super::kernel_source::KernelSource;
 use super::memory::{DeviceMemory, MemoryTracker, Pinned, PinnedMemory, PinnedPool, PinnedRanges};
 
-/// Calls that a GPU serves at a time; the others wait. Enough that copies of one meet kernels of another.
-const CALLS_AT_A_TIME: usize = 4;
+/// The maximum number of concurrent evaluations on a GPU; others wait. It is large enough for copies of one to overlap with
+/// kernels of another.
+const MAX_CONCURRENT_EVALUATIONS: usize = 4;
 
-/// Kernels that stay loaded.
-const KERNELS: usize = 256;
+/// The maximum number of kernels that stay loaded on a GPU.
+const MAX_LOADED_KERNELS: usize = 256;
 
-/// Bytes of page-locked memory that are kept for later use, besides those of slots.
-const IDLE_BYTES: usize = 2 << 30;
+/// The maximum number of bytes of unused page-locked memory that the pool of a GPU keeps.
+const MAX_IDLE_BYTES: usize = 2 << 30;
 
-/// The GPUs of a machine, each opened when it is first needed.
+/// The GPUs of a machine. A context on a GPU is created at its first use.
 #[derive(Debug)]
 pub struct Gpus {
     driver: Arc<dyn Driver>,
@@ -49,7 +50,7 @@ impl Gpus {
         }
     }
 
-    /// The same with a calibration that is not measured.
+    /// Sets the calibration, which is then not measured.
     pub fn with_calibration(self, calibration: Calibration) -> Self {
         Self { calibration: OnceLock::from(calibration), ..self }
     }
@@ -59,7 +60,7 @@ impl Gpus {
         &self.calibration
     }
 
-    /// The metrics of all evaluations of this process on them.
+    /// The metrics of all evaluations on these GPUs.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -69,59 +70,64 @@ impl Gpus {
         &self.driver
     }
 
-    /// One after the other.
+    /// The next GPU in round-robin order. Opens it if it is not open or its context has failed.
+    ///
+    /// # Errors
+    /// The GPU cannot be opened.
     pub(super) fn next(&self) -> Result<Arc<Gpu>, CudaError> {
         let device = self.next.fetch_add(1, Ordering::Relaxed) % self.open.len().max(1);
         let mut open = self.open[device].lock();
         match &*open {
             Some(gpu) if !gpu.failed.load(Ordering::Relaxed) => Ok(Arc::clone(gpu)),
-            // Its context is of no use any more; those who still use it keep it until they notice.
+            // A failed context is replaced. Evaluations that still use it hold a reference, and fail.
             _ => Ok(Arc::clone(open.insert(Arc::new(Gpu::new(self.driver.open(device)?, &self.pinned))))),
         }
     }
 
-    /// The bytes that this process holds, on GPUs and locked for them, in use or kept for later use.
+    /// The bytes of device memory and page-locked memory that this process has allocated, in use or pooled.
     pub fn allocated_bytes(&self) -> usize {
         self.open.iter().filter_map(|gpu| Some(gpu.lock().as_ref()?.tracker.bytes())).sum()
     }
 
-    /// Gives back what is kept for later use.
+    /// Frees pooled memory and stream slots that are not in use.
     pub fn trim(&self) {
         self.open.iter().filter_map(|gpu| gpu.lock().clone()).for_each(|gpu| gpu.trim());
     }
 }
 
-/// A GPU that is open.
+/// A context on a GPU, with its resources.
 #[derive(Debug)]
 pub(super) struct Gpu {
     pub device: Arc<dyn Device>,
     tracker: Arc<MemoryTracker>,
-    /// Where page-locked memory lies, this GPU's and that of others.
-    pub pinned: Arc<PinnedRanges>,
+    /// The page-locked memory in use, of all GPUs.
+    pub pinned_ranges: Arc<PinnedRanges>,
     pool: Arc<PinnedPool>,
+    /// Stream slots that are not in use.
     slots: Mutex<Vec<StreamSlot>>,
-    /// Loaded kernels, the latest last.
+    /// Kernels, in the order in which they were first requested. The first one is evicted if there are too many.
     kernels: Mutex<VecDeque<Arc<KernelEntry>>>,
-    /// The device does not answer as it should.
+    /// Whether the context has failed.
     failed: AtomicBool,
+    /// The number of free permits.
     permits: Mutex<usize>,
     permit_returned: Condvar,
 }
 
 impl Gpu {
-    fn new(device: Arc<dyn Device>, pinned: &Arc<PinnedRanges>) -> Self {
-        let (tracker, pinned) = (Arc::new(MemoryTracker::default()), Arc::clone(pinned));
-        let pool =
-            PinnedPool::new(Arc::clone(&device), Arc::clone(&tracker), Arc::clone(&pinned), IDLE_BYTES);
+    fn new(device: Arc<dyn Device>, pinned_ranges: &Arc<PinnedRanges>) -> Self {
+        let (tracker, pinned_ranges) = (Arc::new(MemoryTracker::default()), Arc::clone(pinned_ranges));
+        let (pool_device, pool_tracker) = (Arc::clone(&device), Arc::clone(&tracker));
+        let pool = PinnedPool::new(pool_device, pool_tracker, Arc::clone(&pinned_ranges), MAX_IDLE_BYTES);
         Self {
             device,
             tracker,
-            pinned,
+            pinned_ranges,
             pool: Arc::new(pool),
             slots: Mutex::default(),
             kernels: Mutex::default(),
             failed: AtomicBool::new(false),
-            permits: Mutex::new(CALLS_AT_A_TIME),
+            permits: Mutex::new(MAX_CONCURRENT_EVALUATIONS),
             permit_returned: Condvar::new(),
         }
     }
@@ -130,24 +136,27 @@ impl Gpu {
         self.device.properties()
     }
 
-    /// Notes that the device has failed, if that is what the error says.
+    /// Marks the context as failed if the error is [`CudaError::Device`].
     pub fn mark_failed(&self, error: &CudaError) {
         if matches!(error, CudaError::Device(_)) {
             self.failed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// A place among those that use the GPU.
+    /// Blocks until fewer than [`MAX_CONCURRENT_EVALUATIONS`] permits are in use, and takes one.
     pub fn acquire(&self) -> Permit<'_> {
-        let mut free = self.permits.lock();
-        while *free == 0 {
-            self.permit_returned.wait(&mut free);
+        let mut permits = self.permits.lock();
+        while *permits == 0 {
+            self.permit_returned.wait(&mut permits);
         }
-        *free -= 1;
+        *permits -= 1;
         Permit(self)
     }
 
-    /// The kernel, loaded, and how long it was compiled for this call. It is loaded once, however many threads ask.
+    /// The kernel, loaded, and the time that this call spent compiling it. Concurrent calls load a kernel only once.
+    ///
+    /// # Errors
+    /// The kernel cannot be compiled or loaded.
     pub fn kernel(&self, source: &KernelSource) -> Result<(Arc<LoadedKernel>, Duration), CudaError> {
         let entry = self.kernel_entry(source);
         let mut loaded = entry.loaded.lock();
@@ -165,7 +174,7 @@ impl Gpu {
         if let Some(known) = kernels.iter().find(|known| known.source == *source) {
             return Arc::clone(known);
         }
-        if kernels.len() >= KERNELS {
+        if kernels.len() >= MAX_LOADED_KERNELS {
             kernels.pop_front();
         }
         let entry = Arc::new(KernelEntry { source: source.clone(), loaded: Mutex::new(None) });
@@ -173,46 +182,55 @@ impl Gpu {
         entry
     }
 
-    /// A slot with so much memory.
+    /// Takes a stream slot with at least this much memory, an unused one if it is large enough, else a new one.
+    ///
+    /// # Errors
+    /// The memory is exhausted, or would exceed the limit, or the device has failed.
     pub fn stream_slot(
         self: &Arc<Self>,
         bytes: SlotBytes,
         limit: usize,
     ) -> Result<StreamSlotGuard, CudaError> {
-        let kept = self.slots.lock().pop();
-        let slot = match kept {
+        let unused = self.slots.lock().pop();
+        let slot = match unused {
             Some(slot) if slot.fits(bytes) => slot,
-            Some(small) => {
-                drop(small);
-                self.with_room(|| StreamSlot::new(&self.device, &self.tracker, bytes, limit))?
+            Some(too_small) => {
+                drop(too_small);
+                self.retry_after_trim(|| StreamSlot::new(&self.device, &self.tracker, bytes, limit))?
             }
-            None => self.with_room(|| StreamSlot::new(&self.device, &self.tracker, bytes, limit))?,
+            None => self.retry_after_trim(|| StreamSlot::new(&self.device, &self.tracker, bytes, limit))?,
         };
         Ok(StreamSlotGuard { gpu: Arc::clone(self), slot: ManuallyDrop::new(slot) })
     }
 
-    /// Page-locked memory of at least so many bytes.
+    /// Page-locked memory of at least `bytes` bytes.
+    ///
+    /// # Errors
+    /// The memory is exhausted, or would exceed the limit.
     pub fn pinned(&self, bytes: usize, limit: usize) -> Result<Pinned, CudaError> {
-        self.with_room(|| self.pool.take(bytes, limit))
+        self.retry_after_trim(|| self.pool.allocate(bytes, limit))
     }
 
-    /// Memory on the GPU.
+    /// Device memory of `bytes` bytes.
+    ///
+    /// # Errors
+    /// The memory is exhausted, or would exceed the limit.
     pub fn memory(&self, bytes: usize, limit: usize) -> Result<DeviceMemory, CudaError> {
-        self.with_room(|| DeviceMemory::new(&self.device, &self.tracker, bytes, limit))
+        self.retry_after_trim(|| DeviceMemory::new(&self.device, &self.tracker, bytes, limit))
     }
 
-    /// Tries again without what is kept for later.
-    fn with_room<T>(&self, take: impl Fn() -> Result<T, CudaError>) -> Result<T, CudaError> {
-        match take() {
+    /// Allocates, a second time after [`trim`](Self::trim) if the first fails for lack of memory.
+    fn retry_after_trim<T>(&self, allocate: impl Fn() -> Result<T, CudaError>) -> Result<T, CudaError> {
+        match allocate() {
             Err(CudaError::OutOfMemory(_)) => {
                 self.trim();
-                take()
+                allocate()
             }
             other => other,
         }
     }
 
-    /// Gives back what is kept for later use.
+    /// Frees pooled memory and stream slots that are not in use.
     pub fn trim(&self) {
         let slots = std::mem::take(&mut *self.slots.lock());
         drop(slots);
@@ -220,7 +238,7 @@ impl Gpu {
     }
 }
 
-/// A place among those that use a GPU.
+/// The right to evaluate on a GPU; returned on drop.
 pub(super) struct Permit<'a>(&'a Gpu);
 
 impl Drop for Permit<'_> {
@@ -230,7 +248,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// A kernel that was asked for; loaded under its lock.
+/// A requested kernel. It is loaded while the lock is held, so that other requests wait for it.
 #[derive(Debug)]
 struct KernelEntry {
     source: KernelSource,
@@ -246,24 +264,24 @@ pub(super) struct LoadedKernel {
 
 impl Drop for LoadedKernel {
     fn drop(&mut self) {
-        // SAFETY: it came from this device. Calls hold it until they have waited for their work.
+        // SAFETY: it was loaded by this device. Evaluations hold a reference until their launches have completed.
         unsafe { self.device.unload(self.loaded) };
     }
 }
 
-/// How much memory a slot has on the GPU, and locked for it.
+/// The sizes of a stream slot's device memory and page-locked staging memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotBytes {
     pub device: usize,
     pub staging: usize,
 }
 
-/// A stream with memory for one chunk at both ends, and events for the borders of its parts.
+/// A stream with device memory and page-locked staging memory for a chunk, and the events that delimit its stages.
 #[derive(Debug)]
 pub(super) struct StreamSlot {
     device: Arc<dyn Device>,
     pub stream: Stream,
-    /// Before and after the copies to the GPU, after the kernel, and after the copies from it.
+    /// Recorded before and after the copies to the GPU, after the kernel, and after the copies from the GPU.
     pub events: [Event; 4],
     pub memory: DeviceMemory,
     pub staging: PinnedMemory,
@@ -284,7 +302,7 @@ impl StreamSlot {
             match device.create_event() {
                 Ok(event) => events.push(event),
                 Err(error) => {
-                    // SAFETY: they were just made, and nothing is in them.
+                    // SAFETY: they were created by this device, and are not in use.
                     unsafe {
                         events.into_iter().for_each(|event| device.destroy_event(event));
                         device.destroy_stream(stream);
@@ -301,12 +319,15 @@ impl StreamSlot {
         &self.device
     }
 
-    /// Puts work into the stream and waits for it: the time between its beginning and its end.
-    pub fn timed(&self, put: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
+    /// Enqueues operations, blocks until they have completed, and returns their execution time.
+    ///
+    /// # Errors
+    /// `enqueue` fails, or the device does.
+    pub fn timed(&self, enqueue: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration, CudaError> {
         let [begin, end, ..] = self.events;
-        // SAFETY: the stream and the events are the slot's.
+        // SAFETY: the stream and the events belong to the slot, and were created by its device.
         unsafe { self.device.record(self.stream, begin)? };
-        put()?;
+        enqueue()?;
         // SAFETY: as above.
         unsafe {
             self.device.record(self.stream, end)?;
@@ -322,8 +343,8 @@ impl StreamSlot {
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        // SAFETY: stream and events are this slot's alone. Nothing is left in the stream after it was synchronized,
-        // and a device that fails at that does nothing any more.
+        // SAFETY: the stream and the events are used only by this slot. No operation is pending after `synchronize`; if it
+        // fails, the context has failed and executes nothing any more.
         unsafe {
             let _ = self.device.synchronize(self.stream);
             self.events.into_iter().for_each(|event| self.device.destroy_event(event));
@@ -332,7 +353,7 @@ impl Drop for StreamSlot {
     }
 }
 
-/// A slot in use. It goes back when it is dropped, after what it still does.
+/// A stream slot in use. On drop it waits for pending operations, and returns the slot to the GPU.
 #[derive(Debug)]
 pub(super) struct StreamSlotGuard {
     gpu: Arc<Gpu>,
@@ -355,9 +376,9 @@ impl DerefMut for StreamSlotGuard {
 
 impl Drop for StreamSlotGuard {
     fn drop(&mut self) {
-        // SAFETY: taken once, here; nobody uses the guard after its drop.
+        // SAFETY: it is taken only here, and the guard is not used after its drop.
         let slot = unsafe { ManuallyDrop::take(&mut self.slot) };
-        // SAFETY: the stream is the slot's.
+        // SAFETY: the stream was created by this device.
         match unsafe { self.gpu.device.synchronize(slot.stream) } {
             Ok(()) if !self.gpu.failed.load(Ordering::Relaxed) => self.gpu.slots.lock().push(slot),
             Ok(()) => {}

@@ -1,4 +1,4 @@
-//! The CUDA C source of kernels: hand-written for some programs, generated for all others.
+//! The CUDA C++ source of kernels: hand-written for some programs, generated for all others.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -10,11 +10,11 @@ use warpframe_ir::instruction::{Input, Precision};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 
-/// Threads in a block: `WF_THREADS` in `kernels/prelude.cuh`.
+/// Threads per block; equals `WF_THREADS` in `kernels/prelude.cuh`.
 pub const THREADS: u32 = 256;
 
-/// Bytes that a thread of the kernels written by hand reads at once: `WF_VECTOR_BYTES` there. Columns on the GPU
-/// are aligned to it.
+/// The width in bytes of the vector loads of hand-written kernels; equals `WF_VECTOR_BYTES` in `kernels/prelude.cuh`.
+/// Columns in device memory are aligned to it.
 pub const VECTOR_BYTES: usize = 16;
 
 /// `kernels/log3.cu`
@@ -37,22 +37,19 @@ static LOG3: LazyLock<Result<[Program; 2]>> = LazyLock::new(|| {
     Ok([build(Precision::Double)?, build(Precision::Single)?])
 });
 
-/// The CUDA C source of a kernel.
-///
-/// The parameters of a program's kernel are those of [`source`].
+/// The CUDA C++ source of a kernel. The kernel of a program has the parameters that [`source`] describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelSource {
-    /// The function's name in it.
+    /// The name of the kernel function.
     pub name: &'static str,
-    /// All of the source.
+    /// The complete source, with the prelude.
     pub text: Cow<'static, str>,
-    /// What NVRTC makes of it for the oldest architecture, for machines without NVRTC; kernels that come with the
-    /// program have it.
+    /// The PTX of shipped kernels for the oldest supported architecture, for machines without NVRTC.
     pub ptx: Option<&'static str>,
 }
 
 impl KernelSource {
-    /// The kernel of a program: a hand-written one where there is one, else generated.
+    /// The kernel of a program: the hand-written one if there is one, else a generated one.
     pub fn of(program: &Program) -> Self {
         let is_log3 =
             |precision: usize| LOG3.as_ref().is_ok_and(|log3| program.has_same_code(&log3[precision]));
@@ -66,7 +63,7 @@ impl KernelSource {
         }
     }
 
-    /// The sum of numbers of a precision, one step: see `kernels/sum.cu`.
+    /// The kernel of one step of a sum of floats of a precision: see `kernels/sum.cu`.
     pub fn sum(precision: Precision) -> Self {
         match precision {
             Precision::Double => Self::shipped("sum_f64"),
@@ -74,22 +71,23 @@ impl KernelSource {
         }
     }
 
-    /// The names of the kernels that come with the program.
+    /// The names of the shipped kernels: the hand-written ones, whose source and PTX are part of the executable.
     pub const SHIPPED: [&'static str; 4] = ["log3_f64", "log3_f32", "sum_f64", "sum_f32"];
 
-    /// A kernel that comes with the program.
+    /// A shipped kernel.
     fn shipped(name: &'static str) -> Self {
         Self { name, text: Self::shipped_text().into(), ptx: Some(Self::SHIPPED_PTX) }
     }
 
-    /// The source of the kernels that come with the program: all of them, one text.
+    /// The source of all shipped kernels, as one translation unit.
     pub fn shipped_text() -> String {
         format!("{PRELUDE}{LOG3_SOURCE}{SUM_SOURCE}")
     }
 
-    /// What NVRTC makes of [`shipped_text`](Self::shipped_text) for [`SHIPPED_ARCHITECTURE`](Self::SHIPPED_ARCHITECTURE).
+    /// The PTX that NVRTC compiles [`shipped_text`](Self::shipped_text) to, for
+    /// [`SHIPPED_ARCHITECTURE`](Self::SHIPPED_ARCHITECTURE).
     pub const SHIPPED_PTX: &'static str = include_str!("../../../kernels/shipped.ptx");
 
-    /// The oldest architecture that is supported; newer ones run its code, too.
+    /// The oldest supported virtual architecture. Drivers compile its PTX for all newer architectures.
     pub const SHIPPED_ARCHITECTURE: &'static str = "compute_75";
 }

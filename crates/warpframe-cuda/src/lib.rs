@@ -1,10 +1,12 @@
-//! The CUDA backend: it generates CUDA C for programs, compiles it with NVRTC at run time, and evaluates columns in
-//! chunks whose copies and kernels overlap.
+//! The CUDA backend: generates CUDA C++ for programs, compiles it with NVRTC at run time, and evaluates columns in chunks
+//! whose copies and kernels overlap.
 //!
-//! - `driver` is what the backend needs of CUDA's driver API, `nvidia` is NVIDIA's driver, `nvrtc` the compiler;
-//! - `codegen`, `ops` and `kernel_source` make the source of kernels, `disk_cache` keeps compiled ones;
-//! - `gpu` and `memory` are open devices and their memory, `chunk_pipeline` is one evaluation;
-//! - `cuda_backend` is the backend, `resident` has columns that stay on a GPU, and `calibrate` measures the machine.
+//! - `driver` is the trait over the part of the CUDA driver API that the backend uses, `nvidia` implements it, and `nvrtc`
+//!   compiles kernels.
+//! - `codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
+//! - `gpu` and `memory` manage open devices and their memory; `chunk_pipeline` evaluates a batch.
+//! - `cuda_backend` is the backend, `resident` evaluates programs on columns in device memory, `calibrate` measures the
+//!   parameters of the cost model (`calibration`), and `metrics` has the names of metrics.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]

@@ -1,4 +1,4 @@
-//! Memory of GPUs and memory that is locked for them: owned, counted, and kept for the next call.
+//! Device memory and page-locked host memory: ownership, accounting, and a pool of page-locked memory.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -17,14 +17,17 @@ use super::driver::{CudaError, Device, DeviceAddress};
 pub(super) struct MemoryTracker(AtomicUsize);
 
 impl MemoryTracker {
-    /// Counts bytes, if a limit allows them.
+    /// Adds to the allocated bytes, unless the sum would exceed a limit.
+    ///
+    /// # Errors
+    /// [`CudaError::OutOfMemory`]: the limit would be exceeded.
     fn allocate(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Allocation, CudaError> {
         let add = |allocated: usize| allocated.checked_add(bytes).filter(|sum| *sum <= limit);
         match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
             Ok(_) => Ok(Allocation { tracker: Arc::clone(self), bytes }),
             Err(allocated) => Err(CudaError::OutOfMemory(format!(
-                "{bytes} bytes more than the {allocated} that are allocated for the GPU would be over \
-                 warpframe.cuda.memory_limit, which is {limit}"
+                "allocating {bytes} bytes for the GPU in addition to {allocated} bytes would exceed \
+                 warpframe.cuda.memory_limit ({limit})"
             ))),
         }
     }
@@ -34,7 +37,7 @@ impl MemoryTracker {
     }
 }
 
-/// Bytes that are counted until drop.
+/// Bytes that a [`MemoryTracker`] counts as allocated until drop.
 #[derive(Debug)]
 struct Allocation {
     tracker: Arc<MemoryTracker>,
@@ -47,7 +50,7 @@ impl Drop for Allocation {
     }
 }
 
-/// Memory on a GPU; given back when it is dropped, which has to be after the work that uses it.
+/// Device memory, freed on drop. It must be dropped only after the operations that use it have completed.
 #[derive(Debug)]
 pub(super) struct DeviceMemory {
     device: Arc<dyn Device>,
@@ -71,7 +74,7 @@ impl DeviceMemory {
         self.allocation.bytes
     }
 
-    /// The address of a byte in it.
+    /// The address at an offset in bytes.
     pub fn at(&self, offset: usize) -> DeviceAddress {
         debug_assert!(offset <= self.allocation.bytes);
         DeviceAddress(self.address.0 + offset as u64)
@@ -80,12 +83,12 @@ impl DeviceMemory {
 
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
-        // SAFETY: it came from this device, and whoever drops it has waited for the work with it.
+        // SAFETY: it was allocated by this device, and owners drop it after the operations that use it.
         unsafe { self.device.free(self.address) };
     }
 }
 
-/// Page-locked memory; given back when it is dropped, which has to be after the work that uses it.
+/// Page-locked memory, freed on drop. It must be dropped only after the operations that use it have completed.
 #[derive(Debug)]
 pub(super) struct PinnedMemory {
     device: Arc<dyn Device>,
@@ -93,9 +96,9 @@ pub(super) struct PinnedMemory {
     address: NonNull<u8>,
 }
 
-// SAFETY: it is plain memory with one owner.
+// SAFETY: it is memory with a single owner, which any thread may access and free.
 unsafe impl Send for PinnedMemory {}
-// SAFETY: shared references only read.
+// SAFETY: shared references only read it.
 unsafe impl Sync for PinnedMemory {}
 
 impl PinnedMemory {
@@ -107,7 +110,8 @@ impl PinnedMemory {
     ) -> Result<Self, CudaError> {
         let allocation = tracker.allocate(bytes, limit)?;
         let address = device.allocate_pinned(bytes)?;
-        // SAFETY: the memory is that long. Bytes that were never written must not be read.
+        // Initialized, so that references to it are sound.
+        // SAFETY: the allocation has this length.
         unsafe { address.as_ptr().write_bytes(0, bytes) };
         Ok(Self { device: Arc::clone(device), allocation, address })
     }
@@ -120,44 +124,53 @@ impl PinnedMemory {
         self.address
     }
 
-    /// A part of it.
+    /// A range of the memory.
     ///
     /// # Safety
-    /// No work in a stream writes to that part.
-    pub unsafe fn part(&self, offset: usize, bytes: usize) -> &[u8] {
-        assert!(offset + bytes <= self.allocation.bytes, "a part of page-locked memory lies in it");
-        // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
+    /// No pending operation in a stream writes to the range.
+    ///
+    /// # Panics
+    /// The range is not within the memory.
+    pub unsafe fn range(&self, offset: usize, bytes: usize) -> &[u8] {
+        assert!(offset + bytes <= self.allocation.bytes, "the range is within the page-locked memory");
+        // SAFETY: the range is within the memory, which was initialized. The caller guarantees that operations in streams
+        // do not access it concurrently.
         unsafe { std::slice::from_raw_parts(self.address.as_ptr().add(offset), bytes) }
     }
 
-    /// A part of it, to be written to.
+    /// A range of the memory, mutable.
     ///
     /// # Safety
-    /// No work in a stream uses that part.
-    pub unsafe fn part_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
-        assert!(offset + bytes <= self.allocation.bytes, "a part of page-locked memory lies in it");
-        // SAFETY: the range is in the memory, which was initialized; the rest is the caller's.
+    /// No pending operation in a stream reads or writes the range.
+    ///
+    /// # Panics
+    /// The range is not within the memory.
+    pub unsafe fn range_mut(&mut self, offset: usize, bytes: usize) -> &mut [u8] {
+        assert!(offset + bytes <= self.allocation.bytes, "the range is within the page-locked memory");
+        // SAFETY: the range is within the memory, which was initialized. The caller guarantees that operations in streams
+        // do not access it concurrently.
         unsafe { std::slice::from_raw_parts_mut(self.address.as_ptr().add(offset), bytes) }
     }
 }
 
 impl Drop for PinnedMemory {
     fn drop(&mut self) {
-        // SAFETY: it came from this device, and whoever drops it has waited for the work with it.
+        // SAFETY: it was allocated by this device, and owners drop it after the operations that use it.
         unsafe { self.device.free_pinned(self.address) };
     }
 }
 
-/// Where page-locked memory lies that is in use. Every GPU copies from all of it, whichever it was locked for.
+/// The address ranges of page-locked memory in use: addresses and lengths. All GPUs access all ranges directly, whichever
+/// context allocated them.
 #[derive(Debug, Default)]
 pub(super) struct PinnedRanges(Mutex<BTreeMap<usize, usize>>);
 
 impl PinnedRanges {
-    /// Whether a range lies in such memory.
-    pub fn contain(&self, range: &[u8]) -> bool {
-        let (start, used) = (range.as_ptr() as usize, self.0.lock());
-        let before = used.range(..=start).next_back();
-        before.is_some_and(|(address, bytes)| start + range.len() <= address + bytes)
+    /// Whether a slice is within one of the ranges.
+    pub fn contains(&self, slice: &[u8]) -> bool {
+        let (start, ranges) = (slice.as_ptr() as usize, self.0.lock());
+        let candidate = ranges.range(..=start).next_back();
+        candidate.is_some_and(|(address, bytes)| start + slice.len() <= address + bytes)
     }
 
     fn add(&self, memory: &PinnedMemory) {
@@ -169,14 +182,16 @@ impl PinnedRanges {
     }
 }
 
-/// Page-locked memory that nobody uses, kept because locking is slow.
+/// A pool of page-locked memory, because page-locking is slow.
 #[derive(Debug)]
 pub(super) struct PinnedPool {
     device: Arc<dyn Device>,
     tracker: Arc<MemoryTracker>,
+    /// Memory that is not in use.
     idle: Mutex<Vec<PinnedMemory>>,
-    /// The most bytes that are kept idle.
-    most_idle: usize,
+    /// The maximum number of bytes in `idle`.
+    max_idle_bytes: usize,
+    /// The memory in use.
     used: Arc<PinnedRanges>,
 }
 
@@ -185,20 +200,24 @@ impl PinnedPool {
         device: Arc<dyn Device>,
         tracker: Arc<MemoryTracker>,
         used: Arc<PinnedRanges>,
-        most_idle: usize,
+        max_idle_bytes: usize,
     ) -> Self {
-        Self { device, tracker, idle: Mutex::default(), most_idle, used }
+        Self { device, tracker, idle: Mutex::default(), max_idle_bytes, used }
     }
 
-    /// Memory of at least so many bytes. Its contents are those of its last use.
-    pub fn take(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Pinned, CudaError> {
+    /// Memory of at least `bytes` bytes, from the pool if it has any of this size class. Its contents are unspecified but
+    /// initialized.
+    ///
+    /// # Errors
+    /// [`CudaError::OutOfMemory`]: not enough memory can be page-locked, or the limit would be exceeded.
+    pub fn allocate(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Pinned, CudaError> {
         let bytes = size_class(bytes);
-        let kept = {
+        let pooled = {
             let mut idle = self.idle.lock();
             let position = idle.iter().position(|memory| memory.bytes() == bytes);
             position.map(|position| idle.swap_remove(position))
         };
-        let memory = match kept {
+        let memory = match pooled {
             Some(memory) => memory,
             None => PinnedMemory::new(&self.device, &self.tracker, bytes, limit)?,
         };
@@ -206,45 +225,47 @@ impl PinnedPool {
         Ok(Pinned { pool: Arc::clone(self), memory: Some(memory) })
     }
 
-    /// Gives back what is idle.
+    /// Frees the memory that is not in use.
     pub fn trim(&self) {
         let idle = std::mem::take(&mut *self.idle.lock());
         drop(idle);
     }
 
-    fn put_back(&self, memory: PinnedMemory) {
+    /// Returns memory to the pool, or frees it if the pool is full.
+    fn release(&self, memory: PinnedMemory) {
         self.used.remove(&memory);
         let mut idle = self.idle.lock();
         let idle_bytes: usize = idle.iter().map(PinnedMemory::bytes).sum();
-        if idle_bytes + memory.bytes() <= self.most_idle {
+        if idle_bytes + memory.bytes() <= self.max_idle_bytes {
             idle.push(memory);
         }
     }
 }
 
-/// Page-locked memory from a pool, to which it goes back.
+/// Page-locked memory from a pool, returned to it on drop.
 #[derive(Debug)]
 pub(super) struct Pinned {
     pool: Arc<PinnedPool>,
-    /// There until it is dropped.
+    /// `None` only during drop.
     memory: Option<PinnedMemory>,
 }
 
 impl Pinned {
-    /// Its first byte; dangling only while it is dropped.
+    /// The address of the first byte.
     pub fn address(&self) -> NonNull<u8> {
         self.memory.as_ref().map_or(NonNull::dangling(), PinnedMemory::address)
     }
 
-    /// Its first bytes as a buffer, which gives the memory back, and what was reserved for it, when the last
-    /// reference to it is gone. Work that writes there was waited for.
+    /// Converts the first `bytes` bytes to a buffer. When the last reference to the buffer is dropped, the memory returns to
+    /// the pool, and the reservation is released. No operation that writes to the memory may be pending.
     pub fn into_buffer(self, bytes: usize, reservation: Option<Box<dyn Reservation>>) -> Buffer {
         let length = self.memory.as_ref().map_or(0, PinnedMemory::bytes);
-        assert!(bytes <= length, "a buffer lies in its memory");
+        assert!(bytes <= length, "the buffer is within the page-locked memory");
         let address = self.address();
-        // What is shared between threads is behind locks, which a panic does not leave half done.
+        // Unwind safety: shared state is behind locks, whose critical sections leave it consistent.
         let owner = Arc::new(AssertUnwindSafe((self, reservation)));
-        // SAFETY: the memory is that long, was initialized when it was allocated, and stays as long as its owner.
+        // SAFETY: the memory has at least this length, was initialized when it was allocated, and lives as long as its
+        // owner.
         unsafe { Buffer::from_custom_allocation(address, bytes, owner) }
     }
 }
@@ -252,13 +273,13 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.pool.put_back(memory);
+            self.pool.release(memory);
         }
     }
 }
 
-/// The next of eight sizes between two powers of two, so that memory fits other calls as well and at most an eighth
-/// of it is lost.
+/// Rounds a size up to a size class. There are eight classes between two powers of two, but at least 4 KiB apart, so that
+/// sizes are reused and, above 32 KiB, at most 1/8 of the memory is wasted.
 fn size_class(bytes: usize) -> usize {
     let step = (bytes.max(4096).next_power_of_two() / 16).max(4096);
     bytes.max(1).next_multiple_of(step)

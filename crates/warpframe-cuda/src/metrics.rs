@@ -1,29 +1,29 @@
-//! The metrics that evaluations on GPUs report, by name.
+//! The names of the metrics that evaluations on GPUs report.
 
 use std::time::Duration;
 
 use warpframe_ir::metrics::Metrics;
 
-/// Batches that GPUs have evaluated.
+/// The number of batches that were evaluated on a GPU.
 pub const BATCHES: &str = "batches";
-/// Batches that the CPU has evaluated instead, as GPU memory was short or a column had undeclared nulls.
+/// The number of batches that the CPU evaluated instead, because memory was exhausted or an array had undeclared nulls.
 pub const FALLBACK_BATCHES: &str = "fallback_batches";
 /// Bytes copied to GPUs.
 pub const H2D_BYTES: &str = "h2d_bytes";
 /// Bytes copied from GPUs.
 pub const D2H_BYTES: &str = "d2h_bytes";
-/// Time of copying columns into page-locked memory.
+/// The time of copies into page-locked memory.
 pub const STAGE_TIME: &str = "stage_time";
-/// Time of copies to GPUs. Copies and kernels overlap, so the times add up to more than the elapsed time.
+/// The time of copies to GPUs. Copies and kernels overlap, so the sum of all times may exceed the elapsed time.
 pub const H2D_TIME: &str = "h2d_time";
-/// Time of kernels.
+/// The execution time of kernels.
 pub const KERNEL_TIME: &str = "kernel_time";
-/// Time of copies from GPUs.
+/// The time of copies from GPUs.
 pub const D2H_TIME: &str = "d2h_time";
-/// Time of compiling kernels that were in no cache.
+/// The time of compiling kernels that were not cached.
 pub const COMPILE_TIME: &str = "compile_time";
 
-/// What the chunks of one evaluation add up.
+/// The sums over the chunks of an evaluation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub h2d_bytes: u64,
@@ -35,10 +35,10 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Adds a finished batch to metrics.
+    /// Adds the sums, and one batch, to metrics.
     pub fn report(&self, metrics: &Metrics) {
         metrics.add_count(BATCHES, 1);
-        // Shown also where it is 0.
+        // Creates the counter, so that it is shown even if it is 0.
         metrics.add_count(FALLBACK_BATCHES, 0);
         metrics.add_count(H2D_BYTES, self.h2d_bytes);
         metrics.add_count(D2H_BYTES, self.d2h_bytes);

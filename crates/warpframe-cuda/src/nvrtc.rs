@@ -1,5 +1,5 @@
-//! Compiles kernels with NVRTC, and keeps what it made in memory and on disk. NVRTC is looked for when it is
-//! first needed; a machine without it builds and runs everything else.
+//! Compiles kernels with NVRTC, with a cache in memory and on disk. NVRTC is loaded at its first use, so it is needed
+//! neither to build nor to run the other backends.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, c_char};
@@ -17,30 +17,32 @@ use super::driver::CudaError;
 
 type Result<T> = std::result::Result<T, CudaError>;
 
-/// Entries kept in memory, and on disk.
-const IN_MEMORY: usize = 256;
-const ON_DISK: usize = 1024;
+/// The maximum number of entries of the cache in memory.
+const MAX_MEMORY_ENTRIES: usize = 256;
 
-/// The first line of an entry on disk.
+/// The maximum number of entries of the cache on disk.
+const MAX_DISK_ENTRIES: usize = 1024;
+
+/// The first line of an entry on disk, with the version of its format.
 const MAGIC: &str = "warpframe kernel 3";
 
-/// Compiles kernels, each once for an architecture.
+/// A compiler with a cache: each kernel is compiled once per architecture.
 #[derive(Debug)]
 pub struct Compiler {
     folder: Option<PathBuf>,
-    /// Keys and what was made for them, those used last at the end.
+    /// The cache in memory: keys and compiled kernels, the least recently used first.
     memory: Mutex<VecDeque<(String, Arc<[u8]>)>>,
     compiled: AtomicUsize,
 }
 
 impl Compiler {
-    /// A compiler that keeps its results in this folder, too, which is made when it is needed. A folder that
-    /// cannot be written, or a damaged entry in it, costs time and nothing else.
+    /// A compiler whose cache on disk is in a folder, if one is given. The folder is created when the first entry is
+    /// written. A folder that cannot be written and damaged entries are not errors: kernels are then compiled again.
     pub fn new(folder: Option<PathBuf>) -> Self {
         Self { folder, memory: Mutex::default(), compiled: AtomicUsize::new(0) }
     }
 
-    /// How often NVRTC was asked.
+    /// The number of compilations by NVRTC, that is, of cache misses.
     pub fn compiled(&self) -> usize {
         self.compiled.load(Ordering::Relaxed)
     }
@@ -48,7 +50,7 @@ impl Compiler {
     /// NVRTC's version, such as `12.9`.
     ///
     /// # Errors
-    /// There is no NVRTC.
+    /// NVRTC cannot be loaded.
     pub fn version() -> Result<String> {
         version()
     }
@@ -56,47 +58,48 @@ impl Compiler {
     /// Whether NVRTC generates code for GPUs of this compute capability, such as 90 for 9.0.
     ///
     /// # Errors
-    /// There is no NVRTC.
+    /// NVRTC cannot be loaded.
     pub fn supports(capability: u32) -> Result<bool> {
         check()?;
         let mut count = 0;
-        // SAFETY: the pointer is that of an integer.
+        // SAFETY: the pointer is valid for writing an integer.
         unsafe { sys::nvrtcGetNumSupportedArchs(&mut count) }.result().map_err(failed)?;
         let mut architectures = vec![0; usize::try_from(count).unwrap_or_default()];
-        // SAFETY: the buffer has the length that NVRTC has asked for.
+        // SAFETY: the buffer has the length that NVRTC has returned.
         unsafe { sys::nvrtcGetSupportedArchs(architectures.as_mut_ptr()) }.result().map_err(failed)?;
         Ok(architectures.iter().any(|known| u32::try_from(*known) == Ok(capability)))
     }
 
-    /// What NVRTC makes of CUDA C for an architecture: a GPU's code for a name such as `sm_90`, PTX, which ends
-    /// with a zero, for one such as `compute_90`.
+    /// Compiles CUDA C++ for an architecture, unless the result is cached: to a cubin for a real architecture such as
+    /// `sm_90`, to PTX with a terminating zero for a virtual one such as `compute_90`.
     ///
     /// # Errors
-    /// There is no NVRTC, it does not know the architecture, or the source is not valid.
+    /// NVRTC cannot be loaded, it does not support the architecture, or the source is not valid.
     pub fn compile(&self, source: &str, architecture: &str) -> Result<Arc<[u8]>> {
         let key = format!("{architecture} {} NVRTC {}\n{source}", OPTIONS.join(" "), version()?);
-        let image = match self.recall(&key).or_else(|| self.read(&key)) {
-            Some(known) => known,
+        let image = match self.memory_get(&key).or_else(|| self.disk_get(&key)) {
+            Some(cached) => cached,
             None => {
                 let image: Arc<[u8]> = nvrtc(source, architecture)?.into();
                 self.compiled.fetch_add(1, Ordering::Relaxed);
-                self.write(&key, &image);
+                self.disk_insert(&key, &image);
                 image
             }
         };
-        self.remember(key, &image);
+        self.memory_insert(key, &image);
         Ok(image)
     }
 
-    fn recall(&self, key: &str) -> Option<Arc<[u8]>> {
+    fn memory_get(&self, key: &str) -> Option<Arc<[u8]>> {
         let memory = self.memory.lock();
         memory.iter().find(|(known, _)| known == key).map(|(_, image)| Arc::clone(image))
     }
 
-    fn remember(&self, key: String, image: &Arc<[u8]>) {
+    /// Inserts an entry as the most recently used, and removes the least recently used one if there are too many.
+    fn memory_insert(&self, key: String, image: &Arc<[u8]>) {
         let mut memory = self.memory.lock();
         memory.retain(|(known, _)| *known != key);
-        if memory.len() >= IN_MEMORY {
+        if memory.len() >= MAX_MEMORY_ENTRIES {
             memory.pop_front();
         }
         memory.push_back((key, Arc::clone(image)));
@@ -106,25 +109,25 @@ impl Compiler {
         Some(self.folder.as_ref()?.join(format!("{:016x}.kernel", hash(key.as_bytes()))))
     }
 
-    /// An entry on disk, if it is whole and has this very key.
-    fn read(&self, key: &str) -> Option<Arc<[u8]>> {
+    /// The entry on disk, if it has this key (file names are hashes of keys) and its checksum is correct.
+    fn disk_get(&self, key: &str) -> Option<Arc<[u8]>> {
         let entry = std::fs::read(self.path(key)?).ok()?;
         let mut parts = entry.splitn(3, |&byte| byte == b'\n');
         let (magic, sum, rest) = (parts.next()?, parts.next()?, parts.next()?);
         let image = rest.strip_prefix(key.as_bytes())?;
-        let whole = magic == MAGIC.as_bytes() && sum == format!("{:016x}", hash(image)).as_bytes();
-        whole.then(|| image.into())
+        let valid = magic == MAGIC.as_bytes() && sum == format!("{:016x}", hash(image)).as_bytes();
+        valid.then(|| image.into())
     }
 
-    /// Puts an entry on disk; without it the next process compiles again, which is no error.
-    fn write(&self, key: &str, image: &[u8]) {
+    /// Writes an entry to disk. Errors are ignored: the next process then compiles the kernel again.
+    fn disk_insert(&self, key: &str, image: &[u8]) {
         let Some((folder, path)) = self.folder.as_ref().zip(self.path(key)) else { return };
         let head = format!("{MAGIC}\n{:016x}\n{key}", hash(image));
         let _ = disk_cache::write(&path, &[head.as_bytes(), image]).and_then(|()| trim(folder));
     }
 }
 
-/// Removes the oldest entries where there are too many.
+/// Removes the oldest entries from the cache on disk if there are too many.
 fn trim(folder: &Path) -> std::io::Result<()> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -135,22 +138,23 @@ fn trim(folder: &Path) -> std::io::Result<()> {
         ));
     }
     entries.sort();
-    for (_, path) in &entries[..entries.len().saturating_sub(ON_DISK)] {
+    for (_, path) in &entries[..entries.len().saturating_sub(MAX_DISK_ENTRIES)] {
         std::fs::remove_file(path)?;
     }
     Ok(())
 }
 
-/// 64-bit FNV-1a (Fowler, Noll, Vo): the same on every platform and with every compiler, as names of files have to be.
+/// 64-bit FNV-1a (Fowler, Noll, Vo). Unlike the standard library's hashes it is stable across platforms and versions, as
+/// file names must be.
 fn hash(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Whether there is an NVRTC. The bindings panic in any call where there is none.
+/// Checks that NVRTC can be loaded. It must be called before any function of the bindings, which panic if it cannot.
 fn check() -> Result<()> {
-    // SAFETY: looks for the library and loads it, which has no effects but on itself.
+    // SAFETY: loads the library, whose initialization has no effects outside of it.
     if unsafe { sys::is_culib_present() } {
         Ok(())
     } else {
@@ -165,7 +169,7 @@ fn check() -> Result<()> {
 fn version() -> Result<String> {
     check()?;
     let (mut major, mut minor) = (0, 0);
-    // SAFETY: both pointers are those of integers.
+    // SAFETY: both pointers are valid for writing an integer.
     unsafe { sys::nvrtcVersion(&mut major, &mut minor) }.result().map_err(failed)?;
     Ok(format!("{major}.{minor}"))
 }
@@ -198,18 +202,18 @@ fn nvrtc(source: &str, architecture: &str) -> Result<Vec<u8>> {
     image
 }
 
-/// The code of a program that was compiled for a real architecture.
+/// The cubin of a program that was compiled for a real architecture.
 fn cubin(program: sys::nvrtcProgram) -> Result<Vec<u8>> {
     let mut size = 0;
-    // SAFETY: the program is valid, and the pointer that of an integer.
+    // SAFETY: the program is valid, and the pointer is valid for writing an integer.
     unsafe { sys::nvrtcGetCUBINSize(program, &mut size) }.result().map_err(failed)?;
     let mut code = vec![0u8; size];
-    // SAFETY: the buffer has the size that NVRTC has asked for.
+    // SAFETY: the buffer has the size that NVRTC has returned.
     unsafe { sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()) }.result().map_err(failed)?;
     Ok(code)
 }
 
-/// NVRTC's texts as bytes, with the zero at their end.
+/// A text of NVRTC as bytes, with the terminating zero.
 fn to_bytes(text: &[c_char]) -> Vec<u8> {
     text.iter().map(|&byte| byte as u8).collect()
 }

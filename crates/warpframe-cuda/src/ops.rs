@@ -1,5 +1,6 @@
-//! CUDA C of the ops. In a template `$0` and `$1` are the operands, and `@` ends the name of a math function (`f` in
-//! single precision). The matches are exhaustive: an op of the table without an entry here does not compile.
+//! The CUDA C++ templates of the ops. In a template, `$0` and `$1` stand for the operands, and `@` for the suffix of a math
+//! function (`f` in single precision, else nothing). The matches are exhaustive, so an op of the table without an entry
+//! here is a compile error.
 
 use warpframe_ir::ops::{Binary, Unary};
 

@@ -1,4 +1,4 @@
-//! Columns that stay on a GPU, and programs on them: what its memory allows where no bus is in the way.
+//! Evaluation on columns that stay in device memory, without transfers over the bus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +10,25 @@ use warpframe_ir::error::{Error, Result};
 use warpframe_ir::instruction::Precision;
 use warpframe_ir::program::Program;
 
-use super::chunk_pipeline::{ALIGNMENT, Arguments, Layout, Source, blocks, check_trap, copy};
+use super::chunk_pipeline::{
+    ALIGNMENT, Arguments, HostColumn, Layout, check_trap, grid_blocks, parallel_copy,
+};
 use super::cuda_backend::Cuda;
 use super::driver::{CudaError, DeviceAddress};
 use super::gpu::{Gpu, LoadedKernel, SlotBytes, StreamSlotGuard};
 use super::kernel_source::{KernelSource, THREADS};
 use super::memory::DeviceMemory;
 
-/// Partial sums that the first step of a sum makes: enough that all of a GPU is busy.
+/// The number of partial sums after the first step of a sum, which has one thread for each: enough to occupy a GPU.
 const PARTIALS: usize = 1 << 16;
 
-/// How many of them each later step makes into one.
+/// The number of partial sums that a later step adds to one.
 const FAN_IN: usize = 256;
 
-/// Bytes that are copied at a time to the GPU and back.
-const PIECE: usize = 8 << 20;
+/// The bytes of a copy between host and device, and of the staging memory.
+const STAGING_BYTES: usize = 8 << 20;
 
-/// A program's columns on a GPU, and room for its results: `f64` without nulls.
+/// A program with its input columns and its results in device memory. The results are `f64` without nulls.
 #[derive(Debug)]
 pub struct Resident {
     gpu: Arc<Gpu>,
@@ -34,22 +36,22 @@ pub struct Resident {
     compile_time: Duration,
     arguments: Arguments,
     layout: Layout,
-    // Fields are dropped in this order: the slot waits for its stream, so it comes before the kernels and the memory
-    // that the work in the stream uses.
+    // Fields are dropped in this order. The slot is first, because its drop waits for the operations in its stream, which
+    // use the kernels and the memory.
     slot: StreamSlotGuard,
     kernel: Arc<LoadedKernel>,
     sum: Arc<LoadedKernel>,
     memory: DeviceMemory,
-    /// Two places for partial sums, one read while the other is written.
+    /// Two buffers of partial sums: a step reads one and writes the other.
     partials: DeviceMemory,
 }
 
 impl Cuda {
-    /// Brings a program's columns to a GPU.
+    /// Copies the input columns of a program to a GPU, and compiles its kernel.
     ///
     /// # Errors
-    /// The columns don't fit the program, they or its results have nulls or are no `f64`, or the GPU's memory is
-    /// too small for them.
+    /// The columns do not match the inputs of the program, are empty or have nulls, the result is not `f64`, there is no
+    /// usable GPU, or its memory is exhausted.
     pub fn upload(&self, program: &Program, columns: &[ArrayRef]) -> Result<Resident> {
         let rows = columns.first().map_or(0, |column| column.len());
         program.check_inputs(columns, rows)?;
@@ -62,21 +64,21 @@ impl Cuda {
         let limit = self.settings().memory_limit;
         let gpu = self.gpus().next()?;
         let layout = Layout::new(program, rows);
-        let (kernel, for_program) = gpu.kernel(&KernelSource::of(program))?;
-        let (sum, for_sum) = gpu.kernel(&KernelSource::sum(Precision::Double))?;
-        let slot = gpu.stream_slot(SlotBytes { device: ALIGNMENT, staging: PIECE }, limit)?;
+        let (kernel, program_time) = gpu.kernel(&KernelSource::of(program))?;
+        let (sum, sum_time) = gpu.kernel(&KernelSource::sum(Precision::Double))?;
+        let slot = gpu.stream_slot(SlotBytes { device: ALIGNMENT, staging: STAGING_BYTES }, limit)?;
         let memory = gpu.memory(layout.bytes().device, limit)?;
         let partials = gpu.memory(2 * PARTIALS * size_of::<f64>(), limit)?;
         let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
         let arguments = layout.arguments(rows, |offset| memory.at(offset).0, &inputs);
-        let compile_time = for_program + for_sum;
+        let compile_time = program_time + sum_time;
         let mut resident =
             Resident { gpu, rows, kernel, sum, compile_time, arguments, layout, slot, memory, partials };
-        let places: Vec<_> = resident.layout.inputs().collect();
-        for (column, (values, validity)) in columns.iter().zip(places) {
-            resident.put(values, &Source::new(column)?.values(&(0..rows)))?;
+        let offsets: Vec<_> = resident.layout.inputs().collect();
+        for (column, (values, validity)) in columns.iter().zip(offsets) {
+            resident.copy_to_device(values, &HostColumn::new(column)?.values(&(0..rows)))?;
             if let Some(validity) = validity {
-                resident.put(validity, &vec![u8::MAX; rows.div_ceil(8)])?;
+                resident.copy_to_device(validity, &vec![u8::MAX; rows.div_ceil(8)])?;
             }
         }
         Ok(resident)
@@ -84,37 +86,40 @@ impl Cuda {
 }
 
 impl Resident {
-    /// How long its kernels were compiled; nothing where they were known.
+    /// The compile time of its kernels; zero if they were cached.
     pub fn compile_time(&self) -> Duration {
         self.compile_time
     }
 
-    /// Calculates all results; they stay on the GPU. The time is the kernel's, by the GPU's clock.
+    /// Computes the results of all rows, which stay in device memory. Returns the execution time of the kernel, measured
+    /// with events.
     ///
     /// # Errors
-    /// A row is an error, or the GPU has failed.
+    /// A row traps, or the GPU has failed.
     pub fn evaluate(&mut self) -> Result<Duration> {
-        let time = self.timed(|| self.put_kernel())?;
-        check_trap(self.fetch_piece(self.memory.at(self.layout.trap()), size_of::<i32>())?)?;
+        let time = self.timed(|| self.enqueue_kernel())?;
+        check_trap(self.read_staged(self.memory.at(self.layout.trap()), size_of::<i32>())?)?;
         Ok(time)
     }
 
-    /// The sum of the results, calculated anew, and the time of all kernels by the GPU's clock. It is the same in
-    /// every run: the order of additions depends on nothing but the number of rows.
+    /// Computes the results of all rows and their sum. Returns the sum and the execution time of all kernels, measured with
+    /// events. The sum is reproducible: the order of additions depends only on the number of rows.
     ///
     /// # Errors
     /// The GPU has failed.
     pub fn sum(&mut self) -> Result<(f64, Duration)> {
-        let mut place = 0;
+        // The buffer of partial sums that the current step writes.
+        let mut buffer = 0;
         let time = self.timed(|| {
-            self.put_kernel()?;
+            self.enqueue_kernel()?;
             let (mut from, mut rows) = (self.memory.at(self.layout.out()).0, self.rows);
             let mut partials = PARTIALS;
             loop {
-                let to = self.partials.at(place * PARTIALS * size_of::<f64>()).0;
+                let to = self.partials.at(buffer * PARTIALS * size_of::<f64>()).0;
                 let arguments = Arguments(vec![from, rows as u64, partials as u64, to]);
-                let blocks = blocks(&self.gpu, partials);
-                // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
+                let blocks = grid_blocks(&self.gpu, partials);
+                // SAFETY: the arguments match the parameters of the kernel. `self` owns the memory, and its drop waits for
+                // pending operations.
                 unsafe {
                     let (stream, kernel) = (self.slot.stream, self.sum.loaded);
                     self.gpu.device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
@@ -122,76 +127,83 @@ impl Resident {
                 if partials == 1 {
                     return Ok(());
                 }
-                (from, rows, partials, place) = (to, partials, partials.div_ceil(FAN_IN), 1 - place);
+                (from, rows, partials, buffer) = (to, partials, partials.div_ceil(FAN_IN), 1 - buffer);
             }
         })?;
-        let sum = self.fetch_partial(place)?;
+        let sum = self.read_first_partial(buffer)?;
         Ok((sum, time))
     }
 
-    /// The results of the last evaluation.
+    /// Copies the results of the last evaluation to the host.
     ///
     /// # Errors
     /// The GPU has failed.
     pub fn results(&mut self) -> Result<Float64Array> {
-        let bytes = self.fetch(self.layout.out(), self.rows * size_of::<f64>())?;
+        let bytes = self.copy_to_host(self.layout.out(), self.rows * size_of::<f64>())?;
         Ok(Float64Array::new(Buffer::from(bytes).into(), None))
     }
 
-    fn put_kernel(&self) -> Result<(), CudaError> {
+    /// Enqueues the program's kernel.
+    fn enqueue_kernel(&self) -> Result<(), CudaError> {
         let (device, stream, trap) = (&self.gpu.device, self.slot.stream, self.layout.trap());
-        let blocks = blocks(&self.gpu, self.rows);
-        // SAFETY: the kernel takes these arguments, and the memory is this value's: it waits for its work.
+        let blocks = grid_blocks(&self.gpu, self.rows);
+        // SAFETY: the arguments match the parameters of the kernel. `self` owns the memory, and its drop waits for pending
+        // operations.
         unsafe {
             device.memset_async(stream, self.memory.at(trap), size_of::<i32>())?;
             device.launch(stream, self.kernel.loaded, blocks, THREADS, &mut self.arguments.pointers())
         }
     }
 
-    fn timed(&self, put: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration> {
-        Ok(self.slot.timed(put).inspect_err(|error| self.gpu.mark_failed(error))?)
+    /// Enqueues operations, waits for them, and returns their execution time.
+    fn timed(&self, enqueue: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration> {
+        Ok(self.slot.timed(enqueue).inspect_err(|error| self.gpu.mark_failed(error))?)
     }
 
-    /// Copies bytes to the GPU.
-    fn put(&mut self, place: usize, bytes: &[u8]) -> Result<(), CudaError> {
+    /// Copies bytes to device memory, at an offset of `memory`.
+    fn copy_to_device(&mut self, offset: usize, bytes: &[u8]) -> Result<(), CudaError> {
         let (device, stream) = (Arc::clone(&self.gpu.device), self.slot.stream);
-        for (number, piece) in bytes.chunks(PIECE).enumerate() {
-            // SAFETY: the last copy from there was waited for.
-            copy(unsafe { self.slot.staging.part_mut(0, piece.len()) }, piece);
-            let (to, from) = (self.memory.at(place + number * PIECE), self.slot.staging.address());
-            // SAFETY: both ranges are this value's and as long as the piece, and the copy is waited for.
+        for (number, chunk) in bytes.chunks(STAGING_BYTES).enumerate() {
+            // SAFETY: no operation is pending in the stream.
+            parallel_copy(unsafe { self.slot.staging.range_mut(0, chunk.len()) }, chunk);
+            let (to, from) = (self.memory.at(offset + number * STAGING_BYTES), self.slot.staging.address());
+            // SAFETY: `self` owns both ranges, which have the length of the chunk, and the copy has completed when
+            // `synchronize` returns.
             unsafe {
-                device.memcpy_htod_async(stream, to, from.as_ptr(), piece.len())?;
+                device.memcpy_htod_async(stream, to, from.as_ptr(), chunk.len())?;
                 device.synchronize(stream)?;
             }
         }
         Ok(())
     }
 
-    /// Copies bytes from the GPU.
-    fn fetch(&mut self, place: usize, bytes: usize) -> Result<Vec<u8>, CudaError> {
-        let mut fetched = Vec::with_capacity(bytes);
-        for offset in (0..bytes).step_by(PIECE) {
-            let piece = PIECE.min(bytes - offset);
-            let from = self.memory.at(place + offset);
-            fetched.extend_from_slice(self.fetch_piece(from, piece)?);
+    /// Copies bytes to the host, from an offset of `memory`.
+    fn copy_to_host(&mut self, offset: usize, bytes: usize) -> Result<Vec<u8>, CudaError> {
+        let mut copied = Vec::with_capacity(bytes);
+        for start in (0..bytes).step_by(STAGING_BYTES) {
+            let chunk_bytes = STAGING_BYTES.min(bytes - start);
+            let from = self.memory.at(offset + start);
+            copied.extend_from_slice(self.read_staged(from, chunk_bytes)?);
         }
-        Ok(fetched)
+        Ok(copied)
     }
 
-    fn fetch_partial(&mut self, place: usize) -> Result<f64, CudaError> {
-        let from = self.partials.at(place * PARTIALS * size_of::<f64>());
-        let bytes = self.fetch_piece(from, size_of::<f64>())?;
+    /// The first partial sum of a buffer.
+    fn read_first_partial(&mut self, buffer: usize) -> Result<f64, CudaError> {
+        let from = self.partials.at(buffer * PARTIALS * size_of::<f64>());
+        let bytes = self.read_staged(from, size_of::<f64>())?;
         Ok(bytes.first_chunk().map_or(f64::NAN, |bytes| f64::from_ne_bytes(*bytes)))
     }
 
-    fn fetch_piece(&mut self, from: DeviceAddress, bytes: usize) -> Result<&[u8], CudaError> {
+    /// Copies at most [`STAGING_BYTES`] bytes of device memory to the staging memory.
+    fn read_staged(&mut self, from: DeviceAddress, bytes: usize) -> Result<&[u8], CudaError> {
         let (device, to) = (&self.gpu.device, self.slot.staging.address().as_ptr());
-        // SAFETY: both ranges are this value's and that long, the copy is waited for, and then nothing writes there.
+        // SAFETY: `self` owns both ranges, which have this length. The copy has completed when `synchronize` returns, and
+        // then no operation that writes to the staging memory is pending.
         unsafe {
             device.memcpy_dtoh_async(self.slot.stream, to, from, bytes)?;
             device.synchronize(self.slot.stream)?;
-            Ok(self.slot.staging.part(0, bytes))
+            Ok(self.slot.staging.range(0, bytes))
         }
     }
 }

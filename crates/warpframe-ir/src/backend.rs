@@ -1,4 +1,4 @@
-//! What a backend implements: it compiles programs to kernels, which evaluate them on Arrow arrays.
+//! The traits of a backend: a [`Backend`] compiles programs to [`Kernel`]s, which evaluate them on Arrow arrays.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use super::memory::{MemoryBudget, Unlimited};
 use super::metrics::Metrics;
 use super::program::Program;
 
-/// Compiles programs for an engine such as the CPU's vector units or a GPU.
+/// Compiles programs for a target such as the CPU's vector units or a GPU.
 ///
-/// The kernels of all backends give the same results within the error bounds of the op table, and the same nulls and
-/// errors.
+/// The kernels of all backends return the same values within the error bounds of the op table, the same nulls and the
+/// same errors.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// The name with the instruction set or device in use, such as `simd avx512`.
+    /// The name of the backend with the instruction set or device in use, such as `simd avx512`.
     fn description(&self) -> String;
 
-    /// Backends with equal keys compile equal programs to interchangeable kernels. By default the description; a backend
-    /// with settings adds them.
+    /// The key of compiled kernels in a cache: backends with equal keys compile equal programs to interchangeable
+    /// kernels. By default the description; a backend with settings adds them.
     fn cache_key(&self) -> String {
         self.description()
     }
@@ -27,39 +27,41 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Compiles a program.
     ///
     /// # Errors
-    /// The backend cannot run it.
+    /// The backend cannot run the program.
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>>;
 }
 
 /// A compiled program. Any number of threads may evaluate it at the same time.
 pub trait Kernel: fmt::Debug + Send + Sync {
-    /// What `EXPLAIN` and reports show: the backend, and why it was chosen where there was a choice.
+    /// The text in `EXPLAIN` and in reports: the backend, and the reason where it was chosen among several.
     fn description(&self) -> String;
 
-    /// Evaluates the program on `rows` rows: one array for each of its inputs, to an array of its type.
+    /// Evaluates the program on `rows` rows. `inputs` has one array for each input of the program; the result has the
+    /// type [`Program::data_type`].
     ///
     /// # Errors
     /// The arrays do not match the inputs in number, type or length, a row traps, memory is exhausted, or the device
     /// fails.
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef>;
 
-    /// For a kernel that wants larger batches than engines for CPUs produce: the fewest rows that are worth its device.
+    /// The smallest number of rows for which the kernel uses a device, if it has one. Devices need larger batches than
+    /// a query engine produces for the CPU. `None` for kernels on the CPU.
     fn device_batch_rows(&self) -> Option<usize> {
         None
     }
 }
 
-/// What a kernel's caller provides.
+/// The metrics and the memory budget that the caller of a kernel provides.
 #[derive(Debug, Clone)]
 pub struct KernelContext {
-    /// Where the kernel reports what it did.
+    /// Receives the kernel's metrics.
     pub metrics: Arc<Metrics>,
-    /// Where it reserves memory other than its results.
+    /// The budget for the memory that the kernel allocates.
     pub memory: Arc<dyn MemoryBudget>,
 }
 
 impl Default for KernelContext {
-    /// Metrics of its own and memory without a limit.
+    /// New metrics, and memory without a limit.
     fn default() -> Self {
         Self { metrics: Arc::default(), memory: Arc::new(Unlimited) }
     }

@@ -1,4 +1,5 @@
-//! Builds programs: merges equal instructions, folds constants, drops instructions that the result does not depend on.
+//! Builds programs: merges equal instructions (common subexpression elimination), folds constants, and removes dead
+//! instructions.
 
 use std::collections::HashMap;
 
@@ -17,10 +18,11 @@ pub struct Builder {
     instructions: Vec<Instruction>,
     kinds: Vec<Kind>,
     nullable: Vec<bool>,
-    known: HashMap<Instruction, Value>,
+    /// The value of each instruction added so far, to merge equal ones.
+    interned: HashMap<Instruction, Value>,
 }
 
-/// A point that a builder can be rewound to.
+/// A state of a builder that [`Builder::rewind`] restores.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     instructions: usize,
@@ -36,7 +38,7 @@ impl Builder {
             instructions: Vec::new(),
             kinds: Vec::new(),
             nullable: Vec::new(),
-            known: HashMap::new(),
+            interned: HashMap::new(),
         }
     }
 
@@ -48,21 +50,21 @@ impl Builder {
         self.push(Instruction::Input(self.inputs.len() - 1), kind, nullable)
     }
 
-    /// A constant, rounded to the program's precision.
-    pub fn const_float(&mut self, number: f64) -> Value {
-        let number = match self.precision {
-            Precision::Double => number,
-            Precision::Single => f64::from(number as f32),
+    /// A floating-point constant, rounded to the program's precision.
+    pub fn const_float(&mut self, constant: f64) -> Value {
+        let constant = match self.precision {
+            Precision::Double => constant,
+            Precision::Single => f64::from(constant as f32),
         };
-        self.push(Instruction::ConstFloat(number.to_bits()), Kind::Float, false)
+        self.push(Instruction::ConstFloat(constant.to_bits()), Kind::Float, false)
     }
 
-    /// A constant.
+    /// A Boolean constant.
     pub fn const_bool(&mut self, value: bool) -> Value {
         self.push(Instruction::ConstBool(value), Kind::Bool, false)
     }
 
-    /// The null of a kind.
+    /// A null constant.
     pub fn const_null(&mut self, kind: Kind) -> Value {
         self.push(Instruction::ConstNull(kind), kind, true)
     }
@@ -70,7 +72,7 @@ impl Builder {
     /// A unary op.
     pub fn unary(&mut self, op: Unary, x: Value) -> Value {
         match self.constant(x) {
-            Some(number) => self.const_float(self.fold_unary(op, number)),
+            Some(constant) => self.const_float(self.fold_unary(op, constant)),
             None => self.push(Instruction::Unary(op, x), Kind::Float, self.may_be_null(&[x])),
         }
     }
@@ -79,18 +81,18 @@ impl Builder {
     pub fn binary(&mut self, op: Binary, x: Value, y: Value) -> Value {
         match (op, self.constant(x), self.constant(y)) {
             (_, Some(x), Some(y)) => self.const_float(self.fold_binary(op, x, y)),
-            // Rounded correctly, and much cheaper.
+            // The product is correctly rounded, and much cheaper than a power.
             (Binary::Power, None, Some(2.0)) => self.binary(Binary::Multiply, x, x),
-            // The inverse of a power of two is exact, and so is the same number whether multiplied or divided by.
-            (Binary::Divide, None, Some(divisor)) if self.has_exact_inverse(divisor) => {
-                let inverse = self.const_float(1.0 / divisor);
-                self.binary(Binary::Multiply, x, inverse)
+            // The reciprocal of a power of two is exact, so the product is the quotient, bit by bit.
+            (Binary::Divide, None, Some(divisor)) if self.has_exact_reciprocal(divisor) => {
+                let reciprocal = self.const_float(1.0 / divisor);
+                self.binary(Binary::Multiply, x, reciprocal)
             }
             _ => self.push(Instruction::Binary(op, x, y), Kind::Float, self.may_be_null(&[x, y])),
         }
     }
 
-    /// The number with -0 replaced by +0, as DataFusion compares it.
+    /// `x` with -0 replaced by +0: DataFusion compares zeros as equal.
     pub fn canonicalize_zero(&mut self, x: Value) -> Value {
         let zero = self.const_float(0.0);
         self.binary(Binary::Add, x, zero)
@@ -101,12 +103,12 @@ impl Builder {
         self.push(Instruction::TotalLt(x, y), Kind::Bool, self.may_be_null(&[x, y]))
     }
 
-    /// Equality of the bits.
+    /// Whether `x` and `y` have the same bits.
     pub fn bit_eq(&mut self, x: Value, y: Value) -> Value {
         self.push(Instruction::BitEq(x, y), Kind::Bool, self.may_be_null(&[x, y]))
     }
 
-    /// Whether a number is NaN.
+    /// Whether a floating-point value is NaN.
     pub fn is_nan(&mut self, x: Value) -> Value {
         self.push(Instruction::IsNan(x), Kind::Bool, self.may_be_null(&[x]))
     }
@@ -149,7 +151,7 @@ impl Builder {
         }
     }
 
-    /// Whether a Boolean is true; false where it is null.
+    /// Whether a Boolean is true; false if it is null.
     pub fn is_true(&mut self, x: Value) -> Value {
         let (null, no) = (self.is_null(x), self.const_bool(false));
         self.select(null, no, x)
@@ -173,40 +175,41 @@ impl Builder {
         }
     }
 
-    /// Traps where the condition of the trap holds for these operands and the guard, if any, is true.
+    /// Adds an instruction that traps in rows in which the condition of the trap holds for the operands and the guard,
+    /// if any, is true.
     pub fn trap_if(&mut self, trap: Trap, operands: [Value; 2], guard: Option<Value>) {
-        let numbers = operands.map(|operand| self.constant(operand));
-        let never = match trap {
-            Trap::SqrtOfNegative => numbers[0].is_some_and(|x| x >= 0.0 || x.is_nan()),
+        let [x, y] = operands.map(|operand| self.constant(operand));
+        let never_traps = match trap {
+            Trap::SqrtOfNegative => x.is_some_and(|x| x >= 0.0 || x.is_nan()),
             Trap::ZeroToNegativePower => {
-                numbers[0].is_some_and(|x| x != 0.0) || numbers[1].is_some_and(|y| y >= 0.0 || y.is_nan())
+                x.is_some_and(|x| x != 0.0) || y.is_some_and(|y| y >= 0.0 || y.is_nan())
             }
         };
-        if !never {
+        if !never_traps {
             self.push(Instruction::TrapIf(trap, operands, guard), Kind::Bool, false);
         }
     }
 
-    /// The number of instructions so far that can trap.
+    /// The number of [`TrapIf`](Instruction::TrapIf) instructions so far.
     pub fn traps(&self) -> usize {
         self.instructions.iter().filter(|instruction| matches!(instruction, Instruction::TrapIf(..))).count()
     }
 
-    /// The current point.
+    /// The current state, for [`rewind`](Self::rewind).
     pub fn mark(&self) -> Mark {
         Mark { instructions: self.instructions.len(), inputs: self.inputs.len() }
     }
 
-    /// Removes everything that was added after a mark.
+    /// Removes all instructions and inputs that were added after a mark.
     pub fn rewind(&mut self, mark: &Mark) {
         self.instructions.truncate(mark.instructions);
         self.kinds.truncate(mark.instructions);
         self.nullable.truncate(mark.instructions);
         self.inputs.truncate(mark.inputs);
-        self.known.retain(|_, value| value.position() < mark.instructions);
+        self.interned.retain(|_, value| value.position() < mark.instructions);
     }
 
-    /// The floating-point type of numbers.
+    /// The floating-point type that the program computes in.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -219,33 +222,33 @@ impl Builder {
     /// The program with this result.
     ///
     /// # Errors
-    /// [`Error::InvalidProgram`]: an input has a type that programs do not have, an operand is of the wrong kind, or the
-    /// output is not a value.
+    /// [`Error::InvalidProgram`]: the type of an input is not supported, an operand is of the wrong kind, or the output is
+    /// not a value.
     pub fn finish(self, output: Value) -> Result<Program> {
         self.verify()?;
         match self.instructions.get(output.position()) {
             Some(instruction) if !matches!(instruction, Instruction::TrapIf(..)) => {}
             _ => return Err(Error::InvalidProgram("the output of a program is not a value".to_owned())),
         }
-        let mut needed = vec![false; self.instructions.len()];
-        needed[output.position()] = true;
+        let mut live = vec![false; self.instructions.len()];
+        live[output.position()] = true;
         for position in (0..self.instructions.len()).rev() {
-            // Inputs stay, used or not: callers pass an array for each.
+            // Inputs are kept even where they are unused: callers pass one array for each.
             let instruction = &self.instructions[position];
-            needed[position] |= matches!(instruction, Instruction::TrapIf(..) | Instruction::Input(_));
-            if needed[position] {
-                instruction.operands().for_each(|operand| needed[operand.position()] = true);
+            live[position] |= matches!(instruction, Instruction::TrapIf(..) | Instruction::Input(_));
+            if live[position] {
+                instruction.operands().for_each(|operand| live[operand.position()] = true);
             }
         }
-        let mut moved = vec![Value(0); needed.len()];
+        let mut renumbered = vec![Value(0); live.len()];
         let (mut instructions, mut kinds, mut nullable) = (Vec::new(), Vec::new(), Vec::new());
-        for position in (0..needed.len()).filter(|&position| needed[position]) {
-            moved[position] = Value(instructions.len() as u32);
-            instructions.push(self.instructions[position].map_operands(|value| moved[value.position()]));
+        for position in (0..live.len()).filter(|&position| live[position]) {
+            renumbered[position] = Value(instructions.len() as u32);
+            instructions.push(self.instructions[position].map_operands(|value| renumbered[value.position()]));
             kinds.push(self.kinds[position]);
             nullable.push(self.nullable[position]);
         }
-        let output = moved[output.position()];
+        let output = renumbered[output.position()];
         let Self { precision, inputs, .. } = self;
         let strict = is_strict(&instructions, output);
         Ok(Program { precision, inputs, instructions, kinds, nullable, output, strict })
@@ -253,28 +256,29 @@ impl Builder {
 
     fn verify(&self) -> Result<()> {
         for data_type in self.inputs.iter().map(|input| &input.data_type) {
-            let known = data_type.is_integer() || matches!(data_type, DataType::Float64 | DataType::Float32);
-            if !known && *data_type != DataType::Boolean {
+            let numeric =
+                data_type.is_integer() || matches!(data_type, DataType::Float64 | DataType::Float32);
+            if !numeric && *data_type != DataType::Boolean {
                 return Err(Error::InvalidProgram(format!(
                     "a program cannot have an input of type {data_type}"
                 )));
             }
         }
         use Instruction::*;
-        let (number, boolean) = (Kind::Float, Kind::Bool);
+        let (float, boolean) = (Kind::Float, Kind::Bool);
         for instruction in &self.instructions {
             let kinds: Vec<_> =
                 instruction.operands().map(|operand| self.kinds[operand.position()]).collect();
-            let fits = match (instruction, &kinds[..]) {
+            let kinds_match = match (instruction, &kinds[..]) {
                 (IsNull(_), _) => true,
                 (Select(..), [condition, yes, no]) => *condition == boolean && yes == no,
                 (TrapIf(..), [x, y, guard @ ..]) => {
-                    *x == number && *y == number && guard.iter().all(|guard| *guard == boolean)
+                    *x == float && *y == float && guard.iter().all(|guard| *guard == boolean)
                 }
                 (Not(_) | And(..) | Or(..), kinds) => kinds.iter().all(|kind| *kind == boolean),
-                (_, kinds) => kinds.iter().all(|kind| *kind == number),
+                (_, kinds) => kinds.iter().all(|kind| *kind == float),
             };
-            if !fits {
+            if !kinds_match {
                 return Err(Error::InvalidProgram(format!(
                     "a program cannot have {instruction:?} of {kinds:?}"
                 )));
@@ -284,14 +288,14 @@ impl Builder {
     }
 
     fn push(&mut self, instruction: Instruction, kind: Kind, nullable: bool) -> Value {
-        if let Some(&known) = self.known.get(&instruction) {
-            return known;
+        if let Some(&value) = self.interned.get(&instruction) {
+            return value;
         }
         let value = Value(self.instructions.len() as u32);
         self.instructions.push(instruction);
         self.kinds.push(kind);
         self.nullable.push(nullable);
-        self.known.insert(instruction, value);
+        self.interned.insert(instruction, value);
         value
     }
 
@@ -313,13 +317,13 @@ impl Builder {
         }
     }
 
-    /// Whether a number is a power of two, and its inverse a normal number.
-    fn has_exact_inverse(&self, number: f64) -> bool {
-        let is_power = number.is_normal() && number.to_bits() << 12 == 0;
-        is_power
+    /// Whether a divisor is a power of two with a normal reciprocal.
+    fn has_exact_reciprocal(&self, divisor: f64) -> bool {
+        let is_power_of_two = divisor.is_normal() && divisor.to_bits() << 12 == 0;
+        is_power_of_two
             && match self.precision {
-                Precision::Double => (1.0 / number).is_normal(),
-                Precision::Single => (1.0 / number as f32).is_normal(),
+                Precision::Double => (1.0 / divisor).is_normal(),
+                Precision::Single => (1.0 / divisor as f32).is_normal(),
             }
     }
 
@@ -331,7 +335,7 @@ impl Builder {
     }
 }
 
-/// Whether the result is null exactly where an input is null, and no row can trap.
+/// [`Program::is_strict`].
 fn is_strict(instructions: &[Instruction], output: Value) -> bool {
     let mut used: Vec<bool> =
         instructions.iter().map(|instruction| !matches!(instruction, Instruction::Input(_))).collect();

@@ -1,4 +1,4 @@
-//! Errors of programs and of the backends that run them.
+//! The error type of programs and backends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ pub enum Error {
     InvalidProgram(String),
     /// The arrays do not match the program's inputs in number, type or length.
     InvalidInput(String),
-    /// A row has no result.
+    /// A row traps.
     Trap(Trap),
-    /// Memory is exhausted, or a limit is reached.
+    /// Memory is exhausted, or an allocation exceeds a limit.
     ResourcesExhausted(String),
-    /// The backend cannot run: the CPU lacks instructions, a device is missing or has failed, a kernel cannot be
-    /// compiled.
+    /// The backend cannot run: the CPU lacks instructions, a device is missing or has failed, or a kernel cannot be
+    /// compiled. Has the backend's own error type.
     Backend(Arc<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// An error of a backend, of the backend's own type.
+    /// Wraps an error of a backend's own type.
     pub fn backend(error: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Backend(Arc::new(error))
     }

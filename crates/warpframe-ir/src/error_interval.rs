@@ -1,6 +1,6 @@
-//! The interval that a result may lie in when every op stays within its error bound: interval arithmetic that
-//! evaluates every op at the ends of its operands' intervals, in a row at a time. Tests and comparisons check the
-//! results of backends by it.
+//! The interval of the results that the error bounds of the ops allow, by interval arithmetic on one row at a time: every
+//! op is evaluated at the endpoints of its operands' intervals. Tests and comparisons check the results of backends
+//! against it.
 
 use arrow_array::ArrayRef;
 
@@ -14,16 +14,16 @@ use super::scalar::Scalar;
 pub enum ErrorInterval {
     /// Null.
     Null,
-    /// A number between two numbers, both included; both are NaN for NaN.
+    /// A number in a closed interval, given by its endpoints. Both are NaN if the result is NaN.
     Number(f64, f64),
     /// A Boolean.
     Bool(bool),
-    /// Any value: the result depends on the last bits of an intermediate one.
+    /// Any value: the result depends on rounding errors of an intermediate value.
     Unknown,
 }
 
 impl ErrorInterval {
-    /// Whether the result may be this number, or null.
+    /// Whether the interval contains a result; `None` is null.
     pub fn contains(&self, number: Option<f64>) -> bool {
         match (*self, number) {
             (Self::Null, None) | (Self::Unknown, _) => true,
@@ -32,20 +32,20 @@ impl ErrorInterval {
         }
     }
 
-    /// The interval of a program's result in a row, or `None` if the row may or may not trap. The arrays must match
-    /// the program's inputs.
+    /// The interval of a program's result in a row, or `None` if rounding errors decide whether the row traps. The
+    /// arrays must match the program's inputs ([`Program::check_inputs`]).
     pub fn of(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<Self> {
         interval(program, arrays, row)
     }
 }
 
-/// The same number: the same bits, or NaN of any kind.
+/// Whether two numbers have the same bits, or both are NaN of any payload.
 fn same(one: f64, other: f64) -> bool {
     one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
 }
 
 impl Precision {
-    /// An op of one number of this precision.
+    /// A unary op in this precision.
     fn unary(self, op: Unary, x: f64) -> f64 {
         match self {
             Self::Double => op.f64(x),
@@ -53,7 +53,7 @@ impl Precision {
         }
     }
 
-    /// An op of two numbers of this precision.
+    /// A binary op in this precision.
     fn binary(self, op: Binary, x: f64, y: f64) -> f64 {
         match self {
             Self::Double => op.f64(x, y),
@@ -69,8 +69,8 @@ impl Precision {
         }
     }
 
-    /// The unit in the last place.
-    fn unit(self, x: f64) -> f64 {
+    /// The unit in the last place (ULP) of a number; 0 for infinities and NaN.
+    fn ulp_of(self, x: f64) -> f64 {
         match self {
             _ if !x.is_finite() => 0.0,
             Self::Double => x.abs().next_up() - x.abs(),
@@ -78,8 +78,8 @@ impl Precision {
         }
     }
 
-    /// An interval with ends of this precision around one.
-    fn outward(self, low: f64, high: f64) -> ErrorInterval {
+    /// The smallest interval with endpoints of this precision that contains the given one (outward rounding).
+    fn round_outward(self, low: f64, high: f64) -> ErrorInterval {
         match self {
             Self::Double => ErrorInterval::Number(low, high),
             Self::Single => {
@@ -96,7 +96,7 @@ impl Precision {
     }
 }
 
-/// An interval, up and down by some units in the last place.
+/// The interval, widened at both ends by `ulp` units in the last place.
 fn widen(low: f64, high: f64, ulp: f64, precision: Precision) -> ErrorInterval {
     if low.is_nan() || high.is_nan() {
         return if low.is_nan() && high.is_nan() {
@@ -106,13 +106,13 @@ fn widen(low: f64, high: f64, ulp: f64, precision: Precision) -> ErrorInterval {
         };
     }
     if ulp == 0.0 {
-        // Infinities stay what they are.
         return ErrorInterval::Number(low, high);
     }
-    precision.outward(low - ulp * precision.unit(low), high + ulp * precision.unit(high))
+    precision.round_outward(low - ulp * precision.ulp_of(low), high + ulp * precision.ulp_of(high))
 }
 
-fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64, precision: Precision) -> ErrorInterval {
+/// The smallest interval that contains all candidates, widened by `ulp` units in the last place.
+fn hull(candidates: impl IntoIterator<Item = f64>, ulp: f64, precision: Precision) -> ErrorInterval {
     let candidates: Vec<_> = candidates.into_iter().collect();
     let nans = candidates.iter().filter(|x| x.is_nan()).count();
     if nans > 0 {
@@ -124,15 +124,16 @@ fn around(candidates: impl IntoIterator<Item = f64>, ulp: f64, precision: Precis
     }
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for candidate in candidates {
-        // In the total order, for the signs of zeros.
+        // The total order distinguishes -0 from +0.
         low = if candidate.total_cmp(&low).is_lt() { candidate } else { low };
         high = if candidate.total_cmp(&high).is_gt() { candidate } else { high };
     }
     widen(low, high, ulp, precision)
 }
 
-/// Numbers of an interval at which a monotonic function, or an even one, has its extremes.
-fn ends(low: f64, high: f64) -> [f64; 3] {
+/// Points of an interval among which are the extrema of every function that is monotonic, or monotonic on either side
+/// of 0.
+fn extremal_points(low: f64, high: f64) -> [f64; 3] {
     let middle = if low < 0.0 && high > 0.0 { 0.0 } else { low };
     [low, middle, high]
 }
@@ -141,11 +142,13 @@ fn ends(low: f64, high: f64) -> [f64; 3] {
 fn interval(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<ErrorInterval> {
     let mut values: Vec<ErrorInterval> = Vec::new();
     let precision = program.precision();
-    let around = |candidates: Vec<f64>, ulp: f64| around(candidates, ulp, precision);
-    let bound = |ulp: f64| if ulp <= 0.5 { 0.0 } else { 2.0 * ulp };
+    let hull = |candidates: Vec<f64>, ulp: f64| hull(candidates, ulp, precision);
+    // Correctly rounded ops have one result. For the others the reference value, the scalar definition, may be off by
+    // the bound itself, hence twice the bound.
+    let tolerance = |ulp: f64| if ulp <= 0.5 { 0.0 } else { 2.0 * ulp };
     for instruction in program.instructions() {
         let at = |value: Value| values[value.position()];
-        let range = match *instruction {
+        let interval = match *instruction {
             Instruction::Input(input) => match Scalar::read(&arrays[input], row, precision) {
                 Ok(Scalar::Null) => ErrorInterval::Null,
                 Ok(Scalar::Bool(value)) => ErrorInterval::Bool(value),
@@ -161,21 +164,21 @@ fn interval(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<ErrorI
             Instruction::ConstNull(_) => ErrorInterval::Null,
             Instruction::Unary(op, x) => match at(x) {
                 ErrorInterval::Number(low, high) => {
-                    // Signs of zeros do not survive the interval.
-                    let lost_sign = op == Unary::Signum && low <= 0.0 && high >= 0.0;
-                    let ulp = bound(op.info().ulp);
+                    // An interval around 0 has numbers of either sign.
+                    let sign_unknown = op == Unary::Signum && low <= 0.0 && high >= 0.0;
+                    let ulp = tolerance(op.info().ulp);
                     match op {
-                        _ if same(low, high) => around(vec![precision.unary(op, low)], ulp),
-                        // Their slope is at most 1.
-                        Unary::Sin | Unary::Cos => match around(vec![precision.unary(op, low)], ulp) {
+                        _ if same(low, high) => hull(vec![precision.unary(op, low)], ulp),
+                        // The magnitude of their derivatives is at most 1.
+                        Unary::Sin | Unary::Cos => match hull(vec![precision.unary(op, low)], ulp) {
                             ErrorInterval::Number(below, above) => {
-                                precision.outward(below - (high - low), above + (high - low))
+                                precision.round_outward(below - (high - low), above + (high - low))
                             }
                             other => other,
                         },
                         Unary::Tan => ErrorInterval::Unknown,
-                        _ if lost_sign => ErrorInterval::Unknown,
-                        _ => around(ends(low, high).map(|x| precision.unary(op, x)).to_vec(), ulp),
+                        _ if sign_unknown => ErrorInterval::Unknown,
+                        _ => hull(extremal_points(low, high).map(|x| precision.unary(op, x)).to_vec(), ulp),
                     }
                 }
                 other => other,
@@ -185,19 +188,21 @@ fn interval(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<ErrorI
                 (ErrorInterval::Number(a, b), ErrorInterval::Number(c, d)) => {
                     let exact =
                         same(a, b) && same(c, d) || a.is_nan() && b.is_nan() || c.is_nan() && d.is_nan();
-                    // A divisor around zero, and the jumps of the others, say nothing of the result.
                     let corners = || {
-                        let pairs = ends(a, b).into_iter().flat_map(|x| ends(c, d).map(|y| (x, y)));
+                        let (xs, ys) = (extremal_points(a, b), extremal_points(c, d));
+                        let pairs = xs.into_iter().flat_map(|x| ys.map(|y| (x, y)));
                         pairs.map(|(x, y)| precision.binary(op, x, y)).collect()
                     };
-                    let jumps =
+                    // The values at the corners do not bound these ops, with one exception: division by an interval
+                    // that does not contain 0.
+                    let discontinuous =
                         matches!(op, Binary::Remainder | Binary::Atan2 | Binary::Power | Binary::Divide);
-                    match jumps && !exact {
+                    match discontinuous && !exact {
                         true if op == Binary::Divide && !(c <= 0.0 && d >= 0.0) => {
-                            around(corners(), bound(op.info().ulp))
+                            hull(corners(), tolerance(op.info().ulp))
                         }
                         true => ErrorInterval::Unknown,
-                        false => around(corners(), bound(op.info().ulp)),
+                        false => hull(corners(), tolerance(op.info().ulp)),
                     }
                 }
                 _ => ErrorInterval::Unknown,
@@ -205,7 +210,7 @@ fn interval(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<ErrorI
             Instruction::TotalLt(x, y) | Instruction::BitEq(x, y) => match (at(x), at(y)) {
                 (ErrorInterval::Null, _) | (_, ErrorInterval::Null) => ErrorInterval::Null,
                 (ErrorInterval::Number(a, b), ErrorInterval::Number(c, d)) => {
-                    // The sign of a NaN, which the total order looks at, is what the CPU makes it.
+                    // The total order depends on the sign of a NaN, which IEEE 754 leaves open for results of ops.
                     let nan = a.is_nan() || c.is_nan();
                     let exact = !nan && same(a, b) && same(c, d);
                     let less = matches!(instruction, Instruction::TotalLt(..));
@@ -261,24 +266,24 @@ fn interval(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<ErrorI
             },
             Instruction::TrapIf(trap, [x, y], guard) => {
                 let guarded = guard.map_or(ErrorInterval::Bool(true), at);
-                let holds = holds(trap, at(x), at(y));
-                match (guarded, holds) {
+                let condition = trap_condition(trap, at(x), at(y));
+                match (guarded, condition) {
                     (ErrorInterval::Bool(false) | ErrorInterval::Null, _) | (_, Some(false)) => {}
                     (ErrorInterval::Bool(true), Some(true)) => {}
-                    // Whether it is an error may hang on the last bit, or on the sign of a NaN.
+                    // Rounding errors, or the sign of a NaN, decide whether the row traps.
                     _ => return None,
                 }
                 ErrorInterval::Unknown
             }
         };
-        values.push(range);
+        values.push(interval);
     }
     Some(values[program.output().position()])
 }
 
-/// Whether a trap holds with these arguments; nothing if it may or may not.
-fn holds(trap: Trap, x: ErrorInterval, y: ErrorInterval) -> Option<bool> {
-    // Whether a number of the interval is negative: all, some or none. None of NaN is.
+/// Whether the condition of a trap holds for operands in these intervals; `None` if it holds for a part of them only.
+fn trap_condition(trap: Trap, x: ErrorInterval, y: ErrorInterval) -> Option<bool> {
+    // Whether the numbers of the interval are negative; `None` if only some of them are. NaN is not.
     let negative = |low: f64, high: f64| match (low < 0.0, high < 0.0) {
         (true, false) => None,
         (below, _) => Some(below),

@@ -1,4 +1,4 @@
-//! The instructions of programs and the values they work on.
+//! Instructions, the values that they read and define, and the inputs of programs.
 
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
@@ -33,23 +33,23 @@ pub enum Kind {
     Bool,
 }
 
-/// An SSA value: the result of the instruction at this position.
+/// An SSA value, identified by the position of the instruction that defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Value(pub(crate) u32);
 
 impl Value {
-    /// The result of the instruction at a position.
+    /// The value that the instruction at a position defines.
     pub fn at(position: usize) -> Self {
         Self(position as u32)
     }
 
-    /// The position of its instruction.
+    /// The position of the instruction that defines it.
     pub fn position(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Why a row has no result; the whole evaluation then fails.
+/// An error of a row, such as an argument outside of the domain of a function. It fails the whole evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Trap {
     /// The square root of a negative number.
@@ -62,7 +62,7 @@ impl Trap {
     /// All traps.
     pub const ALL: [Self; 2] = [Self::SqrtOfNegative, Self::ZeroToNegativePower];
 
-    /// DataFusion's message.
+    /// The message, worded as DataFusion's.
     pub fn message(self) -> &'static str {
         match self {
             Self::SqrtOfNegative => "cannot take square root of a negative number",
@@ -74,23 +74,24 @@ impl Trap {
 /// An instruction. Unless stated otherwise, its result is null if an operand is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Instruction {
-    /// The program's input at this position. Integers, and `f32` in double precision, are converted.
+    /// The program's input at this position. Integers are converted to the program's precision, and so is `f32` in a
+    /// program of double precision.
     Input(usize),
-    /// A constant, by the bits of an `f64`.
+    /// A floating-point constant, as the bits of an `f64`.
     ConstFloat(u64),
-    /// A constant.
+    /// A Boolean constant.
     ConstBool(bool),
-    /// The null of a kind.
+    /// A null of a kind.
     ConstNull(Kind),
     /// A unary op.
     Unary(Unary, Value),
     /// A binary op.
     Binary(Binary, Value, Value),
-    /// Less-than in the total order of IEEE 754, which Arrow compares by.
+    /// Less-than in the total order of IEEE 754, as in Arrow's comparison kernels.
     TotalLt(Value, Value),
-    /// Equality of the bits, which is Arrow's equality.
+    /// Whether the bits are equal: equality in the total order.
     BitEq(Value, Value),
-    /// Whether a number is NaN.
+    /// Whether a floating-point value is NaN.
     IsNan(Value),
     /// Whether a value is null; never null.
     IsNull(Value),
@@ -102,13 +103,13 @@ pub enum Instruction {
     Or(Value, Value),
     /// The second operand where the first is true, the third where it is false or null.
     Select(Value, Value, Value),
-    /// No value. Traps if the condition of the trap holds for these operands in a row in which none of them is null
-    /// and the guard, if any, is true.
+    /// Traps if, in any row, neither operand is null, the condition of the trap holds for them, and the guard, if any, is
+    /// true. Defines no value.
     TrapIf(Trap, [Value; 2], Option<Value>),
 }
 
 impl Instruction {
-    /// The values it reads.
+    /// The values that it reads.
     pub fn operands(&self) -> impl Iterator<Item = Value> + use<> {
         let values = match *self {
             Self::Input(_) | Self::ConstFloat(_) | Self::ConstBool(_) | Self::ConstNull(_) => [None; 3],
@@ -124,7 +125,7 @@ impl Instruction {
         values.into_iter().flatten()
     }
 
-    /// The same instruction with other operands.
+    /// The same instruction with each operand replaced by `to(operand)`.
     pub fn map_operands(self, to: impl Fn(Value) -> Value) -> Self {
         match self {
             Self::Input(_) | Self::ConstFloat(_) | Self::ConstBool(_) | Self::ConstNull(_) => self,
@@ -146,8 +147,8 @@ impl Instruction {
 /// An input of a program: one Arrow array.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Input {
-    /// The Arrow type: Float64, Float32 (also in a program of double precision), an integer, or Boolean.
+    /// The Arrow type: Float64, Float32 (also in a program of double precision), an integer type, or Boolean.
     pub data_type: DataType,
-    /// Whether it may hold nulls.
+    /// Whether the array may have nulls.
     pub nullable: bool,
 }

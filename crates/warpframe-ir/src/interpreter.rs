@@ -1,6 +1,5 @@
-//! The backend that does not compile: it walks a program for every row and looks at the type of every value, as the
-//! interpreter of a dynamically typed language does. The baseline of comparisons, and the independent implementation
-//! that tests check the other backends against.
+//! The interpreter: a backend that evaluates programs row by row with dynamically typed values. It is the baseline of
+//! comparisons, and the reference implementation that tests check the other backends against.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -16,22 +15,22 @@ use super::ops::{Binary, Unary};
 use super::program::Program;
 use super::scalar::Scalar;
 
-/// Evaluates one row at a time and looks up the type of every value.
+/// The backend that evaluates one row at a time and dispatches on the type of every value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Interpreter;
 
 impl Interpreter {
-    /// The name in descriptions.
+    /// The name in `EXPLAIN` and in reports.
     pub const NAME: &'static str = "interpreted";
 
-    /// Evaluates a program without a kernel: [`Kernel::evaluate`].
+    /// Evaluates a program without compiling it: see [`Kernel::evaluate`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Kernel::evaluate`].
     pub fn evaluate(program: &Program, inputs: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         program.check_inputs(inputs, rows)?;
-        let mut walk = Walk::new(program, inputs);
-        let results = (0..rows).map(|row| walk.row(row));
+        let mut evaluator = RowEvaluator::new(program, inputs);
+        let results = (0..rows).map(|row| evaluator.evaluate(row));
         Ok(match program.data_type() {
             DataType::Float64 => Arc::new(
                 results.map(|result| result?.double()).collect::<Result<PrimitiveArray<Float64Type>>>()?,
@@ -69,20 +68,20 @@ impl Kernel for InterpreterKernel {
     }
 }
 
-/// The state of a program in a row.
-struct Walk<'a> {
+/// Evaluates a program on one row at a time, each value when it is first read.
+struct RowEvaluator<'a> {
     program: &'a Program,
     inputs: &'a [ArrayRef],
     row: usize,
-    /// The values of the row that are computed already and read more than once.
+    /// The values already computed in the row, of those that are read more than once.
     values: Vec<Option<Scalar>>,
-    /// Whether a value is read more than once.
+    /// For each value, whether it is read more than once.
     shared: Vec<bool>,
-    /// The conditions that trap.
+    /// The operands of the [`Instruction::TrapIf`] instructions.
     traps: Vec<(Trap, [Value; 2], Option<Value>)>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> RowEvaluator<'a> {
     fn new(program: &'a Program, inputs: &'a [ArrayRef]) -> Self {
         let mut uses = vec![0; program.instructions().len()];
         let mut traps = Vec::new();
@@ -96,7 +95,7 @@ impl<'a> Walk<'a> {
         Self { program, inputs, row: 0, values: vec![None; uses.len()], shared, traps }
     }
 
-    fn row(&mut self, row: usize) -> Result<Scalar> {
+    fn evaluate(&mut self, row: usize) -> Result<Scalar> {
         self.row = row;
         self.values.fill(None);
         for position in 0..self.traps.len() {

@@ -1,5 +1,5 @@
 //! The intermediate representation (IR): typed programs for numeric row expressions, the op table, the builder, and
-//! what a backend implements to run them. Knows Arrow arrays, and no query engine.
+//! the traits that backends implement. Depends on Arrow arrays, not on a query engine.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]

@@ -1,12 +1,12 @@
-//! Memory budgets: how a backend reserves memory without knowing the engine that calls it.
+//! Memory budgets: the interface through which kernels reserve memory, independent of the query engine.
 
 use std::fmt;
 
 use super::error::Result;
 
-/// A budget of bytes that kernels share with the engine that calls them.
+/// A budget of bytes, shared with the caller of the kernels.
 pub trait MemoryBudget: fmt::Debug + Send + Sync {
-    /// Reserves bytes; they are released when the reservation is dropped.
+    /// Reserves bytes under the name of a consumer; they are released when the reservation is dropped.
     ///
     /// # Errors
     /// [`Error::ResourcesExhausted`](super::error::Error::ResourcesExhausted): the budget is exceeded.
@@ -15,7 +15,7 @@ pub trait MemoryBudget: fmt::Debug + Send + Sync {
 
 /// Reserved bytes, released on drop.
 pub trait Reservation: fmt::Debug + Send + Sync {
-    /// Releases a part of the bytes.
+    /// Releases `bytes` of the reserved bytes.
     fn shrink(&mut self, bytes: usize);
 }
 
@@ -24,14 +24,14 @@ pub trait Reservation: fmt::Debug + Send + Sync {
 pub struct Unlimited;
 
 #[derive(Debug)]
-struct Nothing;
+struct UnlimitedReservation;
 
-impl Reservation for Nothing {
+impl Reservation for UnlimitedReservation {
     fn shrink(&mut self, _: usize) {}
 }
 
 impl MemoryBudget for Unlimited {
     fn reserve(&self, _: &str, _: usize) -> Result<Box<dyn Reservation>> {
-        Ok(Box::new(Nothing))
+        Ok(Box::new(UnlimitedReservation))
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics of kernels, by name.
+//! Metrics that kernels report: named counters and times.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,13 @@ use std::time::Duration;
 /// The value of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
-    /// A number of things, or of bytes.
+    /// A count of items or bytes.
     Count(u64),
-    /// A time.
+    /// A duration.
     Time(Duration),
 }
 
-/// Named counters and times that kernels add to. A name keeps its kind.
+/// Named counters and times. A name is either a counter or a time: additions of the other kind are ignored.
 #[derive(Debug, Default)]
 pub struct Metrics(Mutex<BTreeMap<&'static str, Metric>>);
 
@@ -34,13 +34,13 @@ impl Metrics {
         }
     }
 
-    /// The values now.
+    /// The current values.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
-/// The values of metrics at a moment.
+/// The values of [`Metrics`] at a point in time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot(BTreeMap<&'static str, Metric>);
 
@@ -61,12 +61,12 @@ impl Snapshot {
         }
     }
 
-    /// All metrics that were added to, by name.
+    /// All metrics that were added to, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Metric)> {
         self.0.iter().map(|(name, metric)| (*name, *metric))
     }
 
-    /// What was added after an earlier snapshot.
+    /// The difference to an earlier snapshot.
     pub fn since(&self, earlier: &Self) -> Self {
         let added = self.iter().map(|(name, metric)| match metric {
             Metric::Count(count) => (name, Metric::Count(count.saturating_sub(earlier.count(name)))),

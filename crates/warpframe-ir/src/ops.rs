@@ -1,22 +1,22 @@
-//! The op table: what an op means. Its name, error bound, cost class and scalar definition are here; how a backend
-//! computes it lies with the backend, whose matches over [`Unary`] and [`Binary`] are exhaustive, so that an op without
-//! code does not compile. `docs/ops.md` is generated from this table.
+//! The op table: name, error bound, cost class and scalar definition of each op. The code of an op is part of each
+//! backend, which matches exhaustively over [`Unary`] and [`Binary`], so an op without code is a compile error.
+//! `docs/ops.md` is generated from this table.
 
 use serde::{Deserialize, Serialize};
 
 /// The properties of an op.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OpInfo {
-    /// The name of DataFusion's function, or the operator.
+    /// The name of DataFusion's function or operator.
     pub name: &'static str,
-    /// The largest error on every backend, in units in the last place: 0 where the result is exact, 0.5 where it is
-    /// rounded correctly.
+    /// The bound of the error on all backends, in units in the last place (ULP): 0 where results are exact, 0.5 where
+    /// they are correctly rounded.
     pub ulp: f64,
-    /// Whether computing it takes longer than reading its operands from memory.
+    /// Whether the op takes longer than reading its operands from memory.
     pub costly: bool,
 }
 
-/// Whether a cost class of the table is the costly one.
+/// Converts a cost class of the table to [`OpInfo::costly`].
 macro_rules! costly {
     (cheap) => {
         false

@@ -1,4 +1,4 @@
-//! A program: a numeric expression in static single assignment form.
+//! Programs: numeric expressions in static single assignment (SSA) form.
 
 use std::hash::{Hash, Hasher};
 
@@ -8,8 +8,8 @@ use arrow_schema::DataType;
 use super::error::{Error, Result};
 use super::instruction::{Input, Instruction, Kind, Precision, Value};
 
-/// A numeric expression over columns: instructions in static single assignment form, each of which reads values of
-/// earlier ones. Made by a [`Builder`](super::builder::Builder).
+/// A numeric expression over columns: a sequence of instructions in static single assignment form, each of which reads
+/// values that earlier ones define. Built and verified by a [`Builder`](super::builder::Builder).
 #[derive(Debug, Clone)]
 pub struct Program {
     pub(super) precision: Precision,
@@ -39,7 +39,7 @@ impl Hash for Program {
 }
 
 impl Program {
-    /// The floating-point type it computes in.
+    /// The floating-point type that it computes in.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -59,12 +59,12 @@ impl Program {
         self.output
     }
 
-    /// The kind of a value. A [`TrapIf`](Instruction::TrapIf) has no value.
+    /// The kind of a value. Meaningless for the position of a [`TrapIf`](Instruction::TrapIf), which defines none.
     pub fn kind(&self, value: Value) -> Kind {
         self.kinds[value.position()]
     }
 
-    /// The kinds of all values.
+    /// The kinds of all values, by position.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
     }
@@ -87,7 +87,7 @@ impl Program {
         self.strict
     }
 
-    /// Checks that arrays match the inputs, which every kernel relies on.
+    /// Checks that arrays match the inputs. Every kernel calls it first and relies on it.
     ///
     /// # Errors
     /// [`Error::InvalidInput`]: the number, a type or a length differs.
@@ -114,15 +114,15 @@ impl Program {
         Ok(())
     }
 
-    /// Whether an array has nulls that its input was declared not to have: the nullability that plans declare is not
-    /// always right.
+    /// Whether an array has nulls although its input is declared as not nullable: the nullability in query plans is not
+    /// always correct.
     pub fn has_undeclared_nulls(&self, arrays: &[ArrayRef]) -> bool {
         self.inputs.iter().zip(arrays).any(|(input, array)| !input.nullable && array.null_count() > 0)
     }
 
-    /// Whether two programs that cannot trap compute the same expression of inputs of the same types, whatever the order
-    /// of independent instructions and the nullability of the inputs. Backends recognize programs by it that they have
-    /// hand-written kernels for.
+    /// Whether two programs without traps compute the same expression of inputs of the same types. Ignores the order of
+    /// independent instructions and the nullability of the inputs. Backends use it to recognize programs for which they
+    /// have hand-written kernels.
     pub fn has_same_code(&self, other: &Self) -> bool {
         let traps =
             |program: &Self| program.instructions.iter().any(|one| matches!(one, Instruction::TrapIf(..)));
@@ -137,23 +137,23 @@ impl Program {
     }
 }
 
-/// Whether two values are results of equal instructions of operands that are, in turn, the same. `known` has the values
-/// of the second program for those of the first that were compared before.
+/// Whether two values are defined by equal instructions whose operands are, recursively, the same. `matched` maps values
+/// of the first program to those of the second that they were compared with.
 fn same_value(
     program: &Program,
     value: Value,
     other: &Program,
     other_value: Value,
-    known: &mut [Option<Value>],
+    matched: &mut [Option<Value>],
 ) -> bool {
-    if let Some(known) = known[value.position()] {
-        return known == other_value;
+    if let Some(matched) = matched[value.position()] {
+        return matched == other_value;
     }
-    known[value.position()] = Some(other_value);
+    matched[value.position()] = Some(other_value);
     let (one, two) = (program.instructions[value.position()], other.instructions[other_value.position()]);
     let without_operands = |instruction: Instruction| instruction.map_operands(|_| Value(0));
     without_operands(one) == without_operands(two)
-        && one.operands().zip(two.operands()).all(|(a, b)| same_value(program, a, other, b, known))
+        && one.operands().zip(two.operands()).all(|(a, b)| same_value(program, a, other, b, matched))
 }
 
 #[cfg(test)]

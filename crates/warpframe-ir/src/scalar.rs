@@ -1,4 +1,4 @@
-//! A dynamically typed value, and how elements of input arrays become one.
+//! Dynamically typed scalar values of the interpreter.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -11,7 +11,7 @@ use arrow_schema::DataType;
 use super::error::{Error, Result};
 use super::instruction::Precision;
 
-/// A value whose type is known only by looking at it.
+/// A dynamically typed value of a program in one row.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scalar {
     Null,
@@ -21,7 +21,7 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    /// The element of an input array, converted to a precision; integers are rounded to the nearest.
+    /// Reads an element of an input array. Numbers are converted to a precision, rounded to nearest.
     pub fn read(array: &ArrayRef, row: usize, precision: Precision) -> Result<Self> {
         macro_rules! number {
             ($type:ty) => {{
@@ -51,7 +51,7 @@ impl Scalar {
         })
     }
 
-    /// A number, or `None` if it is null.
+    /// The number of either precision, or `None` for null.
     pub fn number(self) -> Result<Option<f64>> {
         match self {
             Self::Null => Ok(None),
@@ -61,7 +61,7 @@ impl Scalar {
         }
     }
 
-    /// A number of double precision, or `None` if it is null.
+    /// The number of double precision, or `None` for null.
     pub fn double(self) -> Result<Option<f64>> {
         match self {
             Self::Null => Ok(None),
@@ -70,7 +70,7 @@ impl Scalar {
         }
     }
 
-    /// A number of single precision, or `None` if it is null.
+    /// The number of single precision, or `None` for null.
     pub fn single(self) -> Result<Option<f32>> {
         match self {
             Self::Null => Ok(None),
@@ -79,7 +79,7 @@ impl Scalar {
         }
     }
 
-    /// A Boolean, or `None` if it is null.
+    /// The Boolean, or `None` for null.
     pub fn boolean(self) -> Result<Option<bool>> {
         match self {
             Self::Null => Ok(None),

@@ -1,5 +1,5 @@
-//! The serialized form of programs. Deserializing rebuilds a program with the builder, which verifies it: programs
-//! arrive over the network.
+//! Serialization of programs. Deserialization does not trust its input, which may come over a network: it rebuilds the
+//! program with the builder, which verifies it.
 
 use arrow_schema::DataType;
 use serde::de::Error as _;
@@ -9,11 +9,11 @@ use super::builder::Builder;
 use super::instruction::{Input, Instruction, Precision, Value};
 use super::program::Program;
 
-/// A program as it is serialized.
+/// The serialized form of a [`Program`].
 #[derive(Debug, Serialize, Deserialize)]
-struct Wire {
+struct SerializedProgram {
     precision: Precision,
-    /// The name of the Arrow type, and whether there may be nulls.
+    /// The name of the Arrow type and the nullability of each input.
     inputs: Vec<(String, bool)>,
     instructions: Vec<Instruction>,
     output: Value,
@@ -22,35 +22,35 @@ struct Wire {
 impl Serialize for Program {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let inputs = self.inputs().iter().map(|input| (input.data_type.to_string(), input.nullable));
-        let wire = Wire {
+        let serialized = SerializedProgram {
             precision: self.precision(),
             inputs: inputs.collect(),
             instructions: self.instructions().to_vec(),
             output: self.output(),
         };
-        wire.serialize(serializer)
+        serialized.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Program {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        rebuild(Wire::deserialize(deserializer)?).map_err(D::Error::custom)
+        rebuild(SerializedProgram::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-fn rebuild(wire: Wire) -> Result<Program, String> {
-    let mut builder = Builder::new(wire.precision);
-    let mut inputs = wire.inputs.into_iter().enumerate();
-    // `None` for instructions that have no value.
-    let mut values: Vec<Option<Value>> = Vec::with_capacity(wire.instructions.len());
-    for instruction in wire.instructions {
+fn rebuild(serialized: SerializedProgram) -> Result<Program, String> {
+    let mut builder = Builder::new(serialized.precision);
+    let mut inputs = serialized.inputs.into_iter().enumerate();
+    // `None` for instructions that define no value.
+    let mut values: Vec<Option<Value>> = Vec::with_capacity(serialized.instructions.len());
+    for instruction in serialized.instructions {
         let invalid = || format!("a program cannot have {instruction:?} at {}", values.len());
-        let known = |operand: Value| values.get(operand.position()).copied().flatten();
-        if instruction.operands().any(|operand| known(operand).is_none()) {
+        let rebuilt = |operand: Value| values.get(operand.position()).copied().flatten();
+        if instruction.operands().any(|operand| rebuilt(operand).is_none()) {
             return Err(invalid());
         }
         use Instruction::*;
-        let value = match instruction.map_operands(|operand| known(operand).unwrap_or(operand)) {
+        let value = match instruction.map_operands(|operand| rebuilt(operand).unwrap_or(operand)) {
             Input(input) => match inputs.next() {
                 Some((position, (name, nullable))) if position == input => {
                     builder.add_input(self::input(&name, nullable)?)
@@ -78,7 +78,7 @@ fn rebuild(wire: Wire) -> Result<Program, String> {
         };
         values.push(Some(value));
     }
-    match values.get(wire.output.position()) {
+    match values.get(serialized.output.position()) {
         Some(&Some(output)) if inputs.next().is_none() => {
             builder.finish(output).map_err(|error| error.to_string())
         }

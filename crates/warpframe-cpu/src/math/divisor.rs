@@ -1,44 +1,43 @@
-//! Division by a constant, without dividing.
+//! Correctly rounded division by a constant with multiplications and FMAs.
 //!
-//! Method: `q = x (high + low)` with `1/d` as a sum of two numbers errs by little more than half an ULP, so its remainder
-//! `x - q d` is exact, and `q + (x - q d) high`, rounded once, is the correctly rounded quotient (P. Markstein,
-//! "Computation of elementary functions on the IBM RISC System/6000 processor", IBM J. Res. Dev. 34, 1990). That holds
-//! where no step overflows or loses bits below the smallest normal number; elsewhere, and where multiply-adds are not
-//! fused, registers are divided.
+//! Method: `1/d = high + low` as an unevaluated sum. The error of `q = x (high + low)` is little more than 1/2 ULP, so the
+//! remainder `x - q d` is exact, and `q + (x - q d) high`, rounded once, is the correctly rounded quotient (P. Markstein,
+//! "Computation of elementary functions on the IBM RISC System/6000 processor", IBM J. Res. Dev. 34, 1990). This holds if
+//! no step overflows or underflows. Otherwise, and without FMA, the division instruction is used.
 
 use super::super::lanes::{Element, Lanes};
 
-/// A divisor with its reciprocal as a sum of two numbers.
+/// A divisor, with its reciprocal as an unevaluated sum of two numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Divisor<E> {
     value: E,
     high: E,
     low: E,
-    /// The magnitudes of dividends for which the method holds.
+    /// The smallest and the largest magnitude of dividends for which the method is correct.
     range: (E, E),
 }
 
 impl<E: Element> Divisor<E> {
-    /// The divisor, or `None` if its magnitude is outside of the range in which the method holds.
+    /// The divisor, or `None` if the method is not correct for its magnitude.
     pub fn new(value: E) -> Option<Self> {
-        let (least, most, largest) = E::DIVISIBLE;
-        let size = value.to_f64().abs();
-        if !(1.0 / largest..=largest).contains(&size) {
+        let (min, max, max_divisor) = E::DIVISION_BOUNDS;
+        let magnitude = value.to_f64().abs();
+        if !(1.0 / max_divisor..=max_divisor).contains(&magnitude) {
             return None;
         }
-        let [high, low] = value.inverse();
-        // Both the number and its quotient have to lie between.
-        let range = (E::from_f64(least * size.max(1.0)), E::from_f64(most * size.min(1.0)));
+        let [high, low] = value.reciprocal();
+        // Both the dividend and the quotient must be within the bounds.
+        let range = (E::from_f64(min * magnitude.max(1.0)), E::from_f64(max * magnitude.min(1.0)));
         Some(Self { value, high, low, range })
     }
 
-    /// The quotient, correctly rounded.
+    /// The correctly rounded quotient.
     #[inline(always)]
     pub fn divide<L: Lanes<Element = E>>(&self, x: L) -> L {
         let value = L::splat(self.value);
         let magnitude = x.abs();
         let in_range = magnitude.clamp(L::splat(self.range.0), L::splat(self.range.1)).equal(magnitude);
-        if !L::FUSED || L::mask_bits(in_range) != L::mask_bits(value.equal(value)) {
+        if !L::HAS_FMA || L::mask_bits(in_range) != L::mask_bits(value.equal(value)) {
             return x.div(value);
         }
         let high = L::splat(self.high);

@@ -1,4 +1,4 @@
-//! The exponential function and the hyperbolic tangent made from it.
+//! The exponential function, and the hyperbolic tangent, which is based on it.
 
 use super::super::lanes::{DoubleLanes, Function64};
 use super::polynomial::horner;
@@ -6,7 +6,7 @@ use super::polynomial::horner;
 const LN2_HIGH: f64 = 0.6931471805598903;
 const LN2_LOW: f64 = 5.497923018708371e-14;
 
-/// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2: 2^-56 relative to `e^r`.
+/// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2; error 2^-56 relative to `e^r`.
 const EXP: [f64; 10] = [
     0.5000000000000001,
     0.16666666666666669,
@@ -20,21 +20,21 @@ const EXP: [f64; 10] = [
     2.510038549551032e-08,
 ];
 
-/// `e^(x + tail)` for a `tail` that is small against `x` or against 1.
+/// `e^(x + tail)` for a `tail` that is small compared with `x` or with 1.
 ///
-/// Method: `x = k ln 2 + r`, with `ln 2` in two parts of which the first times `k` is exact, and the
-/// rounding error of `r` kept.
+/// Method: argument reduction `x = k ln 2 + r`, with `ln 2` as a sum of two numbers, of which the product of the first
+/// with `k` is exact. The rounding error of `r` is compensated.
 #[inline(always)]
 pub fn exp_hi_lo<L: DoubleLanes>(x: L, tail: L) -> L {
-    // Beyond these the result is 0 or infinite anyway; within them `scale` can do its work.
+    // Outside of these bounds the result is 0 or infinite in any case; within them `k` is in the domain of `scale`.
     let x = x.clamp(L::splat(-750.0), L::splat(750.0));
     let k = x.mul(L::splat(std::f64::consts::LOG2_E)).round_even();
     let high = k.mul_add(L::splat(-LN2_HIGH), x);
     let low = k.mul_add(L::splat(-LN2_LOW), tail);
     let r = high.add(low);
     let rest = high.sub(r).add(low);
-    let curved = r.mul(r).mul_add(horner(r, &EXP), rest);
-    L::splat(1.0).add(r.add(curved)).scale(k)
+    let higher_order = r.mul(r).mul_add(horner(r, &EXP), rest);
+    L::splat(1.0).add(r.add(higher_order)).scale(k)
 }
 
 /// `e^x`
@@ -47,7 +47,7 @@ impl Function64<1> for Exp {
     }
 }
 
-/// `(tanh(x) / x - 1) / x^2` as a polynomial of `x^2` for |x| <= 0.625: 2^-57 relative to `tanh(x) / x`.
+/// `(tanh(x) / x - 1) / x^2` as a polynomial in `x^2` for |x| <= 0.625; error 2^-57 relative to `tanh(x) / x`.
 const TANH: [f64; 12] = [
     -0.3333333333333333,
     0.13333333333333042,
@@ -63,7 +63,7 @@ const TANH: [f64; 12] = [
     6.485163482793113e-06,
 ];
 
-/// The hyperbolic tangent: a polynomial next to 0, else `1 - 2 / (e^(2|x|) + 1)`.
+/// The hyperbolic tangent: a polynomial for |x| < 0.625, else `1 - 2 / (e^(2|x|) + 1)` with the sign of `x`.
 pub struct Tanh;
 
 impl Function64<1> for Tanh {

@@ -1,14 +1,14 @@
-//! The inverse trigonometric functions of one number. Everything is left to the standard library where multiply-adds
-//! are not fused: the rounding errors that are carried along cannot be had there.
+//! The inverse trigonometric functions of one argument. They compensate rounding errors that only FMAs compute exactly;
+//! without FMA the standard library is used.
 
 use super::super::lanes::{DoubleLanes, Function64};
 use super::polynomial::horner;
 
 const PI_2: f64 = std::f64::consts::FRAC_PI_2;
-/// What pi/2 is more than the constant above.
-const PI_2_REST: f64 = 6.123233995736766e-17;
+/// pi/2 - `PI_2`.
+const PI_2_LOW: f64 = 6.123233995736766e-17;
 
-/// `(asin(s) / s - 1) / s^2` as a polynomial of `s^2` for |s| <= 1/2: 2^-57 relative to `asin(s) / s`.
+/// `(asin(s) / s - 1) / s^2` as a polynomial in `s^2` for |s| <= 1/2; error 2^-57 relative to `asin(s) / s`.
 const ASIN: [f64; 13] = [
     0.16666666666666669,
     0.07499999999998433,
@@ -25,10 +25,11 @@ const ASIN: [f64; 13] = [
     0.028757851367421566,
 ];
 
-/// The arc sine of a magnitude up to 1, as `base + sign * (s + rest)`, with the base 0 or pi/2.
+/// `s + rest = asin(s)` as an unevaluated sum, of a number `s` in [0, 1/2] that the arc sine of a magnitude `x` up to 1
+/// is reduced to.
 ///
-/// Method: up to 1/2 the polynomial; above, `asin(x) = pi/2 - 2 asin(sqrt((1 - x) / 2))`, the root with its rounding
-/// error.
+/// Method: `s = x` below 1/2 (`is_small`). Else `s = sqrt((1 - x) / 2)` with `asin(x) = pi/2 - 2 asin(s)`; the rounding
+/// error of the root is part of `rest`.
 struct ArcSine<L: DoubleLanes> {
     is_small: L::Mask,
     s: L,
@@ -40,19 +41,19 @@ impl<L: DoubleLanes> ArcSine<L> {
     fn of(magnitude: L) -> Self {
         let (half, zero) = (L::splat(0.5), L::splat(0.0));
         let is_small = magnitude.less(half);
-        // Exact: 1 - x for 1/2 <= x <= 1. Negative beyond, so that the root is NaN.
+        // 1 - x is exact for 1/2 <= x <= 1. It is negative for x > 1, and the root NaN.
         let halved = L::splat(1.0).sub(magnitude).mul(half);
-        let (mut s, mut square, mut lost) = (magnitude, magnitude.mul(magnitude), zero);
-        // Root and quotient cost more than all the rest.
+        let (mut s, mut square, mut error) = (magnitude, magnitude.mul(magnitude), zero);
+        // The root and the quotient are the most expensive part: skip them if no lane needs them.
         if L::mask_bits(is_small) != L::mask_bits(half.equal(half)) {
             let root = halved.sqrt();
-            let root_lost = root.neg().mul_add(root, halved).div(root.add(root));
-            let root_lost = L::select(root.equal(zero), zero, root_lost);
+            let root_error = root.neg().mul_add(root, halved).div(root.add(root));
+            let root_error = L::select(root.equal(zero), zero, root_error);
             s = L::select(is_small, magnitude, root);
             square = L::select(is_small, square, halved);
-            lost = L::select(is_small, zero, root_lost);
+            error = L::select(is_small, zero, root_error);
         }
-        let rest = square.mul(s).mul_add(horner(square, &ASIN), lost);
+        let rest = square.mul(s).mul_add(horner(square, &ASIN), error);
         Self { is_small, s, rest }
     }
 }
@@ -63,50 +64,50 @@ pub struct Asin;
 impl Function64<1> for Asin {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if !L::FUSED {
-            return x.each(f64::asin);
+        if !L::HAS_FMA {
+            return x.map_lanes(f64::asin);
         }
         let ArcSine { is_small, s, rest } = ArcSine::of(x.abs());
         let two = L::splat(2.0);
-        let (large, low) = (L::splat(PI_2).sub(two.mul(s)), L::splat(PI_2_REST).sub(two.mul(rest)));
-        // What the difference has lost: pi/2 is at least as large as 2 s.
-        let lost = L::splat(PI_2).sub(large).sub(two.mul(s));
-        L::select(is_small, s.add(rest), large.add(low.add(lost))).copysign(x)
+        let (large, low) = (L::splat(PI_2).sub(two.mul(s)), L::splat(PI_2_LOW).sub(two.mul(rest)));
+        // The rounding error of `large`, by fast two-sum: pi/2 is at least as large as 2 s.
+        let error = L::splat(PI_2).sub(large).sub(two.mul(s));
+        L::select(is_small, s.add(rest), large.add(low.add(error))).copysign(x)
     }
 }
 
-/// The arc cosine: `pi/2 - asin(x)` for small numbers, twice the arc sine of the root for large ones, and pi minus that
-/// for large negative ones.
+/// The arc cosine: `pi/2 - asin(x)` for |x| < 1/2, else twice the arc sine of the root (see [`ArcSine`]), subtracted from
+/// pi for negative `x`.
 pub struct Acos;
 
 impl Function64<1> for Acos {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if !L::FUSED {
-            return x.each(f64::acos);
+        if !L::HAS_FMA {
+            return x.map_lanes(f64::acos);
         }
         let ArcSine { is_small, s, rest } = ArcSine::of(x.abs());
         let two = L::splat(2.0);
-        // base - (s + rest), with a base of pi/2 or pi in two parts.
-        let below = |base: L, base_rest: L, s: L, rest: L| {
+        // (base + base_low) - (s + rest), where the base is pi/2 or pi.
+        let subtract_from = |base: L, base_low: L, s: L, rest: L| {
             let high = base.sub(s);
-            let lost = base.sub(high).sub(s);
-            high.add(base_rest.sub(rest).add(lost))
+            let error = base.sub(high).sub(s);
+            high.add(base_low.sub(rest).add(error))
         };
-        let small = below(
+        let small = subtract_from(
             L::splat(PI_2),
-            L::splat(PI_2_REST),
+            L::splat(PI_2_LOW),
             s.copysign(x),
             L::select(x.less(L::splat(0.0)), rest.neg(), rest),
         );
         let (s, rest) = (two.mul(s), two.mul(rest));
-        let negative = below(L::splat(2.0 * PI_2), L::splat(2.0 * PI_2_REST), s, rest);
+        let negative = subtract_from(L::splat(2.0 * PI_2), L::splat(2.0 * PI_2_LOW), s, rest);
         let large = L::select(x.less(L::splat(0.0)), negative, s.add(rest));
         L::select(is_small, small, large)
     }
 }
 
-/// `(atan(t) / t - 1) / t^2` as a polynomial of `t^2` for |t| <= tan(pi/8): 2^-57 relative to `atan(t) / t`.
+/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= tan(pi/8); error 2^-57 relative to `atan(t) / t`.
 const ATAN: [f64; 11] = [
     -0.3333333333333333,
     0.1999999999999552,
@@ -127,40 +128,41 @@ const TAN_3PI_8: f64 = 2.414213562373095;
 
 /// The arc tangent.
 ///
-/// Method: `atan(x) = pi/4 + atan((x - 1) / (x + 1))` above tan(pi/8), and `pi/2 + atan(-1 / x)` above tan(3 pi/8); the
-/// quotient with its rounding errors.
+/// Method: `atan(x) = pi/4 + atan((x - 1) / (x + 1))` for magnitudes of at least tan(pi/8), and `pi/2 + atan(-1 / x)` above
+/// tan(3 pi/8). The rounding errors of the quotient are compensated.
 pub struct Atan;
 
 impl Function64<1> for Atan {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if !L::FUSED {
-            return x.each(f64::atan);
+        if !L::HAS_FMA {
+            return x.map_lanes(f64::atan);
         }
         let (zero, one) = (L::splat(0.0), L::splat(1.0));
-        // Beyond 1e300 the result is pi/2 anyway.
+        // Above 1e300 the result is pi/2 in any case.
         let magnitude = x.abs().clamp(zero, L::splat(1e300));
         let is_small = magnitude.less(L::splat(TAN_PI_8));
         let is_large = L::splat(TAN_3PI_8).less(magnitude);
         let choose =
             |small: L, middle: L, large: L| L::select(is_small, small, L::select(is_large, large, middle));
-        let (less, more) = (magnitude.sub(one), magnitude.add(one));
-        let above = choose(magnitude, less, one.neg());
-        let below = choose(one, more, magnitude);
-        // What the difference and the sum have lost, between 0.4 and 2.5.
-        let above_lost = choose(zero, magnitude.sub(less.add(one)), zero);
-        let below_lost = choose(zero, magnitude.sub(more.sub(one)), zero);
-        let inverse = one.div(below);
-        let t = above.mul(inverse);
-        let lost = t.neg().mul_add(below, above).add(above_lost).sub(t.mul(below_lost)).mul(inverse);
+        let (difference, sum) = (magnitude.sub(one), magnitude.add(one));
+        let numerator = choose(magnitude, difference, one.neg());
+        let denominator = choose(one, sum, magnitude);
+        // The rounding errors of the difference and the sum, for magnitudes from 0.4 to 2.5.
+        let numerator_error = choose(zero, magnitude.sub(difference.add(one)), zero);
+        let denominator_error = choose(zero, magnitude.sub(sum.sub(one)), zero);
+        let reciprocal = one.div(denominator);
+        let t = numerator.mul(reciprocal);
+        let t_remainder = t.neg().mul_add(denominator, numerator);
+        let t_error = t_remainder.add(numerator_error).sub(t.mul(denominator_error)).mul(reciprocal);
         let square = t.mul(t);
-        let rest = square.mul(t).mul_add(horner(square, &ATAN), lost);
+        let rest = square.mul(t).mul_add(horner(square, &ATAN), t_error);
         let base = choose(zero, L::splat(PI_2 / 2.0), L::splat(PI_2));
-        let base_rest = choose(zero, L::splat(PI_2_REST / 2.0), L::splat(PI_2_REST));
+        let base_low = choose(zero, L::splat(PI_2_LOW / 2.0), L::splat(PI_2_LOW));
         let high = base.add(t);
-        // The base is at least as large as t, or zero.
-        let high_lost = base.sub(high).add(t);
-        let result = high.add(rest.add(base_rest).add(L::select(is_small, zero, high_lost)));
+        // By fast two-sum: the base is at least as large as t, or zero.
+        let high_error = base.sub(high).add(t);
+        let result = high.add(rest.add(base_low).add(L::select(is_small, zero, high_error)));
         result.copysign(x)
     }
 }

@@ -1,28 +1,28 @@
-//! The tables and coefficients of the logarithms; `log` says what they are.
+//! The tables and polynomial coefficients of the logarithms. See `log` for the method.
 
-/// The constants of a logarithm for one floating-point type. "log" is the logarithm to its base.
+/// The constants of a logarithm for a floating-point type. `log` is the logarithm to its base.
 pub struct LogConstants<T: 'static> {
     /// `r`, an approximation of `1/m` for each sixteenth of [1, 2).
     pub reciprocal: [T; 16],
-    /// `-log r`, rounded to the grid.
+    /// The high part of `-log r`.
     pub high: [T; 16],
-    /// What the grid left of `-log r`.
+    /// The low part of `-log r`.
     pub low: [T; 16],
-    /// `log 2`, rounded to the grid.
+    /// The high part of `log 2`.
     pub log2_high: T,
-    /// What the grid left of `log 2`.
+    /// The low part of `log 2`.
     pub log2_low: T,
-    /// The coefficients of `P`, lowest first.
+    /// The coefficients of `P`, in ascending order of the degree.
     pub polynomial: &'static [T],
 }
 
 /// A floating-point type with the constants of its natural logarithm.
 pub trait LogElement: Copy + 'static {
-    /// The constants.
+    /// The constants of the natural logarithm.
     const LN: &'static LogConstants<Self>;
 }
 
-// The reciprocals are multiples of 1/64, the same for both types.
+// The reciprocals are multiples of 1/64 and equal for both types.
 macro_rules! reciprocals {
     () => {
         [
@@ -47,7 +47,7 @@ macro_rules! reciprocals {
 }
 
 impl LogElement for f64 {
-    // The high parts are multiples of 2^-42: 42 bits and the 10 of |e ln 2| < 745 fit 53 bits.
+    // The high parts are multiples of 2^-42: 42 fractional bits and the 10 integer bits of |e ln 2| < 745 fit in 53 bits.
     const LN: &'static LogConstants<f64> = &LogConstants {
         reciprocal: reciprocals!(),
         high: [
@@ -103,7 +103,7 @@ impl LogElement for f64 {
 }
 
 impl LogElement for f32 {
-    // The high parts are multiples of 2^-16: 16 bits and the 7 of |e ln 2| < 104 fit 24 bits.
+    // The high parts are multiples of 2^-16: 16 fractional bits and the 7 integer bits of |e ln 2| < 104 fit in 24 bits.
     const LN: &'static LogConstants<f32> = &LogConstants {
         reciprocal: reciprocals!(),
         high: [
@@ -148,7 +148,7 @@ impl LogElement for f32 {
     };
 }
 
-/// Base 2. The high parts are multiples of 2^-42, as those of the natural logarithm.
+/// Base 2. The high parts are multiples of 2^-42, as for the natural logarithm.
 pub const LOG2: LogConstants<f64> = LogConstants {
     reciprocal: reciprocals!(),
     high: [
@@ -192,7 +192,7 @@ pub const LOG2: LogConstants<f64> = LogConstants {
     polynomial: <f64 as LogElement>::LN.polynomial,
 };
 
-/// Base 10, likewise.
+/// Base 10. The high parts are multiples of 2^-42, as for the natural logarithm.
 pub const LOG10: LogConstants<f64> = LogConstants {
     reciprocal: reciprocals!(),
     high: [

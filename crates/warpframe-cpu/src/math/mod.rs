@@ -1,8 +1,8 @@
-//! The elementary functions, written once over [`Lanes`]. Those without a single-precision form of their
-//! own work in double precision for both types: [`Lanes::in_f64`]. How accurate each one is stands in the
-//! op table.
+//! The elementary functions, generic over [`Lanes`]. Functions without a single-precision version are computed in double
+//! precision for both types ([`Lanes::in_f64`]). Their error bounds are in the op table.
 //!
-//! The polynomials interpolate at Chebyshev nodes, computed with 400 bits.
+//! The polynomials, unless stated otherwise, interpolate the function at Chebyshev nodes; their coefficients were computed
+//! with 400 bits.
 
 mod divisor;
 mod exponential;

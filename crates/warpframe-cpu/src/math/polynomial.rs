@@ -1,12 +1,12 @@
-//! Evaluation of polynomials.
+//! Polynomial evaluation.
 
 use super::super::lanes::{Element, Lanes};
 
-/// `c0 + x (c1 + x (c2 + ...))`
+/// `c0 + x (c1 + x (c2 + ...))`, by Horner's method. The coefficients are in ascending order of the degree.
 #[inline(always)]
 pub fn horner<L: Lanes>(x: L, coefficients: &[L::Element]) -> L {
     let mut reversed = coefficients.iter().rev();
-    // None of the tables is empty; an empty one would be the zero polynomial.
+    // No caller passes an empty slice; it would be the zero polynomial.
     let Some(&highest) = reversed.next() else {
         return L::splat(Element::ZERO);
     };

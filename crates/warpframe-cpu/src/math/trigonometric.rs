@@ -1,21 +1,22 @@
 //! Sine, cosine and tangent.
 //!
-//! Method: `x = n pi/2 + r` with `pi/2` in three parts (W. J. Cody and W. Waite, "Software Manual for the
-//! Elementary Functions", 1980), `r` as a sum of two numbers, and a polynomial each for the sine and the
-//! cosine of `r`. Lanes beyond 2^27, where the three parts no longer carry enough bits, are done one by one
-//! with the standard library, and so is everything where multiply-adds are not fused.
+//! Method: argument reduction `x = n pi/2 + r` with `pi/2` as a sum of three numbers (W. J. Cody and W. Waite, "Software
+//! Manual for the Elementary Functions", 1980) and `r` as a sum of two, then a polynomial for the sine and one for the
+//! cosine of `r`. Lanes of magnitude 2^27 or more, for which the three numbers have too few bits, are computed by the
+//! standard library, and so are all lanes without FMA.
 
 use super::super::lanes::{DoubleLanes, Function64};
 use super::polynomial::horner;
 
 const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33];
 
+/// The arguments of the vector code have magnitudes below this limit.
 const LIMIT: f64 = (1u64 << 27) as f64;
 
-/// Added to a number below 2^50, it leaves the nearest integer in the last bits of the sum.
+/// The low mantissa bits of the sum of this constant and a number of magnitude below 2^50 are the nearest integer.
 const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
 
-/// `(1 - sin(r) / r) / r^2` as a polynomial of `r^2` for |r| <= pi/4: 2^-55 relative to `sin(r) / r`.
+/// `(1 - sin(r) / r) / r^2` as a polynomial in `r^2` for |r| <= pi/4; error 2^-55 relative to `sin(r) / r`.
 const SIN: [f64; 6] = [
     0.16666666666666666,
     -0.008333333333330946,
@@ -25,7 +26,7 @@ const SIN: [f64; 6] = [
     -1.591810123027412e-10,
 ];
 
-/// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial of `r^2` for |r| <= pi/4: 2^-59 relative to `cos(r)`.
+/// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial in `r^2` for |r| <= pi/4; error 2^-59 relative to `cos(r)`.
 const COS: [f64; 6] = [
     0.041666666666666664,
     -0.0013888888888887395,
@@ -35,59 +36,59 @@ const COS: [f64; 6] = [
     -1.1382614868556325e-11,
 ];
 
-/// An angle taken apart: the sine and the cosine of `r`, and in the last two bits of `turns` `n` modulo 4.
+/// A reduced angle: the sine and the cosine of `r`, and the quadrant, `n` modulo 4, in the two lowest bits of `quadrant`.
 struct Reduced<L> {
     sin: L,
     cos: L,
-    turns: L,
+    quadrant: L,
 }
 
-/// `ahead` is added to `n`, in `turns` alone.
+/// Reduces an angle. `offset`, an integer, is added to the quadrant only: the sine of the result of offset 1 is the cosine.
 #[inline(always)]
-fn reduce<L: DoubleLanes>(x: L, ahead: f64) -> Reduced<L> {
-    let shift = L::splat(SHIFT + ahead);
-    let turns = x.mul_add(L::splat(std::f64::consts::FRAC_2_PI), shift);
-    let n = turns.sub(shift);
-    // Exact: both operands are multiples of 2^-53 and the result is below 1.
+fn reduce<L: DoubleLanes>(x: L, offset: f64) -> Reduced<L> {
+    let shift = L::splat(SHIFT + offset);
+    let quadrant = x.mul_add(L::splat(std::f64::consts::FRAC_2_PI), shift);
+    let n = quadrant.sub(shift);
+    // Exact: both operands are multiples of 2^-53, and the magnitude of the result is below 1.
     let first = n.mul_add(L::splat(-PI_2[0]), x);
-    // The product in two parts, and the rounding error of the difference: exact, though the first number may be
-    // the smaller one, because it is a multiple of the other one's last bit (T. J. Dekker's fast two-sum).
+    // The product as a sum of two numbers, and the rounding error of the difference by T. J. Dekker's fast two-sum. It is
+    // exact even where `first` is the smaller number, because `first` is a multiple of the last bit of `second`.
     let second = n.mul(L::splat(PI_2[1]));
     let second_rest = n.mul_add(L::splat(PI_2[1]), second.neg());
     let r = first.sub(second);
-    let lost = first.sub(r).sub(second);
-    // What `r` has too much. Signs are chosen so that a zero keeps its own up to its sine.
-    let excess = n.mul_add(L::splat(PI_2[2]), second_rest).sub(lost);
+    let rounding_error = first.sub(r).sub(second);
+    // The exact reduced argument is `r - excess`. With this sign, the sine of a zero is a zero of the same sign.
+    let excess = n.mul_add(L::splat(PI_2[2]), second_rest).sub(rounding_error);
 
     let half = L::splat(0.5);
     let square = r.mul(r);
-    // sin(r - excess) = sin r - excess cos r, with 1 - r^2/2 for the cosine.
+    // sin(r - excess) = sin r - excess cos r, with cos r = 1 - r^2/2.
     let slope = square.mul_add(half.neg(), L::splat(1.0));
     let sin = r.sub(square.mul(r).mul_add(horner(square, &SIN), excess.mul(slope)));
-    // cos(r - excess) = cos r + excess sin r, with r for the sine; 1 - r^2/2 is rounded, its error kept.
+    // cos(r - excess) = cos r + excess sin r, with sin r = r. The rounding error of 1 - r^2/2 is compensated.
     let slope_rest = square.mul_add(half.neg(), L::splat(1.0).sub(slope));
     let quartic = square.mul(square).mul_add(horner(square, &COS), r.mul(excess));
     let cos = slope.add(slope_rest.add(quartic));
-    Reduced { sin, cos, turns }
+    Reduced { sin, cos, quadrant }
 }
 
 impl<L: DoubleLanes> Reduced<L> {
     /// The sine of `n pi/2 + r`.
     #[inline(always)]
     fn sine(self) -> L {
-        let magnitude = L::select(self.turns.has_bit(1), self.cos, self.sin);
-        L::select(self.turns.has_bit(2), magnitude.neg(), magnitude)
+        let magnitude = L::select(self.quadrant.has_bit(1), self.cos, self.sin);
+        L::select(self.quadrant.has_bit(2), magnitude.neg(), magnitude)
     }
 }
 
-/// `result`, with the lanes done by the standard library whose argument is too large, or NaN.
+/// `result`, except for lanes whose argument is too large or NaN: these are computed by the standard library.
 #[inline(always)]
 fn patch<L: DoubleLanes>(x: L, result: L, scalar: fn(f64) -> f64) -> L {
     let limit = L::splat(LIMIT);
     if L::mask_bits(x.abs().less(limit)) == L::mask_bits(limit.equal(limit)) {
         return result;
     }
-    result.each_of(x, |result, x| if x.abs() < LIMIT { result } else { scalar(x) })
+    result.zip_lanes(x, |result, x| if x.abs() < LIMIT { result } else { scalar(x) })
 }
 
 /// The sine.
@@ -96,7 +97,7 @@ pub struct Sin;
 impl Function64<1> for Sin {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if L::FUSED { patch(x, reduce(x, 0.0).sine(), f64::sin) } else { x.each(f64::sin) }
+        if L::HAS_FMA { patch(x, reduce(x, 0.0).sine(), f64::sin) } else { x.map_lanes(f64::sin) }
     }
 }
 
@@ -106,23 +107,23 @@ pub struct Cos;
 impl Function64<1> for Cos {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if L::FUSED { patch(x, reduce(x, 1.0).sine(), f64::cos) } else { x.each(f64::cos) }
+        if L::HAS_FMA { patch(x, reduce(x, 1.0).sine(), f64::cos) } else { x.map_lanes(f64::cos) }
     }
 }
 
-/// The tangent: the quotient of both, the other way round and negative in odd quadrants.
+/// The tangent: sin r / cos r, or -cos r / sin r in odd quadrants.
 pub struct Tan;
 
 impl Function64<1> for Tan {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        if !L::FUSED {
-            return x.each(f64::tan);
+        if !L::HAS_FMA {
+            return x.map_lanes(f64::tan);
         }
-        let Reduced { sin, cos, turns } = reduce(x, 0.0);
-        let odd = turns.has_bit(1);
-        let above = L::select(odd, cos.neg(), sin);
-        let below = L::select(odd, sin, cos);
-        patch(x, above.div(below), f64::tan)
+        let Reduced { sin, cos, quadrant } = reduce(x, 0.0);
+        let odd = quadrant.has_bit(1);
+        let numerator = L::select(odd, cos.neg(), sin);
+        let denominator = L::select(odd, sin, cos);
+        patch(x, numerator.div(denominator), f64::tan)
     }
 }
