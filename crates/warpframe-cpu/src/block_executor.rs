@@ -262,6 +262,9 @@ impl<'a, E: Element> Execution<'a, E> {
     }
 
     /// Computes the mask words of a Boolean.
+    // Inlined, as all that takes a closure over registers: in a function without the CPU's instructions every one of them
+    // would be a call.
+    #[inline(always)]
     fn write_bools(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
         for index in 0..words {
             let bits = word(self, index);
@@ -270,6 +273,7 @@ impl<'a, E: Element> Execution<'a, E> {
     }
 
     /// Computes the mask words of a value's validity, unless it is never null.
+    #[inline(always)]
     fn write_validity(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
         if self.computes_validity && self.program.may_be_null(Value::at(position)) {
             for index in 0..words {
