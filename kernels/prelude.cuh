@@ -2,7 +2,7 @@
 // contraction of multiplications and additions (--fmad=false), so that results are those of the CPU.
 
 // Threads in a block, and bytes that a thread of a kernel written by hand reads at once. The same in
-// src/backend/cuda/kernels.rs.
+// crates/warpframe-cuda/src/kernel_source.rs.
 #define WF_THREADS 256
 #define WF_VECTOR_BYTES 16
 

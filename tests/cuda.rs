@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::{cast, concat};
@@ -25,7 +26,7 @@ use warpframe::Session;
 use warpframe::compare::{Comparison, Mode, ResultSink, Source, Status};
 use warpframe::cost_model::CostModel;
 use warpframe::cpu::Simd;
-use warpframe::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
+use warpframe::cuda::metrics::{BATCHES, COMPILE_TIME, FALLBACK_BATCHES};
 use warpframe::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource, measure};
 use warpframe::ir::{
     Backend, Error, ErrorInterval, Interpreter, KernelContext, MemoryBudget, Precision, Program,
@@ -471,6 +472,9 @@ fn threads_share_gpus_evenly() {
     let on_first = controls.launches().iter().filter(|device| **device == 0).count();
     assert_eq!(on_first * 2, controls.launches().len());
     assert_eq!(cuda.count(BATCHES), 80);
+    // The simulated compiler takes a millisecond.
+    let compile_time = cuda.context.metrics.snapshot().time(COMPILE_TIME);
+    assert_eq!(compile_time, Duration::from_millis(2), "once for each GPU");
     drop(cuda);
     assert_nothing_leaked(gpus, &controls);
 }
