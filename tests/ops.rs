@@ -74,6 +74,8 @@ fn exact_unary(op: Unary, x: &BigFloat, constants: &mut Consts) -> BigFloat {
         Unary::Sinh => x.sinh(p, r, constants),
         Unary::Cosh => x.cosh(p, r, constants),
         Unary::Tanh => x.tanh(p, r, constants),
+        Unary::Degrees => x.mul(&BigFloat::from_word(180, p), p, r).div(&constants.pi(p, r), p, r),
+        Unary::Radians => x.mul(&constants.pi(p, r), p, r).div(&BigFloat::from_word(180, p), p, r),
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
         Unary::Round => {

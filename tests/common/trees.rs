@@ -112,6 +112,8 @@ pub fn any_expression() -> impl Strategy<Value = Expr> {
         let functions: Vec<UnaryFunction> = vec![
             math::abs,
             math::cbrt,
+            math::degrees,
+            math::radians,
             math::ln,
             math::log2,
             math::log10,

@@ -1,5 +1,7 @@
 //! The vector code of the ops. The matches are exhaustive, so an op of the table without an entry here is a compile error.
 
+use std::f64::consts::PI;
+
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::lanes::{Element, Lanes};
@@ -106,6 +108,8 @@ unary_code! {
     Sinh;
     Cosh;
     Tanh |x| L::in_f64::<Tanh, 1>([x]);
+    Degrees |x| x.mul(L::splat(L::Element::from_f64(180.0 / PI)));
+    Radians |x| x.mul(L::splat(L::Element::from_f64(PI / 180.0)));
     Floor |x| x.floor();
     Ceil |x| x.ceil();
     Round |x| math::round(x);

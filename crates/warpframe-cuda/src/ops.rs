@@ -24,6 +24,8 @@ pub fn unary_template(op: Unary) -> &'static str {
         Unary::Sinh => "sinh@($0)",
         Unary::Cosh => "cosh@($0)",
         Unary::Tanh => "tanh@($0)",
+        Unary::Degrees => "$0 * 57.29577951308232@",
+        Unary::Radians => "$0 * 0.017453292519943295@",
         Unary::Floor => "floor@($0)",
         Unary::Ceil => "ceil@($0)",
         Unary::Round => "round@($0)",

@@ -19,7 +19,7 @@ use crate::rows::GenerateRows;
 pub enum Execution {
     /// In this process: functions are bound to kernels while a query is planned, and `EXPLAIN` shows the backends.
     Local,
-    /// Elsewhere: whoever executes a plan binds its functions, by [`prepare`](crate::planner::prepare).
+    /// In other processes, which bind the functions of a plan before they execute it, by [`prepare`](crate::planner::prepare).
     Remote,
 }
 

@@ -134,6 +134,8 @@ unary_ops! {
     Sinh "sinh", 3.0 ulp, costly, |x| x.sinh();
     Cosh "cosh", 2.0 ulp, costly, |x| x.cosh();
     Tanh "tanh", 3.0 ulp, costly, |x| x.tanh();
+    Degrees "degrees", 1.5 ulp, cheap, |x| x.to_degrees();
+    Radians "radians", 1.5 ulp, cheap, |x| x.to_radians();
     Floor "floor", 0.0 ulp, cheap, |x| x.floor();
     Ceil "ceil", 0.0 ulp, cheap, |x| x.ceil();
     Round "round", 0.0 ulp, cheap, |x| x.round();
