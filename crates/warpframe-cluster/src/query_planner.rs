@@ -64,33 +64,33 @@ impl QueryPlanner for ClusterPlanner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let local = DefaultPhysicalPlanner::default();
+        let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
+            return internal_err!("the session is not a SessionState");
+        };
+        let mut state = state.clone();
+        let is_automatic = state.config().target_partitions() == AUTOMATIC_PARTITIONS;
+        if is_automatic {
+            // For what is planned for this process.
+            set_partitions(&mut state, std::thread::available_parallelism().map_or(1, usize::from));
+        }
         if let LogicalPlan::Analyze(analyze) = query {
             let input = self.create_physical_plan(&analyze.input, session).await?;
             let input = match as_cluster_exec(&input) {
                 Some(cluster) => Arc::new(cluster.analyzed()),
                 None => input,
             };
-            let plan = local.create_physical_plan(query, session).await?;
+            let plan = local.create_physical_plan(query, &state).await?;
             return match plan.downcast_ref::<AnalyzeExec>() {
                 Some(_) => replace_children_if_necessary(Arc::clone(&plan), vec![input]),
                 None => internal_err!("EXPLAIN ANALYZE is not planned as AnalyzeExec"),
             };
         }
-        let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
-            return internal_err!("the session is not a SessionState");
-        };
-        let mut state = state.clone();
-        let partitions = &mut state.config_mut().options_mut().execution.target_partitions;
-        let is_automatic = *partitions == AUTOMATIC_PARTITIONS;
         if !scans_tables(query)? || scans_only_information_schema(query)? {
-            if is_automatic {
-                *partitions = std::thread::available_parallelism().map_or(1, usize::from);
-            }
             return local.create_physical_plan(query, &state).await;
         }
         let cluster = self.client.wait_for_executors(self.settings.wait).await?;
         if is_automatic {
-            *partitions = (cluster.slots() * PARTITIONS_PER_SLOT).max(1);
+            set_partitions(&mut state, (cluster.slots() * PARTITIONS_PER_SLOT).max(1));
         }
         let plan = local.create_physical_plan(query, &state).await?;
         if let LogicalPlan::Explain(explain) = query {
@@ -104,6 +104,10 @@ impl QueryPlanner for ClusterPlanner {
         let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
     }
+}
+
+fn set_partitions(state: &mut SessionState, partitions: usize) {
+    state.config_mut().options_mut().execution.target_partitions = partitions;
 }
 
 impl ClusterPlanner {

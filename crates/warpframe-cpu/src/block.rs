@@ -1,6 +1,6 @@
 //! Blocks of rows: the size of a mask word, and the location of a value's numbers while a block is executed.
 
-use super::lanes::{Element, Lanes};
+use super::lanes::{Lanes, SimdElement};
 
 /// Rows in a mask word: Booleans and validity are bits of a `u64`.
 pub(super) const WORD: usize = 64;
@@ -15,7 +15,7 @@ pub(super) struct Location<E> {
     pub stride: usize,
 }
 
-impl<E: Element> Location<E> {
+impl<E: SimdElement> Location<E> {
     pub const NONE: Self = Self { first: std::ptr::null_mut(), stride: 0 };
 
     /// Loads the rows from `row` on into a vector register.

@@ -15,7 +15,7 @@ use warpframe_ir::program::Program;
 use super::block::{Location, WORD};
 use super::dispatch::Task;
 use super::input_conversion::{Converter, copy_bits};
-use super::lanes::{Element, Lanes};
+use super::lanes::{Lanes, SimdElement};
 use super::math::Divisor;
 use super::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop, dispatch_binary, dispatch_unary};
 use super::predicates::{BitEq, IsNan, Negative, TotalLt, ZeroAndNegative, word_of};
@@ -63,7 +63,7 @@ pub(super) struct Scratch<E> {
 }
 
 /// An element type with thread-local scratch memory.
-pub(super) trait ScratchElement: Element {
+pub(super) trait ScratchElement: SimdElement {
     fn scratch() -> &'static LocalKey<RefCell<Scratch<Self>>>;
 }
 
@@ -81,7 +81,7 @@ macro_rules! scratch_element {
 }
 scratch_element!(f64 f32);
 
-impl<'a, E: Element> Execution<'a, E> {
+impl<'a, E: SimdElement> Execution<'a, E> {
     /// An evaluation of a program on inputs that satisfy `Program::check_inputs`. `floats` has one element for each row if
     /// the output is a float, else none.
     pub(super) fn new(
@@ -445,7 +445,7 @@ impl<'a, E: Element> Execution<'a, E> {
     }
 }
 
-impl<E: Element> Task<E> for Execution<'_, E> {
+impl<E: SimdElement> Task<E> for Execution<'_, E> {
     type Output = Result<(), Trap>;
 
     #[inline(always)]
@@ -485,7 +485,7 @@ struct BlockLoop<E> {
     padded: usize,
 }
 
-impl<E: Element> BlockLoop<E> {
+impl<E: SimdElement> BlockLoop<E> {
     #[inline(always)]
     fn divide<L: Lanes<Element = E>>(self, divisor: Divisor<E>) {
         for row in (0..self.padded).step_by(L::COUNT) {
@@ -495,7 +495,7 @@ impl<E: Element> BlockLoop<E> {
     }
 }
 
-impl<E: Element, L: Lanes<Element = E>> UnaryLoop<L> for BlockLoop<E> {
+impl<E: SimdElement, L: Lanes<Element = E>> UnaryLoop<L> for BlockLoop<E> {
     #[inline(always)]
     fn run<C: UnaryCode<L>>(self) {
         for row in (0..self.padded).step_by(L::COUNT) {
@@ -505,7 +505,7 @@ impl<E: Element, L: Lanes<Element = E>> UnaryLoop<L> for BlockLoop<E> {
     }
 }
 
-impl<E: Element, L: Lanes<Element = E>> BinaryLoop<L> for BlockLoop<E> {
+impl<E: SimdElement, L: Lanes<Element = E>> BinaryLoop<L> for BlockLoop<E> {
     #[inline(always)]
     fn run<C: BinaryCode<L>>(self) {
         for row in (0..self.padded).step_by(L::COUNT) {

@@ -10,16 +10,16 @@ use warpframe_ir::ops::{Binary, Unary};
 use super::avx2::{F32x8, F64x4};
 #[cfg(target_arch = "x86_64")]
 use super::avx512::{F32x16, F64x8};
-use super::lanes::{Element, Lanes};
+use super::lanes::{Lanes, SimdElement};
 #[cfg(target_arch = "aarch64")]
 use super::neon::{F32x4, F64x2};
 use super::simd_path::SimdPath;
 
-/// Implements [`Element`] for a type, by its Arrow type, its register types and its
-/// [`DIVISION_BOUNDS`](Element::DIVISION_BOUNDS).
+/// Implements [`SimdElement`] for a type, by its Arrow type, its register types and its
+/// [`DIVISION_BOUNDS`](SimdElement::DIVISION_BOUNDS).
 macro_rules! element {
     ($type:ident, $arrow:ty, $avx512:ty, $avx2:ty, $neon:ident, $division_bounds:expr) => {
-        impl Element for $type {
+        impl SimdElement for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const ALMOST_HALF: Self = (0.5 as $type).next_down();
@@ -76,7 +76,7 @@ element!(f64, Float64Type, F64x8, F64x4, F64x2, (1e-270, 1e300, 1e60));
 element!(f32, Float32Type, F32x16, F32x8, F32x4, (1e-24, 1e30, 1e6));
 
 /// Code that is generic over the register type, and compiled once for each.
-pub trait Task<E: Element> {
+pub trait Task<E: SimdElement> {
     /// The result.
     type Output;
 
@@ -88,7 +88,7 @@ pub trait Task<E: Element> {
 }
 
 /// Runs a task on a path. If this CPU does not support the path, the portable path is used; callers check it before.
-pub fn run_on<E: Element, T: Task<E>>(path: SimdPath, task: T) -> T::Output {
+pub fn run_on<E: SimdElement, T: Task<E>>(path: SimdPath, task: T) -> T::Output {
     // SAFETY: AVX-512 and AVX2 code is entered only if `is_available` has detected the instructions; NEON is part of the
     // targets on which its arm is compiled; the portable code needs none.
     unsafe {
@@ -108,7 +108,7 @@ pub fn run_on<E: Element, T: Task<E>>(path: SimdPath, task: T) -> T::Output {
 /// The CPU must have AVX-512F and AVX-512DQ.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq")]
-unsafe fn avx512<E: Element, T: Task<E>>(task: T) -> T::Output {
+unsafe fn avx512<E: SimdElement, T: Task<E>>(task: T) -> T::Output {
     // SAFETY: the caller has the same obligation.
     unsafe { task.run::<E::Avx512>() }
 }
@@ -117,7 +117,7 @@ unsafe fn avx512<E: Element, T: Task<E>>(task: T) -> T::Output {
 /// The CPU must have AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<E: Element, T: Task<E>>(task: T) -> T::Output {
+unsafe fn avx2<E: SimdElement, T: Task<E>>(task: T) -> T::Output {
     // SAFETY: the caller has the same obligation.
     unsafe { task.run::<E::Avx2>() }
 }

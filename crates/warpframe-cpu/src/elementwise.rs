@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::dispatch::{Task, run_on};
-use super::lanes::{Element, Lanes};
+use super::lanes::{Lanes, SimdElement};
 use super::math::ln;
 use super::simd_path::SimdPath;
 
@@ -53,7 +53,7 @@ impl Formula<3> for Product {
 /// Evaluates a formula over slices on a path, and initializes all rows of the output. If lengths differ, only the rows of
 /// the shortest slice are evaluated, and if this CPU does not support the path, the portable one is used: callers check
 /// both before.
-pub fn evaluate<E: Element, F: Formula<N>, const N: usize>(
+pub fn evaluate<E: SimdElement, F: Formula<N>, const N: usize>(
     path: SimdPath,
     inputs: [&[E]; N],
     output: &mut [MaybeUninit<E>],
@@ -70,7 +70,7 @@ struct Map<'a, E, F, const N: usize> {
     formula: PhantomData<F>,
 }
 
-impl<E: Element, F: Formula<N>, const N: usize> Task<E> for Map<'_, E, F, N> {
+impl<E: SimdElement, F: Formula<N>, const N: usize> Task<E> for Map<'_, E, F, N> {
     type Output = ();
 
     // The remaining rows, fewer than a register has lanes, are computed by the same code in a padded register, so a row's

@@ -10,7 +10,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 use warpframe_ir::error::{Error, Result};
 
-use super::lanes::Element;
+use super::lanes::SimdElement;
 
 /// Fills a slice with the values of an array from a row on, converted to the target type with rounding to nearest.
 pub(super) type Converter<E> = fn(&ArrayRef, usize, &mut [E]);
@@ -27,7 +27,7 @@ pub(super) fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words:
 ///
 /// # Errors
 /// [`Error::InvalidProgram`]: inputs of this type are not supported.
-pub(super) fn converter<E: Element>(data_type: &DataType) -> Result<Option<Converter<E>>> {
+pub(super) fn converter<E: SimdElement>(data_type: &DataType) -> Result<Option<Converter<E>>> {
     macro_rules! from {
         ($type:ty, $number:ident => $convert:expr) => {
             |array, start, target| {

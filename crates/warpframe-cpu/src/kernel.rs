@@ -5,13 +5,45 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::elementwise::{self, Formula};
-pub use super::lanes::Element;
+use self::sealed::SliceKernels;
+use super::elementwise::{self, Ln, Log3, Product};
 pub use super::simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};
 
 /// The rows of a rayon task. Their four columns of `f64` are 512 KiB, which fit in the L2 cache of current CPUs; the
 /// overhead of a task is not measurable.
 pub const ROWS_PER_TASK: usize = 16 * 1024;
+
+/// A floating-point type that has kernels: `f64` or `f32`.
+pub trait Element: SliceKernels + Copy + Send + Sync {}
+
+impl Element for f64 {}
+impl Element for f32 {}
+
+/// A kernel over `N` slices on a path.
+type SliceKernel<E, const N: usize> = fn(SimdPath, [&[E]; N], &mut [MaybeUninit<E>]);
+
+mod sealed {
+    use super::SliceKernel;
+
+    /// The kernels of a type. In a private module, so that no other crate can reach the vector registers behind them,
+    /// whose methods are sound only on a CPU with their instructions.
+    pub trait SliceKernels: Sized + 'static {
+        const LN: SliceKernel<Self, 1>;
+        const LOG3: SliceKernel<Self, 3>;
+        const PRODUCT: SliceKernel<Self, 3>;
+    }
+}
+
+macro_rules! slice_kernels {
+    ($($type:ident)+) => {$(
+        impl SliceKernels for $type {
+            const LN: SliceKernel<Self, 1> = elementwise::evaluate::<Self, Ln, 1>;
+            const LOG3: SliceKernel<Self, 3> = elementwise::evaluate::<Self, Log3, 3>;
+            const PRODUCT: SliceKernel<Self, 3> = elementwise::evaluate::<Self, Product, 3>;
+        }
+    )+};
+}
+slice_kernels!(f64 f32);
 
 /// Computes `ln(x) * ln(y) * ln(z)` for each row, on the calling thread.
 ///
@@ -44,7 +76,7 @@ pub fn log3_on<E: Element>(
     z: &[E],
     output: &mut [E],
 ) -> Result<(), KernelError> {
-    evaluate::<E, elementwise::Log3, 3>(path, [x, y, z], output)
+    evaluate(E::LOG3, path, [x, y, z], output)
 }
 
 /// [`log3`] on all threads of the current rayon thread pool.
@@ -52,7 +84,7 @@ pub fn log3_on<E: Element>(
 /// # Errors
 /// As [`log3`].
 pub fn par_log3<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Result<(), KernelError> {
-    par_evaluate::<E, elementwise::Log3>([x, y, z], output)
+    par_evaluate(E::LOG3, [x, y, z], output)
 }
 
 /// Computes `ln(x)` for each row, with an error of at most 1 ULP, on the calling thread and a given path.
@@ -60,20 +92,21 @@ pub fn par_log3<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Resu
 /// # Errors
 /// As [`log3_on`].
 pub fn ln_on<E: Element>(path: SimdPath, x: &[E], output: &mut [E]) -> Result<(), KernelError> {
-    evaluate::<E, elementwise::Ln, 1>(path, [x], output)
+    evaluate(E::LN, path, [x], output)
 }
 
-/// Computes `x * y * z` for each row, on all threads of the current rayon thread pool. It is bound by memory bandwidth:
-/// three columns read and one written. Its time is a lower bound for any engine that reads and writes these columns in
-/// memory.
+/// Computes `x * y * z` for each row, on all threads of the current rayon thread pool. It is limited by
+/// memory bandwidth: three columns are read and one is written. Its time is a practical limit for engines that read and
+/// write these columns in memory.
 ///
 /// # Errors
 /// As [`log3`].
 pub fn par_product<E: Element>(x: &[E], y: &[E], z: &[E], output: &mut [E]) -> Result<(), KernelError> {
-    par_evaluate::<E, elementwise::Product>([x, y, z], output)
+    par_evaluate(E::PRODUCT, [x, y, z], output)
 }
 
-fn par_evaluate<E: Element, F: Formula<3>>(
+fn par_evaluate<E: Element>(
+    kernel: SliceKernel<E, 3>,
     [x, y, z]: [&[E]; 3],
     output: &mut [E],
 ) -> Result<(), KernelError> {
@@ -82,10 +115,11 @@ fn par_evaluate<E: Element, F: Formula<3>>(
     (x.par_chunks(ROWS_PER_TASK), y.par_chunks(ROWS_PER_TASK), z.par_chunks(ROWS_PER_TASK))
         .into_par_iter()
         .zip(output.par_chunks_mut(ROWS_PER_TASK))
-        .try_for_each(|((x, y, z), output)| evaluate::<E, F, 3>(path, [x, y, z], output))
+        .try_for_each(|((x, y, z), output)| evaluate(kernel, path, [x, y, z], output))
 }
 
-fn evaluate<E: Element, F: Formula<N>, const N: usize>(
+fn evaluate<E: Element, const N: usize>(
+    kernel: SliceKernel<E, N>,
     path: SimdPath,
     inputs: [&[E]; N],
     output: &mut [E],
@@ -94,9 +128,9 @@ fn evaluate<E: Element, F: Formula<N>, const N: usize>(
     if !path.is_available() {
         return Err(SimdPathError::Unavailable(path).into());
     }
-    // SAFETY: `MaybeUninit<E>` has the layout of `E`, and `evaluate` writes only initialized values.
+    // SAFETY: `MaybeUninit<E>` has the layout of `E`, and kernels write only initialized values.
     let output = unsafe { &mut *(std::ptr::from_mut(output) as *mut [MaybeUninit<E>]) };
-    elementwise::evaluate::<E, F, N>(path, inputs, output);
+    kernel(path, inputs, output);
     Ok(())
 }
 

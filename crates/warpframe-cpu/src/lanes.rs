@@ -7,7 +7,7 @@ use warpframe_ir::ops::{Binary, Unary};
 use super::math::log_tables::LogElement;
 
 /// A floating-point type, `f64` or `f32`, with its vector register type on each SIMD path.
-pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
+pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     /// 0
     const ZERO: Self;
     /// 1
@@ -19,13 +19,10 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
     /// smallest is `1 / d`.
     const DIVISION_BOUNDS: (f64, f64, f64);
     #[cfg(target_arch = "x86_64")]
-    #[doc(hidden)]
     type Avx512: Lanes<Element = Self>;
     #[cfg(target_arch = "x86_64")]
-    #[doc(hidden)]
     type Avx2: Lanes<Element = Self>;
     #[cfg(target_arch = "aarch64")]
-    #[doc(hidden)]
     type Neon: Lanes<Element = Self>;
 
     /// The number, rounded to this type.
@@ -68,8 +65,8 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
 ///
 /// The following rules establish the precondition:
 ///
-/// - The trait and the register types are not exported by name, and the hidden associated types of [`Element`] must not
-///   be used outside of this crate. So all calls of the methods are in it.
+/// - The trait, [`SimdElement`] and the register types are in private modules, and nothing public names them: the public
+///   kernels are function pointers of a sealed trait (`kernel::sealed`). So all calls of the methods are in this crate.
 /// - Generic code with a type parameter `L: Lanes` is instantiated for the register type of an instruction set only
 ///   below `dispatch::run_on`, which enters it through [`Task::run`](super::dispatch::Task::run), an unsafe function
 ///   that has the same precondition.
@@ -80,7 +77,7 @@ pub trait Element: LogElement + Lanes<Element = Self> + Send + Sync {
 /// New code must not call a method of a register type from anywhere else.
 pub trait Lanes: Copy {
     /// The type of a lane.
-    type Element: Element;
+    type Element: SimdElement;
     /// A table index for each lane, as returned by [`split`](Lanes::split).
     type Indices: Copy;
     /// A Boolean for each lane.

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use warpframe_ir::ops::{Binary, Unary};
 
-use super::lanes::{Element, Lanes};
+use super::lanes::{Lanes, SimdElement};
 use super::math::{self, Acos, Asin, Atan, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
 
 /// The vector code of a unary op. It is implemented by types, not by closures, because closures are not inlined into
@@ -42,7 +42,7 @@ macro_rules! unary_code {
                         fn apply(x: L) -> L {
                             $(let $x = x; return $code;)?
                             #[allow(unreachable_code, reason = "ops without vector code end here")]
-                            { x.map_lanes(|x| <L::Element as Element>::unary(Unary::$op, x)) }
+                            { x.map_lanes(|x| <L::Element as SimdElement>::unary(Unary::$op, x)) }
                         }
                     }
                     op_loop.run::<Op>()
@@ -73,7 +73,7 @@ macro_rules! binary_code {
                         fn apply(x: L, y: L) -> L {
                             $(let ($x, $y) = (x, y); return $code;)?
                             #[allow(unreachable_code, reason = "ops without vector code end here")]
-                            { x.zip_lanes(y, |x, y| <L::Element as Element>::binary(Binary::$op, x, y)) }
+                            { x.zip_lanes(y, |x, y| <L::Element as SimdElement>::binary(Binary::$op, x, y)) }
                         }
                     }
                     op_loop.run::<Op>()

@@ -1,7 +1,7 @@
 //! Predicates of floats, evaluated for 64 rows at a time to a mask word.
 
 use super::block::{Location, WORD};
-use super::lanes::{Element, Lanes};
+use super::lanes::{Lanes, SimdElement};
 
 /// A predicate of two floats.
 pub(super) trait Predicate {

@@ -191,3 +191,85 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
 fn union_of_nulls<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
     NullBuffer::union_many(arrays.into_iter().map(|array| array.nulls()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use arrow_array::{Float64Array, Int16Array};
+    use arrow_schema::DataType;
+    use warpframe_ir::instruction::Trap;
+
+    use super::*;
+
+    /// A program with every op and instruction, of a Boolean, an integer and a floating-point input with nulls. The sum
+    /// of it all is its result, so that a wrong value anywhere shows.
+    fn program(precision: Precision) -> Arc<Program> {
+        let mut builder = Builder::new(precision);
+        let [flag, number, x] = [DataType::Boolean, DataType::Int16, DataType::Float64]
+            .map(|data_type| match data_type {
+                DataType::Float64 => precision.data_type(),
+                other => other,
+            })
+            .map(|data_type| builder.add_input(Input { data_type, nullable: true }));
+        builder.trap_if(Trap::ZeroToNegativePower, [number, x], Some(flag));
+        let mut sum = builder.const_float(0.5);
+        for &op in Unary::ALL {
+            let value = builder.unary(op, x);
+            let (null, zero) = (builder.is_nan(value), builder.const_float(0.0));
+            let value = builder.select(null, zero, value);
+            sum = builder.binary(Binary::Add, sum, value);
+        }
+        for &op in Binary::ALL {
+            let value = builder.binary(op, x, number);
+            let (less, same) = (builder.total_lt(value, x), builder.bit_eq(number, x));
+            let (both, either) = (builder.and(less, flag), builder.or(same, flag));
+            let (is_null, opposite) = (builder.is_null(either), builder.not(both));
+            let condition = builder.or(is_null, opposite);
+            sum = builder.select(condition, sum, value);
+        }
+        Arc::new(builder.finish(sum).unwrap())
+    }
+
+    #[test]
+    fn every_instruction_agrees_with_the_interpreter_on_every_path() {
+        // More than a block's word, and not a multiple of any register.
+        let rows = 197;
+        let null = |row: usize, every: usize| row % every != every - 1;
+        let flags: BooleanArray = (0..rows).map(|row| null(row, 5).then_some(row % 3 == 0)).collect();
+        let numbers: Int16Array = (0..rows).map(|row| null(row, 7).then_some(row as i16 % 4 + 1)).collect();
+        let x = |row: usize| null(row, 11).then_some(row as f64 / 64.0 - 1.0);
+        let doubles: Float64Array = (0..rows).map(x).collect();
+        let singles: PrimitiveArray<Float32Type> = (0..rows).map(|row| x(row).map(|x| x as f32)).collect();
+        for precision in [Precision::Double, Precision::Single] {
+            let program = program(precision);
+            let x: ArrayRef = match precision {
+                Precision::Double => Arc::new(doubles.clone()),
+                Precision::Single => Arc::new(singles.clone()),
+            };
+            let inputs: [ArrayRef; 3] = [Arc::new(flags.clone()), Arc::new(numbers.clone()), x];
+            let expected = Interpreter::evaluate(&program, &inputs, rows).unwrap();
+            for path in SimdPath::available() {
+                let kernel = Simd::on(path).unwrap().compile(&program).unwrap();
+                let found = kernel.evaluate(&inputs, rows, &KernelContext::default()).unwrap();
+                assert_eq!(found.data_type(), expected.data_type());
+                for row in 0..rows {
+                    assert_eq!(found.is_null(row), expected.is_null(row), "{path}: row {row}");
+                    let number = |array: &ArrayRef| match array.as_primitive_opt::<Float64Type>() {
+                        Some(doubles) => doubles.value(row),
+                        None => array.as_primitive::<Float32Type>().value(row).into(),
+                    };
+                    if found.is_null(row) {
+                        continue;
+                    }
+                    // The ops are within some ULP of each other, and the sum has about thirty of their results.
+                    let tolerance = if precision == Precision::Double { 1e-13 } else { 1e-5 };
+                    let (found, expected) = (number(&found), number(&expected));
+                    let near = (found - expected).abs() <= tolerance * (100.0 + expected.abs());
+                    let same = found.to_bits() == expected.to_bits();
+                    assert!(near || same, "{path}: row {row} is {found}, and {expected} in the interpreter");
+                }
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! "Computation of elementary functions on the IBM RISC System/6000 processor", IBM J. Res. Dev. 34, 1990). This holds if
 //! no step overflows or underflows. Otherwise, and without FMA, the division instruction is used.
 
-use super::super::lanes::{Element, Lanes};
+use super::super::lanes::{Lanes, SimdElement};
 
 /// A divisor, with its reciprocal as an unevaluated sum of two numbers.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Divisor<E> {
     range: (E, E),
 }
 
-impl<E: Element> Divisor<E> {
+impl<E: SimdElement> Divisor<E> {
     /// The divisor, or `None` if the method is not correct for its magnitude.
     pub fn new(value: E) -> Option<Self> {
         let (min, max, max_divisor) = E::DIVISION_BOUNDS;
