@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a cluster costs, on this machine, as ratios in one run:
+# The overhead of clusters on this machine. The ratios within one run are the result:
 #   cargo build --release && benches/cluster.sh target/release/warpframe
-# Everything is written into a temporary folder and removed.
+# All files are written into a temporary folder, which is removed at the end.
 set -euo pipefail
 binary=$(realpath "$1")
 cores=$(nproc)

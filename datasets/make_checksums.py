@@ -1,4 +1,4 @@
-"""Writes checksums.parquet: 500 rows whose pages carry CRC checksums, so that damage can be detected.
+"""Writes checksums.parquet: 500 rows whose pages carry CRC checksums, with which readers detect damage.
 
     pip install pyarrow==26.0.1 && python datasets/make_checksums.py
 """

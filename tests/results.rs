@@ -65,12 +65,12 @@ fn ops_page() -> String {
     use warpframe::cuda::ops::{binary_template, unary_template};
     use warpframe::ir::ops::{Binary, OpInfo, Unary};
     let mut page = "# The ops\n\n\
-        What a fused expression can be made of. Everything else in an expression is evaluated by DataFusion and \
-        handed to the fused function as an argument.\n\n\
-        The bound is the largest error in units in the last place, for f64 and f32, on every backend; 0 means \
-        exact, 0.5 correctly rounded. Every backend has every op. Where the SIMD backend has no vector code, it \
-        calls the scalar function for each number, inside the fused pass. The CUDA C is generated; it has been \
-        tested without a GPU only.\n\n\
+        The ops that fused expressions consist of. DataFusion evaluates every other part of an expression and \
+        passes its value to the fused function as an argument.\n\n\
+        The bound is the largest error in units in the last place (ULP), for f64 and f32, on every backend: 0 \
+        means exact, 0.5 correctly rounded. Every backend has every op. For an op without vector code, the SIMD \
+        backend calls the scalar function for each lane, within the fused pass. The CUDA C is generated; it has been \
+        tested on the CPU, but not on a GPU.\n\n\
         | SQL | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|\n"
         .to_owned();
     let mut row = |sql: String, op: OpInfo, vectorized: bool, cuda: &str| {
@@ -90,15 +90,16 @@ fn ops_page() -> String {
         row(sql, op.info(), is_binary_vectorized(op), binary_template(op));
     }
     page + "\n\
-        Made of these, exactly as DataFusion defines them: `log(x)` and `log(base, x)` (quotients of two `ln`), \
-        `=`, `<>`, `<`, `<=`, `>`, `>=` and `BETWEEN` on numbers, `AND`, `OR`, `NOT`, `IS [NOT] NULL`, `IS [NOT] \
-        TRUE`, `IS [NOT] FALSE`, `IS [NOT] UNKNOWN`, `CASE`, `isnan`, `nanvl`, `nullif`, `coalesce`, `greatest`, \
-        `least`, `log3`, numbers, and columns of integers, `REAL` and `DOUBLE`.\n\n\
-        Comparisons are DataFusion's: both zeros are equal, and NaN stands above all numbers, or below them if its \
-        sign bit is set. The square root of a negative number and zero to a negative power are errors in rows in \
-        which they are evaluated, and in no others.\n\n\
-        A CASE branch, or the right side of AND and OR, is evaluated by DataFusion in some rows only. Where such a \
-        part has something that could fail, and is no column, the expression around it is not fused.\n"
+        Composed of these ops, with the semantics of DataFusion: `log(x)` and `log(base, x)` (quotients of two \
+        `ln`), `=`, `<>`, `<`, `<=`, `>`, `>=` and `BETWEEN` on numbers, `AND`, `OR`, `NOT`, `IS [NOT] NULL`, \
+        `IS [NOT] TRUE`, `IS [NOT] FALSE`, `IS [NOT] UNKNOWN`, `CASE`, `isnan`, `nanvl`, `nullif`, `coalesce`, \
+        `greatest`, `least`, `log3`, literals, and columns of integers, `REAL` and `DOUBLE`.\n\n\
+        Comparisons are those of DataFusion: both zeros are equal, and NaN is greater than all numbers, or less \
+        than all numbers if its sign bit is set. The square root of a negative number and zero raised to a negative \
+        power are errors, but only in rows in which they are evaluated.\n\n\
+        DataFusion evaluates a branch of CASE, and the right operand of AND and OR, in some rows only. Arguments \
+        of a fused function are evaluated in all rows, and could fail there. A CASE, AND or OR is therefore not \
+        fused if such a part contains an argument that is not a column, or, in AND and OR, an op that can fail.\n"
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""JAX: the formula compiled by XLA, for the CPU and for a GPU."""
+"""JAX: the formula compiled by XLA for the CPU or a GPU."""
 
 import jax
 import jax.numpy as jnp

@@ -1,5 +1,5 @@
-"""Numba: the compiled loop on one thread and on all threads, over columns, and over an array of shape (rows, 3) as in
-the demo.
+"""Numba: the compiled loop over columns on one thread and on all threads, and over an array of shape (rows, 3), the
+layout of the demo.
 
 Numba uses Intel's vector functions (SVML) if llvmlite was built with them and icc_rt is installed. Conda's llvmlite is
 built with them, PyPI's is not.

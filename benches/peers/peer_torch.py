@@ -1,4 +1,4 @@
-"""PyTorch: the formula compiled for a GPU, from host arrays to a host array, and with everything in GPU memory."""
+"""PyTorch: the formula compiled for a GPU, from host arrays to a host array, and with arrays and result in GPU memory."""
 
 import torch
 

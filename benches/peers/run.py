@@ -24,9 +24,9 @@ class Unavailable(Exception):
 class Peer:
     """The base class of modes."""
 
-    #: Whether it uses all threads, or one.
+    #: Whether the mode uses all threads; otherwise it uses one.
     parallel = True
-    #: It evaluates 1/fraction of the rows; the times are extrapolated.
+    #: The mode evaluates 1/fraction of the rows; the times are extrapolated.
     fraction = 1
 
     def collect(self):
@@ -39,7 +39,7 @@ class Peer:
         raise Unavailable("it does not write Parquet from Parquet")
 
     def to_host(self, result):
-        """Converts the result of `collect` to a NumPy array, off the clock."""
+        """Converts the result of `collect` to a NumPy array. The time is not measured."""
         import numpy as np
 
         return np.asarray(result, dtype=np.float64)
