@@ -29,7 +29,7 @@ bench name *arguments:
 compare *arguments:
     cargo run --locked --release -- compare {{ arguments }}
 
-# Puts what `benches/gpu/run` needs on a machine with a GPU into a folder
+# Packs the binaries that `benches/gpu/run` needs on a machine with a GPU into a folder
 gpu-pack folder:
     benches/gpu/pack {{ quote(folder) }}
 

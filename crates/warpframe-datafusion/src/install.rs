@@ -32,8 +32,8 @@ pub enum Execution {
 ///   rows with NaN (apache/datafusion#19089), and floating-point partitions are pruned by the text of their folders'
 ///   names.
 ///
-/// Options, functions and rules that the builder has stay. Its default features should be set before
-/// ([`SessionStateBuilder::with_default_features`]).
+/// Options, functions and rules of the builder are kept. Call [`SessionStateBuilder::with_default_features`] before
+/// this function.
 ///
 /// ```
 /// use datafusion::execution::SessionStateBuilder;
