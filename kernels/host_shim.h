@@ -1,5 +1,5 @@
-// Just enough of CUDA to compile kernels for the CPU and run them there, one thread after the other: what the
-// tests do where there is no GPU.
+// The part of CUDA that generated and hand-written kernels use, for a C++ compiler: tests without a GPU run kernels on the
+// CPU with it, one thread after the other.
 
 #include <math.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-//! The registry of backends: kernels are compiled once, backends are named by an option, and functions get what they
-//! need to run, also where a plan is executed by another process than the one that planned it.
+//! The registry of backends: kernels are compiled once, an option names the backend, and functions are bound and get
+//! their memory pool also where another process than the planning one executes the plan.
 
 mod common;
 

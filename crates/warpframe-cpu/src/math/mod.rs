@@ -1,5 +1,6 @@
-//! The elementary functions, generic over [`Lanes`]. Functions without a single-precision version are computed in double
-//! precision for both types ([`Lanes::in_f64`]). Their error bounds are in the op table.
+//! The elementary functions, generic over [`Lanes`](super::lanes::Lanes). Functions without a single-precision version are
+//! computed in double precision for both types ([`Lanes::in_f64`](super::lanes::Lanes::in_f64)). Their error bounds are in
+//! the op table.
 //!
 //! The polynomials, unless stated otherwise, interpolate the function at Chebyshev nodes; their coefficients were computed
 //! with 400 bits.
