@@ -13,6 +13,9 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 /// The option that names the dialect.
 const DIALECT_OPTION: &str = "datafusion.sql_parser.dialect";
 
+/// The location of the first character.
+const BEGINNING: Location = Location { line: 1, column: 1 };
+
 /// Statements separated by `;`.
 ///
 /// All of them are parsed at the beginning, so that a syntax error anywhere means that none runs. Only what follows a
@@ -21,10 +24,10 @@ const DIALECT_OPTION: &str = "datafusion.sql_parser.dialect";
 pub struct Script {
     text: String,
     dialect: Dialect,
-    /// Statements with the position of their first byte.
-    statements: VecDeque<(usize, Statement)>,
-    /// The error that parsing has ended with, and the position of the statement that it is in.
-    error: Option<(usize, DataFusionError)>,
+    /// Statements, each with its beginning.
+    statements: VecDeque<(Location, Statement)>,
+    /// The error that parsing has ended with, and the beginning of the statement that it is in.
+    error: Option<(Location, DataFusionError)>,
 }
 
 impl Script {
@@ -39,7 +42,7 @@ impl Script {
             statements: VecDeque::new(),
             error: None,
         };
-        script.parse(0, options);
+        script.parse(BEGINNING, options);
         if script.statements.iter().any(|(_, statement)| sets_dialect(statement)) {
             return Ok(script);
         }
@@ -60,7 +63,7 @@ impl Script {
     /// The rest of the text is not valid SQL in this dialect.
     pub(crate) fn next(&mut self, options: &SqlParserOptions) -> Result<Option<Statement>> {
         if options.dialect != self.dialect
-            && let Some(rest) = self.position()
+            && let Some(rest) = self.beginning()
         {
             self.parse(rest, options);
         }
@@ -73,14 +76,14 @@ impl Script {
         }
     }
 
-    /// The position of the next statement.
-    fn position(&self) -> Option<usize> {
-        let statement = self.statements.front().map(|(position, _)| *position);
-        statement.or(self.error.as_ref().map(|(position, _)| *position))
+    /// The beginning of the next statement.
+    fn beginning(&self) -> Option<Location> {
+        let statement = self.statements.front().map(|(beginning, _)| *beginning);
+        statement.or(self.error.as_ref().map(|(beginning, _)| *beginning))
     }
 
-    /// Parses the text from a position on.
-    fn parse(&mut self, from: usize, options: &SqlParserOptions) {
+    /// Parses the text from a location on.
+    fn parse(&mut self, from: Location, options: &SqlParserOptions) {
         self.dialect = options.dialect;
         self.statements.clear();
         self.error = self.parse_statements(from, options).err();
@@ -88,16 +91,17 @@ impl Script {
 
     fn parse_statements(
         &mut self,
-        from: usize,
+        from: Location,
         options: &SqlParserOptions,
-    ) -> Result<(), (usize, DataFusionError)> {
-        let at = |position: usize| move |error: DataFusionError| (position, error);
+    ) -> Result<(), (Location, DataFusionError)> {
+        let at = |beginning: Location| move |error: DataFusionError| (beginning, error);
         let Some(dialect) = dialect_from_str(options.dialect) else {
             return Err((from, plan_datafusion_err!("there is no SQL dialect '{}'", options.dialect)));
         };
         // Blank instead of cut off, so that the positions in errors are those in the text.
         let blank = |c: char| if c == '\n' { c } else { ' ' };
-        let text: String = self.text[..from].chars().map(blank).chain(self.text[from..].chars()).collect();
+        let (parsed, rest) = self.text.split_at(byte_position(&self.text, from));
+        let text: String = parsed.chars().map(blank).chain(rest.chars()).collect();
         let parser = DFParserBuilder::new(text.as_str())
             .with_dialect(dialect.as_ref())
             .with_recursion_limit(options.recursion_limit.get())
@@ -109,14 +113,14 @@ impl Script {
             if next == Token::EOF {
                 return Ok(());
             }
-            let position = byte_position(&self.text, next.span.start);
-            let statement = parser.parse_statement().map_err(at(position))?;
+            let beginning = next.span.start;
+            let statement = parser.parse_statement().map_err(at(beginning))?;
             let end = parser.parser.peek_token();
             if end != Token::EOF && end != Token::SemiColon {
                 let expected = parser.parser.expected::<()>("end of statement", end);
-                return expected.map_err(|error| (position, error.into()));
+                return expected.map_err(|error| (beginning, error.into()));
             }
-            self.statements.push_back((position, statement));
+            self.statements.push_back((beginning, statement));
         }
     }
 }

@@ -13,10 +13,8 @@ use datafusion::logical_expr::{
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
-
-use warpframe_cuda::Gpus;
-
 use warpframe_cluster::ClusterSettings;
+use warpframe_cuda::Gpus;
 use warpframe_datafusion::backend_names::AUTO;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::functions::statements;
@@ -125,7 +123,7 @@ impl Session {
     /// # Errors
     /// The text is not valid SQL; no statement of it should run then.
     pub fn script(&self, text: &str) -> Result<Script> {
-        Script::new(text, &self.context.state().config_options().sql_parser)
+        Script::new(text, &self.context.state_ref().read().config_options().sql_parser)
     }
 
     /// The next statement of a script. What follows a change of the dialect is parsed in the new one.
@@ -133,7 +131,7 @@ impl Session {
     /// # Errors
     /// The rest of the script is not valid SQL in the new dialect.
     pub fn next_statement(&self, script: &mut Script) -> Result<Option<Statement>> {
-        script.next(&self.context.state().config_options().sql_parser)
+        script.next(&self.context.state_ref().read().config_options().sql_parser)
     }
 
     /// Defines the function `name` by an expression over columns with the parameters' names, all of type
