@@ -1,7 +1,7 @@
 //! The SIMD backend: evaluates programs with the CPU's vector instructions, on the calling thread.
 
 use std::fmt::Debug;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
@@ -10,7 +10,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use warpframe_ir::backend::{Backend, Kernel, KernelContext};
 use warpframe_ir::builder::Builder;
 use warpframe_ir::error::{Error, Result};
-use warpframe_ir::instruction::{Input, Kind, Precision};
+use warpframe_ir::instruction::{Kind, Precision};
 use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
@@ -81,10 +81,7 @@ struct SimdKernel<T: ArrowPrimitiveType> {
 
 impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
     fn new(backend: Simd, program: Arc<Program>) -> Result<Self> {
-        let code = match LOG3
-            .as_ref()
-            .is_ok_and(|log3| program.has_same_code(&log3[program.precision() as usize]))
-        {
+        let code = match is_log3(&program) {
             true => Code::Log3,
             false => {
                 let types = program.inputs().iter().map(|input| converter(&input.data_type));
@@ -98,20 +95,15 @@ impl<T: ArrowPrimitiveType<Native: ScratchElement>> SimdKernel<T> {
     }
 }
 
-/// The programs that the hand-written loop evaluates, in double and in single precision.
-static LOG3: LazyLock<Result<[Program; 2]>> = LazyLock::new(|| {
-    let build = |precision: Precision| {
-        let mut builder = Builder::new(precision);
-        let [x, y, z] = std::array::from_fn(|_| {
-            let input = builder.add_input(Input { data_type: precision.data_type(), nullable: true });
-            builder.unary(Unary::Ln, input)
-        });
+/// Whether a program is that of the hand-written loop: `ln(x) * ln(y) * ln(z)` of inputs of the program's precision.
+fn is_log3(program: &Program) -> bool {
+    let log3 = Builder::function(program.precision(), 3, |builder, arguments| {
+        let [x, y, z] = [0, 1, 2].map(|position| builder.unary(Unary::Ln, arguments[position]));
         let product = builder.binary(Binary::Multiply, x, y);
-        let product = builder.binary(Binary::Multiply, product, z);
-        builder.finish(product)
-    };
-    Ok([build(Precision::Double)?, build(Precision::Single)?])
-});
+        builder.binary(Binary::Multiply, product, z)
+    });
+    log3.is_ok_and(|log3| program.has_same_code(&log3))
+}
 
 impl<T: ArrowPrimitiveType<Native: ScratchElement> + Debug> Kernel for SimdKernel<T> {
     fn description(&self) -> String {
@@ -198,7 +190,7 @@ mod tests {
 
     use arrow_array::{Float64Array, Int16Array};
     use arrow_schema::DataType;
-    use warpframe_ir::instruction::Trap;
+    use warpframe_ir::instruction::{Input, Trap};
 
     use super::*;
 

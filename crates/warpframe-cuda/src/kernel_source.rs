@@ -1,12 +1,10 @@
 //! The CUDA C++ source of kernels: hand-written for some programs, generated for all others.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use super::codegen::{PRELUDE, source};
 use warpframe_ir::builder::Builder;
-use warpframe_ir::error::Result;
-use warpframe_ir::instruction::{Input, Precision};
+use warpframe_ir::instruction::Precision;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 
@@ -22,20 +20,15 @@ const LOG3_SOURCE: &str = include_str!("../../../kernels/log3.cu");
 /// `kernels/sum.cu`
 const SUM_SOURCE: &str = include_str!("../../../kernels/sum.cu");
 
-/// The programs of `kernels/log3.cu`: `ln(x) * ln(y) * ln(z)` in double and in single precision.
-static LOG3: LazyLock<Result<[Program; 2]>> = LazyLock::new(|| {
-    let build = |precision: Precision| {
-        let mut builder = Builder::new(precision);
-        let [x, y, z] = std::array::from_fn(|_| {
-            let input = builder.add_input(Input { data_type: precision.data_type(), nullable: true });
-            builder.unary(Unary::Ln, input)
-        });
+/// Whether a program is that of `kernels/log3.cu`: `ln(x) * ln(y) * ln(z)` of inputs of the program's precision.
+fn is_log3(program: &Program) -> bool {
+    let log3 = Builder::function(program.precision(), 3, |builder, arguments| {
+        let [x, y, z] = [0, 1, 2].map(|position| builder.unary(Unary::Ln, arguments[position]));
         let product = builder.binary(Binary::Multiply, x, y);
-        let product = builder.binary(Binary::Multiply, product, z);
-        builder.finish(product)
-    };
-    Ok([build(Precision::Double)?, build(Precision::Single)?])
-});
+        builder.binary(Binary::Multiply, product, z)
+    });
+    log3.is_ok_and(|log3| program.has_same_code(&log3))
+}
 
 /// The CUDA C++ source of a kernel. The kernel of a program has the parameters that [`source`] describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,12 +44,10 @@ pub struct KernelSource {
 impl KernelSource {
     /// The kernel of a program: the hand-written one if there is one, else a generated one.
     pub fn of(program: &Program) -> Self {
-        let is_log3 =
-            |precision: usize| LOG3.as_ref().is_ok_and(|log3| program.has_same_code(&log3[precision]));
-        match program.precision() {
-            Precision::Double if is_log3(0) => Self::shipped("log3_f64"),
-            Precision::Single if is_log3(1) => Self::shipped("log3_f32"),
-            _ => {
+        match (is_log3(program), program.precision()) {
+            (true, Precision::Double) => Self::shipped("log3_f64"),
+            (true, Precision::Single) => Self::shipped("log3_f32"),
+            (false, _) => {
                 let name = "program";
                 Self { name, text: format!("{PRELUDE}{}", source(program, name)).into(), ptx: None }
             }

@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
 use parking_lot::Mutex;
 use warpframe_cpu::Simd;
-use warpframe_cuda::{Cuda, CudaError, Gpus};
+use warpframe_cuda::{Cuda, Gpus};
 
 use crate::auto_backend::Auto;
 use crate::backend_names::{AUTO, CUDA, INTERPRETED, SIMD, unknown_backend};
@@ -54,13 +54,12 @@ impl Backends {
 
     /// The backends `auto`, `interpreted`, `simd` and `cuda`, with these GPUs, or this machine's.
     pub fn on(gpus: Option<Arc<Gpus>>) -> Self {
-        let cuda = move |config: &ConfigOptions| -> Result<Cuda, CudaError> {
+        let cuda = move |config: &ConfigOptions| -> error::Result<Cuda> {
             let gpus = match &gpus {
                 Some(gpus) => Arc::clone(gpus),
                 None => warpframe_cuda::gpus()?,
             };
-            let cpu = Simd::active().map_err(|error| CudaError::Missing(error.to_string()))?;
-            Ok(Cuda::new(gpus, WarpframeOptions::of(config).cuda, Arc::new(cpu)))
+            Ok(Cuda::new(gpus, WarpframeOptions::of(config).cuda, Arc::new(Simd::active()?)))
         };
         let for_auto = cuda.clone();
         Self::empty()

@@ -219,6 +219,23 @@ impl Builder {
         self.kinds[value.position()]
     }
 
+    /// The program of a function of floating-point numbers: `body` takes the values of the parameters, which are nullable
+    /// inputs of the precision's type, and returns the result.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn function(
+        precision: Precision,
+        parameters: usize,
+        body: impl FnOnce(&mut Self, &[Value]) -> Value,
+    ) -> Result<Program> {
+        let mut builder = Self::new(precision);
+        let input = || Input { data_type: precision.data_type(), nullable: true };
+        let inputs: Vec<_> = (0..parameters).map(|_| builder.add_input(input())).collect();
+        let output = body(&mut builder, &inputs);
+        builder.finish(output)
+    }
+
     /// The program with this result.
     ///
     /// # Errors

@@ -1,25 +1,38 @@
-//! Evaluates kernels with the arguments of DataFusion's scalar functions.
+//! Evaluates scalar functions on arrays, whatever mix of arrays and scalars DataFusion calls them with.
 
+use arrow::array::ArrayRef;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use crate::errors::datafusion_error;
 use warpframe_ir::backend::{Kernel, KernelContext};
 
-/// Evaluates a kernel on a function's arguments. The result is a scalar if all arguments are scalars.
+/// Evaluates a kernel on a function's arguments.
 pub(super) fn evaluate(
     kernel: &dyn Kernel,
     context: &KernelContext,
     arguments: ScalarFunctionArgs,
 ) -> Result<ColumnarValue> {
+    evaluate_arrays(arguments, |arrays, rows| {
+        let result = kernel.evaluate(&arrays, rows, context).map_err(datafusion_error)?;
+        Ok(ColumnarValue::Array(result))
+    })
+}
+
+/// Calls `function` with the arguments as arrays and their number of rows. If all arguments are scalars, there is one row
+/// and the result is a scalar.
+pub(super) fn evaluate_arrays(
+    arguments: ScalarFunctionArgs,
+    function: impl FnOnce(Vec<ArrayRef>, usize) -> Result<ColumnarValue>,
+) -> Result<ColumnarValue> {
     let all_scalar = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
     let rows = if all_scalar { 1 } else { arguments.number_rows };
     let arrays =
         arguments.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
-    let result = kernel.evaluate(&arrays, rows, context).map_err(datafusion_error)?;
-    if all_scalar {
-        Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?))
-    } else {
-        Ok(ColumnarValue::Array(result))
+    match function(arrays, rows)? {
+        ColumnarValue::Array(array) if all_scalar => {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+        }
+        result => Ok(result),
     }
 }

@@ -19,7 +19,7 @@ use crate::errors::datafusion_error;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::builder::Builder;
 use warpframe_ir::error::{self, Error};
-use warpframe_ir::instruction::{Input, Precision, Value};
+use warpframe_ir::instruction::{Precision, Value};
 use warpframe_ir::program::Program;
 
 /// Appends a function's instructions to a program: takes the values of the parameters and returns that of the result.
@@ -72,13 +72,8 @@ impl ProgramFunction {
     /// # Errors
     /// The body builds an invalid program.
     pub fn program(&self, precision: Precision) -> error::Result<Arc<Program>> {
-        let program = self.programs[precision as usize].get_or_init(|| {
-            let mut builder = Builder::new(precision);
-            let input = || Input { data_type: precision.data_type(), nullable: true };
-            let inputs: Vec<_> = self.parameters.iter().map(|_| builder.add_input(input())).collect();
-            let output = self.build(&mut builder, &inputs)?;
-            Ok(Arc::new(builder.finish(output)?))
-        });
+        let program = self.programs[precision as usize]
+            .get_or_init(|| Builder::function(precision, self.parameters.len(), self.body).map(Arc::new));
         program.clone()
     }
 }
@@ -147,8 +142,7 @@ impl ScalarUDFImpl for ProgramFunction {
     fn return_field_from_args(&self, arguments: ReturnFieldArgs) -> Result<FieldRef> {
         let types: Vec<_> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let data_type = self.return_type(&types)?;
-        let strict = self.program(Precision::Double).is_ok_and(|program| program.is_strict());
-        let nullable = !strict || arguments.arg_fields.iter().any(|field| field.is_nullable());
+        let nullable = !self.is_strict() || arguments.arg_fields.iter().any(|field| field.is_nullable());
         Ok(Arc::new(Field::new(self.name, data_type, nullable)))
     }
 

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
@@ -17,6 +17,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
+
+use super::evaluate::evaluate_arrays;
 
 /// A parameter of a SQL function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -230,25 +232,19 @@ impl ScalarUDFImpl for SqlFunction {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let all_scalar = arguments.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if all_scalar { 1 } else { arguments.number_rows };
-        let mut arrays =
-            arguments.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
-        for parameter in &self.parameters[arrays.len().min(self.parameters.len())..] {
-            let Some(Expr::Literal(default, _)) = &parameter.default else {
-                return plan_err!("{} needs its argument {}", self.name, parameter.name);
-            };
-            arrays.push(default.to_array_of_size(rows)?);
-        }
-        let schema = schema_of(&self.parameters, |_| true)?;
-        let options = datafusion::arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows));
-        let schema = Arc::new(schema.as_arrow().clone());
-        let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
-        match self.compiled.evaluate(&batch)? {
-            ColumnarValue::Array(array) if all_scalar => {
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+        evaluate_arrays(arguments, |mut arrays, rows| {
+            for parameter in &self.parameters[arrays.len().min(self.parameters.len())..] {
+                let Some(Expr::Literal(default, _)) = &parameter.default else {
+                    return plan_err!("{} needs its argument {}", self.name, parameter.name);
+                };
+                arrays.push(default.to_array_of_size(rows)?);
             }
-            result => Ok(result),
-        }
+            let schema = schema_of(&self.parameters, |_| true)?;
+            let options =
+                datafusion::arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows));
+            let schema = Arc::new(schema.as_arrow().clone());
+            let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
+            self.compiled.evaluate(&batch)
+        })
     }
 }

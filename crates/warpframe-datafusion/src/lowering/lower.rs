@@ -64,14 +64,7 @@ pub fn lower(expr: &Expr, schema: &DFSchema) -> Result<Lowered, NotLowered> {
         DataType::Boolean => operand_precision(expr, schema),
         other => return Err(NotLowered::Type(other)),
     };
-    let mut lowerer = Lowerer {
-        builder: Builder::new(precision),
-        schema,
-        inputs: Vec::new(),
-        conditional: false,
-        guard: None,
-        depth: 0,
-    };
+    let mut lowerer = Lowerer::new(precision, schema);
     let output = lowerer.lower_root(expr)?;
     lowerer.finish(output)
 }
@@ -89,14 +82,7 @@ pub fn lower_call(expr: &Expr, schema: &DFSchema) -> Result<Lowered, NotLowered>
         DataType::Float32 => Precision::Single,
         _ => Precision::Double,
     };
-    let mut lowerer = Lowerer {
-        builder: Builder::new(precision),
-        schema,
-        inputs: Vec::new(),
-        conditional: false,
-        guard: None,
-        depth: 0,
-    };
+    let mut lowerer = Lowerer::new(precision, schema);
     let operands =
         call.args.iter().map(|argument| lowerer.input(argument)).collect::<LowerResult<Vec<_>>>()?;
     let output = function.build(&mut lowerer.builder, &operands);
@@ -137,6 +123,13 @@ struct Lowerer<'a> {
 
 /// Deeper subexpressions become inputs. This bounds the recursion and its stack.
 const MAX_DEPTH: usize = 100;
+
+impl<'a> Lowerer<'a> {
+    fn new(precision: Precision, schema: &'a DFSchema) -> Self {
+        let builder = Builder::new(precision);
+        Self { builder, schema, inputs: Vec::new(), conditional: false, guard: None, depth: 0 }
+    }
+}
 
 impl Lowerer<'_> {
     fn finish(self, output: Value) -> LowerResult<Lowered> {

@@ -1,5 +1,7 @@
 //! The logical rule that fuses numeric expressions.
 
+use std::sync::Arc;
+
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
@@ -7,7 +9,6 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, ScalarU
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::prelude::Column;
-use std::sync::Arc;
 
 use crate::functions::{FusedFunction, ProgramFunction};
 use crate::lowering::{Lowered, lower, lower_call};
