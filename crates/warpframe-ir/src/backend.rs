@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::memory::{MemoryBudget, Unlimited};
 use super::metrics::Metrics;
 use super::program::Program;
@@ -36,18 +36,39 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// The text in `EXPLAIN` and in reports: the backend, and the reason where it was chosen among several.
     fn description(&self) -> String;
 
-    /// Evaluates the program on `rows` rows. `inputs` has one array for each input of the program; the result has the
-    /// type [`Program::data_type`].
+    /// Evaluates the program on `rows` rows. `inputs` has one array for each input of the program.
     ///
     /// # Errors
     /// The arrays do not match the inputs in number, type or length, a row traps, memory is exhausted, or the device
     /// fails.
-    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef>;
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated>;
 
     /// The smallest number of rows for which the kernel uses a device, if it has one. Devices need larger batches than
     /// a query engine produces for the CPU. `None` for kernels on the CPU.
     fn device_batch_rows(&self) -> Option<usize> {
         None
+    }
+}
+
+/// The result of an evaluation.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// An array for each output of the program, of the output's type.
+    pub columns: Vec<ArrayRef>,
+    /// The number of rows of the arrays: those in which the program's predicate is true, or all.
+    pub rows: usize,
+}
+
+impl Evaluated {
+    /// The array of a program with one output.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`]: the program has several outputs.
+    pub fn into_column(self) -> Result<ArrayRef> {
+        let count = self.columns.len();
+        <[ArrayRef; 1]>::try_from(self.columns)
+            .map(|[column]| column)
+            .map_err(|_| Error::InvalidProgram(format!("one output is expected, the program has {count}")))
     }
 }
 

@@ -3,151 +3,199 @@
 
 use std::collections::HashMap;
 
-use arrow_schema::DataType;
-
 use super::error::{Error, Result};
-use super::instruction::{Input, Instruction, Kind, Precision, Trap, Value};
+use super::instruction::{Comparison, Input, Instruction, Output, Value};
 use super::ops::{Binary, Unary};
-use super::program::Program;
+use super::program::{Program, live_values};
+use super::scalar::Scalar;
+use super::scalar_type::ScalarType;
+use super::table::Table;
+use super::trap::Trap;
+use super::verifier::{Context, Inferred};
 
 /// Builds a program.
-#[derive(Debug)]
+///
+/// An instruction that violates a rule of the IR, such as the sum of values of different types, is an error of
+/// [`finish`](Self::finish), not of the method that adds it.
+#[derive(Debug, Default)]
 pub struct Builder {
-    precision: Precision,
     inputs: Vec<Input>,
+    tables: Vec<Table>,
     instructions: Vec<Instruction>,
-    kinds: Vec<Kind>,
-    nullable: Vec<bool>,
+    inferred: Vec<Inferred>,
     /// The value of each instruction added so far, to merge equal ones.
     interned: HashMap<Instruction, Value>,
+    /// The first violation of a rule.
+    error: Option<Error>,
 }
 
 /// A state of a builder that [`Builder::rewind`] restores.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Mark {
     instructions: usize,
     inputs: usize,
+    tables: usize,
+    error: Option<Error>,
 }
 
 impl Builder {
     /// A builder without instructions.
-    pub fn new(precision: Precision) -> Self {
-        Self {
-            precision,
-            inputs: Vec::new(),
-            instructions: Vec::new(),
-            kinds: Vec::new(),
-            nullable: Vec::new(),
-            interned: HashMap::new(),
-        }
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Adds an input.
+    /// Adds an input. Its type is that of [`ScalarType::of`].
     pub fn add_input(&mut self, input: Input) -> Value {
-        let kind = if input.data_type == DataType::Boolean { Kind::Bool } else { Kind::Float };
-        let nullable = input.nullable;
         self.inputs.push(input);
-        self.push(Instruction::Input(self.inputs.len() - 1), kind, nullable)
+        self.push(Instruction::Input(self.inputs.len() as u32 - 1))
     }
 
-    /// A floating-point constant, rounded to the program's precision.
-    pub fn const_float(&mut self, constant: f64) -> Value {
-        let constant = match self.precision {
-            Precision::Double => constant,
-            Precision::Single => f64::from(constant as f32),
-        };
-        self.push(Instruction::ConstFloat(constant.to_bits()), Kind::Float, false)
+    /// A constant.
+    pub fn constant(&mut self, constant: Scalar) -> Value {
+        self.push(Instruction::Const(constant))
+    }
+
+    /// A number as a constant of a type, converted as [`Scalar::cast`] does.
+    pub fn const_float(&mut self, scalar_type: ScalarType, number: f64) -> Value {
+        self.constant(Scalar::of_float(scalar_type, number))
+    }
+
+    /// An integer as a constant of a type, converted as [`Scalar::cast`] does.
+    pub fn const_integer(&mut self, scalar_type: ScalarType, number: i64) -> Value {
+        self.constant(Scalar::of_integer(scalar_type, number))
     }
 
     /// A Boolean constant.
     pub fn const_bool(&mut self, value: bool) -> Value {
-        self.push(Instruction::ConstBool(value), Kind::Bool, false)
+        self.constant(Scalar::Bool(value))
     }
 
-    /// A null constant.
-    pub fn const_null(&mut self, kind: Kind) -> Value {
-        self.push(Instruction::ConstNull(kind), kind, true)
+    /// A null of a type.
+    pub fn null(&mut self, scalar_type: ScalarType) -> Value {
+        self.push(Instruction::Null(scalar_type))
     }
 
     /// A unary op.
     pub fn unary(&mut self, op: Unary, x: Value) -> Value {
-        match self.constant(x) {
-            Some(constant) => self.const_float(self.fold_unary(op, constant)),
-            None => self.push(Instruction::Unary(op, x), Kind::Float, self.may_be_null(&[x])),
+        match self.as_constant(x).and_then(|x| op.apply(x)) {
+            Some(folded) => self.constant(folded),
+            None => self.push(Instruction::Unary(op, x)),
         }
     }
 
     /// A binary op.
     pub fn binary(&mut self, op: Binary, x: Value, y: Value) -> Value {
-        match (op, self.constant(x), self.constant(y)) {
-            (_, Some(x), Some(y)) => self.const_float(self.fold_binary(op, x, y)),
+        let (constant_x, constant_y) = (self.as_constant(x), self.as_constant(y));
+        if let (Some(x), Some(y)) = (constant_x, constant_y)
+            && let Some(folded) = op.apply(x, y)
+        {
+            return self.constant(folded);
+        }
+        match (op, constant_y.and_then(Scalar::as_float)) {
             // The product is correctly rounded, and much cheaper than a power.
-            (Binary::Power, None, Some(2.0)) => self.binary(Binary::Multiply, x, x),
+            (Binary::Power, Some(2.0)) => self.binary(Binary::Multiply, x, x),
             // The reciprocal of a power of two is exact, so the product is the quotient, bit by bit.
-            (Binary::Divide, None, Some(divisor)) if self.has_exact_reciprocal(divisor) => {
-                let reciprocal = self.const_float(1.0 / divisor);
+            (Binary::Divide, Some(divisor)) if has_exact_reciprocal(self.scalar_type(y), divisor) => {
+                let reciprocal = self.const_float(self.scalar_type(y), 1.0 / divisor);
                 self.binary(Binary::Multiply, x, reciprocal)
             }
-            _ => self.push(Instruction::Binary(op, x, y), Kind::Float, self.may_be_null(&[x, y])),
+            _ => self.push(Instruction::Binary(op, x, y)),
         }
     }
 
-    /// `x` with -0 replaced by +0: DataFusion compares zeros as equal.
+    /// The value converted to a type: see [`Scalar::cast`].
+    pub fn cast(&mut self, to: ScalarType, x: Value) -> Value {
+        match self.as_constant(x) {
+            _ if self.scalar_type(x) == to => x,
+            Some(constant) => self.constant(constant.cast(to)),
+            None => self.push(Instruction::Cast(to, x)),
+        }
+    }
+
+    /// `x` with -0 replaced by +0: DataFusion compares zeros as equal. Integers and Booleans are returned as they are.
     pub fn canonicalize_zero(&mut self, x: Value) -> Value {
-        let zero = self.const_float(0.0);
-        self.binary(Binary::Add, x, zero)
+        match self.scalar_type(x) {
+            float if float.is_float() => {
+                let zero = self.const_float(float, 0.0);
+                self.binary(Binary::Add, x, zero)
+            }
+            _ => x,
+        }
     }
 
-    /// `x < y` in the total order of IEEE 754.
-    pub fn total_lt(&mut self, x: Value, y: Value) -> Value {
-        self.push(Instruction::TotalLt(x, y), Kind::Bool, self.may_be_null(&[x, y]))
+    /// A comparison. Integers and Booleans have one order, so that [`Comparison::TotalLt`] and [`Comparison::BitEq`] are
+    /// [`Comparison::Lt`] and [`Comparison::Eq`] for them.
+    pub fn compare(&mut self, comparison: Comparison, x: Value, y: Value) -> Value {
+        let comparison = match comparison {
+            Comparison::TotalLt if !self.scalar_type(x).is_float() => Comparison::Lt,
+            Comparison::BitEq if !self.scalar_type(x).is_float() => Comparison::Eq,
+            other => other,
+        };
+        match (self.as_constant(x), self.as_constant(y)) {
+            (Some(x), Some(y)) if let Some(holds) = comparison.apply(x, y) => self.const_bool(holds),
+            _ => self.push(Instruction::Compare(comparison, x, y)),
+        }
     }
 
-    /// Whether `x` and `y` have the same bits.
-    pub fn bit_eq(&mut self, x: Value, y: Value) -> Value {
-        self.push(Instruction::BitEq(x, y), Kind::Bool, self.may_be_null(&[x, y]))
+    /// Whether the bits of `x` are those of one of the constants, which have its type.
+    pub fn in_table(&mut self, x: Value, constants: &[Scalar]) -> Value {
+        let Some(table) = Table::new(self.scalar_type(x), constants) else {
+            return self.violation("the constants of a table have another type than its operand".to_owned());
+        };
+        if let Some(x) = self.as_constant(x) {
+            return self.const_bool(table.contains(x));
+        }
+        let known = self.tables.iter().position(|known| *known == table);
+        let position = known.unwrap_or_else(|| {
+            self.tables.push(table);
+            self.tables.len() - 1
+        });
+        self.push(Instruction::InTable(position as u32, x))
     }
 
     /// Whether a floating-point value is NaN.
     pub fn is_nan(&mut self, x: Value) -> Value {
-        self.push(Instruction::IsNan(x), Kind::Bool, self.may_be_null(&[x]))
+        match self.as_constant(x).and_then(Scalar::as_float) {
+            Some(x) => self.const_bool(x.is_nan()),
+            None => self.push(Instruction::IsNan(x)),
+        }
     }
 
     /// Whether a value is null.
     pub fn is_null(&mut self, x: Value) -> Value {
-        match self.instructions[x.position()] {
-            Instruction::ConstNull(_) => self.const_bool(true),
-            _ if !self.may_be_null(&[x]) => self.const_bool(false),
-            _ => self.push(Instruction::IsNull(x), Kind::Bool, false),
+        match self.definition(x) {
+            Some(Instruction::Null(_)) => self.const_bool(true),
+            _ if !self.may_be_null(x) => self.const_bool(false),
+            _ => self.push(Instruction::IsNull(x)),
         }
     }
 
     /// Logical negation.
     pub fn not(&mut self, x: Value) -> Value {
-        match self.instructions[x.position()] {
-            Instruction::ConstBool(value) => self.const_bool(!value),
-            Instruction::Not(inner) => inner,
-            _ => self.push(Instruction::Not(x), Kind::Bool, self.may_be_null(&[x])),
+        match self.definition(x) {
+            Some(Instruction::Const(Scalar::Bool(value))) => self.const_bool(!value),
+            Some(Instruction::Not(inner)) => inner,
+            _ => self.push(Instruction::Not(x)),
         }
     }
 
     /// SQL's AND.
     pub fn and(&mut self, x: Value, y: Value) -> Value {
-        match (self.instructions[x.position()], self.instructions[y.position()]) {
-            (Instruction::ConstBool(false), _) | (_, Instruction::ConstBool(true)) => x,
-            (Instruction::ConstBool(true), _) | (_, Instruction::ConstBool(false)) => y,
+        match (self.as_bool(x), self.as_bool(y)) {
+            (Some(false), _) | (_, Some(true)) => x,
+            (Some(true), _) | (_, Some(false)) => y,
             _ if x == y => x,
-            _ => self.push(Instruction::And(x, y), Kind::Bool, self.may_be_null(&[x, y])),
+            _ => self.push(Instruction::And(x, y)),
         }
     }
 
     /// SQL's OR.
     pub fn or(&mut self, x: Value, y: Value) -> Value {
-        match (self.instructions[x.position()], self.instructions[y.position()]) {
-            (Instruction::ConstBool(true), _) | (_, Instruction::ConstBool(false)) => x,
-            (Instruction::ConstBool(false), _) | (_, Instruction::ConstBool(true)) => y,
+        match (self.as_bool(x), self.as_bool(y)) {
+            (Some(true), _) | (_, Some(false)) => x,
+            (Some(false), _) | (_, Some(true)) => y,
             _ if x == y => x,
-            _ => self.push(Instruction::Or(x, y), Kind::Bool, self.may_be_null(&[x, y])),
+            _ => self.push(Instruction::Or(x, y)),
         }
     }
 
@@ -159,34 +207,22 @@ impl Builder {
 
     /// `yes` where the condition is true, else `no`.
     pub fn select(&mut self, condition: Value, yes: Value, no: Value) -> Value {
-        match self.instructions[condition.position()] {
-            Instruction::ConstBool(true) => yes,
-            Instruction::ConstBool(false) | Instruction::ConstNull(_) => no,
+        match self.definition(condition) {
+            Some(Instruction::Const(Scalar::Bool(true))) => yes,
+            Some(Instruction::Const(Scalar::Bool(false)) | Instruction::Null(_)) => no,
             _ if yes == no => yes,
-            _ => {
-                let kind = self.kinds[yes.position()];
-                // `CASE WHEN x IS NULL THEN y ELSE x`, the form of coalesce, is null only where `y` is.
-                let nullable = match self.instructions[condition.position()] {
-                    Instruction::IsNull(tested) if tested == no => self.may_be_null(&[yes]),
-                    _ => self.may_be_null(&[yes, no]),
-                };
-                self.push(Instruction::Select(condition, yes, no), kind, nullable)
-            }
+            _ => self.push(Instruction::Select(condition, yes, no)),
         }
     }
 
-    /// Adds an instruction that traps in rows in which the condition of the trap holds for the operands and the guard,
-    /// if any, is true.
-    pub fn trap_if(&mut self, trap: Trap, operands: [Value; 2], guard: Option<Value>) {
-        let [x, y] = operands.map(|operand| self.constant(operand));
-        let never_traps = match trap {
-            Trap::SqrtOfNegative => x.is_some_and(|x| x >= 0.0 || x.is_nan()),
-            Trap::ZeroToNegativePower => {
-                x.is_some_and(|x| x != 0.0) || y.is_some_and(|y| y >= 0.0 || y.is_nan())
-            }
-        };
-        if !never_traps {
-            self.push(Instruction::TrapIf(trap, operands, guard), Kind::Bool, false);
+    /// Adds an instruction that traps if the condition is true in any row. The message shows the operand.
+    pub fn trap_if(&mut self, trap: Trap, condition: Value, operand: Option<Value>) {
+        let never = matches!(
+            self.definition(condition),
+            Some(Instruction::Const(Scalar::Bool(false)) | Instruction::Null(_))
+        );
+        if !never {
+            self.push(Instruction::TrapIf(trap, condition, operand));
         }
     }
 
@@ -197,177 +233,147 @@ impl Builder {
 
     /// The current state, for [`rewind`](Self::rewind).
     pub fn mark(&self) -> Mark {
-        Mark { instructions: self.instructions.len(), inputs: self.inputs.len() }
+        Mark {
+            instructions: self.instructions.len(),
+            inputs: self.inputs.len(),
+            tables: self.tables.len(),
+            error: self.error.clone(),
+        }
     }
 
-    /// Removes all instructions and inputs that were added after a mark.
+    /// Removes all that was added after a mark.
     pub fn rewind(&mut self, mark: &Mark) {
         self.instructions.truncate(mark.instructions);
-        self.kinds.truncate(mark.instructions);
-        self.nullable.truncate(mark.instructions);
+        self.inferred.truncate(mark.instructions);
         self.inputs.truncate(mark.inputs);
+        self.tables.truncate(mark.tables);
+        self.error.clone_from(&mark.error);
         self.interned.retain(|_, value| value.position() < mark.instructions);
     }
 
-    /// The floating-point type that the program computes in.
-    pub fn precision(&self) -> Precision {
-        self.precision
+    /// The type of a value.
+    pub fn scalar_type(&self, value: Value) -> ScalarType {
+        self.inferred.get(value.position()).map_or(ScalarType::Bool, |one| one.scalar_type)
     }
 
-    /// The kind of a value.
-    pub fn kind(&self, value: Value) -> Kind {
-        self.kinds[value.position()]
+    /// Whether a value may be null.
+    pub fn may_be_null(&self, value: Value) -> bool {
+        self.inferred.get(value.position()).is_none_or(|one| one.nullable)
     }
 
-    /// The program of a function of floating-point numbers: `body` takes the values of the parameters, which are nullable
-    /// inputs of the precision's type, and returns the result.
-    ///
-    /// # Errors
-    /// As [`finish`](Self::finish).
-    pub fn function(
-        precision: Precision,
-        parameters: usize,
-        body: impl FnOnce(&mut Self, &[Value]) -> Value,
-    ) -> Result<Program> {
-        let mut builder = Self::new(precision);
-        let input = || Input { data_type: precision.data_type(), nullable: true };
-        let inputs: Vec<_> = (0..parameters).map(|_| builder.add_input(input())).collect();
-        let output = body(&mut builder, &inputs);
-        builder.finish(output)
-    }
-
-    /// The program with this result.
-    ///
-    /// # Errors
-    /// [`Error::InvalidProgram`]: the type of an input is not supported, an operand is of the wrong kind, or the output is
-    /// not a value.
-    pub fn finish(self, output: Value) -> Result<Program> {
-        self.verify()?;
-        match self.instructions.get(output.position()) {
-            Some(instruction) if !matches!(instruction, Instruction::TrapIf(..)) => {}
-            _ => return Err(Error::InvalidProgram("the output of a program is not a value".to_owned())),
-        }
-        let mut live = vec![false; self.instructions.len()];
-        live[output.position()] = true;
-        for position in (0..self.instructions.len()).rev() {
-            // Inputs are kept even where they are unused: callers pass one array for each.
-            let instruction = &self.instructions[position];
-            live[position] |= matches!(instruction, Instruction::TrapIf(..) | Instruction::Input(_));
-            if live[position] {
-                instruction.operands().for_each(|operand| live[operand.position()] = true);
-            }
-        }
-        let mut renumbered = vec![Value(0); live.len()];
-        let (mut instructions, mut kinds, mut nullable) = (Vec::new(), Vec::new(), Vec::new());
-        for position in (0..live.len()).filter(|&position| live[position]) {
-            renumbered[position] = Value(instructions.len() as u32);
-            instructions.push(self.instructions[position].map_operands(|value| renumbered[value.position()]));
-            kinds.push(self.kinds[position]);
-            nullable.push(self.nullable[position]);
-        }
-        let output = renumbered[output.position()];
-        let Self { precision, inputs, .. } = self;
-        let strict = is_strict(&instructions, output);
-        Ok(Program { precision, inputs, instructions, kinds, nullable, output, strict })
-    }
-
-    fn verify(&self) -> Result<()> {
-        for data_type in self.inputs.iter().map(|input| &input.data_type) {
-            let numeric =
-                data_type.is_integer() || matches!(data_type, DataType::Float64 | DataType::Float32);
-            if !numeric && *data_type != DataType::Boolean {
-                return Err(Error::InvalidProgram(format!(
-                    "a program cannot have an input of type {data_type}"
-                )));
-            }
-        }
-        use Instruction::*;
-        let (float, boolean) = (Kind::Float, Kind::Bool);
-        for instruction in &self.instructions {
-            let kinds: Vec<_> =
-                instruction.operands().map(|operand| self.kinds[operand.position()]).collect();
-            let kinds_match = match (instruction, &kinds[..]) {
-                (IsNull(_), _) => true,
-                (Select(..), [condition, yes, no]) => *condition == boolean && yes == no,
-                (TrapIf(..), [x, y, guard @ ..]) => {
-                    *x == float && *y == float && guard.iter().all(|guard| *guard == boolean)
-                }
-                (Not(_) | And(..) | Or(..), kinds) => kinds.iter().all(|kind| *kind == boolean),
-                (_, kinds) => kinds.iter().all(|kind| *kind == float),
-            };
-            if !kinds_match {
-                return Err(Error::InvalidProgram(format!(
-                    "a program cannot have {instruction:?} of {kinds:?}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, instruction: Instruction, kind: Kind, nullable: bool) -> Value {
-        if let Some(&value) = self.interned.get(&instruction) {
-            return value;
-        }
-        let value = Value(self.instructions.len() as u32);
-        self.instructions.push(instruction);
-        self.kinds.push(kind);
-        self.nullable.push(nullable);
-        self.interned.insert(instruction, value);
-        value
-    }
-
-    fn may_be_null(&self, values: &[Value]) -> bool {
-        values.iter().any(|value| self.nullable[value.position()])
-    }
-
-    fn constant(&self, value: Value) -> Option<f64> {
-        match self.instructions[value.position()] {
-            Instruction::ConstFloat(bits) => Some(f64::from_bits(bits)),
+    /// The constant that a value is; `None` if it is not constant, or null.
+    pub fn as_constant(&self, value: Value) -> Option<Scalar> {
+        match self.definition(value) {
+            Some(Instruction::Const(constant)) => Some(constant),
             _ => None,
         }
     }
 
-    fn fold_unary(&self, op: Unary, x: f64) -> f64 {
-        match self.precision {
-            Precision::Double => op.f64(x),
-            Precision::Single => op.f32(x as f32).into(),
-        }
+    /// The program of a function of numbers: `body` takes the values of the parameters, which are nullable inputs of the
+    /// given type, and returns the result.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn function(
+        scalar_type: ScalarType,
+        parameters: usize,
+        body: impl FnOnce(&mut Self, &[Value]) -> Value,
+    ) -> Result<Program> {
+        let mut builder = Self::new();
+        let input = || Input { data_type: scalar_type.data_type(), nullable: true };
+        let inputs: Vec<_> = (0..parameters).map(|_| builder.add_input(input())).collect();
+        let output = body(&mut builder, &inputs);
+        builder.finish_one(output)
     }
 
-    /// Whether a divisor is a power of two with a normal reciprocal.
-    fn has_exact_reciprocal(&self, divisor: f64) -> bool {
-        let is_power_of_two = divisor.is_normal() && divisor.to_bits() << 12 == 0;
-        is_power_of_two
-            && match self.precision {
-                Precision::Double => (1.0 / divisor).is_normal(),
-                Precision::Single => (1.0 / divisor as f32).is_normal(),
+    /// The program with one output, of the Arrow type of the value's own type.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_one(self, output: Value) -> Result<Program> {
+        let data_type = self.scalar_type(output).data_type();
+        self.finish(vec![Output { value: output, data_type }], None)
+    }
+
+    /// The program with these outputs, of the rows in which the predicate is true.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`]: a rule of the IR is violated, such as an operand of the wrong type, an input of a type
+    /// that programs do not support, or an output that is not a value.
+    pub fn finish(self, outputs: Vec<Output>, predicate: Option<Value>) -> Result<Program> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let roots = || outputs.iter().map(|output| output.value).chain(predicate);
+        if roots().any(|root| root.position() >= self.instructions.len()) {
+            return Err(Error::InvalidProgram("an output of a program is not a value".to_owned()));
+        }
+        let live = live_values(&self.instructions, roots());
+        let mut renumbered = vec![Value(0); live.len()];
+        let mut instructions = Vec::new();
+        for (position, (instruction, live)) in self.instructions.iter().zip(live).enumerate() {
+            // Inputs are kept even where they are unused: callers pass one array for each.
+            if live || matches!(instruction, Instruction::Input(_)) {
+                renumbered[position] = Value(instructions.len() as u32);
+                instructions.push(instruction.map_operands(|value| renumbered[value.position()]));
             }
+        }
+        let renumber = |value: Value| renumbered[value.position()];
+        let outputs = outputs.into_iter().map(|one| Output { value: renumber(one.value), ..one }).collect();
+        Program::new(self.inputs, self.tables, instructions, outputs, predicate.map(renumber))
     }
 
-    fn fold_binary(&self, op: Binary, x: f64, y: f64) -> f64 {
-        match self.precision {
-            Precision::Double => op.f64(x, y),
-            Precision::Single => op.f32(x as f32, y as f32).into(),
+    fn push(&mut self, instruction: Instruction) -> Value {
+        if let Some(&value) = self.interned.get(&instruction) {
+            return value;
         }
+        let context = Context {
+            inputs: &self.inputs,
+            tables: &self.tables,
+            instructions: &self.instructions,
+            inferred: &self.inferred,
+        };
+        match context.infer(&instruction) {
+            Ok(inferred) => {
+                let value = Value(self.instructions.len() as u32);
+                self.instructions.push(instruction);
+                self.inferred.push(inferred);
+                self.interned.insert(instruction, value);
+                value
+            }
+            Err(error) => {
+                self.error.get_or_insert(error);
+                self.placeholder()
+            }
+        }
+    }
+
+    /// Records a violation of a rule, unless there was one before.
+    fn violation(&mut self, message: String) -> Value {
+        self.error.get_or_insert(Error::InvalidProgram(message));
+        self.placeholder()
+    }
+
+    /// A value in the place of one that violates a rule. No program has it.
+    fn placeholder(&mut self) -> Value {
+        self.push(Instruction::Null(ScalarType::Bool))
+    }
+
+    fn definition(&self, value: Value) -> Option<Instruction> {
+        self.instructions.get(value.position()).copied()
+    }
+
+    fn as_bool(&self, value: Value) -> Option<bool> {
+        self.as_constant(value).and_then(Scalar::as_bool)
     }
 }
 
-/// [`Program::is_strict`].
-fn is_strict(instructions: &[Instruction], output: Value) -> bool {
-    let mut used: Vec<bool> =
-        instructions.iter().map(|instruction| !matches!(instruction, Instruction::Input(_))).collect();
-    used[output.position()] = true;
-    instructions.iter().flat_map(Instruction::operands).for_each(|operand| used[operand.position()] = true);
-    let strict = |instruction: &Instruction| {
-        !matches!(
-            instruction,
-            Instruction::ConstNull(_)
-                | Instruction::IsNull(_)
-                | Instruction::And(..)
-                | Instruction::Or(..)
-                | Instruction::Select(..)
-                | Instruction::TrapIf(..)
-        )
-    };
-    used.iter().all(|used| *used) && instructions.iter().all(strict)
+/// Whether a divisor of a type is a power of two with a normal reciprocal.
+fn has_exact_reciprocal(scalar_type: ScalarType, divisor: f64) -> bool {
+    let is_power_of_two = divisor.is_normal() && divisor.to_bits() << 12 == 0;
+    is_power_of_two
+        && match scalar_type {
+            ScalarType::F32 => (1.0 / divisor as f32).is_normal(),
+            _ => (1.0 / divisor).is_normal(),
+        }
 }

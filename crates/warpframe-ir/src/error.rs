@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::instruction::Trap;
+use super::trap::{RowTrap, Trap};
 
 /// The result of building, compiling or evaluating a program.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,7 +16,7 @@ pub enum Error {
     /// The arrays do not match the program's inputs in number, type or length.
     InvalidInput(String),
     /// A row traps.
-    Trap(Trap),
+    Trap(RowTrap),
     /// Memory is exhausted, or an allocation exceeds a limit.
     ResourcesExhausted(String),
     /// The backend cannot run: the CPU lacks instructions, a device is missing or has failed, or a kernel cannot be
@@ -37,7 +37,7 @@ impl fmt::Display for Error {
             Self::InvalidProgram(message)
             | Self::InvalidInput(message)
             | Self::ResourcesExhausted(message) => f.write_str(message),
-            Self::Trap(trap) => f.write_str(trap.message()),
+            Self::Trap(trap) => trap.fmt(f),
             Self::Backend(error) => error.fmt(f),
         }
     }
@@ -52,8 +52,14 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<RowTrap> for Error {
+    fn from(trap: RowTrap) -> Self {
+        Self::Trap(trap)
+    }
+}
+
 impl From<Trap> for Error {
     fn from(trap: Trap) -> Self {
-        Self::Trap(trap)
+        Self::Trap(trap.into())
     }
 }

@@ -1,37 +1,12 @@
-//! Instructions, the values that they read and define, and the inputs of programs.
+//! Instructions, the values that they read and define, and the inputs and outputs of programs.
 
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use super::ops::{Binary, Unary};
-
-/// The floating-point type a program computes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Precision {
-    /// `f64`
-    Double,
-    /// `f32`
-    Single,
-}
-
-impl Precision {
-    /// The Arrow type.
-    pub fn data_type(self) -> DataType {
-        match self {
-            Self::Double => DataType::Float64,
-            Self::Single => DataType::Float32,
-        }
-    }
-}
-
-/// The kind of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Kind {
-    /// A floating-point number of the program's precision.
-    Float,
-    /// A Boolean.
-    Bool,
-}
+use super::scalar::Scalar;
+use super::scalar_type::ScalarType;
+use super::trap::Trap;
 
 /// An SSA value, identified by the position of the instruction that defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,24 +24,37 @@ impl Value {
     }
 }
 
-/// An error of a row, such as an argument outside of the domain of a function. It fails the whole evaluation.
+/// A comparison of two values of the same type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Trap {
-    /// The square root of a negative number.
-    SqrtOfNegative,
-    /// Zero raised to a negative power.
-    ZeroToNegativePower,
+pub enum Comparison {
+    /// Less-than: as IEEE 754 defines for floats (false for NaN); of integers; and of Booleans, false before true.
+    Lt,
+    /// Equality: as IEEE 754 defines for floats (false for NaN, and -0 equals +0); of integers and of Booleans.
+    Eq,
+    /// Less-than in the total order of IEEE 754, as in Arrow's comparison kernels. Of floats only.
+    TotalLt,
+    /// Whether the bits are equal: equality in the total order. Of floats only.
+    BitEq,
 }
 
-impl Trap {
-    /// All traps.
-    pub const ALL: [Self; 2] = [Self::SqrtOfNegative, Self::ZeroToNegativePower];
+impl Comparison {
+    /// All comparisons.
+    pub const ALL: [Self; 4] = [Self::Lt, Self::Eq, Self::TotalLt, Self::BitEq];
 
-    /// The message, worded as DataFusion's.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::SqrtOfNegative => "cannot take square root of a negative number",
-            Self::ZeroToNegativePower => "zero raised to a negative power is undefined",
+    /// Whether values of a type can be compared.
+    pub fn is_defined_for(self, scalar_type: ScalarType) -> bool {
+        matches!(self, Self::Lt | Self::Eq) || scalar_type.is_float()
+    }
+
+    /// The result for two scalars; `None` if their types differ, or if the comparison is not defined for their type.
+    pub fn apply(self, x: Scalar, y: Scalar) -> Option<bool> {
+        let order = x.total_cmp(y)?;
+        match (self, x.as_float().zip(y.as_float())) {
+            (Self::Lt, Some((x, y))) => Some(x < y),
+            (Self::Eq, Some((x, y))) => Some(x == y),
+            (Self::TotalLt | Self::BitEq, None) => None,
+            (Self::Lt | Self::TotalLt, _) => Some(order.is_lt()),
+            (Self::Eq | Self::BitEq, _) => Some(order.is_eq()),
         }
     }
 }
@@ -74,23 +62,22 @@ impl Trap {
 /// An instruction. Unless stated otherwise, its result is null if an operand is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Instruction {
-    /// The program's input at this position. Integers are converted to the program's precision, and so is `f32` in a
-    /// program of double precision.
-    Input(usize),
-    /// A floating-point constant, as the bits of an `f64`.
-    ConstFloat(u64),
-    /// A Boolean constant.
-    ConstBool(bool),
-    /// A null of a kind.
-    ConstNull(Kind),
-    /// A unary op.
+    /// The program's input at this position, of the type that [`ScalarType::of`] names for its Arrow type.
+    Input(u32),
+    /// A constant.
+    Const(Scalar),
+    /// A null of a type.
+    Null(ScalarType),
+    /// A unary op. Result and operand have the same type.
     Unary(Unary, Value),
-    /// A binary op.
+    /// A binary op. Result and operands have the same type.
     Binary(Binary, Value, Value),
-    /// Less-than in the total order of IEEE 754, as in Arrow's comparison kernels.
-    TotalLt(Value, Value),
-    /// Whether the bits are equal: equality in the total order.
-    BitEq(Value, Value),
+    /// A comparison of two values of the same type.
+    Compare(Comparison, Value, Value),
+    /// The value converted to a type: see [`Scalar::cast`].
+    Cast(ScalarType, Value),
+    /// Whether the program's table at this position has a value with the same bits.
+    InTable(u32, Value),
     /// Whether a floating-point value is NaN.
     IsNan(Value),
     /// Whether a value is null; never null.
@@ -103,52 +90,57 @@ pub enum Instruction {
     Or(Value, Value),
     /// The second operand where the first is true, the third where it is false or null.
     Select(Value, Value, Value),
-    /// Traps if, in any row, neither operand is null, the condition of the trap holds for them, and the guard, if any, is
-    /// true. Defines no value.
-    TrapIf(Trap, [Value; 2], Option<Value>),
+    /// Traps if the Boolean is true in any row. The message shows the second operand, if there is one. Defines no value.
+    TrapIf(Trap, Value, Option<Value>),
 }
 
 impl Instruction {
+    /// The values that it reads, to be changed in place. All traversals of operands use it.
+    fn operands_mut(&mut self) -> [Option<&mut Value>; 3] {
+        match self {
+            Self::Input(_) | Self::Const(_) | Self::Null(_) => [None, None, None],
+            Self::Unary(_, a)
+            | Self::Cast(_, a)
+            | Self::InTable(_, a)
+            | Self::IsNan(a)
+            | Self::IsNull(a)
+            | Self::Not(a) => [Some(a), None, None],
+            Self::Binary(_, a, b) | Self::Compare(_, a, b) | Self::And(a, b) | Self::Or(a, b) => {
+                [Some(a), Some(b), None]
+            }
+            Self::Select(a, b, c) => [Some(a), Some(b), Some(c)],
+            Self::TrapIf(_, a, b) => [Some(a), b.as_mut(), None],
+        }
+    }
+
     /// The values that it reads.
     pub fn operands(&self) -> impl Iterator<Item = Value> + use<> {
-        let values = match *self {
-            Self::Input(_) | Self::ConstFloat(_) | Self::ConstBool(_) | Self::ConstNull(_) => [None; 3],
-            Self::Unary(_, a) | Self::IsNan(a) | Self::IsNull(a) | Self::Not(a) => [Some(a), None, None],
-            Self::Binary(_, a, b)
-            | Self::TotalLt(a, b)
-            | Self::BitEq(a, b)
-            | Self::And(a, b)
-            | Self::Or(a, b) => [Some(a), Some(b), None],
-            Self::Select(a, b, c) => [Some(a), Some(b), Some(c)],
-            Self::TrapIf(_, [a, b], guard) => [Some(a), Some(b), guard],
-        };
-        values.into_iter().flatten()
+        let mut copy = *self;
+        copy.operands_mut().map(|operand| operand.copied()).into_iter().flatten()
     }
 
     /// The same instruction with each operand replaced by `to(operand)`.
-    pub fn map_operands(self, to: impl Fn(Value) -> Value) -> Self {
-        match self {
-            Self::Input(_) | Self::ConstFloat(_) | Self::ConstBool(_) | Self::ConstNull(_) => self,
-            Self::Unary(op, a) => Self::Unary(op, to(a)),
-            Self::Binary(op, a, b) => Self::Binary(op, to(a), to(b)),
-            Self::TotalLt(a, b) => Self::TotalLt(to(a), to(b)),
-            Self::BitEq(a, b) => Self::BitEq(to(a), to(b)),
-            Self::IsNan(a) => Self::IsNan(to(a)),
-            Self::IsNull(a) => Self::IsNull(to(a)),
-            Self::Not(a) => Self::Not(to(a)),
-            Self::And(a, b) => Self::And(to(a), to(b)),
-            Self::Or(a, b) => Self::Or(to(a), to(b)),
-            Self::Select(a, b, c) => Self::Select(to(a), to(b), to(c)),
-            Self::TrapIf(trap, operands, guard) => Self::TrapIf(trap, operands.map(&to), guard.map(&to)),
-        }
+    pub fn map_operands(mut self, to: impl Fn(Value) -> Value) -> Self {
+        self.operands_mut().into_iter().flatten().for_each(|operand| *operand = to(*operand));
+        self
     }
 }
 
 /// An input of a program: one Arrow array.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Input {
-    /// The Arrow type: Float64, Float32 (also in a program of double precision), an integer type, or Boolean.
+    /// The Arrow type, one that has a [`ScalarType`].
     pub data_type: DataType,
     /// Whether the array may have nulls.
     pub nullable: bool,
+}
+
+/// An output of a program: one Arrow array.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Output {
+    /// The value of each row.
+    pub value: Value,
+    /// The Arrow type, one whose [`ScalarType`] is that of the value, and not `UInt64`. Integers are truncated to the width
+    /// of an 8, 16 or 32-bit type.
+    pub data_type: DataType,
 }

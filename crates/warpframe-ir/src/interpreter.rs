@@ -1,19 +1,18 @@
 //! The interpreter: a backend that evaluates programs row by row with dynamically typed values. It is the baseline of
 //! comparisons, and the reference implementation that tests check the other backends against.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array};
 
-use super::backend::{Backend, Kernel, KernelContext};
+use super::backend::{Backend, Evaluated, Kernel, KernelContext};
 use super::error::{Error, Result};
-use super::instruction::{Instruction, Precision, Trap, Value};
-use super::ops::{Binary, Unary};
+use super::instruction::{Instruction, Value};
+use super::output_array::with_logical_type;
 use super::program::Program;
 use super::scalar::Scalar;
+use super::scalar_type::ScalarType;
+use super::trap::{RowTrap, Trap};
 
 /// The backend that evaluates one row at a time and dispatches on the type of every value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -27,19 +26,37 @@ impl Interpreter {
     ///
     /// # Errors
     /// As [`Kernel::evaluate`].
-    pub fn evaluate(program: &Program, inputs: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    pub fn evaluate(program: &Program, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
         program.check_inputs(inputs, rows)?;
-        let mut evaluator = RowEvaluator::new(program, inputs);
-        let results = (0..rows).map(|row| evaluator.evaluate(row));
-        Ok(match program.data_type() {
-            DataType::Float64 => Arc::new(
-                results.map(|result| result?.double()).collect::<Result<PrimitiveArray<Float64Type>>>()?,
-            ),
-            DataType::Float32 => Arc::new(
-                results.map(|result| result?.single()).collect::<Result<PrimitiveArray<Float32Type>>>()?,
-            ),
-            _ => Arc::new(results.map(|result| result?.boolean()).collect::<Result<BooleanArray>>()?),
-        })
+        let outputs = program.outputs();
+        let mut columns: Vec<_> =
+            outputs.iter().map(|output| Column::new(program.scalar_type(output.value))).collect();
+        let mut selected = 0;
+        let mut values = vec![None; program.instructions().len()];
+        for row in 0..rows {
+            evaluate_row(program, inputs, row, &mut values)?;
+            let in_result = match program.predicate() {
+                Some(predicate) => values[predicate.position()] == Some(Scalar::Bool(true)),
+                None => true,
+            };
+            if in_result {
+                selected += 1;
+                for (column, output) in columns.iter_mut().zip(outputs) {
+                    column.push(values[output.value.position()])?;
+                }
+            }
+        }
+        let arrays = columns.into_iter().zip(outputs);
+        let arrays = arrays.map(|(column, output)| with_logical_type(column.finish(), &output.data_type));
+        Ok(Evaluated { columns: arrays.collect::<Result<_>>()?, rows: selected })
+    }
+
+    /// The error of a trap that another backend has found, with the operand of the first row that traps.
+    pub fn describe_trap(program: &Program, inputs: &[ArrayRef], rows: usize, trap: Trap) -> Error {
+        match Self::evaluate(program, inputs, rows) {
+            Err(error @ Error::Trap(_)) => error,
+            _ => trap.into(),
+        }
     }
 }
 
@@ -63,137 +80,123 @@ impl Kernel for InterpreterKernel {
         Interpreter::NAME.to_owned()
     }
 
-    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, _: &KernelContext) -> Result<ArrayRef> {
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, _: &KernelContext) -> Result<Evaluated> {
         Interpreter::evaluate(&self.program, inputs, rows)
     }
 }
 
-/// Evaluates a program on one row at a time, each value when it is first read.
-struct RowEvaluator<'a> {
-    program: &'a Program,
-    inputs: &'a [ArrayRef],
+/// Evaluates all instructions of a program in one row. `values` has a place for each; `None` is null.
+fn evaluate_row(
+    program: &Program,
+    inputs: &[ArrayRef],
     row: usize,
-    /// The values already computed in the row, of those that are read more than once.
-    values: Vec<Option<Scalar>>,
-    /// For each value, whether it is read more than once.
-    shared: Vec<bool>,
-    /// The operands of the [`Instruction::TrapIf`] instructions.
-    traps: Vec<(Trap, [Value; 2], Option<Value>)>,
-}
-
-impl<'a> RowEvaluator<'a> {
-    fn new(program: &'a Program, inputs: &'a [ArrayRef]) -> Self {
-        let mut uses = vec![0; program.instructions().len()];
-        let mut traps = Vec::new();
-        for instruction in program.instructions() {
-            instruction.operands().for_each(|operand| uses[operand.position()] += 1);
-            if let Instruction::TrapIf(trap, operands, guard) = *instruction {
-                traps.push((trap, operands, guard));
+    values: &mut [Option<Scalar>],
+) -> Result<()> {
+    for (position, instruction) in program.instructions().iter().enumerate() {
+        let at = |value: Value| values[value.position()];
+        let result = match *instruction {
+            Instruction::Input(input) => Scalar::read(&inputs[input as usize], row)?,
+            Instruction::Const(constant) => Some(constant),
+            Instruction::Null(_) => None,
+            Instruction::Unary(op, x) => {
+                at(x).map(|x| op.apply(x).ok_or_else(|| mismatch(instruction))).transpose()?
             }
-        }
-        let shared = uses.iter().map(|&uses| uses > 1).collect();
-        Self { program, inputs, row: 0, values: vec![None; uses.len()], shared, traps }
-    }
-
-    fn evaluate(&mut self, row: usize) -> Result<Scalar> {
-        self.row = row;
-        self.values.fill(None);
-        for position in 0..self.traps.len() {
-            let (trap, operands, guard) = self.traps[position];
-            self.trap_if(trap, operands, guard)?;
-        }
-        self.value(self.program.output())
-    }
-
-    fn trap_if(&mut self, trap: Trap, [x, y]: [Value; 2], guard: Option<Value>) -> Result<()> {
-        if let Some(guard) = guard
-            && self.value(guard)?.boolean()? != Some(true)
-        {
-            return Ok(());
-        }
-        let (Some(x), Some(y)) = (self.value(x)?.number()?, self.value(y)?.number()?) else { return Ok(()) };
-        let holds = match trap {
-            Trap::SqrtOfNegative => x < 0.0,
-            Trap::ZeroToNegativePower => x == 0.0 && y < 0.0,
+            Instruction::Binary(op, x, y) => at(x)
+                .zip(at(y))
+                .map(|(x, y)| op.apply(x, y).ok_or_else(|| mismatch(instruction)))
+                .transpose()?,
+            Instruction::Compare(comparison, x, y) => at(x)
+                .zip(at(y))
+                .map(|(x, y)| comparison.apply(x, y).map(Scalar::Bool).ok_or_else(|| mismatch(instruction)))
+                .transpose()?,
+            Instruction::Cast(to, x) => at(x).map(|x| x.cast(to)),
+            Instruction::InTable(table, x) => {
+                at(x).map(|x| Scalar::Bool(program.tables()[table as usize].contains(x)))
+            }
+            Instruction::IsNan(x) => at(x).and_then(Scalar::as_float).map(|x| Scalar::Bool(x.is_nan())),
+            Instruction::IsNull(x) => Some(Scalar::Bool(at(x).is_none())),
+            Instruction::Not(x) => truth(at(x)).map(|x| Scalar::Bool(!x)),
+            Instruction::And(x, y) => match (truth(at(x)), truth(at(y))) {
+                (Some(false), _) | (_, Some(false)) => Some(Scalar::Bool(false)),
+                (x, y) => x.and(y).map(Scalar::Bool),
+            },
+            Instruction::Or(x, y) => match (truth(at(x)), truth(at(y))) {
+                (Some(true), _) | (_, Some(true)) => Some(Scalar::Bool(true)),
+                (x, y) => x.and(y).map(Scalar::Bool),
+            },
+            Instruction::Select(condition, yes, no) => {
+                if truth(at(condition)) == Some(true) {
+                    at(yes)
+                } else {
+                    at(no)
+                }
+            }
+            Instruction::TrapIf(trap, condition, operand) => {
+                if truth(at(condition)) == Some(true) {
+                    return Err(RowTrap { trap, operand: operand.and_then(at) }.into());
+                }
+                None
+            }
         };
-        if holds { Err(trap.into()) } else { Ok(()) }
+        values[position] = result;
     }
+    Ok(())
+}
 
-    fn value(&mut self, value: Value) -> Result<Scalar> {
-        if let Some(known) = self.values[value.position()] {
-            return Ok(known);
+/// The Boolean, or `None` for null.
+fn truth(value: Option<Scalar>) -> Option<bool> {
+    value.and_then(Scalar::as_bool)
+}
+
+/// An error that the verifier excludes.
+fn mismatch(instruction: &Instruction) -> Error {
+    Error::InvalidProgram(format!("the operands of {instruction:?} have the wrong type"))
+}
+
+/// An output while it is computed.
+enum Column {
+    Bool(Vec<Option<bool>>),
+    I32(Vec<Option<i32>>),
+    I64(Vec<Option<i64>>),
+    F32(Vec<Option<f32>>),
+    F64(Vec<Option<f64>>),
+}
+
+impl Column {
+    fn new(scalar_type: ScalarType) -> Self {
+        match scalar_type {
+            ScalarType::Bool => Self::Bool(Vec::new()),
+            ScalarType::I32 => Self::I32(Vec::new()),
+            ScalarType::I64 => Self::I64(Vec::new()),
+            ScalarType::F32 => Self::F32(Vec::new()),
+            ScalarType::F64 => Self::F64(Vec::new()),
         }
-        let result = self.compute(&self.program.instructions()[value.position()])?;
-        if self.shared[value.position()] {
-            self.values[value.position()] = Some(result);
+    }
+
+    fn push(&mut self, scalar: Option<Scalar>) -> Result<()> {
+        match (self, scalar) {
+            (Self::Bool(column), None) => column.push(None),
+            (Self::I32(column), None) => column.push(None),
+            (Self::I64(column), None) => column.push(None),
+            (Self::F32(column), None) => column.push(None),
+            (Self::F64(column), None) => column.push(None),
+            (Self::Bool(column), Some(Scalar::Bool(x))) => column.push(Some(x)),
+            (Self::I32(column), Some(Scalar::I32(x))) => column.push(Some(x)),
+            (Self::I64(column), Some(Scalar::I64(x))) => column.push(Some(x)),
+            (Self::F32(column), Some(Scalar::F32(x))) => column.push(Some(x)),
+            (Self::F64(column), Some(Scalar::F64(x))) => column.push(Some(x)),
+            _ => return Err(Error::InvalidProgram("an output has a value of the wrong type".to_owned())),
         }
-        Ok(result)
+        Ok(())
     }
 
-    fn compute(&mut self, instruction: &Instruction) -> Result<Scalar> {
-        Ok(match *instruction {
-            Instruction::Input(position) => {
-                Scalar::read(&self.inputs[position], self.row, self.program.precision())?
-            }
-            Instruction::ConstFloat(bits) => match self.program.precision() {
-                Precision::Double => Scalar::Double(f64::from_bits(bits)),
-                Precision::Single => Scalar::Single(f64::from_bits(bits) as f32),
-            },
-            Instruction::ConstBool(value) => Scalar::Bool(value),
-            Instruction::ConstNull(_) => Scalar::Null,
-            Instruction::Unary(op, x) => unary(op, self.value(x)?)?,
-            Instruction::Binary(op, x, y) => binary(op, self.value(x)?, self.value(y)?)?,
-            Instruction::TotalLt(x, y) => compare(self.value(x)?, self.value(y)?, Ordering::is_lt)?,
-            Instruction::BitEq(x, y) => compare(self.value(x)?, self.value(y)?, Ordering::is_eq)?,
-            Instruction::IsNan(x) => self.value(x)?.number()?.map(f64::is_nan).into(),
-            Instruction::IsNull(x) => Scalar::Bool(matches!(self.value(x)?, Scalar::Null)),
-            Instruction::Not(x) => self.value(x)?.boolean()?.map(|x| !x).into(),
-            Instruction::And(x, y) => match (self.value(x)?.boolean()?, self.value(y)?.boolean()?) {
-                (Some(false), _) | (_, Some(false)) => Scalar::Bool(false),
-                (x, y) => x.and(y).into(),
-            },
-            Instruction::Or(x, y) => match (self.value(x)?.boolean()?, self.value(y)?.boolean()?) {
-                (Some(true), _) | (_, Some(true)) => Scalar::Bool(true),
-                (x, y) => x.and(y).into(),
-            },
-            Instruction::Select(condition, yes, no) => match self.value(condition)?.boolean()? {
-                Some(true) => self.value(yes)?,
-                _ => self.value(no)?,
-            },
-            Instruction::TrapIf(..) => {
-                return Err(Error::InvalidProgram("an instruction reads the value of a TrapIf".to_owned()));
-            }
-        })
+    fn finish(self) -> ArrayRef {
+        match self {
+            Self::Bool(column) => Arc::new(BooleanArray::from(column)),
+            Self::I32(column) => Arc::new(Int32Array::from(column)),
+            Self::I64(column) => Arc::new(Int64Array::from(column)),
+            Self::F32(column) => Arc::new(Float32Array::from(column)),
+            Self::F64(column) => Arc::new(Float64Array::from(column)),
+        }
     }
-}
-
-fn unary(op: Unary, x: Scalar) -> Result<Scalar> {
-    match x {
-        Scalar::Null => Ok(Scalar::Null),
-        Scalar::Double(x) => Ok(Scalar::Double(op.f64(x))),
-        Scalar::Single(x) => Ok(Scalar::Single(op.f32(x))),
-        Scalar::Bool(_) => Err(mismatch(format!("{} of {x:?}", op.info().name))),
-    }
-}
-
-fn binary(op: Binary, x: Scalar, y: Scalar) -> Result<Scalar> {
-    match (x, y) {
-        (Scalar::Null, _) | (_, Scalar::Null) => Ok(Scalar::Null),
-        (Scalar::Double(x), Scalar::Double(y)) => Ok(Scalar::Double(op.f64(x, y))),
-        (Scalar::Single(x), Scalar::Single(y)) => Ok(Scalar::Single(op.f32(x, y))),
-        (x, y) => Err(mismatch(format!("{} of {x:?} and {y:?}", op.info().name))),
-    }
-}
-
-fn compare(x: Scalar, y: Scalar, holds: fn(Ordering) -> bool) -> Result<Scalar> {
-    match (x, y) {
-        (Scalar::Null, _) | (_, Scalar::Null) => Ok(Scalar::Null),
-        (Scalar::Double(x), Scalar::Double(y)) => Ok(Scalar::Bool(holds(x.total_cmp(&y)))),
-        (Scalar::Single(x), Scalar::Single(y)) => Ok(Scalar::Bool(holds(x.total_cmp(&y)))),
-        (x, y) => Err(mismatch(format!("comparison of {x:?} with {y:?}"))),
-    }
-}
-
-fn mismatch(operation: String) -> Error {
-    Error::InvalidProgram(format!("operands do not match: {operation}"))
 }

@@ -1,5 +1,5 @@
-//! The intermediate representation (IR): typed programs for numeric row expressions, the op table, the builder, and
-//! the traits that backends implement. Depends on Arrow arrays, not on a query engine.
+//! The intermediate representation (IR): typed programs for numeric row expressions, the op table, the builder, the verifier,
+//! and the traits that backends implement. Depends on Arrow arrays, not on a query engine.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -14,17 +14,29 @@ pub mod interpreter;
 pub mod memory;
 pub mod metrics;
 pub mod ops;
+mod output_array;
 pub mod program;
 mod scalar;
+mod scalar_type;
 mod serde;
+mod table;
+mod trap;
+mod verifier;
 
-pub use backend::{Backend, Kernel, KernelContext};
+pub use self::serde::FORMAT_VERSION;
+pub use backend::{Backend, Evaluated, Kernel, KernelContext};
 pub use builder::Builder;
 pub use error::{Error, Result};
 pub use error_interval::ErrorInterval;
-pub use instruction::{Input, Instruction, Kind, Precision, Trap, Value};
+pub use instruction::{Comparison, Input, Instruction, Output, Value};
 pub use interpreter::Interpreter;
 pub use memory::{MemoryBudget, Reservation, Unlimited};
 pub use metrics::{Metric, Metrics, Snapshot};
 pub use ops::{Binary, OpInfo, Unary};
+pub use output_array::with_logical_type;
 pub use program::Program;
+pub use scalar::Scalar;
+pub use scalar_type::ScalarType;
+pub use table::Table;
+pub use trap::{IntegerType, RowTrap, Trap};
+pub use verifier::MAX_INSTRUCTIONS;

@@ -6,27 +6,32 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use super::error::{Error, Result};
-use super::instruction::{Input, Instruction, Kind, Precision, Value};
+use super::instruction::{Input, Instruction, Output, Value};
+use super::scalar_type::ScalarType;
+use super::table::Table;
+use super::verifier::{Inferred, verify};
 
-/// A numeric expression over columns: a sequence of instructions in static single assignment form, each of which reads
-/// values that earlier ones define. Built and verified by a [`Builder`](super::builder::Builder).
+/// Numeric expressions over columns: a sequence of instructions in static single assignment form, each of which reads
+/// values that earlier ones define. A program has one or more outputs, and may have a predicate: it then selects the rows
+/// in which the predicate is true. Built by a [`Builder`](super::builder::Builder).
 #[derive(Debug, Clone)]
 pub struct Program {
-    pub(super) precision: Precision,
-    pub(super) inputs: Vec<Input>,
-    pub(super) instructions: Vec<Instruction>,
-    pub(super) kinds: Vec<Kind>,
-    pub(super) nullable: Vec<bool>,
-    pub(super) output: Value,
-    pub(super) strict: bool,
+    inputs: Vec<Input>,
+    tables: Vec<Table>,
+    instructions: Vec<Instruction>,
+    inferred: Vec<Inferred>,
+    outputs: Vec<Output>,
+    predicate: Option<Value>,
+    strict: bool,
 }
 
 impl PartialEq for Program {
     fn eq(&self, other: &Self) -> bool {
-        self.precision == other.precision
-            && self.inputs == other.inputs
+        self.inputs == other.inputs
+            && self.tables == other.tables
             && self.instructions == other.instructions
-            && self.output == other.output
+            && self.outputs == other.outputs
+            && self.predicate == other.predicate
     }
 }
 
@@ -34,14 +39,25 @@ impl Eq for Program {}
 
 impl Hash for Program {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.precision, &self.inputs, &self.instructions, self.output).hash(state);
+        (&self.inputs, &self.tables, &self.instructions, &self.outputs, self.predicate).hash(state);
     }
 }
 
 impl Program {
-    /// The floating-point type that it computes in.
-    pub fn precision(&self) -> Precision {
-        self.precision
+    /// A program of these parts, after verification.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`]: the parts violate a rule of the IR.
+    pub(super) fn new(
+        inputs: Vec<Input>,
+        tables: Vec<Table>,
+        instructions: Vec<Instruction>,
+        outputs: Vec<Output>,
+        predicate: Option<Value>,
+    ) -> Result<Self> {
+        let inferred = verify(&inputs, &tables, &instructions, &outputs, predicate)?;
+        let strict = predicate.is_none() && is_strict(inputs.len(), &instructions, &outputs);
+        Ok(Self { inputs, tables, instructions, inferred, outputs, predicate, strict })
     }
 
     /// Its inputs.
@@ -49,42 +65,52 @@ impl Program {
         &self.inputs
     }
 
+    /// Its tables of constants.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
     /// Its instructions, in order of execution.
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
     }
 
-    /// The value that is its result.
-    pub fn output(&self) -> Value {
-        self.output
+    /// Its outputs.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
     }
 
-    /// The kind of a value. Meaningless for the position of a [`TrapIf`](Instruction::TrapIf), which defines none.
-    pub fn kind(&self, value: Value) -> Kind {
-        self.kinds[value.position()]
+    /// The Boolean that selects rows, if there is one: rows in which it is false or null are left out of the outputs.
+    pub fn predicate(&self) -> Option<Value> {
+        self.predicate
     }
 
-    /// The kinds of all values, by position.
-    pub fn kinds(&self) -> &[Kind] {
-        &self.kinds
+    /// The type of a value. `Bool` for the position of a [`TrapIf`](Instruction::TrapIf), which defines none.
+    pub fn scalar_type(&self, value: Value) -> ScalarType {
+        self.inferred[value.position()].scalar_type
     }
 
     /// Whether a value may be null, given the declared nullability of the inputs.
     pub fn may_be_null(&self, value: Value) -> bool {
-        self.nullable[value.position()]
+        self.inferred[value.position()].nullable
     }
 
-    /// The Arrow type of its result.
-    pub fn data_type(&self) -> DataType {
-        match self.kind(self.output) {
-            Kind::Float => self.precision.data_type(),
-            Kind::Bool => DataType::Boolean,
-        }
+    /// The instruction that defines a value.
+    pub fn definition(&self, value: Value) -> &Instruction {
+        &self.instructions[value.position()]
     }
 
-    /// Whether the result is null exactly where an input is null, and no row can trap.
+    /// Whether each output is null exactly where an input is null, and no row can trap or is left out.
     pub fn is_strict(&self) -> bool {
         self.strict
+    }
+
+    /// The type of all values that are not Booleans, if there is exactly one such type.
+    pub fn number_type(&self) -> Option<ScalarType> {
+        let mut types =
+            self.inferred.iter().map(|one| one.scalar_type).filter(|one| *one != ScalarType::Bool);
+        let first = types.next()?;
+        types.all(|other| other == first).then_some(first)
     }
 
     /// Checks that arrays match the inputs. Every kernel calls it first and relies on it.
@@ -120,20 +146,30 @@ impl Program {
         self.inputs.iter().zip(arrays).any(|(input, array)| !input.nullable && array.null_count() > 0)
     }
 
-    /// Whether two programs without traps compute the same expression of inputs of the same types. Ignores the order of
-    /// independent instructions and the nullability of the inputs. Backends use it to recognize programs for which they
-    /// have hand-written kernels.
+    /// Whether two programs of one output each, without traps, predicates and tables, compute the same expression of inputs
+    /// of the same types. Ignores the order of independent instructions and the nullability of the inputs. Backends use it
+    /// to recognize programs for which they have hand-written kernels.
     pub fn has_same_code(&self, other: &Self) -> bool {
-        let traps =
-            |program: &Self| program.instructions.iter().any(|one| matches!(one, Instruction::TrapIf(..)));
-        let types =
-            |program: &Self| program.inputs.iter().map(|input| input.data_type.clone()).collect::<Vec<_>>();
-        self.precision == other.precision
-            && self.instructions.len() == other.instructions.len()
-            && !traps(self)
-            && !traps(other)
+        let plain = |program: &Self| {
+            let trap = |one: &Instruction| matches!(one, Instruction::TrapIf(..));
+            program.predicate.is_none() && program.tables.is_empty() && !program.instructions.iter().any(trap)
+        };
+        let types = |program: &Self| -> Vec<DataType> {
+            program.inputs.iter().map(|input| input.data_type.clone()).collect()
+        };
+        let ([output], [other_output]) = (&self.outputs[..], &other.outputs[..]) else { return false };
+        self.instructions.len() == other.instructions.len()
+            && plain(self)
+            && plain(other)
             && types(self) == types(other)
-            && same_value(self, self.output, other, other.output, &mut vec![None; self.instructions.len()])
+            && output.data_type == other_output.data_type
+            && same_value(
+                self,
+                output.value,
+                other,
+                other_output.value,
+                &mut vec![None; self.instructions.len()],
+            )
     }
 }
 
@@ -150,10 +186,40 @@ fn same_value(
         return matched == other_value;
     }
     matched[value.position()] = Some(other_value);
-    let (one, two) = (program.instructions[value.position()], other.instructions[other_value.position()]);
+    let (one, two) = (*program.definition(value), *other.definition(other_value));
     let without_operands = |instruction: Instruction| instruction.map_operands(|_| Value(0));
     without_operands(one) == without_operands(two)
         && one.operands().zip(two.operands()).all(|(a, b)| same_value(program, a, other, b, matched))
+}
+
+/// [`Program::is_strict`]: the only output is computed from all inputs, by instructions that are null where an operand is,
+/// and nothing traps.
+fn is_strict(inputs: usize, instructions: &[Instruction], outputs: &[Output]) -> bool {
+    let [output] = outputs else { return false };
+    let live = live_values(instructions, [output.value]);
+    let mut read = vec![false; inputs];
+    for (instruction, _) in instructions.iter().zip(live).filter(|(_, live)| *live) {
+        use Instruction::*;
+        match *instruction {
+            Input(input) => read[input as usize] = true,
+            Null(_) | IsNull(_) | And(..) | Or(..) | Select(..) | TrapIf(..) => return false,
+            _ => {}
+        }
+    }
+    read.iter().all(|read| *read)
+}
+
+/// For each instruction, whether one of these values or a trap depends on it. Traps are live themselves.
+pub(super) fn live_values(instructions: &[Instruction], roots: impl IntoIterator<Item = Value>) -> Vec<bool> {
+    let mut live = vec![false; instructions.len()];
+    roots.into_iter().for_each(|root| live[root.position()] = true);
+    for (position, instruction) in instructions.iter().enumerate().rev() {
+        live[position] |= matches!(instruction, Instruction::TrapIf(..));
+        if live[position] {
+            instruction.operands().for_each(|operand| live[operand.position()] = true);
+        }
+    }
+    live
 }
 
 #[cfg(test)]
@@ -165,30 +231,30 @@ mod tests {
     use crate::ops::{Binary, Unary};
 
     /// `ln(a) * ln(b)`, whose logarithms are built in this order of the inputs.
-    fn product(order: [usize; 2], nullable: bool, precision: Precision) -> Program {
-        let mut builder = Builder::new(precision);
+    fn product(order: [usize; 2], nullable: bool, scalar_type: ScalarType) -> Program {
+        let mut builder = Builder::new();
         let inputs =
-            [(); 2].map(|()| builder.add_input(Input { data_type: precision.data_type(), nullable }));
+            [(); 2].map(|()| builder.add_input(Input { data_type: scalar_type.data_type(), nullable }));
         let mut logarithms = inputs;
         for position in order {
             logarithms[position] = builder.unary(Unary::Ln, inputs[position]);
         }
         let output = builder.binary(Binary::Multiply, logarithms[0], logarithms[1]);
-        builder.finish(output).unwrap()
+        builder.finish_one(output).unwrap()
     }
 
     #[test]
     fn the_same_code_in_another_order_is_recognized() {
-        let program = product([0, 1], false, Precision::Double);
-        assert!(program.has_same_code(&product([1, 0], true, Precision::Double)));
-        assert!(!program.has_same_code(&product([0, 1], false, Precision::Single)));
-        let mut builder = Builder::new(Precision::Double);
+        let program = product([0, 1], false, ScalarType::F64);
+        assert!(program.has_same_code(&product([1, 0], true, ScalarType::F64)));
+        assert!(!program.has_same_code(&product([0, 1], false, ScalarType::F32)));
+        let mut builder = Builder::new();
         let [x, y] = [(); 2].map(|()| {
             let input = builder.add_input(Input { data_type: DataType::Float64, nullable: false });
             builder.unary(Unary::Ln, input)
         });
         let output = builder.binary(Binary::Multiply, y, x);
-        let swapped = builder.finish(output).unwrap();
+        let swapped = builder.finish_one(output).unwrap();
         assert!(!program.has_same_code(&swapped), "the operands' order may matter for the result's bits");
     }
 }

@@ -1,100 +1,233 @@
-//! Dynamically typed scalar values of the interpreter.
+//! Scalars: constants of programs, and the dynamically typed values of the interpreter.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Date32Type, Date64Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
-use super::instruction::Precision;
+use super::scalar_type::ScalarType;
 
-/// A dynamically typed value of a program in one row.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Scalar {
-    Null,
+/// A scalar that is not null. Two scalars are equal if their types and their bits are.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(from = "Bits", into = "Bits")]
+pub enum Scalar {
+    /// A `bool`.
     Bool(bool),
-    Double(f64),
-    Single(f32),
+    /// An `i32`.
+    I32(i32),
+    /// An `i64`.
+    I64(i64),
+    /// An `f32`.
+    F32(f32),
+    /// An `f64`.
+    F64(f64),
+}
+
+/// The serialized form, also of NaN and infinities, and the identity of a scalar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+enum Bits {
+    Bool(bool),
+    I32(i32),
+    I64(i64),
+    F32(u32),
+    F64(u64),
+}
+
+impl From<Scalar> for Bits {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Bool(x) => Self::Bool(x),
+            Scalar::I32(x) => Self::I32(x),
+            Scalar::I64(x) => Self::I64(x),
+            Scalar::F32(x) => Self::F32(x.to_bits()),
+            Scalar::F64(x) => Self::F64(x.to_bits()),
+        }
+    }
+}
+
+impl From<Bits> for Scalar {
+    fn from(bits: Bits) -> Self {
+        match bits {
+            Bits::Bool(x) => Self::Bool(x),
+            Bits::I32(x) => Self::I32(x),
+            Bits::I64(x) => Self::I64(x),
+            Bits::F32(x) => Self::F32(f32::from_bits(x)),
+            Bits::F64(x) => Self::F64(f64::from_bits(x)),
+        }
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        Bits::from(*self) == Bits::from(*other)
+    }
+}
+
+impl Eq for Scalar {}
+
+impl Hash for Scalar {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Bits::from(*self).hash(state);
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(x) => x.fmt(f),
+            Self::I32(x) => x.fmt(f),
+            Self::I64(x) => x.fmt(f),
+            // As Arrow's messages: `1e300`, and `2.0` with its point.
+            Self::F32(x) => fmt::Debug::fmt(x, f),
+            Self::F64(x) => fmt::Debug::fmt(x, f),
+        }
+    }
 }
 
 impl Scalar {
-    /// Reads an element of an input array. Numbers are converted to a precision, rounded to nearest.
-    pub fn read(array: &ArrayRef, row: usize, precision: Precision) -> Result<Self> {
+    /// A number, converted to a type as [`cast`](Self::cast) does.
+    pub fn of_float(scalar_type: ScalarType, number: f64) -> Self {
+        Self::F64(number).cast(scalar_type)
+    }
+
+    /// An integer, converted to a type as [`cast`](Self::cast) does.
+    pub fn of_integer(scalar_type: ScalarType, number: i64) -> Self {
+        Self::I64(number).cast(scalar_type)
+    }
+
+    /// The type.
+    pub fn scalar_type(self) -> ScalarType {
+        match self {
+            Self::Bool(_) => ScalarType::Bool,
+            Self::I32(_) => ScalarType::I32,
+            Self::I64(_) => ScalarType::I64,
+            Self::F32(_) => ScalarType::F32,
+            Self::F64(_) => ScalarType::F64,
+        }
+    }
+
+    /// The bits as an integer: those of the types of 32 bits are sign-extended, and Booleans are 0 and 1.
+    pub fn bits(self) -> i64 {
+        match self {
+            Self::Bool(x) => x.into(),
+            Self::I32(x) => x.into(),
+            Self::I64(x) => x,
+            Self::F32(x) => (x.to_bits() as i32).into(),
+            Self::F64(x) => x.to_bits() as i64,
+        }
+    }
+
+    /// The Boolean; `None` for other types.
+    pub fn as_bool(self) -> Option<bool> {
+        match self {
+            Self::Bool(x) => Some(x),
+            _ => None,
+        }
+    }
+
+    /// The number, in double precision; `None` for other types than `f32` and `f64`.
+    pub fn as_float(self) -> Option<f64> {
+        match self {
+            Self::F32(x) => Some(x.into()),
+            Self::F64(x) => Some(x),
+            _ => None,
+        }
+    }
+
+    /// The integer; `None` for other types than `i32` and `i64`.
+    pub fn as_integer(self) -> Option<i64> {
+        match self {
+            Self::I32(x) => Some(x.into()),
+            Self::I64(x) => Some(x),
+            _ => None,
+        }
+    }
+
+    /// The value converted to a type, defined for all values: floats are truncated to the nearest integer in range, and
+    /// NaN is 0; integers wrap around; conversions to floats round to nearest; Booleans are 0 and 1; numbers other than 0,
+    /// NaN included, are true.
+    pub fn cast(self, to: ScalarType) -> Self {
         macro_rules! number {
-            ($type:ty) => {{
-                let value = array.as_primitive::<$type>().value(row);
-                match precision {
-                    Precision::Double => Self::Double(value as f64),
-                    Precision::Single => Self::Single(value as f32),
+            ($x:ident, $zero:literal) => {
+                match to {
+                    ScalarType::Bool => Self::Bool($x != $zero),
+                    ScalarType::I32 => Self::I32($x as i32),
+                    ScalarType::I64 => Self::I64($x as i64),
+                    ScalarType::F32 => Self::F32($x as f32),
+                    ScalarType::F64 => Self::F64($x as f64),
                 }
-            }};
+            };
         }
-        if array.is_null(row) {
-            return Ok(Self::Null);
+        match self {
+            Self::Bool(x) => match to {
+                ScalarType::Bool => self,
+                _ => Self::I32(x.into()).cast(to),
+            },
+            Self::I32(x) => number!(x, 0),
+            Self::I64(x) => number!(x, 0),
+            Self::F32(x) => number!(x, 0.0),
+            Self::F64(x) => number!(x, 0.0),
         }
-        Ok(match array.data_type() {
-            DataType::Boolean => Self::Bool(array.as_boolean().value(row)),
-            DataType::Float64 => number!(Float64Type),
-            DataType::Float32 => number!(Float32Type),
-            DataType::Int8 => number!(Int8Type),
-            DataType::Int16 => number!(Int16Type),
-            DataType::Int32 => number!(Int32Type),
-            DataType::Int64 => number!(Int64Type),
-            DataType::UInt8 => number!(UInt8Type),
-            DataType::UInt16 => number!(UInt16Type),
-            DataType::UInt32 => number!(UInt32Type),
-            DataType::UInt64 => number!(UInt64Type),
-            other => return Err(Error::InvalidInput(format!("a program has no inputs of type {other}"))),
+    }
+
+    /// The order of two scalars of one type: the total order of IEEE 754 for floats. `None` for different types.
+    pub fn total_cmp(self, other: Self) -> Option<Ordering> {
+        Some(match (self, other) {
+            (Self::Bool(x), Self::Bool(y)) => x.cmp(&y),
+            (Self::I32(x), Self::I32(y)) => x.cmp(&y),
+            (Self::I64(x), Self::I64(y)) => x.cmp(&y),
+            (Self::F32(x), Self::F32(y)) => x.total_cmp(&y),
+            (Self::F64(x), Self::F64(y)) => x.total_cmp(&y),
+            _ => return None,
         })
     }
 
-    /// The number of either precision, or `None` for null.
-    pub fn number(self) -> Result<Option<f64>> {
-        match self {
-            Self::Null => Ok(None),
-            Self::Double(number) => Ok(Some(number)),
-            Self::Single(number) => Ok(Some(number.into())),
-            Self::Bool(_) => Err(unexpected("a number", self)),
+    /// Reads an element of an input array, with the type that [`ScalarType::of`] names; `None` if it is null.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`]: programs have no inputs of the array's type.
+    pub fn read(array: &ArrayRef, row: usize) -> Result<Option<Self>> {
+        macro_rules! of {
+            ($type:ty, $scalar:ident) => {
+                Self::$scalar(array.as_primitive::<$type>().value(row) as _)
+            };
         }
-    }
-
-    /// The number of double precision, or `None` for null.
-    pub fn double(self) -> Result<Option<f64>> {
-        match self {
-            Self::Null => Ok(None),
-            Self::Double(number) => Ok(Some(number)),
-            other => Err(unexpected("a number of double precision", other)),
+        if array.is_null(row) {
+            return Ok(None);
         }
+        Ok(Some(match array.data_type() {
+            DataType::Boolean => Self::Bool(array.as_boolean().value(row)),
+            DataType::Float64 => of!(Float64Type, F64),
+            DataType::Float32 => of!(Float32Type, F32),
+            DataType::Int8 => of!(Int8Type, I32),
+            DataType::Int16 => of!(Int16Type, I32),
+            DataType::Int32 => of!(Int32Type, I32),
+            DataType::Int64 => of!(Int64Type, I64),
+            DataType::UInt8 => of!(UInt8Type, I32),
+            DataType::UInt16 => of!(UInt16Type, I32),
+            DataType::UInt32 => of!(UInt32Type, I64),
+            DataType::UInt64 => of!(UInt64Type, F64),
+            DataType::Date32 => of!(Date32Type, I32),
+            DataType::Date64 => of!(Date64Type, I64),
+            // Times, timestamps and durations of all units.
+            other => match (ScalarType::of(other), array.to_data().buffers()) {
+                (Some(ScalarType::I32), [values]) => {
+                    Self::I32(values.typed_data::<i32>()[array.offset() + row])
+                }
+                (Some(ScalarType::I64), [values]) => {
+                    Self::I64(values.typed_data::<i64>()[array.offset() + row])
+                }
+                _ => return Err(Error::InvalidInput(format!("a program has no inputs of type {other}"))),
+            },
+        }))
     }
-
-    /// The number of single precision, or `None` for null.
-    pub fn single(self) -> Result<Option<f32>> {
-        match self {
-            Self::Null => Ok(None),
-            Self::Single(number) => Ok(Some(number)),
-            other => Err(unexpected("a number of single precision", other)),
-        }
-    }
-
-    /// The Boolean, or `None` for null.
-    pub fn boolean(self) -> Result<Option<bool>> {
-        match self {
-            Self::Null => Ok(None),
-            Self::Bool(value) => Ok(Some(value)),
-            other => Err(unexpected("a Boolean", other)),
-        }
-    }
-}
-
-impl From<Option<bool>> for Scalar {
-    fn from(value: Option<bool>) -> Self {
-        value.map_or(Self::Null, Self::Bool)
-    }
-}
-
-fn unexpected(wanted: &str, found: Scalar) -> Error {
-    Error::InvalidProgram(format!("{found:?} is not {wanted}"))
 }

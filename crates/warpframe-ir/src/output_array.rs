@@ -1,0 +1,37 @@
+//! Output arrays: the logical types of integers.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, make_array};
+use arrow_schema::DataType;
+
+use super::error::{Error, Result};
+
+/// An array of a value's own type, with the Arrow type of an output: integers are truncated to 8, 16 and 32 bits, and become
+/// dates, times, timestamps and durations without a copy.
+///
+/// # Errors
+/// [`Error::InvalidProgram`]: the type is none of an output with such values. The verifier excludes it.
+pub fn with_logical_type(array: ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    macro_rules! narrow {
+        ($from:ty, $to:ty, $native:ty) => {
+            Arc::new(array.as_primitive::<$from>().unary::<_, $to>(|x| x as $native))
+        };
+    }
+    if array.data_type() == data_type {
+        return Ok(array);
+    }
+    Ok(match (array.data_type(), data_type) {
+        (DataType::Int32, DataType::Int8) => narrow!(Int32Type, Int8Type, i8),
+        (DataType::Int32, DataType::Int16) => narrow!(Int32Type, Int16Type, i16),
+        (DataType::Int32, DataType::UInt8) => narrow!(Int32Type, UInt8Type, u8),
+        (DataType::Int32, DataType::UInt16) => narrow!(Int32Type, UInt16Type, u16),
+        (DataType::Int64, DataType::UInt32) => narrow!(Int64Type, UInt32Type, u32),
+        _ => {
+            let data = array.to_data().into_builder().data_type(data_type.clone());
+            make_array(data.build().map_err(|error| Error::InvalidProgram(error.to_string()))?)
+        }
+    })
+}
