@@ -28,6 +28,11 @@ macro_rules! masks {
         }
 
         #[inline(always)]
+        fn less_as_integers(self, other: Self) -> $register {
+            intrinsic!($from_bits($greater_bits($to_bits(other.0), $to_bits(self.0))))
+        }
+
+        #[inline(always)]
         fn mask_bits(mask: $register) -> u64 {
             u64::from(intrinsic!($move_mask(mask)) as u32)
         }

@@ -32,6 +32,11 @@ macro_rules! masks {
         }
 
         #[inline(always)]
+        fn less_as_integers(self, other: Self) -> $mask {
+            intrinsic!($less_bits($to_bits(self.0), $to_bits(other.0)))
+        }
+
+        #[inline(always)]
         fn mask_bits(mask: $mask) -> u64 {
             mask.into()
         }

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::dispatch::{Task, run_on};
+use super::instruction_set::InstructionSet;
 use super::lanes::{Lanes, SimdElement};
 use super::math::ln;
 use super::simd_path::SimdPath;
@@ -70,13 +71,20 @@ struct Map<'a, E, F, const N: usize> {
     formula: PhantomData<F>,
 }
 
-impl<E: SimdElement, F: Formula<N>, const N: usize> Task<E> for Map<'_, E, F, N> {
+impl<E: SimdElement, F: Formula<N>, const N: usize> Task for Map<'_, E, F, N> {
     type Output = ();
 
+    #[inline(always)]
+    unsafe fn run<S: InstructionSet>(self) {
+        self.map::<E::Register<S>>()
+    }
+}
+
+impl<E: SimdElement, F: Formula<N>, const N: usize> Map<'_, E, F, N> {
     // The remaining rows, fewer than a register has lanes, are computed by the same code in a padded register, so a row's
     // result does not depend on its position.
     #[inline(always)]
-    unsafe fn run<L: Lanes<Element = E>>(self) {
+    fn map<L: Lanes<Element = E>>(self) {
         let Self { inputs, output, .. } = self;
         let rows = output.len();
         let whole_registers = rows - rows % L::COUNT;

@@ -1,12 +1,12 @@
 //! The vector register that formulas are generic over. `avx512`, `avx2`, `neon` and `portable` implement [`Lanes`] for
 //! their registers; the formulas are in `math`, `elementwise` and `predicates`.
 
-use arrow_array::ArrayRef;
 use warpframe_ir::ops::{Binary, Unary};
 
+use super::instruction_set::InstructionSet;
 use super::math::log_tables::LogElement;
 
-/// A floating-point type, `f64` or `f32`, with its vector register type on each SIMD path.
+/// A floating-point type, `f64` or `f32`, with its vector register type in each instruction set.
 pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     /// 0
     const ZERO: Self;
@@ -18,12 +18,8 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     /// smallest and the largest magnitude of dividends and quotients, and the largest magnitude `d` of divisors, whose
     /// smallest is `1 / d`.
     const DIVISION_BOUNDS: (f64, f64, f64);
-    #[cfg(target_arch = "x86_64")]
-    type Avx512: Lanes<Element = Self>;
-    #[cfg(target_arch = "x86_64")]
-    type Avx2: Lanes<Element = Self>;
-    #[cfg(target_arch = "aarch64")]
-    type Neon: Lanes<Element = Self>;
+    /// The vector register of an instruction set.
+    type Register<S: InstructionSet>: Lanes<Element = Self>;
 
     /// The number, rounded to this type.
     fn from_f64(value: f64) -> Self;
@@ -31,17 +27,14 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     /// The number in double precision.
     fn to_f64(self) -> f64;
 
+    /// The number with the bits of an integer, of the lowest 32 bits for `f32`.
+    fn from_integer_bits(bits: i64) -> Self;
+
+    /// The bits as an integer, sign-extended for `f32`.
+    fn to_integer_bits(self) -> i64;
+
     /// The reciprocal as an unevaluated sum of two numbers, the larger first.
     fn reciprocal(self) -> [Self; 2];
-
-    /// The integer, rounded to this type.
-    fn from_i64(value: i64) -> Self;
-
-    /// The integer, rounded to this type.
-    fn from_u64(value: u64) -> Self;
-
-    /// The values of an array of this type; `None` if it has another type.
-    fn values(array: &ArrayRef) -> Option<&[Self]>;
 
     /// The scalar definition of a unary op.
     fn unary(op: Unary, x: Self) -> Self;
@@ -169,6 +162,10 @@ pub trait Lanes: Copy {
 
     /// Whether both have the same bits: equality in the total order.
     fn same_bits(self, other: Self) -> Self::Mask;
+
+    /// `self < other` of the bits as signed integers. With this, [`same_bits`](Lanes::same_bits) and
+    /// [`select`](Lanes::select) a register also compares and selects integers of its lanes' width.
+    fn less_as_integers(self, other: Self) -> Self::Mask;
 
     /// The mask as an integer: bit `i` is lane `i`, higher bits are 0.
     fn mask_bits(mask: Self::Mask) -> u64;

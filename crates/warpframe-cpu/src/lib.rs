@@ -3,7 +3,7 @@
 //! - Formulas (`math`, `elementwise`, `ops`) are generic over a vector register type (`lanes`), which `avx512`, `avx2`,
 //!   `neon` and `portable` implement. `dispatch` is the only module that enters code for an instruction set.
 //! - `simd_backend` compiles programs. `register_allocation` assigns registers to their values, and `block_executor`
-//!   executes them on blocks of rows, with `input_conversion` and `predicates`.
+//!   executes them on blocks of rows, with `input_conversion`, `integers`, `predicates` and `output_buffer`.
 //! - `kernel` has kernels on slices, without programs and Arrow arrays.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -19,16 +19,20 @@ mod block_executor;
 mod dispatch;
 mod elementwise;
 mod input_conversion;
+mod instruction_set;
+mod integers;
 pub mod kernel;
 mod lanes;
 mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod ops;
+mod output_buffer;
 mod portable;
 mod predicates;
 mod register_allocation;
 mod simd_backend;
+mod simd_element;
 mod simd_path;
 #[cfg(target_arch = "x86_64")]
 mod x86;

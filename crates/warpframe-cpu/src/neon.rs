@@ -182,6 +182,11 @@ macro_rules! neon_lanes {
             }
 
             #[inline(always)]
+            fn less_as_integers(self, other: Self) -> $mask {
+                self.compare(other, |x, y| x.to_bits().cast_signed() < y.to_bits().cast_signed())
+            }
+
+            #[inline(always)]
             fn mask_bits(mask: $mask) -> u64 {
                 let mut lanes: [$bits; $count] = [0; $count];
                 // SAFETY: the array has an element for each lane.

@@ -125,4 +125,10 @@ binary_code! {
     Remainder;
     Power |x, y| L::in_f64::<math::Power, 2>([x, y]);
     Atan2;
+    // Of integers only: see `integers`.
+    BitAnd;
+    BitOr;
+    BitXor;
+    ShiftLeft;
+    ShiftRight;
 }

@@ -132,6 +132,11 @@ macro_rules! portable_lanes {
             }
 
             #[inline(always)]
+            fn less_as_integers(self, other: Self) -> bool {
+                self.to_bits().cast_signed() < other.to_bits().cast_signed()
+            }
+
+            #[inline(always)]
             fn mask_bits(mask: bool) -> u64 {
                 u64::from(mask)
             }

@@ -1,8 +1,31 @@
-//! Register allocation: assigns a storage location to each value of a program while it is executed on a block of rows.
-//! A register holds a block of floats or of Booleans, and is reused after the last use of its value.
+//! Register allocation: assigns a storage location to each value of a program while it is executed on a block of rows. A
+//! register holds a block of Booleans, or of numbers of 4 or 8 bytes, and is reused after the last use of its value.
 
-use warpframe_ir::instruction::{Instruction, Kind, Value};
+use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
+use warpframe_ir::{Scalar, ScalarType};
+
+/// The class of a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Mask words of Booleans.
+    Bool,
+    /// Numbers of 4 bytes.
+    Narrow,
+    /// Numbers of 8 bytes.
+    Wide,
+}
+
+impl Class {
+    /// The class of values of a type.
+    pub fn of(scalar_type: ScalarType) -> Self {
+        match scalar_type {
+            ScalarType::Bool => Self::Bool,
+            ScalarType::I32 | ScalarType::F32 => Self::Narrow,
+            ScalarType::I64 | ScalarType::F64 => Self::Wide,
+        }
+    }
+}
 
 /// The storage location of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +34,10 @@ pub enum Slot {
     Input(usize),
     /// The constant at this position of the constant pool.
     Constant(usize),
-    /// The register with this number, among the registers of the value's kind.
+    /// The register with this number, among the registers of the value's class.
     Register(usize),
+    /// The array of the output at this position.
+    Output(usize),
     /// None: the instruction defines no value.
     None,
 }
@@ -22,43 +47,52 @@ pub enum Slot {
 pub struct RegisterAllocation {
     /// One slot for each instruction.
     pub slots: Vec<Slot>,
-    /// The number of registers for floats.
-    pub floats: usize,
-    /// The number of registers for Booleans.
-    pub bools: usize,
-    /// The size of the constant pool.
-    pub constants: usize,
+    /// The number of registers of each [`Class`].
+    pub registers: [usize; 3],
+    /// The constants that numbers are compared and computed with; 0 in the place of a null.
+    pub constants: Vec<Scalar>,
 }
 
 impl RegisterAllocation {
-    /// Allocates registers for a program. The output has a register of its own, so that it can be replaced by memory of
-    /// the output array.
+    /// Allocates registers for a program. Numbers of an output that are the result of an instruction are computed in the
+    /// output's array, unless rows are left out by a predicate.
     pub fn new(program: &Program) -> Self {
-        let (instructions, kinds, output) = (program.instructions(), program.kinds(), program.output());
+        let instructions = program.instructions();
+        let class = |value: Value| Class::of(program.scalar_type(value));
         let mut last_use: Vec<usize> = (0..instructions.len()).collect();
         for (position, instruction) in instructions.iter().enumerate() {
             instruction.operands().for_each(|operand| last_use[operand.position()] = position);
         }
-        last_use[output.position()] = usize::MAX;
+        // Outputs and the predicate are read at the end of the block.
+        let roots = program.outputs().iter().map(|output| output.value).chain(program.predicate());
+        roots.for_each(|root| last_use[root.position()] = usize::MAX);
 
-        let mut allocation = Self { slots: Vec::new(), floats: 0, bools: 0, constants: 0 };
-        let mut free: [Vec<usize>; 2] = [Vec::new(), Vec::new()];
+        let mut allocation = Self { slots: Vec::new(), registers: [0; 3], constants: Vec::new() };
+        let mut free: [Vec<usize>; 3] = Default::default();
         for (position, instruction) in instructions.iter().enumerate() {
-            let kind = kinds[position];
-            let slot = match (instruction, kind) {
-                (Instruction::Input(input), Kind::Float) => Slot::Input(*input),
-                (Instruction::ConstFloat(_), _) | (Instruction::ConstNull(Kind::Float), _) => {
-                    allocation.constants += 1;
-                    Slot::Constant(allocation.constants - 1)
+            let value = Value::at(position);
+            let class_of_value = class(value);
+            let output = program.outputs().iter().position(|output| output.value == value);
+            let slot = match (instruction, class_of_value, output) {
+                (Instruction::TrapIf(..), ..) => Slot::None,
+                (Instruction::Input(input), Class::Narrow | Class::Wide, _) => Slot::Input(*input as usize),
+                (Instruction::Const(constant), Class::Narrow | Class::Wide, _) => {
+                    allocation.constant(*constant)
                 }
-                (Instruction::TrapIf(..), _) => Slot::None,
+                (Instruction::Null(scalar_type), Class::Narrow | Class::Wide, _) => {
+                    allocation.constant(Scalar::of_integer(*scalar_type, 0))
+                }
+                (_, Class::Narrow | Class::Wide, Some(output)) if program.predicate().is_none() => {
+                    Slot::Output(output)
+                }
                 _ => {
-                    let count = allocation.count(kind);
                     // Boolean inputs are loaded before the first instruction, so their registers must not hold other
                     // values before.
-                    let dedicated =
-                        position == output.position() || matches!(instruction, Instruction::Input(_));
-                    let reused = if dedicated { None } else { free[kind as usize].pop() };
+                    let reused = match instruction {
+                        Instruction::Input(_) => None,
+                        _ => free[class_of_value as usize].pop(),
+                    };
+                    let count = &mut allocation.registers[class_of_value as usize];
                     Slot::Register(reused.unwrap_or_else(|| {
                         *count += 1;
                         *count - 1
@@ -67,24 +101,28 @@ impl RegisterAllocation {
             };
             allocation.slots.push(slot);
             // Operands are freed after the result has a register: an op never writes to a register that it reads.
-            let mut operands: Vec<_> = instruction.operands().collect();
-            operands.dedup();
-            for operand in operands.into_iter().chain([Value::at(position)]) {
+            for operand in instruction.operands().chain([value]) {
                 if last_use[operand.position()] == position
                     && let Slot::Register(register) = allocation.slots[operand.position()]
-                    && !free[kinds[operand.position()] as usize].contains(&register)
                 {
-                    free[kinds[operand.position()] as usize].push(register);
+                    let free = &mut free[class(operand) as usize];
+                    // An instruction may read a value twice.
+                    if !free.contains(&register) {
+                        free.push(register);
+                    }
                 }
             }
         }
         allocation
     }
 
-    fn count(&mut self, kind: Kind) -> &mut usize {
-        match kind {
-            Kind::Float => &mut self.floats,
-            Kind::Bool => &mut self.bools,
-        }
+    /// The number of registers of a class.
+    pub fn count(&self, class: Class) -> usize {
+        self.registers[class as usize]
+    }
+
+    fn constant(&mut self, constant: Scalar) -> Slot {
+        self.constants.push(constant);
+        Slot::Constant(self.constants.len() - 1)
     }
 }

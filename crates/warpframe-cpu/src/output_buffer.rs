@@ -1,0 +1,171 @@
+//! The memory of an output while it is computed.
+
+use std::sync::Arc;
+
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
+use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, ScalarBuffer};
+use warpframe_ir::ScalarType;
+
+use super::block::WORD;
+use super::register_allocation::Class;
+
+/// An output of numbers or Booleans, with the validity if it is computed.
+#[derive(Debug)]
+pub(super) struct OutputBuffer {
+    scalar_type: ScalarType,
+    /// Memory for the numbers of all rows, and of the padding of the last mask word. Its length is 0 until the end.
+    numbers: MutableBuffer,
+    bools: Bits,
+    validity: Bits,
+    /// The number of numbers that rows were appended to.
+    appended: usize,
+}
+
+impl OutputBuffer {
+    /// Memory for a number of rows.
+    pub fn new(scalar_type: ScalarType, rows: usize) -> Self {
+        let bytes = rows.next_multiple_of(WORD) * Self::width(scalar_type);
+        let bools = if scalar_type == ScalarType::Bool { Bits::with_capacity(rows) } else { Bits::default() };
+        let numbers = MutableBuffer::with_capacity(bytes);
+        Self { scalar_type, numbers, bools, validity: Bits::default(), appended: 0 }
+    }
+
+    /// The size of a number in bytes; 0 for Booleans.
+    fn width(scalar_type: ScalarType) -> usize {
+        match Class::of(scalar_type) {
+            Class::Bool => 0,
+            Class::Narrow => 4,
+            Class::Wide => 8,
+        }
+    }
+
+    /// The address of a row's number. It is writable from there up to the end of the last mask word.
+    pub fn address(&mut self, row: usize) -> *mut () {
+        self.numbers.as_mut_ptr().wrapping_add(row * Self::width(self.scalar_type)).cast()
+    }
+
+    /// Appends the rows of a mask word whose bits in `selected` are set, from the numbers of the word's rows.
+    ///
+    /// # Safety
+    /// `first` must be readable for the rows, at this distance of numbers of the output's width, and there must be memory
+    /// left for them.
+    pub unsafe fn append_numbers(&mut self, first: *const (), stride: usize, selected: u64) {
+        macro_rules! append {
+            ($native:ty) => {{
+                let (from, to) = (first.cast::<$native>(), self.address(self.appended).cast::<$native>());
+                let (mut selected, mut count) = (selected, 0);
+                if selected == u64::MAX {
+                    for row in 0..WORD {
+                        // SAFETY: the caller guarantees that the rows are readable, and that there is memory for them.
+                        unsafe { to.add(row).write(from.add(row * stride).read()) };
+                    }
+                    selected = 0;
+                }
+                while selected != 0 {
+                    let row = selected.trailing_zeros() as usize;
+                    // SAFETY: the caller guarantees that the row is readable, and that there is memory for it.
+                    unsafe { to.add(count).write(from.add(row * stride).read()) };
+                    selected &= selected - 1;
+                    count += 1;
+                }
+            }};
+        }
+        match Class::of(self.scalar_type) {
+            Class::Bool => return,
+            Class::Narrow => append!(u32),
+            Class::Wide => append!(u64),
+        }
+        self.appended += selected.count_ones() as usize;
+    }
+
+    /// Appends the Booleans of a mask word whose bits in `selected` are set.
+    pub fn append_bools(&mut self, bools: u64, selected: u64) {
+        self.bools.append(bools, selected);
+    }
+
+    /// Appends the validity of the rows of a mask word whose bits in `selected` are set.
+    pub fn append_validity(&mut self, validity: u64, selected: u64) {
+        self.validity.append(validity, selected);
+    }
+
+    /// The array of the first `rows` rows, of the Arrow type of the value's own type. `nulls` are those of a program whose
+    /// validity is not computed.
+    ///
+    /// # Safety
+    /// The numbers of the rows must have been written, or the Booleans appended.
+    pub unsafe fn finish(mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
+        let nulls = match self.validity.is_empty() {
+            true => nulls,
+            false => Some(NullBuffer::new(self.validity.finish(rows))).filter(|nulls| nulls.null_count() > 0),
+        };
+        if self.scalar_type == ScalarType::Bool {
+            return Arc::new(BooleanArray::new(self.bools.finish(rows), nulls));
+        }
+        // SAFETY: the capacity is at least this, and the caller guarantees that the numbers are initialized.
+        unsafe { self.numbers.set_len(rows * Self::width(self.scalar_type)) };
+        let buffer = Buffer::from(self.numbers);
+        macro_rules! array {
+            ($type:ty) => {
+                Arc::new(PrimitiveArray::<$type>::new(ScalarBuffer::new(buffer, 0, rows), nulls))
+            };
+        }
+        match self.scalar_type {
+            ScalarType::I32 => array!(Int32Type),
+            ScalarType::I64 => array!(Int64Type),
+            ScalarType::F32 => array!(Float32Type),
+            _ => array!(Float64Type),
+        }
+    }
+}
+
+/// A bitmap that grows by selected bits of mask words.
+#[derive(Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    /// The bits so far, of which those of the last, incomplete word are in `last`.
+    count: usize,
+    last: u64,
+}
+
+impl Bits {
+    fn with_capacity(rows: usize) -> Self {
+        Self { words: Vec::with_capacity(rows.div_ceil(WORD)), ..Self::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn append(&mut self, bits: u64, selected: u64) {
+        let (packed, added) = match selected {
+            u64::MAX => (bits, WORD),
+            _ => (pack(bits, selected), selected.count_ones() as usize),
+        };
+        let used = self.count % WORD;
+        self.last |= packed << used;
+        if used + added >= WORD {
+            self.words.push(self.last);
+            // A shift by the width of the word is not defined.
+            self.last = if used == 0 { 0 } else { packed >> (WORD - used) };
+        }
+        self.count += added;
+    }
+
+    fn finish(mut self, rows: usize) -> BooleanBuffer {
+        self.words.push(self.last);
+        self.words.resize(rows.div_ceil(WORD), 0);
+        BooleanBuffer::new(Buffer::from_vec(self.words), 0, rows)
+    }
+}
+
+/// The selected bits, moved together at the low end.
+fn pack(bits: u64, mut selected: u64) -> u64 {
+    let (mut packed, mut count) = (0, 0);
+    while selected != 0 {
+        packed |= (bits >> selected.trailing_zeros() & 1) << count;
+        selected &= selected - 1;
+        count += 1;
+    }
+    packed
+}
