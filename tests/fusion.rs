@@ -3,7 +3,7 @@
 //! `WARPFRAME_TREES` sets the number of expressions, 400 by default.
 //!
 //! Results of the interpreted backend must equal those of DataFusion bit by bit, because both call the same scalar
-//! functions. Results of the SIMD paths must be within the error bounds of the ops, which `ErrorInterval` propagates
+//! definitions. Results of the SIMD paths must be within the error bounds of the ops, which `ErrorInterval` propagates
 //! through the program.
 
 mod common;
@@ -14,12 +14,13 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use common::kernels::evaluate;
+use common::programs::{Case, Checked, check};
 use common::trees::{for_random_expressions, schema};
 use datafusion::logical_expr::{Expr, lit, when};
 use datafusion::prelude::col;
 use warpframe::Session;
 use warpframe::cpu::{Simd, SimdPath};
-use warpframe::ir::{Backend, ErrorInterval, Interpreter, Precision};
+use warpframe::ir::{Backend, Interpreter, KernelContext, ScalarType};
 use warpframe::lowering::compile;
 
 fn run(backend: &str, fuse: bool, batch: &RecordBatch, expr: &Expr) -> Result<ArrayRef, String> {
@@ -39,7 +40,7 @@ fn same(one: f64, other: f64) -> bool {
     one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan()
 }
 
-/// The values of a floating-point array as f64; `None` for Booleans.
+/// The values of a floating-point array as f64; `None` for other arrays.
 fn numbers(array: &ArrayRef) -> Option<Float64Array> {
     let float = matches!(array.data_type(), DataType::Float32 | DataType::Float64);
     float.then(|| cast(array, &DataType::Float64).unwrap().as_primitive::<Float64Type>().clone())
@@ -47,7 +48,10 @@ fn numbers(array: &ArrayRef) -> Option<Float64Array> {
 
 fn check_same(expr: &Expr, unfused: &ArrayRef, fused: &ArrayRef, batch: &RecordBatch) {
     assert_eq!(unfused.data_type(), fused.data_type(), "{expr}");
-    let (Some(one), Some(other)) = (numbers(unfused), numbers(fused)) else { return };
+    let (Some(one), Some(other)) = (numbers(unfused), numbers(fused)) else {
+        assert_eq!(unfused, fused, "{expr}");
+        return;
+    };
     assert_eq!(one.len(), other.len(), "{expr}");
     for row in 0..one.len() {
         let equal = one.is_null(row) == other.is_null(row)
@@ -62,76 +66,63 @@ fn check_same(expr: &Expr, unfused: &ArrayRef, fused: &ArrayRef, batch: &RecordB
     }
 }
 
-/// Checks the results of all SIMD paths. `counts` are the checked results, those without a bound, and the programs of
-/// single precision.
-fn check_paths(expr: &Expr, batch: &RecordBatch, counts: &mut [usize; 3]) {
-    let Ok(compiled) = compile(expr, &batch.schema()) else { return };
-    let arguments: Vec<ArrayRef> =
+/// Checks the results of all SIMD paths. Returns the checked results, and whether the program has values of `f32`.
+fn check_paths(expr: &Expr, batch: &RecordBatch) -> (Checked, bool) {
+    let mut checked = Checked::default();
+    let Ok(compiled) = compile(expr, &batch.schema()) else { return (checked, false) };
+    let inputs: Vec<ArrayRef> =
         compiled.columns.iter().map(|name| batch.column_by_name(name).unwrap().clone()).collect();
-    let program = &compiled.program;
-    counts[2] += usize::from(program.precision() == Precision::Single);
-    let interpreted = Interpreter::evaluate(program, &arguments, batch.num_rows());
-    let ranges: Option<Vec<ErrorInterval>> =
-        (0..batch.num_rows()).map(|row| ErrorInterval::of(program, &arguments, row)).collect();
-    let Some(ranges) = ranges else { return };
+    let case = Case { program: compiled.program, inputs, rows: batch.num_rows() };
     for path in SimdPath::available() {
-        let result = evaluate(&Simd::on(path).unwrap(), program, &arguments, batch.num_rows());
-        assert_eq!(result.is_ok(), interpreted.is_ok(), "{path}: {expr}: {result:?}");
-        let Ok(result) = result else { return };
-        let Some(result) = numbers(&result) else { continue };
-        for (row, range) in ranges.iter().enumerate() {
-            if matches!(range, ErrorInterval::Unknown) {
-                counts[1] += 1;
-                continue;
-            }
-            let fits = range.contains(result.is_valid(row).then(|| result.value(row)));
-            counts[0] += 1;
-            assert!(
-                fits,
-                "{path}: {expr}\nrow {row} is {:?}, not in {range:?}: {:?}",
-                result.is_valid(row).then(|| result.value(row)),
-                batch.slice(row, 1)
-            );
-        }
+        let kernel = Simd::on(path).unwrap().compile(&case.program).unwrap();
+        let result = kernel.evaluate(&case.inputs, case.rows, &KernelContext::default());
+        let Checked { known, unknown, traps } = check(&case, result, &format!("{path}: {expr}"));
+        checked.known += known;
+        checked.unknown += unknown;
+        checked.traps += traps;
     }
+    let values = (0..case.program.instructions().len()).map(warpframe::ir::Value::at);
+    let single = values.map(|value| case.program.scalar_type(value)).any(|one| one == ScalarType::F32);
+    (checked, single)
 }
 
 #[test]
 fn random_expressions_evaluate_the_same_fused_and_unfused() {
-    check_random(Precision::Double);
+    check_random(ScalarType::F64);
 }
 
 #[test]
 fn single_precision_expressions_evaluate_the_same_fused_and_unfused() {
-    check_random(Precision::Single);
+    check_random(ScalarType::F32);
 }
 
-fn check_random(precision: Precision) {
+fn check_random(precision: ScalarType) {
     let trees = std::env::var("WARPFRAME_TREES").ok().and_then(|trees| trees.parse().ok()).unwrap_or(400);
-    let counts = std::cell::Cell::new([0; 3]);
+    let counts = std::cell::Cell::new((Checked::default(), 0, 0));
     for_random_expressions(trees, precision, |expr, batch| {
         let unfused = run("interpreted", false, &batch, &expr);
         let fused = run("interpreted", true, &batch, &expr);
+        let (mut sum, mut singles, mut failed) = counts.get();
         match (&unfused, &fused) {
             (Ok(unfused), Ok(fused)) => check_same(&expr, unfused, fused, &batch),
-            (Err(_), Err(_)) => {}
+            (Err(_), Err(_)) => failed += 1,
             _ => panic!("{expr}\nunfused {unfused:?}\nfused {fused:?}"),
         }
-        let mut now = counts.get();
-        check_paths(&expr, &batch, &mut now);
-        counts.set(now);
+        let (checked, single) = check_paths(&expr, &batch);
+        sum.known += checked.known;
+        sum.unknown += checked.unknown;
+        sum.traps += checked.traps;
+        singles += u32::from(single);
+        counts.set((sum, singles, failed));
     });
-    let [checked, unknown, single] = counts.get();
-    println!(
-        "{trees} expressions of {precision:?}: {checked} results checked, {unknown} left out, {single} single"
-    );
+    let (sum, singles, failed) = counts.get();
+    println!("{trees} expressions of {precision}: {sum:?}, {singles} with values of f32, {failed} fail");
     match precision {
-        Precision::Double => assert_eq!(single, 0),
-        Precision::Single => {
-            assert!(single > trees as usize / 3, "only {single} programs of single precision")
-        }
+        ScalarType::F32 => assert!(singles > trees / 4, "only {singles} programs with values of f32"),
+        _ => assert_eq!(singles, 0),
     }
-    assert!(checked > 20 * trees as usize, "too few results could be checked: {checked}");
+    assert!(failed < trees / 3, "too many expressions fail: {failed}");
+    assert!(sum.known > 20 * trees as usize, "too few results could be checked: {sum:?}");
 }
 
 #[test]
@@ -153,7 +144,7 @@ fn deep_expressions_are_evaluated() {
 #[test]
 fn undeclared_nulls_are_nulls() {
     let case = when(col("x").gt(lit(1.0)), col("x") * lit(2.0)).otherwise(col("x")).unwrap();
-    let compiled = compile(&case, &schema(Precision::Double)).unwrap();
+    let compiled = compile(&case, &schema(ScalarType::F64)).unwrap();
     let x: ArrayRef = Arc::new(Float64Array::from(vec![Some(2.0), None, Some(1.0)]));
     let expected = Float64Array::from(vec![Some(4.0), None, Some(1.0)]);
     for backend in [&Simd::active().unwrap() as &dyn Backend, &Interpreter] {

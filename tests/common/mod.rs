@@ -5,6 +5,7 @@
 pub mod gpu;
 pub mod kernels;
 pub mod process;
+pub mod programs;
 pub mod proxy;
 pub mod reference;
 pub mod store;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::datatypes::{DataType, TimeUnit};
 use warpframe::ir::{
-    Binary, Builder, Comparison, Error, ErrorInterval, Evaluated, Input, IntegerType, Output, Program, Scalar,
-    ScalarType, Trap, Unary, Value,
+    Binary, Builder, Comparison, Error, ErrorInterval, Evaluated, Input, IntegerType, Output, Program,
+    Scalar, ScalarType, Trap, Unary, Value,
 };
 
 /// A program with arrays for its inputs.
@@ -95,7 +95,8 @@ pub fn case(bytes: &[u8]) -> Case {
         Output { value, data_type }
     });
     let outputs = outputs.collect();
-    let predicate = of_type(&builder, &values, ScalarType::Bool, decisions).filter(|_| decisions.below(3) == 2);
+    let predicate =
+        of_type(&builder, &values, ScalarType::Bool, decisions).filter(|_| decisions.below(3) == 2);
     Case { program: Arc::new(builder.finish(outputs, predicate).unwrap()), inputs, rows }
 }
 
@@ -140,8 +141,7 @@ fn step(builder: &mut Builder, values: &[Value], decisions: &mut Decisions) -> O
         }
         10 => {
             let (mut random, count) = (Random(decisions.seed()), 1 + decisions.below(20));
-            let constants: Vec<_> =
-                (0..count).map(|_| random.scalar(scalar_type)).collect();
+            let constants: Vec<_> = (0..count).map(|_| random.scalar(scalar_type)).collect();
             builder.in_table(any, &constants)
         }
         11 => {
@@ -193,7 +193,8 @@ impl Random {
         match self.below(6) {
             0..=2 => self.below(20) as i64 - 10,
             3 => {
-                let special = [i64::MIN, i64::MAX, i32::MIN.into(), i32::MAX.into(), i16::MIN.into(), 255, 1 << 53];
+                let special =
+                    [i64::MIN, i64::MAX, i32::MIN.into(), i32::MAX.into(), i16::MIN.into(), 255, 1 << 53];
                 special[self.below(special.len() as u64) as usize]
             }
             4 => (self.next() as i32).into(),

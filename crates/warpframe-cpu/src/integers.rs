@@ -1,6 +1,5 @@
 //! Loops over the numbers of blocks without vector registers of their own: integer ops and conversions. They are plain loops,
-//! which the compiler vectorizes for the instruction set of the function that they are inlined into; divisions of integers
-//! have no vector instructions.
+//! which the compiler vectorizes for the instruction set of the function that they are inlined into.
 
 use std::mem::MaybeUninit;
 
@@ -8,6 +7,7 @@ use warpframe_ir::ScalarType;
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::block::Location;
+use super::integer_division::{divide_i32, divide_i64, remainder_i32};
 
 /// Writes `function(x)` for each row.
 ///
@@ -68,13 +68,13 @@ unsafe fn zip<T: Copy>(
 /// Defines the functions for the ops of an integer type. The matches are exhaustive: ops that are not defined for integers are
 /// listed after the semicolon.
 macro_rules! integer_ops {
-    ($type:ident, $unary:ident, $binary:ident) => {
-        integer_ops!(@functions $type, $unary, $binary,
+    ($type:ident, $unary:ident, $binary:ident, $divide:path, $remainder:path) => {
+        integer_ops!(@functions $type, $unary, $binary, [$divide, $remainder],
             [Negate Abs; Sqrt Cbrt Ln Log2 Log10 Exp Sin Cos Tan Asin Acos Atan Sinh Cosh Tanh Degrees Radians Floor Ceil
              Round Trunc Signum],
-            [Add Subtract Multiply Divide Remainder BitAnd BitOr BitXor ShiftLeft ShiftRight; Power Atan2]);
+            [Add Subtract Multiply BitAnd BitOr BitXor ShiftLeft ShiftRight; Power Atan2]);
     };
-    (@functions $type:ident, $unary:ident, $binary:ident, [$($one:ident)+; $($no_one:ident)+],
+    (@functions $type:ident, $unary:ident, $binary:ident, [$divide:path, $remainder:path], [$($one:ident)+; $($no_one:ident)+],
         [$($two:ident)+; $($no_two:ident)+]) => {
         /// Computes a unary op for each row.
         ///
@@ -107,14 +107,32 @@ macro_rules! integer_ops {
             unsafe {
                 match op {
                     $(Binary::$two => zip(x, y, target, rows, |x, y| Binary::$two.$type(x, y)),)+
+                    Binary::Divide => $divide(x, y, target, rows),
+                    Binary::Remainder => $remainder(x, y, target, rows),
                     $(Binary::$no_two)|+ => {}
                 }
             }
         }
     };
 }
-integer_ops!(i32, unary_i32, binary_i32);
-integer_ops!(i64, unary_i64, binary_i64);
+integer_ops!(i32, unary_i32, binary_i32, zip_divide_i32, zip_remainder_i32);
+integer_ops!(i64, unary_i64, binary_i64, divide_i64::<false>, divide_i64::<true>);
+
+/// # Safety
+/// As [`zip`].
+#[inline(always)]
+unsafe fn zip_divide_i32(x: Location<i32>, y: Location<i32>, target: *mut i32, rows: usize) {
+    // SAFETY: the caller has the same obligation.
+    unsafe { zip(x, y, target, rows, divide_i32) }
+}
+
+/// # Safety
+/// As [`zip`].
+#[inline(always)]
+unsafe fn zip_remainder_i32(x: Location<i32>, y: Location<i32>, target: *mut i32, rows: usize) {
+    // SAFETY: the caller has the same obligation.
+    unsafe { zip(x, y, target, rows, remainder_i32) }
+}
 
 /// Converts the numbers of each row to another type of number.
 ///

@@ -20,6 +20,7 @@ mod dispatch;
 mod elementwise;
 mod input_conversion;
 mod instruction_set;
+mod integer_division;
 mod integers;
 pub mod kernel;
 mod lanes;

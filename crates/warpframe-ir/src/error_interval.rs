@@ -298,7 +298,9 @@ fn unary(op: Unary, low: f64, high: f64, precision: Precision) -> ErrorInterval 
 
 /// The interval of a binary op of floats.
 fn binary(op: Binary, (a, b): (f64, f64), (c, d): (f64, f64), precision: Precision) -> ErrorInterval {
-    let exact = same(a, b) && same(c, d) || a.is_nan() && b.is_nan() || c.is_nan() && d.is_nan();
+    // A power with a NaN is 1 where the base is 1 or the exponent 0, which is one point of an interval.
+    let nan = op != Binary::Power && (a.is_nan() && b.is_nan() || c.is_nan() && d.is_nan());
+    let exact = same(a, b) && same(c, d) || nan;
     let (xs, ys) = (extremal_points(a, b), extremal_points(c, d));
     let corners = || {
         let pairs = xs.into_iter().flat_map(|x| ys.map(|y| (x, y)));
