@@ -63,40 +63,54 @@ fn every_field_of_the_report_is_documented() {
 fn ops_page() -> String {
     use warpframe::cpu::{is_binary_vectorized, is_unary_vectorized};
     use warpframe::cuda::ops::{binary_template, unary_template};
+    use warpframe::ir::ScalarType;
     use warpframe::ir::ops::{Binary, OpInfo, Unary};
     let mut page = "# The ops\n\n\
         The ops that fused expressions consist of. DataFusion evaluates every other part of an expression and \
         passes its value to the fused function as an argument.\n\n\
-        The bound is the largest error in units in the last place (ULP), for f64 and f32, on every backend: 0 \
-        means exact, 0.5 correctly rounded. Every backend has every op. For an op without vector code, the SIMD \
+        Operands and result of an op have one type: `DOUBLE` or `REAL` (floats), or `BIGINT` or `INTEGER` (integers). \
+        Narrower and unsigned integers are computed in these, and wrapped to their width after each op; casts convert \
+        between all of these types and `BOOLEAN`. Dates, times, timestamps and durations are integers that are compared, \
+        and timestamps subtracted.\n\n\
+        The bound is the largest error of floats in units in the last place (ULP), for `DOUBLE` and `REAL`, on every \
+        backend: 0 means exact, 0.5 correctly rounded. Integers are exact, and wrap around as in DataFusion. Every \
+        backend has every op for every type. For an op without vector code, the SIMD \
         backend calls the scalar function for each lane, within the fused pass. The CUDA C is generated; it has been \
         tested on the CPU, but not on a GPU.\n\n\
-        | SQL | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|\n"
+        | SQL | types | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|---|\n"
         .to_owned();
-    let mut row = |sql: String, op: OpInfo, vectorized: bool, cuda: &str| {
-        let simd = if vectorized { "vector" } else { "scalar" };
-        let cuda = cuda.replace("$0", "x").replace("$1", "y").replace('@', "");
-        page += &format!("| `{sql}` | {} | scalar | {simd} | `{cuda}` |\n", op.ulp);
+    let mut row = |sql: String, op: OpInfo, vectorized: bool, templates: [Option<&str>; 2]| {
+        for (types, cuda) in ["floats", "integers"].into_iter().zip(templates) {
+            let Some(cuda) = cuda else { continue };
+            let is_float = types == "floats";
+            let simd = if vectorized || !is_float { "vector" } else { "scalar" };
+            let bound = if is_float { op.ulp } else { 0.0 };
+            let cuda = cuda.replace("$0", "x").replace("$1", "y").replace('@', "").replace('|', "\\|");
+            page += &format!("| `{sql}` | {types} | {bound} | scalar | {simd} | `{cuda}` |\n");
+        }
     };
+    let both = [ScalarType::F64, ScalarType::I64];
     for &op in Unary::ALL {
         let name = op.info().name;
         let sql = if name == "-" { "-x".to_owned() } else { format!("{name}(x)") };
-        row(sql, op.info(), is_unary_vectorized(op), unary_template(op));
+        row(sql, op.info(), is_unary_vectorized(op), both.map(|one| unary_template(op, one)));
     }
     for &op in Binary::ALL {
-        let name = op.info().name;
+        let name = op.info().name.replace('|', "\\|");
         let sign = !name.starts_with(char::is_alphabetic);
         let sql = if sign { format!("x {name} y") } else { format!("{name}(x, y)") };
-        row(sql, op.info(), is_binary_vectorized(op), binary_template(op));
+        row(sql, op.info(), is_binary_vectorized(op), both.map(|one| binary_template(op, one)));
     }
     page + "\n\
         Composed of these ops, with the semantics of DataFusion: `log(x)` and `log(base, x)` (quotients of two \
-        `ln`), `=`, `<>`, `<`, `<=`, `>`, `>=` and `BETWEEN` on numbers, `AND`, `OR`, `NOT`, `IS [NOT] NULL`, \
-        `IS [NOT] TRUE`, `IS [NOT] FALSE`, `IS [NOT] UNKNOWN`, `CASE`, `isnan`, `nanvl`, `nullif`, `coalesce`, \
-        `greatest`, `least`, `log3`, literals, and columns of integers, `REAL` and `DOUBLE`.\n\n\
+        `ln`), `=`, `<>`, `<`, `<=`, `>`, `>=`, `IS [NOT] DISTINCT FROM`, `BETWEEN` and `IN` lists of constants on all \
+        of these types, `AND`, `OR`, `NOT`, `IS [NOT] NULL`, \
+        `IS [NOT] TRUE`, `IS [NOT] FALSE`, `IS [NOT] UNKNOWN`, `CASE`, `CAST`, `TRY_CAST`, `isnan`, `nanvl`, `nullif`, \
+        `coalesce`, `greatest`, `least`, `log3`, literals and columns.\n\n\
         Comparisons are those of DataFusion: both zeros are equal, and NaN is greater than all numbers, or less \
-        than all numbers if its sign bit is set. The square root of a negative number and zero raised to a negative \
-        power are errors, but only in rows in which they are evaluated.\n\n\
+        than all numbers if its sign bit is set. The square root of a negative number, zero raised to a negative \
+        power, division of integers by zero, the quotient of the smallest integer and -1, and a `CAST` of a number that \
+        the type does not have are errors, but only in rows in which they are evaluated.\n\n\
         DataFusion evaluates a branch of CASE, and the right operand of AND and OR, in some rows only. Arguments \
         of a fused function are evaluated in all rows, and could fail there. A CASE, AND or OR is therefore not \
         fused if such a part contains an argument that is not a column, or, in AND and OR, an op that can fail.\n"
