@@ -40,6 +40,16 @@ pub fn computes_validity(program: &Program) -> bool {
     !program.is_strict()
 }
 
+/// The number of parameters of a program's kernel: see [`source`].
+pub fn parameters(program: &Program) -> usize {
+    let validity = computes_validity(program);
+    let inputs = program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable));
+    let outputs = program.outputs().iter();
+    let outputs = outputs.map(|output| 1 + usize::from(validity && program.may_be_null(output.value)));
+    // The rows, the predicate and the trap are the others.
+    inputs.chain(outputs).sum::<usize>() + 2 + usize::from(program.predicate().is_some())
+}
+
 /// The CUDA C++ source of a program's kernel, without the [`PRELUDE`].
 ///
 /// The parameters of the kernel are, in this order:

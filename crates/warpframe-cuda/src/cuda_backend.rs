@@ -9,6 +9,7 @@ use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::program::Program;
 
 use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, parallel_copy};
+use super::codegen::parameters;
 use super::driver::CudaError;
 use super::gpu::Gpus;
 use super::input_column::primitive_bytes;
@@ -18,6 +19,9 @@ use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
 /// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
 pub const BATCH_ROWS: usize = 1 << 20;
+
+/// The maximum number of parameters of a kernel: 4 KiB, of 8 bytes each, on all architectures and by all drivers.
+const MAX_PARAMETERS: usize = 512;
 
 /// The consumer name of memory reservations.
 const CONSUMER: &str = "warpframe cuda";
@@ -42,7 +46,8 @@ impl Default for CudaSettings {
 /// The CUDA backend. Evaluations are distributed round-robin over the GPUs.
 ///
 /// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
-/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable.
+/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable. Programs
+/// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU.
 #[derive(Debug, Clone)]
 pub struct Cuda {
     gpus: Arc<Gpus>,
@@ -103,11 +108,15 @@ impl Backend for Cuda {
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        let fallback = self.fallback.compile(program)?;
+        if parameters(program) > MAX_PARAMETERS {
+            return Ok(fallback);
+        }
         Ok(Arc::new(CudaKernel {
             backend: self.clone(),
             program: Arc::clone(program),
             source: KernelSource::of(program),
-            fallback: self.fallback.compile(program)?,
+            fallback,
         }))
     }
 }
