@@ -31,7 +31,9 @@ fn random_programs(count: u32) -> Vec<Arc<Program>> {
     let programs = RefCell::new(Vec::new());
     for scalar_type in [ScalarType::F64, ScalarType::F32] {
         for_random_expressions(count, scalar_type, |expr, _| {
-            programs.borrow_mut().extend(compile(&expr, &schema(scalar_type)).map(|compiled| compiled.program));
+            programs
+                .borrow_mut()
+                .extend(compile(&expr, &schema(scalar_type)).map(|compiled| compiled.program));
         });
     }
     programs.into_inner()
@@ -196,4 +198,3 @@ fn compiled_kernels_are_cached_in_memory_and_on_disk() {
     assert!(first.compile(one, "compute_1").unwrap_err().to_string().contains("compute_1"));
     assert!(first.compile("nonsense", "compute_80").unwrap_err().to_string().contains("nonsense"));
 }
-

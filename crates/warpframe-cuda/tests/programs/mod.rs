@@ -295,7 +295,7 @@ fn random_case(number: u64, random: &mut Random) -> Case {
     let columns: Vec<_> =
         columns.chain((0..3).map(|_| types[random.next() as usize % types.len()].clone())).collect();
     for data_type in columns {
-        let nullable = random.next() % 2 == 0;
+        let nullable = random.next().is_multiple_of(2);
         let special = special_values(ScalarType::of(&data_type).unwrap());
         let special: Vec<_> = special.into_iter().filter(|value| nullable || value.is_some()).collect();
         let column: Vec<_> = (0..rows).map(|_| random.pick(&special)).collect();
@@ -317,7 +317,7 @@ fn random_case(number: u64, random: &mut Random) -> Case {
     }
     let bools: Vec<_> =
         values.iter().copied().filter(|value| builder.scalar_type(*value) == ScalarType::Bool).collect();
-    let predicate = (number % 2 == 0).then(|| random.pick(&bools[bools.len() / 2..]));
+    let predicate = number.is_multiple_of(2).then(|| random.pick(&bools[bools.len() / 2..]));
     Case::new(format!("random program {number}"), builder.finish(outputs, predicate).unwrap(), arrays)
 }
 
@@ -370,7 +370,11 @@ fn random_value(builder: &mut Builder, random: &mut Random, values: &[Value]) ->
         },
         9 => {
             let other = of_type(builder, random, ScalarType::Bool);
-            if random.next() % 2 == 0 { builder.and(condition, other) } else { builder.or(condition, other) }
+            if random.next().is_multiple_of(2) {
+                builder.and(condition, other)
+            } else {
+                builder.or(condition, other)
+            }
         }
         10 => builder.select(condition, x, y),
         _ => builder.cast(random.pick(&ScalarType::ALL), x),
