@@ -168,7 +168,7 @@ fn columns_of_all_types() -> Vec<Case> {
             let values: Vec<_> = values.into_iter().filter(|value| nullable || value.is_some()).collect();
             let to = if data_type == DataType::UInt64 { DataType::Float64 } else { data_type.clone() };
             // With one output the program is strict: the kernel does not compute validity.
-            for outputs in [1, 2] {
+            for outputs in [1, 3] {
                 let mut builder = Builder::new();
                 let x = builder.add_input(input(data_type.clone(), nullable));
                 let other = match scalar_type {
@@ -178,7 +178,9 @@ fn columns_of_all_types() -> Vec<Case> {
                         builder.binary(Binary::Add, x, one)
                     }
                 };
-                let all = [x, other].map(|value| Output { value, data_type: to.clone() });
+                // The last one has all bits of a value that was read from a narrow type.
+                let all = [(x, to.clone()), (other, to.clone()), (x, scalar_type.data_type())];
+                let all = all.map(|(value, data_type)| Output { value, data_type });
                 cases.push(Case::new(
                     format!("{data_type}, nullable: {nullable}, {outputs} outputs"),
                     builder.finish(all[..outputs].to_vec(), None).unwrap(),
