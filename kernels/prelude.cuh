@@ -37,3 +37,68 @@ __device__ __forceinline__ double wf_power(double x, double y) { return pow(x, y
 __device__ __forceinline__ float wf_power(float x, float y) { return (float)pow((double)x, (double)y); }
 __device__ __forceinline__ double wf_atan2(double y, double x) { return atan2(y, x); }
 __device__ __forceinline__ float wf_atan2(float y, float x) { return (float)atan2((double)y, (double)x); }
+
+// Integer ops, which wrap around: computed in the unsigned type of the same width, where overflow is defined.
+template <typename Integer> struct wf_unsigned;
+template <> struct wf_unsigned<int> { typedef unsigned int type; };
+template <> struct wf_unsigned<long long> { typedef unsigned long long type; };
+
+template <typename Integer> __device__ __forceinline__ Integer wf_negate(Integer x) {
+    return (Integer)(0 - (typename wf_unsigned<Integer>::type)x);
+}
+template <typename Integer> __device__ __forceinline__ Integer wf_abs(Integer x) { return x < 0 ? wf_negate(x) : x; }
+template <typename Integer> __device__ __forceinline__ Integer wf_add(Integer x, Integer y) {
+    typedef typename wf_unsigned<Integer>::type Unsigned;
+    return (Integer)((Unsigned)x + (Unsigned)y);
+}
+template <typename Integer> __device__ __forceinline__ Integer wf_subtract(Integer x, Integer y) {
+    typedef typename wf_unsigned<Integer>::type Unsigned;
+    return (Integer)((Unsigned)x - (Unsigned)y);
+}
+template <typename Integer> __device__ __forceinline__ Integer wf_multiply(Integer x, Integer y) {
+    typedef typename wf_unsigned<Integer>::type Unsigned;
+    return (Integer)((Unsigned)x * (Unsigned)y);
+}
+
+// The quotient and the remainder: 0 for a divisor of 0; the quotient of the smallest integer and -1 wraps around.
+template <typename Integer> __device__ __forceinline__ Integer wf_divide(Integer x, Integer y) {
+    return y == 0 ? 0 : y == -1 ? wf_negate(x) : x / y;
+}
+template <typename Integer> __device__ __forceinline__ Integer wf_remainder(Integer x, Integer y) {
+    return y == 0 || y == -1 ? 0 : x % y;
+}
+
+// Shifts by the lowest bits of y, as many as a position in x needs. A shift to the right keeps the sign.
+template <typename Integer> __device__ __forceinline__ Integer wf_shift_left(Integer x, Integer y) {
+    return (Integer)((typename wf_unsigned<Integer>::type)x << (y & (Integer)(8 * sizeof(x) - 1)));
+}
+template <typename Integer> __device__ __forceinline__ Integer wf_shift_right(Integer x, Integer y) {
+    return x >> (y & (Integer)(8 * sizeof(x) - 1));
+}
+
+// A float converted to an integer: truncated to the nearest integer in range, 0 for NaN. The limits are exact in both
+// types of floats.
+template <typename Float> __device__ __forceinline__ int wf_to_int(Float x) {
+    return x >= (Float)0x1p31   ? 2147483647
+           : x >= (Float)-0x1p31 ? (int)x
+           : x == x              ? -2147483647 - 1
+                                 : 0;
+}
+template <typename Float> __device__ __forceinline__ long long wf_to_long(Float x) {
+    return x >= (Float)0x1p63   ? 9223372036854775807LL
+           : x >= (Float)-0x1p63 ? (long long)x
+           : x == x              ? -9223372036854775807LL - 1
+                                 : 0;
+}
+
+// Whether an ascending table, which is not empty, has a number: a binary search without branches that differ by thread.
+template <typename Integer>
+__device__ __forceinline__ bool wf_in_table(const Integer *table, int count, Integer x) {
+    int low = 0;
+    while (count > 1) {
+        int half = count >> 1;
+        low += table[low + half] <= x ? half : 0;
+        count -= half;
+    }
+    return table[low] == x;
+}

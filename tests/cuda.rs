@@ -10,7 +10,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
-use arrow::compute::{cast, concat};
+use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
 use common::gpu::{Controls, FakeDriver, Operation, SLOW_BUS, has_compiler, write_driver};
 use common::kernels::{evaluate, log3};
@@ -29,7 +29,8 @@ use warpframe::cpu::Simd;
 use warpframe::cuda::metrics::{BATCHES, COMPILE_TIME, FALLBACK_BATCHES};
 use warpframe::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource, measure};
 use warpframe::ir::{
-    Backend, Error, ErrorInterval, Interpreter, KernelContext, MemoryBudget, Precision, Program,
+    Backend, Error, ErrorInterval, Evaluated, Interpreter, KernelContext, MemoryBudget, Program, Scalar,
+    ScalarType,
 };
 use warpframe::lowering::compile;
 use warpframe::memory_pool::PoolBudget;
@@ -62,7 +63,7 @@ struct Metered {
 
 impl Metered {
     fn evaluate(&self, program: &Arc<Program>, inputs: &[ArrayRef], rows: usize) -> Result<ArrayRef, Error> {
-        self.cuda.compile(program)?.evaluate(inputs, rows, &self.context)
+        self.cuda.compile(program)?.evaluate(inputs, rows, &self.context)?.into_column()
     }
 
     fn count(&self, name: &str) -> u64 {
@@ -142,12 +143,12 @@ struct Case {
     rows: usize,
 }
 
-fn cases(count: u32, precision: Precision) -> Vec<Case> {
+fn cases(count: u32, scalar_type: ScalarType) -> Vec<Case> {
     let cases = RefCell::new(Vec::new());
-    for_random_expressions(count, precision, |expr, batch| {
+    for_random_expressions(count, scalar_type, |expr, batch| {
         // Every fourth program is Boolean.
         let expr = if cases.borrow().len() % 4 == 3 { expr.gt(lit(0.5)) } else { expr };
-        let Ok(compiled) = compile(&expr, &schema(precision)) else { return };
+        let Ok(compiled) = compile(&expr, &schema(scalar_type)) else { return };
         let column = |name: &String| batch.column_by_name(name).unwrap().clone();
         let arguments = compiled.columns.iter().map(column).collect();
         let (text, rows) = (expr.to_string(), batch.num_rows());
@@ -158,8 +159,8 @@ fn cases(count: u32, precision: Precision) -> Vec<Case> {
 
 #[test]
 fn random_programs_match_the_other_backends() {
-    let mut cases = cases(120, Precision::Double);
-    cases.extend(self::cases(80, Precision::Single));
+    let mut cases = cases(120, ScalarType::F64);
+    cases.extend(self::cases(80, ScalarType::F32));
     if let Some((gpus, controls)) = simulated_gpus(1) {
         // Compiled together, which is faster.
         controls.compile_all(&cases.iter().map(|case| KernelSource::of(&case.program)).collect::<Vec<_>>());
@@ -175,6 +176,7 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
     let (mut checked, mut booleans) = (0, 0);
     for case in cases {
         let expected = Interpreter::evaluate(&case.program, &case.arguments, case.rows);
+        let expected = expected.and_then(Evaluated::into_column);
         // In one chunk, and in several with a partial last one.
         for chunk_rows in [1 << 18, 64] {
             let cuda = cuda(gpus, chunked(chunk_rows));
@@ -198,13 +200,11 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
                 continue;
             }
             let simd = evaluate(&simd(), &case.program, &case.arguments, case.rows).unwrap();
-            let [result, simd] = [result, simd].map(|array| cast(&array, &DataType::Float64).unwrap());
             for row in 0..case.rows {
                 let Some(range) = ErrorInterval::of(&case.program, &case.arguments, row) else { continue };
                 // Both backends are within the error bounds of the ops.
                 for (backend, array) in [("cuda", &result), ("simd", &simd)] {
-                    let array = array.as_primitive::<Float64Type>();
-                    let value = array.is_valid(row).then(|| array.value(row));
+                    let value = Scalar::read(array, row).unwrap();
                     assert!(
                         range.contains(value),
                         "{}: {backend} row {row}: {value:?}, not in {range:?}",
@@ -230,11 +230,11 @@ fn log3_matches_simd_at_all_lengths_and_offsets() {
 }
 
 fn check_lengths(cuda: &Metered) {
-    for precision in [Precision::Double, Precision::Single] {
+    for scalar_type in [ScalarType::F64, ScalarType::F32] {
         let all = columns(1000);
-        let all: Vec<ArrayRef> = match precision {
-            Precision::Double => all,
-            Precision::Single => all
+        let all: Vec<ArrayRef> = match scalar_type {
+            ScalarType::F64 => all,
+            _ => all
                 .iter()
                 .map(|column| {
                     let numbers = column.as_primitive::<Float64Type>().values();
@@ -245,8 +245,8 @@ fn check_lengths(cuda: &Metered) {
         for rows in [0, 1, 2, 3, 7, 63, 64, 65, 127, 128, 129, 255, 384, 600] {
             for offset in [0, 1, 5] {
                 let arguments: Vec<_> = all.iter().map(|column| column.slice(offset, rows)).collect();
-                let result = cuda.evaluate(&log3(precision), &arguments, rows).unwrap();
-                let expected = evaluate(&simd(), &log3(precision), &arguments, rows).unwrap();
+                let result = cuda.evaluate(&log3(scalar_type), &arguments, rows).unwrap();
+                let expected = evaluate(&simd(), &log3(scalar_type), &arguments, rows).unwrap();
                 assert_near(&result, &expected);
             }
         }
@@ -266,8 +266,8 @@ fn check_nulls(cuda: &Metered) {
     };
     for offset in [0, 3] {
         let arguments = [holes(3), holes(7), columns(500)[0].clone()].map(|column| column.slice(offset, 490));
-        let result = cuda.evaluate(&log3(Precision::Double), &arguments, 490).unwrap();
-        let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 490).unwrap();
+        let result = cuda.evaluate(&log3(ScalarType::F64), &arguments, 490).unwrap();
+        let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, 490).unwrap();
         assert_near(&result, &expected);
         assert!(result.null_count() > 100);
     }
@@ -284,6 +284,7 @@ fn undeclared_nulls_fall_back_to_the_cpu() {
     let numbers = Float64Array::new(vec![1.0, -1.0].into(), Some(vec![true, false].into()));
     let undeclared: ArrayRef = Arc::new(numbers);
     let expected = Interpreter::evaluate(&program, std::slice::from_ref(&undeclared), 2).unwrap();
+    let expected = expected.into_column().unwrap();
     assert_eq!(&cuda.evaluate(&program, &[undeclared], 2).unwrap(), &expected);
     assert_eq!(cuda.count(FALLBACK_BATCHES), 1);
     drop(cuda);
@@ -296,7 +297,7 @@ fn results_and_pinned_columns_outlive_the_backend() {
     let cuda = cuda(&gpus, chunked(64));
     let plain = columns(1000);
     let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(&column.slice(10, 900)).unwrap()).collect();
-    let result = cuda.evaluate(&log3(Precision::Double), &pinned, 900).unwrap();
+    let result = cuda.evaluate(&log3(ScalarType::F64), &pinned, 900).unwrap();
     let starts: Vec<_> =
         pinned.iter().map(|column| column.as_primitive::<Float64Type>().values().as_ptr() as usize).collect();
     for start in starts {
@@ -304,15 +305,14 @@ fn results_and_pinned_columns_outlive_the_backend() {
     }
     let before = controls.htod_sources().len();
     let half: Vec<_> = pinned.iter().map(|column| column.slice(450, 64)).collect();
-    let of_half = cuda.evaluate(&log3(Precision::Double), &half, 64).unwrap();
+    let of_half = cuda.evaluate(&log3(ScalarType::F64), &half, 64).unwrap();
     assert_eq!(controls.htod_sources().len(), before + 3);
     assert_eq!(&of_half, &result.slice(450, 64));
-    let again =
-        cuda.evaluate(&log3(Precision::Double), &[result.clone(), result.clone(), result.clone()], 900);
+    let again = cuda.evaluate(&log3(ScalarType::F64), &[result.clone(), result.clone(), result.clone()], 900);
     let held = gpus.allocated_bytes();
     drop((cuda, gpus, pinned));
     let expected: Vec<_> = plain.iter().map(|column| column.slice(10, 900)).collect();
-    let expected = evaluate(&simd(), &log3(Precision::Double), &expected, 900).unwrap();
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &expected, 900).unwrap();
     assert_near(&result, &expected);
     assert!(held > 0);
     drop((result, of_half, again));
@@ -326,7 +326,7 @@ fn columns_pinned_by_one_gpu_are_read_by_all() {
     let plain = columns(1000);
     let pinned: Vec<_> = plain.iter().map(|column| cuda.pin(column).unwrap()).collect();
     let start = pinned[0].as_primitive::<Float64Type>().values().as_ptr() as usize;
-    let results = [(); 2].map(|()| cuda.evaluate(&log3(Precision::Double), &pinned, 1000).unwrap());
+    let results = [(); 2].map(|()| cuda.evaluate(&log3(ScalarType::F64), &pinned, 1000).unwrap());
     assert_eq!(&results[0], &results[1]);
     let mut launches = controls.launches();
     launches.sort_unstable();
@@ -341,10 +341,10 @@ fn memory_is_reused_and_released() {
     let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let cuda = cuda(&gpus, chunked(4096));
     let arguments = columns(50_000);
-    drop(cuda.evaluate(&log3(Precision::Double), &arguments, 50_000).unwrap());
+    drop(cuda.evaluate(&log3(ScalarType::F64), &arguments, 50_000).unwrap());
     let held = gpus.allocated_bytes();
     for _ in 0..10 {
-        drop(cuda.evaluate(&log3(Precision::Double), &arguments, 50_000).unwrap());
+        drop(cuda.evaluate(&log3(ScalarType::F64), &arguments, 50_000).unwrap());
     }
     assert_eq!(gpus.allocated_bytes(), held, "buffers are reused by the next evaluation");
     gpus.trim();
@@ -357,7 +357,7 @@ fn memory_is_reused_and_released() {
 fn low_memory_shrinks_chunks_then_falls_back_to_the_cpu() {
     let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let arguments = columns(100_000);
-    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 100_000).unwrap();
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, 100_000).unwrap();
     for (memory, pinned, limit, fallbacks) in [
         // A chunk of 65,536 rows does not fit, one of 16,384 does.
         (2 << 20, usize::MAX, usize::MAX, 0),
@@ -371,7 +371,7 @@ fn low_memory_shrinks_chunks_then_falls_back_to_the_cpu() {
         controls.pinned_limit.store(pinned, Ordering::Relaxed);
         gpus.trim();
         let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, chunk_rows: 65_536 });
-        let result = cuda.evaluate(&log3(Precision::Double), &arguments, 100_000).unwrap();
+        let result = cuda.evaluate(&log3(ScalarType::F64), &arguments, 100_000).unwrap();
         assert_near(&result, &expected);
         assert_eq!(
             (cuda.count(BATCHES), cuda.count(FALLBACK_BATCHES)),
@@ -388,7 +388,7 @@ fn memory_is_reserved_in_the_session_pool() {
     let arguments = columns(10_000);
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 30));
     let cuda = cuda(&gpus, chunked(4096)).with_memory(PoolBudget(Arc::clone(&pool)));
-    let result = cuda.evaluate(&log3(Precision::Double), &arguments, 10_000).unwrap();
+    let result = cuda.evaluate(&log3(ScalarType::F64), &arguments, 10_000).unwrap();
     assert_eq!(pool.reserved(), 80_000, "the result is reserved while it exists");
     let slice = result.slice(5, 5);
     drop(result);
@@ -398,7 +398,7 @@ fn memory_is_reserved_in_the_session_pool() {
 
     let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1 << 10));
     let cuda = self::cuda(&gpus, chunked(4096)).with_memory(PoolBudget(pool));
-    assert!(cuda.evaluate(&log3(Precision::Double), &arguments, 10_000).is_ok());
+    assert!(cuda.evaluate(&log3(ScalarType::F64), &arguments, 10_000).is_ok());
     assert_eq!(cuda.count(FALLBACK_BATCHES), 1);
     drop(cuda);
     assert_nothing_leaked(gpus, &controls);
@@ -408,7 +408,7 @@ fn memory_is_reserved_in_the_session_pool() {
 fn a_device_failure_is_an_error_and_the_next_query_succeeds() {
     let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let (arguments, rows) = (columns(1000), 1000);
-    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, rows).unwrap();
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, rows).unwrap();
     let cuda = cuda(&gpus, chunked(64));
     let mut failures = 0;
     use Operation::{Launch, MemcpyDtoH, MemcpyHtoD, Open, Wait};
@@ -416,7 +416,7 @@ fn a_device_failure_is_an_error_and_the_next_query_succeeds() {
         for number in [1, 2, 5, 10] {
             controls.fail_nth(operation, number);
             // `Open` does not fail while the GPU is open already.
-            match cuda.evaluate(&log3(Precision::Double), &arguments, rows) {
+            match cuda.evaluate(&log3(ScalarType::F64), &arguments, rows) {
                 Ok(result) => {
                     assert_eq!(operation, Open);
                     assert_near(&result, &expected);
@@ -427,7 +427,7 @@ fn a_device_failure_is_an_error_and_the_next_query_succeeds() {
                 }
             }
             controls.fail_nth(Open, usize::MAX);
-            assert_near(&cuda.evaluate(&log3(Precision::Double), &arguments, rows).unwrap(), &expected);
+            assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
         }
     }
     assert!(failures >= 16, "{failures}");
@@ -442,7 +442,7 @@ fn shipped_kernels_run_without_a_compiler() {
     let Some((gpus, controls)) = simulated_gpus(1) else { return };
     controls.compiler.store(false, Ordering::Relaxed);
     let cuda = cuda(&gpus, CudaSettings::default());
-    assert!(cuda.evaluate(&log3(Precision::Double), &columns(10), 10).is_ok());
+    assert!(cuda.evaluate(&log3(ScalarType::F64), &columns(10), 10).is_ok());
     let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
     let program = compile(&(col("x") * col("x") + col("x")), &schema).unwrap().program;
     let error = cuda.evaluate(&program, &columns(10)[..1], 10).unwrap_err();
@@ -456,15 +456,12 @@ fn threads_share_gpus_evenly() {
     let Some((gpus, controls)) = simulated_gpus(2) else { return };
     let cuda = cuda(&gpus, chunked(64));
     let arguments = columns(2000);
-    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 2000).unwrap();
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, 2000).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
                 for _ in 0..5 {
-                    assert_near(
-                        &cuda.evaluate(&log3(Precision::Double), &arguments, 2000).unwrap(),
-                        &expected,
-                    );
+                    assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, 2000).unwrap(), &expected);
                 }
             });
         }
@@ -488,8 +485,8 @@ fn resident_columns_are_evaluated_and_summed() {
 
 fn check_resident(cuda: &Metered) {
     let arguments = columns(100_001);
-    let expected = evaluate(&simd(), &log3(Precision::Double), &arguments, 100_001).unwrap();
-    let mut resident = cuda.upload(&log3(Precision::Double), &arguments).unwrap();
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, 100_001).unwrap();
+    let mut resident = cuda.upload(&log3(ScalarType::F64), &arguments).unwrap();
     resident.evaluate().unwrap();
     let results = resident.results().unwrap();
     assert_near(&(Arc::new(results.clone()) as ArrayRef), &expected);

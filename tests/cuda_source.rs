@@ -1,15 +1,14 @@
 //! GPU kernels without a GPU: NVRTC, if it is installed, compiles them for every architecture, and the PTX is checked
 //! for register use and spills. `tests/cuda.rs` tests their results.
 //!
-//! NVRTC is part of CUDA and of the Python package `nvidia-cuda-nvrtc-cu12`; its folder must be in `LD_LIBRARY_PATH`.
-//! `ptxas`, of CUDA or `nvidia-cuda-nvcc-cu12`, must be in `PATH`.
+//! Kernels of all types are tested in `crates/warpframe-cuda/tests`; `common::kernel_compiler` says what NVRTC and ptxas need.
 
 mod common;
+#[path = "common/kernel_compiler.rs"]
+mod kernel_compiler;
 
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -18,50 +17,26 @@ use common::kernels::log3;
 use common::skipped;
 use common::trees::{for_random_expressions, schema};
 use datafusion::prelude::col;
+use kernel_compiler::{ARCHITECTURES, Used, assemble_without_spills, compiler, ptx};
 use libloading::Symbol;
 use warpframe::cuda::codegen::PRELUDE;
-use warpframe::cuda::driver::CudaError;
 use warpframe::cuda::{Compiler, KernelSource, THREADS, VECTOR_BYTES};
-use warpframe::ir::{Precision, Program};
+use warpframe::ir::{Program, ScalarType};
 use warpframe::lowering::compile;
 
 /// The environment variable that makes the tests write `kernels/shipped.ptx`.
 const WRITE: &str = "WARPFRAME_WRITE_PTX";
 
-const ARCHITECTURES: [&str; 6] = ["75", "80", "86", "89", "90", "100"];
-
 fn random_programs(count: u32) -> Vec<Arc<Program>> {
     let programs = RefCell::new(Vec::new());
-    for precision in [Precision::Double, Precision::Single] {
-        for_random_expressions(count, precision, |expr, _| {
-            programs.borrow_mut().extend(compile(&expr, &schema(precision)).map(|compiled| compiled.program));
+    for scalar_type in [ScalarType::F64, ScalarType::F32] {
+        for_random_expressions(count, scalar_type, |expr, _| {
+            programs
+                .borrow_mut()
+                .extend(compile(&expr, &schema(scalar_type)).map(|compiled| compiled.program));
         });
     }
     programs.into_inner()
-}
-
-/// A compiler; `None` without NVRTC.
-fn compiler(folder: Option<&Path>) -> Option<Compiler> {
-    match Compiler::version() {
-        Ok(_) => Some(Compiler::new(folder.map(Path::to_owned))),
-        Err(error) => {
-            assert!(error.to_string().contains("there is no NVRTC"), "{error}");
-            skipped("there is no NVRTC");
-            None
-        }
-    }
-}
-
-/// PTX for a virtual architecture; `None` if this NVRTC does not support it.
-fn ptx(compiler: &Compiler, kernel: &KernelSource, architecture: &str) -> Option<String> {
-    match compiler.compile(&kernel.text, &format!("compute_{architecture}")) {
-        Ok(image) => Some(String::from_utf8(image.to_vec()).unwrap().trim_end_matches('\0').to_owned()),
-        Err(CudaError::Kernel(log)) if log.contains("invalid value for --gpu-architecture") => {
-            skipped(&format!("this NVRTC does not know sm_{architecture}"));
-            None
-        }
-        Err(error) => panic!("sm_{architecture}: {error}"),
-    }
 }
 
 #[test]
@@ -74,8 +49,8 @@ fn generated_kernels_compile_for_every_architecture_without_spills() {
         for kernel in &kernels {
             let Some(ptx) = ptx(&compiler, kernel, architecture) else { break };
             assert!(ptx.contains(&format!(".entry {}(", kernel.name)));
-            let used = assemble(folder.path(), &ptx, architecture);
-            most = used.iter().flatten().map(|(_, registers)| *registers).chain([most]).max().unwrap();
+            let used = assemble_without_spills(folder.path(), &ptx, architecture);
+            most = used.iter().flatten().map(|used| used.registers).chain([most]).max().unwrap();
         }
         println!("sm_{architecture}: {} kernels, at most {most} registers, no spills", kernels.len());
     }
@@ -86,16 +61,16 @@ fn generated_kernels_compile_for_every_architecture_without_spills() {
 fn shipped_kernels_use_few_registers_without_spills() {
     let Some(compiler) = compiler(None) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let kernel = KernelSource::of(&log3(Precision::Double));
+    let kernel = KernelSource::of(&log3(ScalarType::F64));
     let mut lines = String::new();
     for architecture in ARCHITECTURES {
         let Some(ptx) = ptx(&compiler, &kernel, architecture) else { return };
-        let Some(mut used) = assemble(folder.path(), &ptx, architecture) else { return };
-        used.sort();
-        for (name, registers) in used {
+        let Some(mut used) = assemble_without_spills(folder.path(), &ptx, architecture) else { return };
+        used.sort_by(|one, other| one.kernel.cmp(&other.kernel));
+        for Used { kernel, registers, .. } in used {
             // With 64 registers a thread, four blocks of 256 threads fill the 65,536 registers of a multiprocessor.
-            assert!(registers <= 64, "{name} on sm_{architecture} uses {registers} registers");
-            let _ = writeln!(lines, "sm_{architecture:<4} {name:<9} {registers:>3} registers, no spills");
+            assert!(registers <= 64, "{kernel} on sm_{architecture} uses {registers} registers");
+            let _ = writeln!(lines, "sm_{architecture:<4} {kernel:<9} {registers:>3} registers, no spills");
         }
     }
     match Compiler::version().unwrap().as_str() {
@@ -115,7 +90,7 @@ fn shipped_ptx(compiler: &Compiler, kernel: &KernelSource) -> String {
 
 #[test]
 fn the_shipped_ptx_matches_the_source() {
-    let kernel = KernelSource::of(&log3(Precision::Double));
+    let kernel = KernelSource::of(&log3(ScalarType::F64));
     let header = format!("// The kernels of source {:016x}, by NVRTC 12.9.", fnv1a(&kernel.text));
     if std::env::var_os(WRITE).is_some() {
         let compiler = compiler(None).unwrap();
@@ -133,7 +108,7 @@ fn the_shipped_ptx_matches_the_source() {
     }
     let folder = tempfile::tempdir().unwrap();
     for architecture in ARCHITECTURES {
-        assemble(folder.path(), KernelSource::SHIPPED_PTX, architecture);
+        assemble_without_spills(folder.path(), KernelSource::SHIPPED_PTX, architecture);
     }
     let Some(compiler) = compiler(None) else { return };
     match Compiler::version().unwrap().as_str() {
@@ -164,17 +139,17 @@ fn row_numbers_beyond_32_bits_are_addressed() {
     let fields = ["x", "y"].map(|name| Field::new(name, DataType::Float64, false)).to_vec();
     let program = compile(&(col("x") + col("y")), &Schema::new(fields)).unwrap().program;
     let shim = include_str!("../kernels/host_shim.h");
-    let (log3, sum) = (KernelSource::of(&log3(Precision::Double)), KernelSource::of(&program));
+    let (log3, sum) = (KernelSource::of(&log3(ScalarType::F64)), KernelSource::of(&program));
     let library = compile_and_load(&format!(
         "{shim}\n{}{}
-extern \"C\" void at(unsigned long long first, const double *in, double *out, int *fault) {{
+extern \"C\" void at(unsigned long long first, const double *in, double *out, int *trap) {{
     gridDim = {{4000000000u, 1, 1}};
     blockDim = {{WF_THREADS, 1, 1}};
     blockIdx = {{(unsigned)(first / WF_THREADS), 0, 0}};
     threadIdx = {{(unsigned)(first % WF_THREADS), 0, 0}};
     const double *x = in - 2 * first;
-    log3_f64(x, x, x, 2 * first + 2, out - 2 * first, fault);
-    program(in - first, in - first, first + 1, out + 2 - first, fault);
+    log3_f64(x, x, x, 2 * first + 2, out - 2 * first, trap);
+    program(in - first, in - first, first + 1, out + 2 - first, trap);
 }}\n",
         log3.text,
         sum.text.strip_prefix(PRELUDE).unwrap()
@@ -183,10 +158,10 @@ extern \"C\" void at(unsigned long long first, const double *in, double *out, in
     let at: Symbol<unsafe extern "C" fn(u64, *const f64, *mut f64, *mut i32)> =
         unsafe { library.get(b"at") }.unwrap();
     for first in [5_000_000_000u64, (1 << 32) + 1] {
-        let (numbers, mut out, mut fault) = ([std::f64::consts::E, 1.0], [0.0; 3], 0);
+        let (numbers, mut out, mut trap) = ([std::f64::consts::E, 1.0], [0.0; 3], 0);
         // SAFETY: the thread accesses the two numbers and the three results only.
-        unsafe { at(first, numbers.as_ptr(), out.as_mut_ptr(), &mut fault) };
-        assert_eq!((out, fault), ([1.0, 0.0, 2.0 * std::f64::consts::E], 0));
+        unsafe { at(first, numbers.as_ptr(), out.as_mut_ptr(), &mut trap) };
+        assert_eq!((out, trap), ([1.0, 0.0, 2.0 * std::f64::consts::E], 0));
     }
 }
 
@@ -222,37 +197,4 @@ fn compiled_kernels_are_cached_in_memory_and_on_disk() {
     assert_eq!(compile(&unwritable, one, "compute_80"), image);
     assert!(first.compile(one, "compute_1").unwrap_err().to_string().contains("compute_1"));
     assert!(first.compile("nonsense", "compute_80").unwrap_err().to_string().contains("nonsense"));
-}
-
-/// Assembles PTX and returns the number of registers of each kernel. Panics if a register is spilled to memory. `None`
-/// without ptxas.
-fn assemble(folder: &Path, ptx: &str, architecture: &str) -> Option<Vec<(String, u32)>> {
-    let file = folder.join(format!("{architecture}.ptx"));
-    std::fs::write(&file, ptx).unwrap();
-    let arch = format!("-arch=sm_{architecture}");
-    let output = match Command::new("ptxas").args(["-v", &arch, "-o", "/dev/null"]).arg(&file).output() {
-        Ok(output) => output,
-        Err(_) => {
-            static ONCE: std::sync::Once = std::sync::Once::new();
-            ONCE.call_once(|| skipped("there is no ptxas to assemble kernels with"));
-            return None;
-        }
-    };
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "sm_{architecture}: {log}");
-    for line in log.lines().filter(|line| line.contains("spill stores")) {
-        assert!(line.contains(" 0 bytes spill stores, 0 bytes spill loads"), "sm_{architecture}: {log}");
-    }
-    let mut name = "";
-    let mut used = Vec::new();
-    for line in log.lines() {
-        if let Some((_, rest)) = line.split_once("Compiling entry function '") {
-            name = rest.split('\'').next().unwrap();
-        }
-        if let Some((_, rest)) = line.split_once("Used ") {
-            used.push((name.to_owned(), rest.split(' ').next().unwrap().parse().unwrap()));
-        }
-    }
-    assert!(!used.is_empty(), "{log}");
-    Some(used)
 }

@@ -16,7 +16,7 @@ use warpframe::cpu::Simd;
 use warpframe::cuda::metrics::FALLBACK_BATCHES;
 use warpframe::cuda::{self, Calibration, Cuda, CudaSettings, Gpus, gpus};
 use warpframe::functions::log3_function;
-use warpframe::ir::{Backend, KernelContext, Precision, Program};
+use warpframe::ir::{Backend, KernelContext, Program, ScalarType};
 use warpframe::kernel::par_log3;
 
 const REPEATS: usize = 7;
@@ -181,7 +181,7 @@ fn median(mut run_once: impl FnMut() -> Result<Duration>) -> Result<Duration> {
 }
 
 fn program() -> Result<Arc<Program>> {
-    Ok(log3_function().program(Precision::Double)?)
+    Ok(log3_function().program(ScalarType::F64)?)
 }
 
 /// The kernel's time, measured by GPU events, and the sum of its results.
@@ -200,7 +200,7 @@ fn host_to_host(cuda: &Cuda, columns: &[ArrayRef]) -> Result<Duration> {
         let start = Instant::now();
         let result = kernel.evaluate(columns, rows, &context)?;
         let time = start.elapsed();
-        assert_eq!(result.len(), rows);
+        assert_eq!(result.rows, rows);
         assert_eq!(context.metrics.snapshot().count(FALLBACK_BATCHES), 0, "the CPU has evaluated it instead");
         Ok(time)
     })

@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use libloading::Library;
-use warpframe::cuda::codegen::PRELUDE;
-use warpframe::cuda::driver::{
+use warpframe_cuda::codegen::PRELUDE;
+use warpframe_cuda::driver::{
     CudaError, Device, DeviceAddress, DeviceProperties, Driver, Event, Loaded, Stream,
 };
-use warpframe::cuda::{Calibration, Gpus, KernelSource};
+use warpframe_cuda::{Calibration, Gpus, KernelSource};
 
 type Result<T> = std::result::Result<T, CudaError>;
 type Launch = unsafe extern "C" fn(c_uint, c_uint, *mut *mut c_void);

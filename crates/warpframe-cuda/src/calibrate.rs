@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array};
 use arrow_schema::DataType;
+use warpframe_ir::ScalarType;
 use warpframe_ir::backend::{Backend, KernelContext};
 use warpframe_ir::builder::Builder;
 use warpframe_ir::error::Result;
-use warpframe_ir::instruction::{Input, Precision, Value};
+use warpframe_ir::instruction::{Input, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 
@@ -108,14 +109,14 @@ const COSTLY_OPS: f64 = 8.0;
 /// memory bandwidth.
 fn programs() -> Result<[Arc<Program>; 3]> {
     let program = |steps: f64, step: fn(&mut Builder, Value, Value, usize) -> Value| {
-        let mut builder = Builder::new(Precision::Double);
+        let mut builder = Builder::new();
         let x = builder.add_input(Input { data_type: DataType::Float64, nullable: false });
         let output = (0..steps as usize / 2).fold(x, |value, number| step(&mut builder, x, value, number));
-        builder.finish(output).map(Arc::new)
+        builder.finish_one(output).map(Arc::new)
     };
     Ok([
         program(CHEAP_OPS, |builder, x, value, number| {
-            let factor = builder.const_float(0.5 + number as f64);
+            let factor = builder.const_float(ScalarType::F64, 0.5 + number as f64);
             let product = builder.binary(Binary::Multiply, value, factor);
             builder.binary(Binary::Add, product, x)
         })?,

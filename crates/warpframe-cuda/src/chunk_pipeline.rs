@@ -1,27 +1,24 @@
 //! Evaluation of a batch on a GPU, in chunks of rows. Each chunk is enqueued in one of several streams, so that copies to
 //! the GPU, kernels, and copies from the GPU of different chunks overlap.
 
-use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, make_array};
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
-use arrow_data::ArrayData;
-use arrow_schema::DataType;
+use arrow_array::ArrayRef;
 use rayon::prelude::*;
+use warpframe_ir::Trap;
+use warpframe_ir::backend::Evaluated;
 use warpframe_ir::error::Error;
-use warpframe_ir::instruction::Kind;
-use warpframe_ir::memory::{MemoryBudget, Reservation};
+use warpframe_ir::memory::MemoryBudget;
 use warpframe_ir::program::Program;
 
-use super::codegen::{computes_validity, trap_of_code};
+use super::chunk_results::ChunkResults;
 use super::driver::CudaError;
-use super::gpu::{Gpu, LoadedKernel, SlotBytes, StreamSlotGuard};
+use super::gpu::{Gpu, LoadedKernel, StreamSlotGuard};
+use super::input_column::InputColumn;
 use super::kernel_source::THREADS;
-use super::memory::Pinned;
+use super::layout::{Layout, stored_trap};
 use super::metrics::Counts;
 
 /// The number of streams, and of chunks in flight: one for each of the stages copy to the GPU, kernel, copy from the GPU.
@@ -29,9 +26,6 @@ pub(super) const STREAM_SLOTS: usize = 3;
 
 /// The maximum number of blocks per multiprocessor: twice as many as are resident at a time.
 const BLOCKS_PER_MULTIPROCESSOR: u32 = 16;
-
-/// The alignment of columns in bytes: a multiple of the widest load and of a cache line of the GPU.
-pub(super) const ALIGNMENT: usize = 256;
 
 /// The bytes of a task of [`parallel_copy`].
 const COPY_TASK_BYTES: usize = 256 * 1024;
@@ -43,7 +37,9 @@ pub(super) const MIN_CHUNK_ROWS: usize = 4096;
 pub(super) enum Failure {
     /// Of the device, the driver or the compiler.
     Cuda(CudaError),
-    /// Of the program or its inputs: a row traps, or an array is invalid.
+    /// A row traps.
+    Trap(Trap),
+    /// Of the program, its inputs, or the memory budget.
     Program(Error),
 }
 
@@ -67,40 +63,38 @@ pub(super) struct ChunkPipeline<'a> {
 }
 
 impl ChunkPipeline<'_> {
-    /// Evaluates all chunks. The memory is reserved from the budget under the consumer's name. The part of the reservation
-    /// for the result is released when the result is dropped, the rest before the function returns.
+    /// Evaluates all chunks. The memory is reserved from the budget under the consumer's name. The reservations for the
+    /// results are released when the results are dropped, the rest before the function returns.
     ///
     /// # Errors
     /// A row traps, an array has a type that programs do not support, memory is exhausted, or the GPU fails.
-    pub fn run(&self, consumer: &str, memory: &dyn MemoryBudget) -> Result<(ArrayRef, Counts), Failure> {
-        let columns = self.inputs.iter().map(HostColumn::new).collect::<Result<Vec<_>, _>>();
+    pub fn run(&self, consumer: &str, memory: &dyn MemoryBudget) -> Result<(Evaluated, Counts), Failure> {
+        let columns = self.inputs.iter().map(InputColumn::new).collect::<Result<Vec<_>, _>>();
         let columns = columns.map_err(Failure::Program)?;
         let chunks = self.rows.div_ceil(self.chunk_rows);
-        let layout = Layout::new(self.program, self.chunk_rows.min(self.rows.next_multiple_of(8)));
+        let bytes = Layout::new(self.program, self.chunk_rows.min(self.rows.next_multiple_of(8))).bytes();
         let slots = STREAM_SLOTS.min(chunks);
-        let width = output_width(self.program);
-        let result_bytes = if has_float_output(self.program) { self.rows * width } else { 0 };
-        let needed = slots * (layout.device_bytes + layout.staging_bytes) + result_bytes;
-        let reserved = memory.reserve(consumer, needed);
-        let mut reservation = reserved.map_err(|error| match error {
-            Error::ResourcesExhausted(message) => Failure::Cuda(CudaError::OutOfMemory(message)),
-            other => Failure::Program(other),
-        })?;
-        let result = self.gpu.pinned(result_bytes, self.limit)?;
-        // Dropped before `result`, because their drop waits for the copies to it.
+        let reserve = |bytes: usize| {
+            memory.reserve(consumer, bytes).map_err(|error| match error {
+                Error::ResourcesExhausted(message) => Failure::Cuda(CudaError::OutOfMemory(message)),
+                other => Failure::Program(other),
+            })
+        };
+        let reservation = reserve(slots * (bytes.device + bytes.staging))?;
+        let mut results = ChunkResults::new(self.gpu, self.program, self.rows, self.limit, reserve)?;
+        // Dropped before `results`, because their drop waits for the copies to it.
         let mut streams: Vec<_> = (0..slots)
             .map(|_| {
-                let slot = self.gpu.stream_slot(layout.bytes(), self.limit)?;
+                let slot = self.gpu.stream_slot(bytes, self.limit)?;
                 Ok(ChunkStream { slot, in_flight: None })
             })
             .collect::<Result<_, CudaError>>()?;
-        let mut results = ChunkResults::new(self.program, self.rows);
         for chunk in 0..chunks {
             let rows = chunk * self.chunk_rows..((chunk + 1) * self.chunk_rows).min(self.rows);
             let position = chunk % streams.len();
             let stream = &mut streams[position];
             stream.finish(self.program, &mut results)?;
-            stream.enqueue(self, &columns, rows, &result, &mut results)?;
+            stream.enqueue(self, &columns, rows, &mut results)?;
         }
         // The remaining chunks, in the order of their rows.
         for chunk in chunks..chunks + streams.len() {
@@ -108,192 +102,10 @@ impl ChunkPipeline<'_> {
             streams[position].finish(self.program, &mut results)?;
         }
         drop(streams);
-        reservation.shrink(needed - result_bytes);
+        drop(reservation);
         let counts = results.counts;
-        let array = self.array(results, result, reservation).map_err(Failure::Program)?;
-        Ok((array, counts))
-    }
-
-    /// Builds the result array. Floats are not copied: the array's buffer is the page-locked memory.
-    fn array(
-        &self,
-        results: ChunkResults,
-        result: Pinned,
-        reservation: Box<dyn Reservation>,
-    ) -> Result<ArrayRef, Error> {
-        let nulls = match (results.validity, computes_validity(self.program)) {
-            (_, false) => NullBuffer::union_many(self.inputs.iter().map(|array| array.nulls())),
-            (Some(bits), true) => Some(NullBuffer::new(bits.finish())).filter(|nulls| nulls.null_count() > 0),
-            (None, true) => None,
-        };
-        let values = match results.bools {
-            Some(bits) => bits.finish().into_inner(),
-            None => result.into_buffer(self.rows * output_width(self.program), Some(reservation)),
-        };
-        let data = ArrayData::builder(self.program.data_type())
-            .len(self.rows)
-            .add_buffer(values)
-            .nulls(nulls)
-            .build()
-            .map_err(Error::backend)?;
-        Ok(make_array(data))
-    }
-}
-
-fn has_float_output(program: &Program) -> bool {
-    program.kind(program.output()) == Kind::Float
-}
-
-/// The bytes per row of the output in device memory: the size of a float, or 1 for a Boolean.
-pub(super) fn output_width(program: &Program) -> usize {
-    program.data_type().primitive_width().unwrap_or(1)
-}
-
-/// The values of a primitive array as bytes, and the size of a value in bytes. `None` for other arrays.
-pub(super) fn primitive_bytes(data: &ArrayData) -> Option<(Buffer, usize)> {
-    let width = data.data_type().primitive_width()?;
-    Some((data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width), width))
-}
-
-/// An input column in host memory.
-pub(super) struct HostColumn {
-    values: HostValues,
-    validity: Option<BooleanBuffer>,
-}
-
-/// The values of a column.
-enum HostValues {
-    /// Numbers, and the size of one in bytes.
-    Primitive(Buffer, usize),
-    /// Booleans.
-    Bitmap(BooleanBuffer),
-}
-
-impl HostColumn {
-    /// The column of an array.
-    ///
-    /// # Errors
-    /// Programs do not support the type.
-    pub fn new(array: &ArrayRef) -> Result<Self, Error> {
-        let values = match array.data_type() {
-            DataType::Boolean => HostValues::Bitmap(array.as_boolean().values().clone()),
-            _ => match primitive_bytes(&array.to_data()) {
-                Some((values, width)) => HostValues::Primitive(values, width),
-                None => {
-                    let data_type = array.data_type();
-                    return Err(Error::InvalidInput(format!("a program has no inputs of type {data_type}")));
-                }
-            },
-        };
-        Ok(Self { values, validity: array.nulls().map(|nulls| nulls.inner().clone()) })
-    }
-
-    /// The values of rows in the format that kernels read.
-    pub fn values(&self, rows: &Range<usize>) -> Buffer {
-        match &self.values {
-            HostValues::Primitive(values, width) => {
-                values.slice_with_length(rows.start * width, rows.len() * width)
-            }
-            HostValues::Bitmap(bits) => bits.slice(rows.start, rows.len()).sliced(),
-        }
-    }
-
-    /// The validity bitmap of rows; `None` if the array has no nulls.
-    fn validity(&self, rows: &Range<usize>) -> Option<Buffer> {
-        Some(self.validity.as_ref()?.slice(rows.start, rows.len()).sliced())
-    }
-}
-
-/// The offsets in bytes of a chunk's columns in device memory and in staging memory. They are the same in both, except
-/// that staging memory has no place for an output of floats, which is copied directly to the result.
-#[derive(Debug)]
-pub(super) struct Layout {
-    /// For each input the offsets of its values and, if the kernel has the parameter, of its validity.
-    inputs: Vec<(usize, Option<usize>)>,
-    trap: usize,
-    out_valid: Option<usize>,
-    out: usize,
-    device_bytes: usize,
-    staging_bytes: usize,
-}
-
-impl Layout {
-    pub fn new(program: &Program, rows: usize) -> Self {
-        let mut end = 0;
-        let mut take = |bytes: usize| {
-            let start = end;
-            end += bytes.next_multiple_of(ALIGNMENT);
-            start
-        };
-        let validity = computes_validity(program);
-        let inputs = program.inputs().iter().map(|input| {
-            let width = input.data_type.primitive_width();
-            let values = take(width.map_or(rows.div_ceil(8), |width| rows * width));
-            (values, (validity && input.nullable).then(|| take(rows.div_ceil(8))))
-        });
-        let inputs = inputs.collect();
-        let trap = take(size_of::<i32>());
-        let out_valid = (validity && program.may_be_null(program.output())).then(|| take(rows));
-        let out = take(rows * output_width(program));
-        let staging_bytes = if has_float_output(program) { out } else { end };
-        Self { inputs, trap, out_valid, out, device_bytes: end, staging_bytes }
-    }
-
-    /// For each input the offsets of its values and, if the kernel has the parameter, of its validity.
-    pub fn inputs(&self) -> impl Iterator<Item = (usize, Option<usize>)> {
-        self.inputs.iter().copied()
-    }
-
-    /// The offset of the trap code.
-    pub fn trap(&self) -> usize {
-        self.trap
-    }
-
-    /// The offset of the output.
-    pub fn out(&self) -> usize {
-        self.out
-    }
-
-    /// The sizes of the memory.
-    pub fn bytes(&self) -> SlotBytes {
-        SlotBytes { device: self.device_bytes, staging: self.staging_bytes }
-    }
-
-    /// The arguments of the kernel, in the order of its parameters (see [`source`](super::codegen::source)). `at` maps
-    /// offsets to device addresses; `inputs` has the addresses of the inputs' values.
-    pub fn arguments(&self, rows: usize, at: impl Fn(usize) -> u64, inputs: &[u64]) -> Arguments {
-        let mut arguments = Arguments::default();
-        for ((_, validity), &values) in self.inputs.iter().zip(inputs) {
-            arguments.0.push(values);
-            arguments.0.extend(validity.map(&at));
-        }
-        arguments.0.push(rows as u64);
-        arguments.0.push(at(self.out));
-        arguments.0.extend(self.out_valid.map(&at));
-        arguments.0.push(at(self.trap));
-        arguments
-    }
-}
-
-/// The arguments of a kernel, each of 8 bytes: device addresses and numbers of rows.
-#[derive(Debug, Default)]
-pub(super) struct Arguments(pub Vec<u64>);
-
-impl Arguments {
-    /// Pointers to the arguments, as the driver expects them. The driver only reads them, and they must not outlive `self`.
-    pub fn pointers(&self) -> Vec<*mut c_void> {
-        self.0.iter().map(|argument| std::ptr::from_ref(argument).cast_mut().cast()).collect()
-    }
-}
-
-/// Checks the trap code that a kernel has stored at [`Layout::trap`].
-///
-/// # Errors
-/// A row traps.
-pub(super) fn check_trap(code: &[u8]) -> Result<(), Error> {
-    match code.first_chunk().and_then(|code| trap_of_code(i32::from_ne_bytes(*code))) {
-        Some(trap) => Err(trap.into()),
-        None => Ok(()),
+        let evaluated = results.finish(self.program, self.inputs).map_err(Failure::Program)?;
+        Ok((evaluated, counts))
     }
 }
 
@@ -301,53 +113,6 @@ pub(super) fn check_trap(code: &[u8]) -> Result<(), Error> {
 pub(super) fn grid_blocks(gpu: &Gpu, rows: usize) -> u32 {
     let max = gpu.properties().multiprocessors.max(1) * BLOCKS_PER_MULTIPROCESSOR;
     u32::try_from(rows.div_ceil(THREADS as usize)).unwrap_or(max).clamp(1, max)
-}
-
-/// The results of completed chunks, except floats, which are copied directly to the result.
-struct ChunkResults {
-    /// The validity of the output, if the kernel computes it and the output may be null.
-    validity: Option<BitmapBuilder>,
-    /// The output, if it is a Boolean.
-    bools: Option<BitmapBuilder>,
-    counts: Counts,
-}
-
-impl ChunkResults {
-    fn new(program: &Program, rows: usize) -> Self {
-        let validity = computes_validity(program) && program.may_be_null(program.output());
-        Self {
-            validity: validity.then(|| BitmapBuilder::with_capacity(rows)),
-            bools: (!has_float_output(program)).then(|| BitmapBuilder::with_capacity(rows)),
-            counts: Counts::default(),
-        }
-    }
-}
-
-/// Builds a bitmap from bytes that are 0 or 1.
-struct BitmapBuilder {
-    words: Vec<u64>,
-    rows: usize,
-}
-
-impl BitmapBuilder {
-    fn with_capacity(rows: usize) -> Self {
-        Self { words: Vec::with_capacity(rows.div_ceil(64)), rows: 0 }
-    }
-
-    /// Appends a bit for each byte. The number of bits so far must be a multiple of 64.
-    fn extend(&mut self, bytes: &[u8]) {
-        debug_assert!(self.rows.is_multiple_of(64));
-        let word = |bytes: &[u8]| {
-            let bits = bytes.iter().enumerate();
-            bits.fold(0u64, |word, (position, &byte)| word | u64::from(byte != 0) << position)
-        };
-        self.words.extend(bytes.chunks(64).map(word));
-        self.rows += bytes.len();
-    }
-
-    fn finish(self) -> BooleanBuffer {
-        BooleanBuffer::new(Buffer::from_vec(self.words), 0, self.rows)
-    }
 }
 
 /// A stream slot, with the chunk that is in flight on it, if any.
@@ -358,7 +123,7 @@ struct ChunkStream {
 
 /// A chunk whose operations were enqueued, and whose results were not taken yet.
 struct ChunkInFlight {
-    rows: usize,
+    rows: Range<usize>,
     layout: Layout,
 }
 
@@ -367,9 +132,8 @@ impl ChunkStream {
     fn enqueue(
         &mut self,
         pipeline: &ChunkPipeline,
-        columns: &[HostColumn],
+        columns: &[InputColumn],
         rows: Range<usize>,
-        result: &Pinned,
         results: &mut ChunkResults,
     ) -> Result<(), CudaError> {
         let layout = Layout::new(pipeline.program, rows.len());
@@ -377,33 +141,33 @@ impl ChunkStream {
             (&pipeline.gpu.device, self.slot.stream, self.slot.events);
         let mut copies = Vec::new();
         let start = Instant::now();
-        for (column, (values_at, validity_at)) in columns.iter().zip(&layout.inputs) {
+        for (column, (values_at, validity_at)) in columns.iter().zip(layout.inputs()) {
             let values = column.values(&rows);
             match pipeline.gpu.pinned_ranges.contains(&values) {
                 // Copied without staging. The buffer lives until the copy has completed: the inputs outlive the pipeline.
-                true => copies.push((*values_at, values.as_ptr(), values.len())),
+                true => copies.push((values_at, values.as_ptr(), values.len())),
                 false => {
                     // SAFETY: no operation is pending in the stream: the last chunk has finished.
-                    let staged = unsafe { self.slot.staging.range_mut(*values_at, values.len()) };
+                    let staged = unsafe { self.slot.staging.range_mut(values_at, values.len()) };
                     parallel_copy(staged, &values);
-                    copies.push((*values_at, staged.as_ptr(), values.len()));
+                    copies.push((values_at, staged.as_ptr(), values.len()));
                 }
             }
             if let Some(validity_at) = validity_at {
                 // SAFETY: as above.
-                let staged = unsafe { self.slot.staging.range_mut(*validity_at, rows.len().div_ceil(8)) };
+                let staged = unsafe { self.slot.staging.range_mut(validity_at, rows.len().div_ceil(8)) };
                 match column.validity(&rows) {
                     Some(bits) => staged.copy_from_slice(&bits[..staged.len()]),
                     None => staged.fill(u8::MAX),
                 }
-                copies.push((*validity_at, staged.as_ptr(), staged.len()));
+                copies.push((validity_at, staged.as_ptr(), staged.len()));
             }
         }
         results.counts.stage_time += start.elapsed();
         let memory = &self.slot.memory;
-        let inputs: Vec<_> = layout.inputs.iter().map(|(values, _)| memory.at(*values).0).collect();
+        let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
         let arguments = layout.arguments(rows.len(), |offset| memory.at(offset).0, &inputs);
-        let out_width = output_width(pipeline.program);
+        let addresses: Vec<_> = results.addresses(rows.start).collect();
         // SAFETY: the stream, the events and the kernel were created by this device. The ranges are within the device
         // memory and the staging memory of the slot, an input, or the result, and the arguments match the parameters of the
         // kernel. The inputs and the result outlive the slot guard, and nothing accesses the ranges until `finish` or the
@@ -414,7 +178,7 @@ impl ChunkStream {
                 device.memcpy_htod_async(stream, memory.at(to), from, bytes)?;
                 results.counts.h2d_bytes += bytes as u64;
             }
-            device.memset_async(stream, memory.at(layout.trap), size_of::<i32>())?;
+            device.memset_async(stream, memory.at(layout.trap()), size_of::<i32>())?;
             device.record(stream, copied)?;
             let (kernel, blocks) = (pipeline.kernel.loaded, grid_blocks(pipeline.gpu, rows.len()));
             device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
@@ -424,19 +188,19 @@ impl ChunkStream {
                 results.counts.d2h_bytes += bytes as u64;
                 device.memcpy_dtoh_async(stream, to, memory.at(from), bytes)
             };
-            let out_bytes = rows.len() * out_width;
-            let out_target = match has_float_output(pipeline.program) {
-                true => result.address().as_ptr().add(rows.start * out_width),
-                false => staging.add(layout.out),
-            };
-            copy_to_host(out_target, layout.out, out_bytes)?;
-            if let Some(out_valid) = layout.out_valid {
-                copy_to_host(staging.add(out_valid), out_valid, rows.len())?;
+            for (output, address) in layout.outputs().zip(addresses) {
+                copy_to_host(address.unwrap_or(staging.add(output.values)), output.values, output.bytes)?;
+                if let Some(validity) = output.validity {
+                    copy_to_host(staging.add(validity), validity, rows.len())?;
+                }
             }
-            copy_to_host(staging.add(layout.trap), layout.trap, size_of::<i32>())?;
+            if let Some(selected) = layout.selected() {
+                copy_to_host(staging.add(selected), selected, rows.len())?;
+            }
+            copy_to_host(staging.add(layout.trap()), layout.trap(), size_of::<i32>())?;
             device.record(stream, done)?;
         }
-        self.in_flight = Some(ChunkInFlight { rows: rows.len(), layout });
+        self.in_flight = Some(ChunkInFlight { rows, layout });
         Ok(())
     }
 
@@ -458,13 +222,11 @@ impl ChunkStream {
             (counts.h2d_time + h2d, counts.kernel_time + kernel, counts.d2h_time + d2h);
         // SAFETY: no operation is pending in the stream.
         let staged = |offset: usize, bytes: usize| unsafe { self.slot.staging.range(offset, bytes) };
-        check_trap(staged(layout.trap, size_of::<i32>())).map_err(Failure::Program)?;
-        if let (Some(validity), Some(out_valid)) = (&mut results.validity, layout.out_valid) {
-            validity.extend(staged(out_valid, rows));
+        if let Some(trap) = stored_trap(program, staged(layout.trap(), size_of::<i32>())) {
+            return Err(Failure::Trap(trap));
         }
-        if let Some(bools) = &mut results.bools {
-            bools.extend(staged(layout.out, rows * output_width(program)));
-        }
+        // SAFETY: chunks are finished in the order of their rows, and all operations of this one have completed.
+        unsafe { results.add_chunk(rows, &layout, staged) };
         Ok(())
     }
 }

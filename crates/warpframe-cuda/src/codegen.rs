@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use arrow_schema::DataType;
+use warpframe_ir::instruction::{Comparison, Instruction, Value};
+use warpframe_ir::program::Program;
+use warpframe_ir::{Scalar, ScalarType, Table, Trap};
 
 use super::ops::{binary_template, unary_template};
-use warpframe_ir::instruction::{Instruction, Kind, Precision, Trap, Value};
-use warpframe_ir::program::Program;
 
 /// The source of the functions that kernels call. It precedes the source of each kernel.
 pub const PRELUDE: &str = include_str!("../../../kernels/prelude.cuh");
@@ -15,17 +16,21 @@ pub const PRELUDE: &str = include_str!("../../../kernels/prelude.cuh");
 /// so that results match the CPU's.
 pub const OPTIONS: [&str; 2] = ["--fmad=false", "--std=c++17"];
 
-/// The code that a kernel stores if a row traps.
-pub fn trap_code(trap: Trap) -> i32 {
-    match trap {
-        Trap::SqrtOfNegative => 1,
-        Trap::ZeroToNegativePower => 2,
-    }
+/// The maximum number of constants of a table that a kernel compares with one by one. In larger tables it searches.
+const MAX_COMPARED_CONSTANTS: usize = 8;
+
+/// The code that a kernel stores if the [`TrapIf`](Instruction::TrapIf) at a position traps. 0 stands for none.
+fn trap_code(position: usize) -> usize {
+    position + 1
 }
 
-/// The trap of a code; `None` for 0, which is there if no row traps.
-pub fn trap_of_code(code: i32) -> Option<Trap> {
-    Trap::ALL.into_iter().find(|trap| trap_code(*trap) == code)
+/// The trap of a code that the kernel of a program has stored; `None` if no row traps.
+pub fn trap_of_code(program: &Program, code: i32) -> Option<Trap> {
+    let position = usize::try_from(code).ok()?.checked_sub(1)?;
+    match program.instructions().get(position)? {
+        Instruction::TrapIf(trap, ..) => Some(*trap),
+        _ => None,
+    }
 }
 
 /// Whether the kernel of a program computes validity. The kernel of a [strict](Program::is_strict) program does not,
@@ -35,151 +40,295 @@ pub fn computes_validity(program: &Program) -> bool {
     !program.is_strict()
 }
 
+/// The number of parameters of a program's kernel: see [`source`].
+pub fn parameters(program: &Program) -> usize {
+    let validity = computes_validity(program);
+    let inputs = program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable));
+    let outputs = program.outputs().iter();
+    let outputs = outputs.map(|output| 1 + usize::from(validity && program.may_be_null(output.value)));
+    // The rows, the predicate and the trap are the others.
+    inputs.chain(outputs).sum::<usize>() + 2 + usize::from(program.predicate().is_some())
+}
+
 /// The CUDA C++ source of a program's kernel, without the [`PRELUDE`].
 ///
 /// The parameters of the kernel are, in this order:
 /// - for each input, its values (as in Arrow: an array of numbers, or a bitmap for Booleans) and, if it is nullable, its
 ///   validity bitmap; bitmaps start at the first bit of a byte;
 /// - the number of rows;
-/// - the output, one number per row, or one byte per row for a Boolean;
-/// - the validity of the output, one byte per row, if it may be null;
-/// - an integer, 0 before the launch, that receives the [code](trap_code) of a trap.
+/// - for each output, its values, one number of its Arrow type per row, or one byte per row for a Boolean, and, if it may be
+///   null, its validity, one byte per row;
+/// - if the program has a predicate, one byte per row: whether the predicate is true. The other outputs have all rows;
+/// - an integer, 0 before the launch, that receives the position of a `TrapIf` instruction that traps, plus one. If several
+///   do, it is one of them.
 ///
 /// The validity parameters exist only if the kernel [computes validity](computes_validity). Blocks and the grid have one
 /// dimension; the grid may have any size.
 pub fn source(program: &Program, name: &str) -> String {
+    let generator = Generator { program, validity: computes_validity(program) };
     let mut source = format!("extern \"C\" __global__ void __launch_bounds__(WF_THREADS) {name}(\n");
-    let validity = computes_validity(program);
+    generator.parameters(&mut source);
+    for (position, table) in program.tables().iter().enumerate() {
+        generator.table(&mut source, position, table);
+    }
     // Writing to a String cannot fail.
-    for (position, input) in program.inputs().iter().enumerate() {
-        let c_type = c_input(&input.data_type);
-        let _ = writeln!(source, "    const {c_type} *__restrict__ in{position},");
-        if validity && input.nullable {
-            let _ = writeln!(source, "    const wf_byte *__restrict__ valid{position},");
-        }
-    }
-    let output = program.output();
-    let float = c_float(program.precision());
-    let result = if program.kind(output) == Kind::Float { float } else { "wf_byte" };
-    let _ = writeln!(source, "    wf_rows rows, {result} *__restrict__ out,");
-    if validity && program.may_be_null(output) {
-        let _ = writeln!(source, "    wf_byte *__restrict__ out_valid,");
-    }
-    let _ = writeln!(source, "    int *fault) {{");
     let _ = writeln!(source, "    const wf_rows step = (wf_rows)gridDim.x * blockDim.x;");
     let start = "(wf_rows)blockIdx.x * blockDim.x + threadIdx.x";
     let _ = writeln!(source, "    for (wf_rows row = {start}; row < rows; row += step) {{");
     for position in 0..program.instructions().len() {
-        write_instruction(&mut source, program, position, float);
+        generator.instruction(&mut source, position);
     }
-    let _ = writeln!(source, "        out[row] = v{};", output.position());
-    if validity && program.may_be_null(output) {
-        let _ = writeln!(source, "        out_valid[row] = n{};", output.position());
-    }
+    generator.stores(&mut source);
     source + "    }\n}\n"
 }
 
-fn c_float(precision: Precision) -> &'static str {
-    match precision {
-        Precision::Double => "double",
-        Precision::Single => "float",
+/// The C++ type of local variables.
+fn c_type(scalar_type: ScalarType) -> &'static str {
+    match scalar_type {
+        ScalarType::Bool => "bool",
+        ScalarType::I32 => "int",
+        ScalarType::I64 => "long long",
+        ScalarType::F32 => "float",
+        ScalarType::F64 => "double",
     }
 }
 
-fn c_input(data_type: &DataType) -> &'static str {
+/// The C++ type of a column's numbers. Booleans are bits in inputs and bytes in outputs.
+fn c_column(data_type: &DataType) -> &'static str {
     match data_type {
-        DataType::Float64 => "double",
-        DataType::Float32 => "float",
         DataType::Int8 => "signed char",
         DataType::Int16 => "short",
-        DataType::Int32 => "int",
-        DataType::Int64 => "long long",
         DataType::UInt8 => "unsigned char",
         DataType::UInt16 => "unsigned short",
         DataType::UInt32 => "unsigned int",
         DataType::UInt64 => "unsigned long long",
-        _ => "wf_byte",
+        other => match ScalarType::of(other) {
+            Some(ScalarType::Bool) | None => "wf_byte",
+            Some(number) => c_type(number),
+        },
     }
 }
 
-/// Appends the code of the instruction at position N: the definition of the variable `vN` for its value and, if it may be
-/// null, of the variable `nN` for its validity.
-fn write_instruction(source: &mut String, program: &Program, position: usize, float: &str) {
-    let value = Value::at(position);
-    let v = |value: Value| format!("v{}", value.position());
-    let may_be_null = |value: Value| computes_validity(program) && program.may_be_null(value);
-    // The C++ expression of a value's validity.
-    let n = |value: Value| {
-        if may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
-    };
-    // The C++ expression of: all values are valid.
-    let all = |values: &[Value]| {
-        let nullable: Vec<_> = values.iter().filter(|value| may_be_null(**value)).map(|x| n(*x)).collect();
+/// The C++ expression of an `int`. A literal has no sign in C++, so the smallest integer is a difference.
+fn c_int(number: i32) -> String {
+    match number {
+        i32::MIN => format!("({} - 1)", i32::MIN + 1),
+        _ => number.to_string(),
+    }
+}
+
+/// The C++ expression of a `long long`.
+fn c_long(number: i64) -> String {
+    match number {
+        i64::MIN => format!("({}LL - 1)", i64::MIN + 1),
+        _ => format!("{number}LL"),
+    }
+}
+
+/// The C++ expression of a constant.
+fn c_constant(constant: Scalar) -> String {
+    match constant {
+        Scalar::Bool(x) => x.to_string(),
+        Scalar::I32(x) => c_int(x),
+        Scalar::I64(x) => c_long(x),
+        Scalar::F32(x) => format!("__int_as_float({})", c_int(x.to_bits() as i32)),
+        Scalar::F64(x) => format!("__longlong_as_double({})", c_long(x.to_bits() as i64)),
+    }
+}
+
+/// The C++ expressions of a table's bits.
+fn c_bits(table: &Table) -> Vec<String> {
+    let of_64_bits = matches!(table.scalar_type(), ScalarType::I64 | ScalarType::F64);
+    let bits = table.bits().iter();
+    bits.map(|&bits| if of_64_bits { c_long(bits) } else { c_int(bits as i32) }).collect()
+}
+
+/// The C++ expression of a value converted to a type, as [`Scalar::cast`] defines it.
+fn c_cast(from: ScalarType, to: ScalarType, value: &str) -> String {
+    match to {
+        ScalarType::Bool => format!("{value} != 0"),
+        ScalarType::I32 if from.is_float() => format!("wf_to_int({value})"),
+        ScalarType::I64 if from.is_float() => format!("wf_to_long({value})"),
+        number => format!("({}){value}", c_type(number)),
+    }
+}
+
+/// The C++ expression of a value: the variable that the instruction at its position defines.
+fn v(value: Value) -> String {
+    format!("v{}", value.position())
+}
+
+/// Generates the code of a program.
+struct Generator<'a> {
+    program: &'a Program,
+    /// Whether the kernel computes validity.
+    validity: bool,
+}
+
+impl Generator<'_> {
+    fn may_be_null(&self, value: Value) -> bool {
+        self.validity && self.program.may_be_null(value)
+    }
+
+    /// The C++ expression of a value's validity.
+    fn n(&self, value: Value) -> String {
+        if self.may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
+    }
+
+    /// The C++ expression of: all values are valid.
+    fn all_valid(&self, values: &[Value]) -> String {
+        let nullable = values.iter().filter(|value| self.may_be_null(**value));
+        let nullable: Vec<_> = nullable.map(|value| self.n(*value)).collect();
         if nullable.is_empty() { "true".to_owned() } else { nullable.join(" && ") }
-    };
-    // The C++ expression of: a Boolean is valid and true.
-    let holds = |value: Value| match may_be_null(value) {
-        true => format!("(n{0} && v{0})", value.position()),
-        false => v(value),
-    };
-    let single = program.precision() == Precision::Single;
-    let suffix = if single { "f" } else { "" };
-    let instruction = &program.instructions()[position];
-    let (text, validity) = match *instruction {
-        Instruction::Input(input) => {
-            let text = match program.kind(value) {
-                Kind::Float => format!("({float})in{input}[row]"),
-                Kind::Bool => format!("wf_bit(in{input}, row)"),
+    }
+
+    /// The C++ expression of: a Boolean is valid and true.
+    fn holds(&self, value: Value) -> String {
+        match self.may_be_null(value) {
+            true => format!("({} && {})", self.n(value), v(value)),
+            false => v(value),
+        }
+    }
+
+    fn parameters(&self, source: &mut String) {
+        let program = self.program;
+        for (position, input) in program.inputs().iter().enumerate() {
+            let column = c_column(&input.data_type);
+            let _ = writeln!(source, "    const {column} *__restrict__ in{position},");
+            if self.validity && input.nullable {
+                let _ = writeln!(source, "    const wf_byte *__restrict__ valid{position},");
+            }
+        }
+        let _ = writeln!(source, "    wf_rows rows,");
+        for (position, output) in program.outputs().iter().enumerate() {
+            let column = c_column(&output.data_type);
+            let _ = writeln!(source, "    {column} *__restrict__ out{position},");
+            if self.may_be_null(output.value) {
+                let _ = writeln!(source, "    wf_byte *__restrict__ out{position}_valid,");
+            }
+        }
+        if program.predicate().is_some() {
+            let _ = writeln!(source, "    wf_byte *__restrict__ selected,");
+        }
+        let _ = writeln!(source, "    int *trap) {{");
+    }
+
+    /// Appends the array of a table that is searched.
+    fn table(&self, source: &mut String, position: usize, table: &Table) {
+        if table.bits().len() > MAX_COMPARED_CONSTANTS {
+            let integer = match table.scalar_type() {
+                ScalarType::I64 | ScalarType::F64 => "long long",
+                _ => "int",
             };
-            (text, format!("wf_bit(valid{input}, row)"))
+            let bits = c_bits(table);
+            let lines: Vec<_> = bits.chunks(8).map(|line| line.join(", ")).collect();
+            let lines = lines.join(",\n        ");
+            let _ = writeln!(source, "    static const {integer} table{position}[] = {{\n        {lines}}};");
         }
-        Instruction::ConstFloat(bits) if single => {
-            (format!("__int_as_float({})", (f64::from_bits(bits) as f32).to_bits() as i32), String::new())
+    }
+
+    /// The C++ expression of: a table has a value's bits.
+    fn in_table(&self, position: u32, value: Value) -> String {
+        let table = &self.program.tables()[position as usize];
+        let x = v(value);
+        let x = match table.scalar_type() {
+            ScalarType::F32 => format!("__float_as_int({x})"),
+            ScalarType::F64 => format!("__double_as_longlong({x})"),
+            _ => x,
+        };
+        match table.bits().len() {
+            0 => "false".to_owned(),
+            1..=MAX_COMPARED_CONSTANTS => {
+                let bits = c_bits(table).into_iter();
+                bits.map(|bits| format!("{x} == {bits}")).collect::<Vec<_>>().join(" || ")
+            }
+            count => format!("wf_in_table(table{position}, {count}, {x})"),
         }
-        Instruction::ConstFloat(bits) => {
-            (format!("__longlong_as_double({:#x}LL)", bits as i64), String::new())
+    }
+
+    /// Appends the code of the instruction at position N: the definition of the variable `vN` for its value and, if it may
+    /// be null, of the variable `nN` for its validity.
+    fn instruction(&self, source: &mut String, position: usize) {
+        let (program, value) = (self.program, Value::at(position));
+        let scalar_type = program.scalar_type(value);
+        let suffix = if scalar_type == ScalarType::F32 { "f" } else { "" };
+        let instruction = &program.instructions()[position];
+        let text = match *instruction {
+            Instruction::Input(input) if scalar_type == ScalarType::Bool => {
+                format!("wf_bit(in{input}, row)")
+            }
+            Instruction::Input(input) => format!("({})in{input}[row]", c_type(scalar_type)),
+            Instruction::Const(constant) => c_constant(constant),
+            Instruction::Null(_) => "0".to_owned(),
+            // The verifier rejects ops that are not defined for the type of their operands.
+            Instruction::Unary(op, x) => {
+                let template = unary_template(op, scalar_type).unwrap_or("$0");
+                template.replace('@', suffix).replace("$0", &v(x))
+            }
+            Instruction::Binary(op, x, y) => {
+                let template = binary_template(op, scalar_type).unwrap_or("$0");
+                template.replace('@', suffix).replace("$0", &v(x)).replace("$1", &v(y))
+            }
+            Instruction::Compare(Comparison::Lt, x, y) => format!("{} < {}", v(x), v(y)),
+            Instruction::Compare(Comparison::Eq, x, y) => format!("{} == {}", v(x), v(y)),
+            Instruction::Compare(Comparison::TotalLt, x, y) => {
+                format!("wf_order({}) < wf_order({})", v(x), v(y))
+            }
+            Instruction::Compare(Comparison::BitEq, x, y) => {
+                format!("wf_order({}) == wf_order({})", v(x), v(y))
+            }
+            Instruction::Cast(to, x) => c_cast(program.scalar_type(x), to, &v(x)),
+            Instruction::InTable(table, x) => self.in_table(table, x),
+            Instruction::IsNan(x) => format!("{0} != {0}", v(x)),
+            Instruction::IsNull(x) => format!("!({})", self.n(x)),
+            Instruction::Not(x) => format!("!{}", v(x)),
+            Instruction::And(x, y) => format!("{} && {}", self.holds(x), self.holds(y)),
+            Instruction::Or(x, y) => format!("{} || {}", self.holds(x), self.holds(y)),
+            Instruction::Select(condition, yes, no) => {
+                format!("{} ? {} : {}", self.holds(condition), v(yes), v(no))
+            }
+            Instruction::TrapIf(_, condition, _) => {
+                let (condition, code) = (self.holds(condition), trap_code(position));
+                let _ = writeln!(source, "        if ({condition}) *trap = {code};");
+                return;
+            }
+        };
+        let _ = writeln!(source, "        const {} v{position} = {text};", c_type(scalar_type));
+        if self.may_be_null(value) {
+            let _ = writeln!(source, "        const bool n{position} = {};", self.validity(instruction));
         }
-        Instruction::ConstBool(value) => (value.to_string(), String::new()),
-        Instruction::ConstNull(_) => ("0".to_owned(), "false".to_owned()),
-        Instruction::Unary(op, x) => (unary_template(op).replace('@', suffix).replace("$0", &v(x)), n(x)),
-        Instruction::Binary(op, x, y) => {
-            let text = binary_template(op).replace('@', suffix).replace("$0", &v(x)).replace("$1", &v(y));
-            (text, all(&[x, y]))
+    }
+
+    /// The C++ expression of the validity of an instruction's value, which may be null.
+    fn validity(&self, instruction: &Instruction) -> String {
+        match *instruction {
+            Instruction::Input(input) => format!("wf_bit(valid{input}, row)"),
+            Instruction::Null(_) => "false".to_owned(),
+            Instruction::And(x, y) => {
+                let known_false = |x: Value| format!("({} && !{})", self.n(x), v(x));
+                format!("({}) || {} || {}", self.all_valid(&[x, y]), known_false(x), known_false(y))
+            }
+            Instruction::Or(x, y) => {
+                format!("({}) || {} || {}", self.all_valid(&[x, y]), self.holds(x), self.holds(y))
+            }
+            Instruction::Select(condition, yes, no) => {
+                format!("{} ? {} : {}", self.holds(condition), self.n(yes), self.n(no))
+            }
+            ref other => self.all_valid(&other.operands().collect::<Vec<_>>()),
         }
-        Instruction::TotalLt(x, y) => (format!("wf_order({}) < wf_order({})", v(x), v(y)), all(&[x, y])),
-        Instruction::BitEq(x, y) => (format!("wf_order({}) == wf_order({})", v(x), v(y)), all(&[x, y])),
-        Instruction::IsNan(x) => (format!("{0} != {0}", v(x)), n(x)),
-        Instruction::IsNull(x) => (format!("!({})", n(x)), String::new()),
-        Instruction::Not(x) => (format!("!{}", v(x)), n(x)),
-        Instruction::And(x, y) => {
-            let known_false = |x: Value| format!("({} && !{})", n(x), v(x));
-            let text = format!("{} && {}", holds(x), holds(y));
-            (text, format!("({}) || {} || {}", all(&[x, y]), known_false(x), known_false(y)))
+    }
+
+    /// Appends the stores of the outputs. Integers are truncated to the width of their column.
+    fn stores(&self, source: &mut String) {
+        for (position, output) in self.program.outputs().iter().enumerate() {
+            let (column, value) = (c_column(&output.data_type), output.value);
+            let _ = writeln!(source, "        out{position}[row] = ({column}){};", v(value));
+            if self.may_be_null(value) {
+                let _ = writeln!(source, "        out{position}_valid[row] = {};", self.n(value));
+            }
         }
-        Instruction::Or(x, y) => {
-            let text = format!("{} || {}", holds(x), holds(y));
-            (text.clone(), format!("({}) || {text}", all(&[x, y])))
+        if let Some(predicate) = self.program.predicate() {
+            let _ = writeln!(source, "        selected[row] = {};", self.holds(predicate));
         }
-        Instruction::Select(condition, yes, no) => {
-            let chosen = holds(condition);
-            let text = format!("{chosen} ? {} : {}", v(yes), v(no));
-            (text, format!("{chosen} ? {} : {}", n(yes), n(no)))
-        }
-        Instruction::TrapIf(trap, [x, y], guard) => {
-            let guard = guard.map_or(String::new(), |guard| format!("{} && ", holds(guard)));
-            let condition = match trap {
-                Trap::SqrtOfNegative => format!("{} < 0", v(x)),
-                Trap::ZeroToNegativePower => format!("{} == 0 && {} < 0", v(x), v(y)),
-            };
-            let valid = all(&[x, y]);
-            let _ =
-                writeln!(source, "        if ({guard}{valid} && {condition}) *fault = {};", trap_code(trap));
-            return;
-        }
-    };
-    let c_type = if program.kind(value) == Kind::Float { float } else { "bool" };
-    let _ = writeln!(source, "        const {c_type} v{position} = {text};");
-    if may_be_null(value) {
-        let _ = writeln!(source, "        const bool n{position} = {validity};");
     }
 }

@@ -3,20 +3,25 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, make_array, new_empty_array};
-use warpframe_ir::backend::{Backend, Kernel, KernelContext};
+use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::error::{Error, Result};
 use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::program::Program;
 
-use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, parallel_copy, primitive_bytes};
+use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, parallel_copy};
+use super::codegen::parameters;
 use super::driver::CudaError;
 use super::gpu::Gpus;
+use super::input_column::primitive_bytes;
 use super::kernel_source::KernelSource;
 use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
 
 /// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
 pub const BATCH_ROWS: usize = 1 << 20;
+
+/// The maximum number of parameters of a kernel: 4 KiB, of 8 bytes each, on all architectures and by all drivers.
+const MAX_PARAMETERS: usize = 512;
 
 /// The consumer name of memory reservations.
 const CONSUMER: &str = "warpframe cuda";
@@ -41,7 +46,8 @@ impl Default for CudaSettings {
 /// The CUDA backend. Evaluations are distributed round-robin over the GPUs.
 ///
 /// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
-/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable.
+/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable. Programs
+/// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU.
 #[derive(Debug, Clone)]
 pub struct Cuda {
     gpus: Arc<Gpus>,
@@ -102,11 +108,15 @@ impl Backend for Cuda {
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
+        let fallback = self.fallback.compile(program)?;
+        if parameters(program) > MAX_PARAMETERS {
+            return Ok(fallback);
+        }
         Ok(Arc::new(CudaKernel {
             backend: self.clone(),
             program: Arc::clone(program),
             source: KernelSource::of(program),
-            fallback: self.fallback.compile(program)?,
+            fallback,
         }))
     }
 }
@@ -122,7 +132,12 @@ struct CudaKernel {
 
 impl CudaKernel {
     /// Evaluates on a GPU. If memory is exhausted, it retries with smaller chunks, down to [`MIN_CHUNK_ROWS`].
-    fn on_gpu(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef, Failure> {
+    fn on_gpu(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+    ) -> Result<Evaluated, Failure> {
         let Cuda { gpus, settings, .. } = &self.backend;
         let gpu = gpus.next()?;
         let mark_failed = |error: CudaError| {
@@ -145,10 +160,10 @@ impl CudaKernel {
                 limit: settings.memory_limit,
             };
             match pipeline.run(CONSUMER, context.memory.as_ref()) {
-                Ok((array, counts)) => {
+                Ok((evaluated, counts)) => {
                     counts.report(&context.metrics);
                     counts.report(gpus.metrics());
-                    return Ok(array);
+                    return Ok(evaluated);
                 }
                 Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
                     chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(64);
@@ -170,11 +185,13 @@ impl Kernel for CudaKernel {
         self.backend.description()
     }
 
-    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef> {
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
         let program = &self.program;
         program.check_inputs(inputs, rows)?;
         if rows == 0 {
-            return Ok(new_empty_array(&program.data_type()));
+            let outputs = program.outputs().iter();
+            let columns = outputs.map(|output| new_empty_array(&output.data_type)).collect();
+            return Ok(Evaluated { columns, rows });
         }
         if !program.is_strict() && program.has_undeclared_nulls(inputs) {
             // Kernels compute validity only for values that are nullable by declaration.
@@ -182,7 +199,8 @@ impl Kernel for CudaKernel {
             return Interpreter::evaluate(program, inputs, rows);
         }
         match self.on_gpu(inputs, rows, context) {
-            Ok(array) => Ok(array),
+            Ok(evaluated) => Ok(evaluated),
+            Err(Failure::Trap(trap)) => Err(Interpreter::describe_trap(program, inputs, rows, trap)),
             Err(Failure::Program(error)) => Err(error),
             Err(Failure::Cuda(CudaError::OutOfMemory(_))) => {
                 self.count_fallback(context);

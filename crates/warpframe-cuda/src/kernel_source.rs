@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::codegen::{PRELUDE, source};
+use warpframe_ir::ScalarType;
 use warpframe_ir::builder::Builder;
-use warpframe_ir::instruction::Precision;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
+
+use super::codegen::{PRELUDE, source};
 
 /// Threads per block; equals `WF_THREADS` in `kernels/prelude.cuh`.
 pub const THREADS: u32 = 256;
@@ -20,9 +21,9 @@ const LOG3_SOURCE: &str = include_str!("../../../kernels/log3.cu");
 /// `kernels/sum.cu`
 const SUM_SOURCE: &str = include_str!("../../../kernels/sum.cu");
 
-/// Whether a program is that of `kernels/log3.cu`: `ln(x) * ln(y) * ln(z)` of inputs of the program's precision.
-fn is_log3(program: &Program) -> bool {
-    let log3 = Builder::function(program.precision(), 3, |builder, arguments| {
+/// Whether a program is that of `kernels/log3.cu`: `ln(x) * ln(y) * ln(z)` of inputs of one type, `f32` or `f64`.
+fn is_log3(program: &Program, scalar_type: ScalarType) -> bool {
+    let log3 = Builder::function(scalar_type, 3, |builder, arguments| {
         let [x, y, z] = [0, 1, 2].map(|position| builder.unary(Unary::Ln, arguments[position]));
         let product = builder.binary(Binary::Multiply, x, y);
         builder.binary(Binary::Multiply, product, z)
@@ -44,22 +45,24 @@ pub struct KernelSource {
 impl KernelSource {
     /// The kernel of a program: the hand-written one if there is one, else a generated one.
     pub fn of(program: &Program) -> Self {
-        match (is_log3(program), program.precision()) {
-            (true, Precision::Double) => Self::shipped("log3_f64"),
-            (true, Precision::Single) => Self::shipped("log3_f32"),
-            (false, _) => {
+        match program.number_type() {
+            Some(ScalarType::F64) if is_log3(program, ScalarType::F64) => Self::shipped("log3_f64"),
+            Some(ScalarType::F32) if is_log3(program, ScalarType::F32) => Self::shipped("log3_f32"),
+            _ => {
                 let name = "program";
                 Self { name, text: format!("{PRELUDE}{}", source(program, name)).into(), ptx: None }
             }
         }
     }
 
-    /// The kernel of one step of a sum of floats of a precision: see `kernels/sum.cu`.
-    pub fn sum(precision: Precision) -> Self {
-        match precision {
-            Precision::Double => Self::shipped("sum_f64"),
-            Precision::Single => Self::shipped("sum_f32"),
-        }
+    /// The kernel of one step of a sum of `f64`: see `kernels/sum.cu`.
+    pub fn sum_f64() -> Self {
+        Self::shipped("sum_f64")
+    }
+
+    /// The kernel of one step of a sum of `f32`, whose partial sums are `f64`.
+    pub fn sum_f32() -> Self {
+        Self::shipped("sum_f32")
     }
 
     /// The names of the shipped kernels: the hand-written ones, whose source and PTX are part of the executable.

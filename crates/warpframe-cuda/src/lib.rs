@@ -4,7 +4,9 @@
 //! - `driver` is the trait over the part of the CUDA driver API that the backend uses, `nvidia` implements it, and `nvrtc`
 //!   compiles kernels.
 //! - `codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
-//! - `gpu` and `memory` manage open devices and their memory; `chunk_pipeline` evaluates a batch.
+//! - `gpu` and `memory` manage open devices and their memory.
+//! - `chunk_pipeline` evaluates a batch: from `input_column`, through device memory as `layout` places it, to
+//!   `chunk_results`.
 //! - `cuda_backend` is the backend, `resident` evaluates programs on columns in device memory, `calibrate` measures the
 //!   parameters of the cost model (`calibration`), and `metrics` has the names of metrics.
 
@@ -15,12 +17,15 @@
 mod calibrate;
 mod calibration;
 mod chunk_pipeline;
+mod chunk_results;
 pub mod codegen;
 mod cuda_backend;
 mod disk_cache;
 pub mod driver;
 mod gpu;
+mod input_column;
 mod kernel_source;
+mod layout;
 mod memory;
 pub mod metrics;
 mod nvidia;

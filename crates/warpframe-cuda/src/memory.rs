@@ -211,6 +211,7 @@ impl PinnedPool {
     /// # Errors
     /// [`CudaError::OutOfMemory`]: not enough memory can be page-locked, or the limit would be exceeded.
     pub fn allocate(self: &Arc<Self>, bytes: usize, limit: usize) -> Result<Pinned, CudaError> {
+        let requested_bytes = bytes;
         let bytes = size_class(bytes);
         let pooled = {
             let mut idle = self.idle.lock();
@@ -222,7 +223,7 @@ impl PinnedPool {
             None => PinnedMemory::new(&self.device, &self.tracker, bytes, limit)?,
         };
         self.used.add(&memory);
-        Ok(Pinned { pool: Arc::clone(self), memory: Some(memory) })
+        Ok(Pinned { pool: Arc::clone(self), memory: Some(memory), requested_bytes })
     }
 
     /// Frees the memory that is not in use.
@@ -248,12 +249,33 @@ pub(super) struct Pinned {
     pool: Arc<PinnedPool>,
     /// `None` only during drop.
     memory: Option<PinnedMemory>,
+    requested_bytes: usize,
 }
 
 impl Pinned {
     /// The address of the first byte.
     pub fn address(&self) -> NonNull<u8> {
         self.memory.as_ref().map_or(NonNull::dangling(), PinnedMemory::address)
+    }
+
+    /// The bytes that were requested. The memory has at least as many.
+    pub fn requested_bytes(&self) -> usize {
+        self.requested_bytes
+    }
+
+    /// The first bytes of the memory.
+    ///
+    /// # Safety
+    /// No pending operation in a stream reads or writes them.
+    ///
+    /// # Panics
+    /// The memory has fewer bytes.
+    pub unsafe fn first_bytes_mut(&mut self, bytes: usize) -> &mut [u8] {
+        match &mut self.memory {
+            // SAFETY: as the caller guarantees.
+            Some(memory) => unsafe { memory.range_mut(0, bytes) },
+            None => &mut [],
+        }
     }
 
     /// Converts the first `bytes` bytes to a buffer. When the last reference to the buffer is dropped, the memory returns to
@@ -276,6 +298,15 @@ impl Drop for Pinned {
             self.pool.release(memory);
         }
     }
+}
+
+/// The buffer, with a reservation that is released when the last reference to the buffer is dropped.
+pub(super) fn reserved_buffer(buffer: Buffer, reservation: Box<dyn Reservation>) -> Buffer {
+    let (address, bytes) = (NonNull::from(buffer.as_slice()).cast(), buffer.len());
+    // Unwind safety: as in `Pinned::into_buffer`.
+    let owner = Arc::new(AssertUnwindSafe((buffer, reservation)));
+    // SAFETY: the memory has this length, is not changed, and lives as long as its owner.
+    unsafe { Buffer::from_custom_allocation(address, bytes, owner) }
 }
 
 /// Rounds a size up to a size class. There are eight classes between two powers of two, but at least 4 KiB apart, so that

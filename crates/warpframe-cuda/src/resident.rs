@@ -7,16 +7,15 @@ use arrow_array::{Array, ArrayRef, Float64Array};
 use arrow_buffer::Buffer;
 use arrow_schema::DataType;
 use warpframe_ir::error::{Error, Result};
-use warpframe_ir::instruction::Precision;
 use warpframe_ir::program::Program;
 
-use super::chunk_pipeline::{
-    ALIGNMENT, Arguments, HostColumn, Layout, check_trap, grid_blocks, parallel_copy,
-};
+use super::chunk_pipeline::{grid_blocks, parallel_copy};
 use super::cuda_backend::Cuda;
 use super::driver::{CudaError, DeviceAddress};
 use super::gpu::{Gpu, LoadedKernel, SlotBytes, StreamSlotGuard};
+use super::input_column::InputColumn;
 use super::kernel_source::{KernelSource, THREADS};
+use super::layout::{ALIGNMENT, Arguments, Layout, stored_trap};
 use super::memory::DeviceMemory;
 
 /// The number of partial sums after the first step of a sum, which has one thread for each: enough to occupy a GPU.
@@ -32,6 +31,7 @@ const STAGING_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Resident {
     gpu: Arc<Gpu>,
+    program: Program,
     rows: usize,
     compile_time: Duration,
     arguments: Arguments,
@@ -50,33 +50,52 @@ impl Cuda {
     /// Copies the input columns of a program to a GPU, and compiles its kernel.
     ///
     /// # Errors
-    /// The columns do not match the inputs of the program, are empty or have nulls, the result is not `f64`, there is no
-    /// usable GPU, or its memory is exhausted.
+    /// The program does not have exactly one output, of type `f64`, or has a predicate; the columns do not match its inputs,
+    /// are empty or have nulls; there is no usable GPU, or its memory is exhausted.
     pub fn upload(&self, program: &Program, columns: &[ArrayRef]) -> Result<Resident> {
         let rows = columns.first().map_or(0, |column| column.len());
         program.check_inputs(columns, rows)?;
-        let nulls = columns.iter().any(|column| column.null_count() > 0);
-        if rows == 0 || nulls || program.data_type() != DataType::Float64 {
-            return Err(Error::InvalidInput(
-                "columns that stay on a GPU have rows and no nulls, and their result is Float64".to_owned(),
-            ));
+        match program.outputs() {
+            [output] if output.data_type == DataType::Float64 && program.predicate().is_none() => {}
+            outputs => {
+                let types: Vec<_> = outputs.iter().map(|output| output.data_type.to_string()).collect();
+                return Err(Error::InvalidProgram(format!(
+                    "a program whose columns stay on a GPU has one output, of type Float64, and no predicate; this one \
+                     has outputs of types {}{}",
+                    types.join(", "),
+                    if program.predicate().is_some() { ", and a predicate" } else { "" }
+                )));
+            }
+        }
+        if rows == 0 || columns.iter().any(|column| column.null_count() > 0) {
+            return Err(Error::InvalidInput("columns that stay on a GPU have rows and no nulls".to_owned()));
         }
         let limit = self.settings().memory_limit;
         let gpu = self.gpus().next()?;
         let layout = Layout::new(program, rows);
         let (kernel, program_time) = gpu.kernel(&KernelSource::of(program))?;
-        let (sum, sum_time) = gpu.kernel(&KernelSource::sum(Precision::Double))?;
+        let (sum, sum_time) = gpu.kernel(&KernelSource::sum_f64())?;
         let slot = gpu.stream_slot(SlotBytes { device: ALIGNMENT, staging: STAGING_BYTES }, limit)?;
         let memory = gpu.memory(layout.bytes().device, limit)?;
         let partials = gpu.memory(2 * PARTIALS * size_of::<f64>(), limit)?;
         let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
         let arguments = layout.arguments(rows, |offset| memory.at(offset).0, &inputs);
-        let compile_time = program_time + sum_time;
-        let mut resident =
-            Resident { gpu, rows, kernel, sum, compile_time, arguments, layout, slot, memory, partials };
+        let mut resident = Resident {
+            gpu,
+            program: program.clone(),
+            rows,
+            compile_time: program_time + sum_time,
+            arguments,
+            layout,
+            slot,
+            kernel,
+            sum,
+            memory,
+            partials,
+        };
         let offsets: Vec<_> = resident.layout.inputs().collect();
         for (column, (values, validity)) in columns.iter().zip(offsets) {
-            resident.copy_to_device(values, &HostColumn::new(column)?.values(&(0..rows)))?;
+            resident.copy_to_device(values, &InputColumn::new(column)?.values(&(0..rows)))?;
             if let Some(validity) = validity {
                 resident.copy_to_device(validity, &vec![u8::MAX; rows.div_ceil(8)])?;
             }
@@ -98,8 +117,10 @@ impl Resident {
     /// A row traps, or the GPU has failed.
     pub fn evaluate(&mut self) -> Result<Duration> {
         let time = self.timed(|| self.enqueue_kernel())?;
-        check_trap(self.read_staged(self.memory.at(self.layout.trap()), size_of::<i32>())?)?;
-        Ok(time)
+        let code = self.memory.at(self.layout.trap());
+        let code = self.read_staged(code, size_of::<i32>())?.to_vec();
+        // The columns are not on the host, so the row and the value of its operand are not known.
+        stored_trap(&self.program, &code).map_or(Ok(time), |trap| Err(trap.into()))
     }
 
     /// Computes the results of all rows and their sum. Returns the sum and the execution time of all kernels, measured with
@@ -112,7 +133,7 @@ impl Resident {
         let mut buffer = 0;
         let time = self.timed(|| {
             self.enqueue_kernel()?;
-            let (mut from, mut rows) = (self.memory.at(self.layout.out()).0, self.rows);
+            let (mut from, mut rows) = (self.memory.at(self.output()).0, self.rows);
             let mut partials = PARTIALS;
             loop {
                 let to = self.partials.at(buffer * PARTIALS * size_of::<f64>()).0;
@@ -139,8 +160,13 @@ impl Resident {
     /// # Errors
     /// The GPU has failed.
     pub fn results(&mut self) -> Result<Float64Array> {
-        let bytes = self.copy_to_host(self.layout.out(), self.rows * size_of::<f64>())?;
+        let bytes = self.copy_to_host(self.output(), self.rows * size_of::<f64>())?;
         Ok(Float64Array::new(Buffer::from(bytes).into(), None))
+    }
+
+    /// The offset in `memory` of the results.
+    fn output(&self) -> usize {
+        self.layout.outputs().next().map_or(0, |output| output.values)
     }
 
     /// Enqueues the program's kernel.
