@@ -1,30 +1,36 @@
 //! The block executor: executes a program on blocks of rows, instruction by instruction. The registers of a block fit in
-//! the L1 cache; the instructions that define outputs write to the arrays of the outputs.
+//! the L1 cache; the instructions that define outputs write to the arrays of the outputs. The loops over numbers are the tasks
+//! of `block_tasks`; Booleans and validity are mask words.
 
 use std::cell::RefCell;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
-use arrow_data::ArrayData;
+use arrow_schema::DataType;
 use warpframe_ir::instruction::{Comparison, Instruction, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{CacheLine, Location, MAX_LANES, WORD};
-use super::dispatch::Task;
+use super::block_tasks::{
+    BinaryOp, Compare, Division, InTable, IntegerBinaryOp, IntegerCast, IntegerUnaryOp, IsNan, IsNonzero,
+    Select, UnaryOp, ZeroOrOne,
+};
+use super::dispatch::{Task, run_on};
 use super::input_conversion::{Loader, copy_bits};
-use super::instruction_set::InstructionSet;
-use super::integers;
-use super::lanes::{Lanes, SimdElement};
+use super::lanes::SimdElement;
 use super::math::Divisor;
-use super::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop, dispatch_binary, dispatch_unary};
 use super::output_buffer::OutputBuffer;
-use super::predicates::{Equal, SameBits, compare, in_table, is_nan, is_nonzero};
 use super::register_allocation::{Class, RegisterAllocation, Slot};
+use super::simd_path::SimdPath;
 
 /// The bytes of all registers of a block: most of an L1 data cache of 32 KiB.
 const REGISTER_BYTES: usize = 24 * 1024;
+
+/// The largest number of rows in a block.
+const MAX_BLOCK_ROWS: usize = 1024;
 
 /// The compiled form of a program.
 #[derive(Debug)]
@@ -36,6 +42,7 @@ pub(super) struct BlockCode {
 
 /// One evaluation of a program.
 pub(super) struct Execution<'a> {
+    path: SimdPath,
     program: &'a Program,
     code: &'a BlockCode,
     inputs: &'a [ArrayRef],
@@ -77,9 +84,9 @@ impl Scratch {
 impl<'a> Execution<'a> {
     /// An evaluation of a program on inputs that satisfy `Program::check_inputs`, with an [`OutputBuffer`] for the rows of each
     /// output.
-    pub(super) fn new(
-        program: &'a Program,
-        code: &'a BlockCode,
+    pub fn new(
+        path: SimdPath,
+        (program, code): (&'a Program, &'a BlockCode),
         inputs: &'a [ArrayRef],
         rows: usize,
         scratch: &'a mut Scratch,
@@ -89,12 +96,13 @@ impl<'a> Execution<'a> {
         let row_bytes = 8 * registers.count(Class::Wide) + 4 * registers.count(Class::Narrow);
         let block_rows = REGISTER_BYTES / row_bytes.max(4);
         let block_rows =
-            (block_rows / WORD * WORD).clamp(WORD, 1024).min(rows.next_multiple_of(WORD).max(WORD));
+            (block_rows / WORD * WORD).clamp(WORD, MAX_BLOCK_ROWS).min(rows.next_multiple_of(WORD).max(WORD));
         let in_place = inputs.iter().zip(&code.loaders).map(|(array, loader)| match loader {
-            Loader::InPlace(width) => first_number(&array.to_data(), *width),
+            Loader::InPlace(width) => first_number(array, *width),
             Loader::Converted(..) | Loader::Bits => std::ptr::null(),
         });
         Self {
+            path,
             program,
             code,
             inputs,
@@ -171,8 +179,9 @@ impl<'a> Execution<'a> {
             let Instruction::Input(input) = *instruction else { continue };
             let input = input as usize;
             let array = &self.inputs[input];
-            if self.computes_validity && self.program.may_be_null(Value::at(position)) {
-                let validity = self.validity_words(position);
+            if let Some(start) = self.validity_start(Value::at(position)) {
+                let words = self.words();
+                let validity = &mut self.scratch.words[start..][..words];
                 match array.nulls() {
                     Some(nulls) => copy_bits(nulls.inner(), row, rows, validity),
                     None => validity.fill(!0),
@@ -213,7 +222,6 @@ impl<'a> Execution<'a> {
         }
     }
 
-    #[inline(always)]
     fn location(&self, value: Value) -> Location {
         self.scratch.locations[value.position()]
     }
@@ -228,383 +236,331 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// The mask words of a Boolean.
-    fn bool_words(&mut self, position: usize) -> &mut [u64] {
-        let words = self.words();
-        let register = match self.code.registers.slots[position] {
-            Slot::Register(register) => register,
+    /// The position of the first mask word of a Boolean. Numbers have none.
+    fn bool_start(&self, position: usize) -> usize {
+        match self.code.registers.slots[position] {
+            Slot::Register(register) => register * self.words(),
             _ => 0,
-        };
-        &mut self.scratch.words[register * words..][..words]
+        }
     }
 
-    /// The mask words of a value's validity.
-    fn validity_words(&mut self, position: usize) -> &mut [u64] {
-        let words = self.words();
-        let start = (self.code.registers.count(Class::Bool) + position) * words;
+    /// The mask words of a Boolean.
+    fn bool_words(&mut self, position: usize) -> &mut [u64] {
+        let (start, words) = (self.bool_start(position), self.words());
         &mut self.scratch.words[start..][..words]
     }
 
+    /// The position of the first mask word of a value's validity; `None` if it is never null, or the validity is not
+    /// computed.
+    fn validity_start(&self, value: Value) -> Option<usize> {
+        let nullable = self.computes_validity && self.program.may_be_null(value);
+        nullable.then(|| (self.code.registers.count(Class::Bool) + value.position()) * self.words())
+    }
+
     /// A mask word of a Boolean.
-    #[inline(always)]
     fn bool_word(&self, value: Value, word: usize) -> u64 {
-        match self.code.registers.slots[value.position()] {
-            Slot::Register(register) => self.scratch.words[register * self.words() + word],
-            _ => 0,
-        }
+        self.scratch.words[self.bool_start(value.position()) + word]
     }
 
     /// A mask word of a value's validity.
-    #[inline(always)]
     fn validity_word(&self, value: Value, word: usize) -> u64 {
-        if !self.computes_validity || !self.program.may_be_null(value) {
-            return !0;
-        }
-        let first = self.code.registers.count(Class::Bool);
-        self.scratch.words[(first + value.position()) * self.words() + word]
+        self.validity_start(value).map_or(!0, |start| self.scratch.words[start + word])
     }
 
     /// The mask word of rows in which a Boolean is valid and true.
-    #[inline(always)]
     fn true_word(&self, value: Value, word: usize) -> u64 {
         self.bool_word(value, word) & self.validity_word(value, word)
     }
 
     /// Computes the mask words of a Boolean.
-    // Inlined, as all that takes a closure over registers: in a function without the CPU's instructions every one of them
-    // would be a call.
-    #[inline(always)]
-    fn write_bools(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
+    fn write_bools(&mut self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
+        let start = self.bool_start(value.position());
         for index in 0..words {
-            let bits = word(self, index);
-            self.bool_words(position)[index] = bits;
+            self.scratch.words[start + index] = word(self, index);
         }
     }
 
     /// Computes the mask words of a value's validity, unless it is never null.
-    #[inline(always)]
-    fn write_validity(&mut self, position: usize, words: usize, word: impl Fn(&Self, usize) -> u64) {
-        if self.computes_validity && self.program.may_be_null(Value::at(position)) {
+    fn write_validity(&mut self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
+        if let Some(start) = self.validity_start(value) {
             for index in 0..words {
-                let bits = word(self, index);
-                self.validity_words(position)[index] = bits;
+                self.scratch.words[start + index] = word(self, index);
             }
         }
     }
 
-    /// The validity of a value that is null where an operand is.
-    #[inline(always)]
-    fn propagate_nulls(&mut self, position: usize, words: usize) {
-        let instruction = self.program.instructions()[position];
-        self.write_validity(position, words, |this, word| {
-            instruction.operands().fold(!0, |valid, operand| valid & this.validity_word(operand, word))
-        });
+    /// Computes the validity of a value that is null where an operand is.
+    fn propagate_nulls(&mut self, value: Value, words: usize, x: Value, y: Value) {
+        let Some(target) = self.validity_start(value) else { return };
+        let operands = (self.validity_start(x), self.validity_start(y));
+        let all = &mut self.scratch.words;
+        match operands {
+            (Some(x), Some(y)) if x != y => {
+                for word in 0..words {
+                    all[target + word] = all[x + word] & all[y + word];
+                }
+            }
+            (Some(one), _) | (None, Some(one)) => all.copy_within(one..one + words, target),
+            (None, None) => all[target..target + words].fill(!0),
+        }
     }
 
-    /// Stores the outputs of a block, of the rows that the predicate selects.
-    fn store_outputs(&mut self, row: usize, rows: usize) {
+    /// Stores the outputs of a block, of the rows that the predicate selects, and returns their number.
+    fn store_outputs(&mut self, rows: usize) -> usize {
         let words = rows.div_ceil(WORD);
+        let mut selected_words = [0; MAX_BLOCK_ROWS / WORD];
+        for (word, selected) in selected_words[..words].iter_mut().enumerate() {
+            let predicate = self.program.predicate();
+            *selected =
+                predicate.map_or(!0, |predicate| self.true_word(predicate, word)) & in_range(word, rows);
+        }
         for (position, output) in self.program.outputs().iter().enumerate() {
             let value = output.value;
-            let is_bool = self.program.scalar_type(value) == ScalarType::Bool;
-            let appends_validity = self.computes_validity && self.program.may_be_null(value);
+            let scalar_type = self.program.scalar_type(value);
             let Location { first, stride } = self.location(value);
             let in_place = self.code.registers.slots[value.position()] == Slot::Output(position);
-            for word in 0..words {
-                let selected = self.selected_word(word, rows);
-                if is_bool {
+            let validity = self.validity_start(value);
+            for (word, &selected) in selected_words[..words].iter().enumerate() {
+                if scalar_type == ScalarType::Bool {
                     let bits = self.bool_word(value, word);
                     self.outputs[position].append_bools(bits, selected);
                 } else if !in_place {
-                    let width = match Class::of(self.program.scalar_type(value)) {
-                        Class::Wide => 8,
-                        _ => 4,
-                    };
+                    let width = Class::of(scalar_type).width();
                     let from = first.cast::<u8>().wrapping_add(word * WORD * stride * width);
                     // SAFETY: the location is readable for all rows of the word, and the buffer has memory for all rows.
                     unsafe { self.outputs[position].append_numbers(from.cast(), stride, selected) };
                 }
-                if appends_validity {
-                    let bits = self.validity_word(value, word);
-                    self.outputs[position].append_validity(bits, selected);
+                if let Some(start) = validity {
+                    self.outputs[position].append_validity(self.scratch.words[start + word], selected);
                 }
             }
         }
-        debug_assert!(row.is_multiple_of(WORD));
-    }
-
-    /// The mask word of the rows of a block of `rows` rows that are in the result.
-    fn selected_word(&self, word: usize, rows: usize) -> u64 {
-        self.program.predicate().map_or(!0, |predicate| self.true_word(predicate, word))
-            & in_range(word, rows)
+        selected_words[..words].iter().map(|selected| selected.count_ones() as usize).sum()
     }
 
     /// Executes the instruction at a position on the current block.
     ///
-    /// # Safety
-    /// The CPU must have the instruction set.
-    #[inline(always)]
-    unsafe fn execute<S: InstructionSet>(&mut self, position: usize, rows: usize) -> Result<(), Trap> {
+    /// # Errors
+    /// A row traps.
+    fn execute(&mut self, position: usize, rows: usize) -> Result<(), Trap> {
         let words = rows.div_ceil(WORD);
-        let padded = words * WORD;
         let value = Value::at(position);
-        let target = self.location(value);
-        let scalar_type = self.program.scalar_type(value);
+        // Of numbers, the locations of operands are readable, and the target is writable, for all rows of the block: what the
+        // tasks rely on.
         match self.program.instructions()[position] {
-            Instruction::Input(_) => return Ok(()),
-            Instruction::Const(Scalar::Bool(constant)) => {
-                self.write_bools(position, words, |_, _| if constant { !0 } else { 0 });
-            }
-            Instruction::Const(_) => {}
-            Instruction::Null(_) => {
-                if scalar_type == ScalarType::Bool {
-                    self.write_bools(position, words, |_, _| 0);
+            Instruction::Input(_) => {}
+            Instruction::Const(constant) => {
+                if let Scalar::Bool(constant) = constant {
+                    self.bool_words(position).fill(if constant { !0 } else { 0 });
                 }
-                self.write_validity(position, words, |_, _| 0);
+            }
+            Instruction::Null(scalar_type) => {
+                if scalar_type == ScalarType::Bool {
+                    self.bool_words(position).fill(0);
+                }
+                self.write_validity(value, words, |_, _| 0);
             }
             Instruction::Unary(op, x) => {
-                let x = self.location(x);
-                // SAFETY: the locations are readable, and the target writable, for all rows of the block.
-                unsafe { unary::<S>(op, scalar_type, x, target, padded) };
-                self.propagate_nulls(position, words);
+                self.unary(op, x, value, words);
+                self.propagate_nulls(value, words, x, x);
             }
             Instruction::Binary(op, x, y) => {
-                // SAFETY: as above.
-                unsafe { self.binary::<S>(op, scalar_type, x, y, target, padded) };
-                self.propagate_nulls(position, words);
+                self.binary(op, [x, y], value, words);
+                self.propagate_nulls(value, words, x, y);
             }
             Instruction::Compare(comparison, x, y) => {
-                let operand_type = self.program.scalar_type(x);
-                if operand_type == ScalarType::Bool {
-                    self.write_bools(position, words, |this, word| {
-                        let (x, y) = (this.bool_word(x, word), this.bool_word(y, word));
-                        match comparison {
-                            Comparison::Lt | Comparison::TotalLt => !x & y,
-                            Comparison::Eq | Comparison::BitEq => !(x ^ y),
-                        }
-                    });
-                } else {
-                    let (x, y) = (self.location(x), self.location(y));
-                    let bits = &mut self.bool_words(position)[..words];
-                    // SAFETY: as above.
-                    unsafe { compare::<S>(comparison, operand_type, x, y, bits) };
-                }
-                self.propagate_nulls(position, words);
+                self.compare(comparison, [x, y], value, words);
+                self.propagate_nulls(value, words, x, y);
             }
-            Instruction::Cast(to, x) => {
-                // SAFETY: as above.
-                unsafe { self.cast::<S>(to, x, position, padded) };
-                self.propagate_nulls(position, words);
+            Instruction::Cast(_, x) => {
+                self.cast(x, value, words);
+                self.propagate_nulls(value, words, x, x);
             }
             Instruction::InTable(table, x) => {
-                let (operand_type, location) = (self.program.scalar_type(x), self.location(x));
-                let table = self.program.tables()[table as usize].bits();
-                if operand_type == ScalarType::Bool {
-                    let [holds_false, holds_true] = [0, 1].map(|bits| table.contains(&bits));
-                    self.write_bools(position, words, |this, word| {
-                        let x = this.bool_word(x, word);
-                        (if holds_true { x } else { 0 }) | (if holds_false { !x } else { 0 })
-                    });
-                } else {
-                    let bits = &mut self.bool_words(position)[..words];
-                    // SAFETY: as above.
-                    unsafe {
-                        match Class::of(operand_type) {
-                            Class::Wide => in_table::<S::F64>(location, table, bits),
-                            _ => in_table::<S::F32>(location, table, bits),
-                        }
-                    }
-                }
-                self.propagate_nulls(position, words);
+                self.in_table(self.program.tables()[table as usize].bits(), x, value, words);
+                self.propagate_nulls(value, words, x, x);
             }
             Instruction::IsNan(x) => {
-                let (wide, x) = (Class::of(self.program.scalar_type(x)) == Class::Wide, self.location(x));
+                let (path, wide, x_at) = (self.path, self.is_wide(x), self.location(x));
                 let bits = &mut self.bool_words(position)[..words];
-                // SAFETY: as above.
-                unsafe { if wide { is_nan::<S::F64>(x, bits) } else { is_nan::<S::F32>(x, bits) } };
-                self.propagate_nulls(position, words);
+                match wide {
+                    true => run(path, IsNan::<f64> { x: x_at.of(), bits }),
+                    false => run(path, IsNan::<f32> { x: x_at.of(), bits }),
+                }
+                self.propagate_nulls(value, words, x, x);
             }
             Instruction::IsNull(x) => {
-                self.write_bools(position, words, |this, word| !this.validity_word(x, word))
+                self.write_bools(value, words, |this, word| !this.validity_word(x, word));
             }
             Instruction::Not(x) => {
-                self.write_bools(position, words, |this, word| !this.bool_word(x, word));
-                self.propagate_nulls(position, words);
+                self.write_bools(value, words, |this, word| !this.bool_word(x, word));
+                self.propagate_nulls(value, words, x, x);
             }
             Instruction::And(x, y) => {
-                self.write_validity(position, words, |this, word| {
+                self.write_validity(value, words, |this, word| {
                     let false_x = !this.bool_word(x, word) & this.validity_word(x, word);
                     let false_y = !this.bool_word(y, word) & this.validity_word(y, word);
                     false_x | false_y | (this.true_word(x, word) & this.true_word(y, word))
                 });
-                self.write_bools(position, words, |this, word| {
+                self.write_bools(value, words, |this, word| {
                     this.true_word(x, word) & this.true_word(y, word)
                 });
             }
             Instruction::Or(x, y) => {
-                self.write_validity(position, words, |this, word| {
+                self.write_validity(value, words, |this, word| {
                     let both_false = !this.bool_word(x, word) & !this.bool_word(y, word);
                     let both_valid = this.validity_word(x, word) & this.validity_word(y, word);
                     this.true_word(x, word) | this.true_word(y, word) | (both_false & both_valid)
                 });
-                self.write_bools(position, words, |this, word| {
+                self.write_bools(value, words, |this, word| {
                     this.true_word(x, word) | this.true_word(y, word)
                 });
             }
-            Instruction::Select(condition, yes, no) => {
-                self.write_validity(position, words, |this, word| {
-                    let chosen = this.true_word(condition, word);
-                    (this.validity_word(yes, word) & chosen) | (this.validity_word(no, word) & !chosen)
-                });
-                // SAFETY: as above.
-                unsafe {
-                    match Class::of(scalar_type) {
-                        Class::Wide => self.select::<S::F64>(condition, yes, no, target, words),
-                        Class::Narrow => self.select::<S::F32>(condition, yes, no, target, words),
-                        Class::Bool => self.write_bools(position, words, |this, word| {
-                            let chosen = this.true_word(condition, word);
-                            (this.bool_word(yes, word) & chosen) | (this.bool_word(no, word) & !chosen)
-                        }),
-                    }
-                }
-            }
+            Instruction::Select(condition, yes, no) => self.select(condition, yes, no, value, words),
             Instruction::TrapIf(trap, condition, _) => {
-                for word in 0..words {
-                    // The last word may have padding rows.
-                    if self.true_word(condition, word) & in_range(word, rows) != 0 {
-                        return Err(trap);
-                    }
+                // The last word may have padding rows.
+                let traps = |word: &usize| self.true_word(condition, *word) & in_range(*word, rows) != 0;
+                if (0..words).any(|word| traps(&word)) {
+                    return Err(trap);
                 }
             }
         }
         Ok(())
     }
 
-    /// Computes a binary op for each row.
-    ///
-    /// # Safety
-    /// The CPU must have the instruction set. The operands are readable, and the target writable, for `padded` rows.
-    #[inline(always)]
-    unsafe fn binary<S: InstructionSet>(
-        &mut self,
-        op: Binary,
-        scalar_type: ScalarType,
-        x: Value,
-        y: Value,
-        target: Location,
-        padded: usize,
-    ) {
-        let (a, b) = (self.location(x), self.location(y));
+    fn is_wide(&self, value: Value) -> bool {
+        Class::of(self.program.scalar_type(value)) == Class::Wide
+    }
+
+    /// Computes a unary op of numbers.
+    fn unary(&self, op: Unary, x: Value, value: Value, words: usize) {
+        let (x, target, rows) = (self.location(x), self.location(value), words * WORD);
+        match self.program.scalar_type(value) {
+            ScalarType::F64 => {
+                run(self.path, UnaryOp::<f64> { op, x: x.of(), target: target.of().first, rows })
+            }
+            ScalarType::F32 => {
+                run(self.path, UnaryOp::<f32> { op, x: x.of(), target: target.of().first, rows })
+            }
+            scalar_type => run(self.path, IntegerUnaryOp { op, scalar_type, x, target, rows }),
+        }
+    }
+
+    /// Computes a binary op of numbers.
+    fn binary(&self, op: Binary, [x, y]: [Value; 2], value: Value, words: usize) {
+        let divisor = y;
+        let (x, y, target, rows) = (self.location(x), self.location(y), self.location(value), words * WORD);
         macro_rules! floats {
-            ($type:ident, $register:ident) => {{
-                let over = BlockLoop { x: a.of::<$type>(), y: b.of(), target: target.of().first, padded };
-                match self.divisor::<$type>(op, y) {
-                    Some(divisor) => over.divide::<S::$register>(divisor),
-                    None => dispatch_binary::<S::$register>(op, over),
+            ($type:ident) => {{
+                let (x, y, target) = (x.of::<$type>(), y.of(), target.of().first);
+                match self.divisor(op, divisor) {
+                    Some(divisor) => run(self.path, Division { divisor, x, target, rows }),
+                    None => run(self.path, BinaryOp { op, x, y, target, rows }),
                 }
             }};
         }
-        // SAFETY: the caller has the same obligations.
-        unsafe {
-            match scalar_type {
-                ScalarType::F64 => floats!(f64, F64),
-                ScalarType::F32 => floats!(f32, F32),
-                ScalarType::I64 => integers::binary_i64(op, a.of(), b.of(), target.of().first, padded),
-                ScalarType::I32 => integers::binary_i32(op, a.of(), b.of(), target.of().first, padded),
-                ScalarType::Bool => {}
-            }
+        match self.program.scalar_type(value) {
+            ScalarType::F64 => floats!(f64),
+            ScalarType::F32 => floats!(f32),
+            scalar_type => run(self.path, IntegerBinaryOp { op, scalar_type, x, y, target, rows }),
         }
     }
 
-    /// Converts a value for each row.
-    ///
-    /// # Safety
-    /// As [`binary`](Self::binary).
-    #[inline(always)]
-    unsafe fn cast<S: InstructionSet>(&mut self, to: ScalarType, x: Value, position: usize, padded: usize) {
-        let (from, location, words) = (self.program.scalar_type(x), self.location(x), padded / WORD);
-        let target = self.location(Value::at(position));
-        // SAFETY: the caller has the same obligations.
-        unsafe {
-            match (from, to) {
-                (ScalarType::Bool, ScalarType::Bool) => {
-                    self.write_bools(position, words, |this, word| this.bool_word(x, word));
+    /// Compares two values.
+    fn compare(&mut self, comparison: Comparison, [x, y]: [Value; 2], value: Value, words: usize) {
+        let scalar_type = self.program.scalar_type(x);
+        if scalar_type == ScalarType::Bool {
+            return self.write_bools(value, words, |this, word| {
+                let (x, y) = (this.bool_word(x, word), this.bool_word(y, word));
+                match comparison {
+                    Comparison::Lt | Comparison::TotalLt => !x & y,
+                    Comparison::Eq | Comparison::BitEq => !(x ^ y),
                 }
-                (ScalarType::Bool, _) => {
-                    let one = Scalar::Bool(true).cast(to).bits();
-                    match Class::of(to) {
-                        Class::Wide => self.select_constants::<S::F64>(x, one, target, words),
-                        _ => self.select_constants::<S::F32>(x, one, target, words),
-                    }
-                }
-                (_, ScalarType::Bool) => {
-                    let bits = &mut self.bool_words(position)[..words];
-                    match from {
-                        ScalarType::F64 => is_nonzero::<S::F64, Equal>(location, bits),
-                        ScalarType::F32 => is_nonzero::<S::F32, Equal>(location, bits),
-                        ScalarType::I64 => is_nonzero::<S::F64, SameBits>(location, bits),
-                        _ => is_nonzero::<S::F32, SameBits>(location, bits),
-                    }
-                }
-                _ => integers::cast(from, to, location, target.first, padded),
+            });
+        }
+        let (path, x, y) = (self.path, self.location(x), self.location(y));
+        let bits = &mut self.bool_words(value.position())[..words];
+        run(path, Compare { comparison, scalar_type, x, y, bits });
+    }
+
+    /// Converts a value to the type of another.
+    fn cast(&mut self, x: Value, value: Value, words: usize) {
+        let (from, to) = (self.program.scalar_type(x), self.program.scalar_type(value));
+        let (path, location, target) = (self.path, self.location(x), self.location(value));
+        match (from, to) {
+            (ScalarType::Bool, ScalarType::Bool) => {
+                self.write_bools(value, words, |this, word| this.bool_word(x, word));
             }
+            (ScalarType::Bool, _) => {
+                let one = Scalar::Bool(true).cast(to).bits();
+                let start = self.bool_start(x.position());
+                let bits = &self.scratch.words[start..][..words];
+                match Class::of(to) {
+                    Class::Wide => run(path, ZeroOrOne::<f64> { bits, one, target: target.of().first }),
+                    _ => run(path, ZeroOrOne::<f32> { bits, one, target: target.of().first }),
+                }
+            }
+            (_, ScalarType::Bool) => {
+                let bits = &mut self.bool_words(value.position())[..words];
+                run(path, IsNonzero { scalar_type: from, x: location, bits });
+            }
+            _ => run(path, IntegerCast { from, to, x: location, target, rows: words * WORD }),
         }
     }
 
-    /// Writes the number of `yes` where the condition is true, else that of `no`.
-    ///
-    /// # Safety
-    /// As [`binary`](Self::binary), for the rows of the words.
-    #[inline(always)]
-    unsafe fn select<L: Lanes>(
-        &self,
-        condition: Value,
-        yes: Value,
-        no: Value,
-        target: Location,
-        words: usize,
-    ) {
-        let (yes, no) = (self.location(yes).of::<L::Element>(), self.location(no).of::<L::Element>());
-        for word in 0..words {
-            let chosen = self.true_word(condition, word);
-            for lane in (0..WORD).step_by(L::COUNT) {
-                let row = word * WORD + lane;
-                // SAFETY: the caller guarantees that the locations are readable, and the target writable.
-                unsafe {
-                    let mask = L::mask_from_bits(chosen >> lane);
-                    L::select(mask, yes.load(row), no.load(row))
-                        .store(target.of::<L::Element>().first.add(row));
-                }
-            }
+    /// Tests whether a value's bits are in a table.
+    fn in_table(&mut self, table: &[i64], x: Value, value: Value, words: usize) {
+        if self.program.scalar_type(x) == ScalarType::Bool {
+            let [holds_false, holds_true] = [0, 1].map(|bits| table.contains(&bits));
+            return self.write_bools(value, words, |this, word| {
+                let x = this.bool_word(x, word);
+                (if holds_true { x } else { 0 }) | (if holds_false { !x } else { 0 })
+            });
+        }
+        let (path, wide, x) = (self.path, self.is_wide(x), self.location(x));
+        let bits = &mut self.bool_words(value.position())[..words];
+        match wide {
+            true => run(path, InTable::<f64> { x: x.of(), table, bits }),
+            false => run(path, InTable::<f32> { x: x.of(), table, bits }),
         }
     }
 
-    /// Writes the number with the bits `one` where a Boolean is true, else 0.
-    ///
-    /// # Safety
-    /// As [`select`](Self::select).
-    #[inline(always)]
-    unsafe fn select_constants<L: Lanes>(&self, x: Value, one: i64, target: Location, words: usize) {
-        let (zero, one) = (L::splat(L::Element::ZERO), L::splat(L::Element::from_integer_bits(one)));
-        for word in 0..words {
-            let bits = self.bool_word(x, word);
-            for lane in (0..WORD).step_by(L::COUNT) {
-                let mask = L::mask_from_bits(bits >> lane);
-                // SAFETY: the caller guarantees that the target is writable.
-                unsafe {
-                    L::select(mask, one, zero).store(target.of::<L::Element>().first.add(word * WORD + lane))
-                };
-            }
+    /// Selects `yes` where the condition is true, else `no`.
+    fn select(&mut self, condition: Value, yes: Value, no: Value, value: Value, words: usize) {
+        let mut chosen = [0; MAX_BLOCK_ROWS / WORD];
+        let chosen = &mut chosen[..words];
+        for (word, bits) in chosen.iter_mut().enumerate() {
+            *bits = self.true_word(condition, word);
+        }
+        self.write_validity(value, words, |this, word| {
+            let chosen = chosen[word];
+            (this.validity_word(yes, word) & chosen) | (this.validity_word(no, word) & !chosen)
+        });
+        let class = Class::of(self.program.scalar_type(value));
+        if class == Class::Bool {
+            return self.write_bools(value, words, |this, word| {
+                let chosen = chosen[word];
+                (this.bool_word(yes, word) & chosen) | (this.bool_word(no, word) & !chosen)
+            });
+        }
+        let (yes, no, target) = (self.location(yes), self.location(no), self.location(value));
+        match class {
+            Class::Wide => run(
+                self.path,
+                Select::<f64> { chosen, yes: yes.of(), no: no.of(), target: target.of().first },
+            ),
+            _ => run(
+                self.path,
+                Select::<f32> { chosen, yes: yes.of(), no: no.of(), target: target.of().first },
+            ),
         }
     }
-}
-
-impl Task for Execution<'_> {
-    type Output = Result<usize, Trap>;
 
     /// Evaluates all rows, and returns the number of those that are in the result.
-    #[inline(always)]
-    unsafe fn run<S: InstructionSet>(mut self) -> Result<usize, Trap> {
+    ///
+    /// # Errors
+    /// A row traps.
+    pub fn evaluate(mut self) -> Result<usize, Trap> {
         self.prepare();
         let (mut row, mut selected) = (0, 0);
         while row < self.rows {
@@ -617,21 +573,21 @@ impl Task for Execution<'_> {
                 }
             }
             for position in 0..self.program.instructions().len() {
-                // SAFETY: the caller has the same obligation.
-                unsafe { self.execute::<S>(position, rows)? };
+                self.execute(position, rows)?;
             }
-            self.store_outputs(row, rows);
-            selected += match self.program.predicate() {
-                None => rows,
-                Some(_) => {
-                    let words = 0..rows.div_ceil(WORD);
-                    words.map(|word| self.selected_word(word, rows).count_ones() as usize).sum()
-                }
-            };
+            selected += self.store_outputs(rows);
             row += rows;
         }
         Ok(selected)
     }
+}
+
+/// Runs a task of a block with the vector registers of a path.
+fn run<T: Task>(path: SimdPath, task: T) -> T::Output {
+    // SAFETY: the locations of a block are readable for all its rows: registers, inputs and outputs have memory for whole mask
+    // words, and constants for a vector register. A result has another register than the operands, or is an output. The
+    // verifier guarantees that types fit.
+    unsafe { run_on(path, task) }
 }
 
 /// The bits of a mask word that belong to the rows of a block of `rows` rows.
@@ -641,10 +597,17 @@ fn in_range(word: usize, rows: usize) -> u64 {
 }
 
 /// The address of the first number of an array of numbers of this size.
-fn first_number(data: &ArrayData, width: usize) -> *const u8 {
-    match data.buffers() {
-        [numbers] => numbers.as_ptr().wrapping_add(data.offset() * width),
-        _ => std::ptr::null(),
+fn first_number(array: &ArrayRef, width: usize) -> *const u8 {
+    // The common types, without the allocation of array data.
+    match array.data_type() {
+        DataType::Float64 => array.as_primitive::<Float64Type>().values().as_ptr().cast(),
+        DataType::Float32 => array.as_primitive::<Float32Type>().values().as_ptr().cast(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().values().as_ptr().cast(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().values().as_ptr().cast(),
+        _ => match array.to_data().buffers() {
+            [numbers] => numbers.as_ptr().wrapping_add(array.offset() * width),
+            _ => std::ptr::null(),
+        },
     }
 }
 
@@ -660,74 +623,6 @@ unsafe fn store_constant(constant: Scalar, to: *mut u8) {
                 Class::Wide => to.cast::<i64>().add(lane).write(constant.bits()),
                 _ => to.cast::<i32>().add(lane).write(constant.bits() as i32),
             }
-        }
-    }
-}
-
-/// Computes a unary op for each row.
-///
-/// # Safety
-/// The CPU must have the instruction set. The operand is readable, and the target writable, for `padded` rows.
-#[inline(always)]
-unsafe fn unary<S: InstructionSet>(
-    op: Unary,
-    scalar_type: ScalarType,
-    x: Location,
-    target: Location,
-    padded: usize,
-) {
-    macro_rules! floats {
-        ($register:ident) => {{
-            let over = BlockLoop { x: x.of(), y: Location::NONE.of(), target: target.of().first, padded };
-            dispatch_unary::<S::$register>(op, over)
-        }};
-    }
-    // SAFETY: the caller has the same obligations.
-    unsafe {
-        match scalar_type {
-            ScalarType::F64 => floats!(F64),
-            ScalarType::F32 => floats!(F32),
-            ScalarType::I64 => integers::unary_i64(op, x.of(), target.of().first, padded),
-            ScalarType::I32 => integers::unary_i32(op, x.of(), target.of().first, padded),
-            ScalarType::Bool => {}
-        }
-    }
-}
-
-/// The loop of an op over a block. `x`, `y` (for binary ops) and `target` must be valid for `padded` rows.
-struct BlockLoop<E> {
-    x: Location<E>,
-    y: Location<E>,
-    target: *mut E,
-    padded: usize,
-}
-
-impl<E: SimdElement> BlockLoop<E> {
-    #[inline(always)]
-    fn divide<L: Lanes<Element = E>>(self, divisor: Divisor<E>) {
-        for row in (0..self.padded).step_by(L::COUNT) {
-            // SAFETY: the locations are readable, and the target writable, for `padded` rows, a multiple of `COUNT`.
-            unsafe { divisor.divide::<L>(self.x.load(row)).store(self.target.add(row)) };
-        }
-    }
-}
-
-impl<E: SimdElement, L: Lanes<Element = E>> UnaryLoop<L> for BlockLoop<E> {
-    #[inline(always)]
-    fn run<C: UnaryCode<L>>(self) {
-        for row in (0..self.padded).step_by(L::COUNT) {
-            // SAFETY: the locations are readable, and the target writable, for `padded` rows, a multiple of `COUNT`.
-            unsafe { C::apply(self.x.load(row)).store(self.target.add(row)) };
-        }
-    }
-}
-
-impl<E: SimdElement, L: Lanes<Element = E>> BinaryLoop<L> for BlockLoop<E> {
-    #[inline(always)]
-    fn run<C: BinaryCode<L>>(self) {
-        for row in (0..self.padded).step_by(L::COUNT) {
-            // SAFETY: as above.
-            unsafe { C::apply(self.x.load(row), self.y.load(row)).store(self.target.add(row)) };
         }
     }
 }

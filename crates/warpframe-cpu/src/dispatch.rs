@@ -16,14 +16,17 @@ pub trait Task {
     /// Runs the code with the registers of an instruction set.
     ///
     /// # Safety
-    /// The CPU must have the instruction set.
+    /// The CPU must have the instruction set. A task may require more.
     unsafe fn run<S: InstructionSet>(self) -> Self::Output;
 }
 
 /// Runs a task on a path. If this CPU does not support the path, the portable path is used; callers check it before.
-pub fn run_on<T: Task>(path: SimdPath, task: T) -> T::Output {
+///
+/// # Safety
+/// What the task requires, besides the instruction set.
+pub unsafe fn run_on<T: Task>(path: SimdPath, task: T) -> T::Output {
     // SAFETY: AVX-512 and AVX2 code is entered only if `is_available` has detected the instructions; NEON is part of the
-    // targets on which its arm is compiled; the portable code needs none.
+    // targets on which its arm is compiled; the portable code needs none. The caller guarantees the rest.
     unsafe {
         match path {
             #[cfg(target_arch = "x86_64")]

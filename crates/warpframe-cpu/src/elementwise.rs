@@ -61,7 +61,8 @@ pub fn evaluate<E: SimdElement, F: Formula<N>, const N: usize>(
 ) {
     let rows = inputs.iter().map(|input| input.len()).fold(output.len(), usize::min);
     let inputs = inputs.map(|input| &input[..rows]);
-    run_on(path, Map { inputs, output: &mut output[..rows], formula: PhantomData::<F> });
+    // SAFETY: the task requires that all slices have the same length.
+    unsafe { run_on(path, Map { inputs, output: &mut output[..rows], formula: PhantomData::<F> }) };
 }
 
 /// A formula and the slices that it is applied to, all of the same length.

@@ -3,7 +3,8 @@
 //! - Formulas (`math`, `elementwise`, `ops`) are generic over a vector register type (`lanes`), which `avx512`, `avx2`,
 //!   `neon` and `portable` implement. `dispatch` is the only module that enters code for an instruction set.
 //! - `simd_backend` compiles programs. `register_allocation` assigns registers to their values, and `block_executor`
-//!   executes them on blocks of rows, with `input_conversion`, `integers`, `predicates` and `output_buffer`.
+//!   executes them on blocks of rows, with `input_conversion`, `output_buffer`, and the loops of `block_tasks`, `integers`
+//!   and `predicates`.
 //! - `kernel` has kernels on slices, without programs and Arrow arrays.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -16,6 +17,7 @@ mod avx2;
 mod avx512;
 mod block;
 mod block_executor;
+mod block_tasks;
 mod dispatch;
 mod elementwise;
 mod input_conversion;

@@ -25,24 +25,15 @@ pub(super) struct OutputBuffer {
 impl OutputBuffer {
     /// Memory for a number of rows.
     pub fn new(scalar_type: ScalarType, rows: usize) -> Self {
-        let bytes = rows.next_multiple_of(WORD) * Self::width(scalar_type);
+        let bytes = rows.next_multiple_of(WORD) * Class::of(scalar_type).width();
         let bools = if scalar_type == ScalarType::Bool { Bits::with_capacity(rows) } else { Bits::default() };
         let numbers = MutableBuffer::with_capacity(bytes);
         Self { scalar_type, numbers, bools, validity: Bits::default(), appended: 0 }
     }
 
-    /// The size of a number in bytes; 0 for Booleans.
-    fn width(scalar_type: ScalarType) -> usize {
-        match Class::of(scalar_type) {
-            Class::Bool => 0,
-            Class::Narrow => 4,
-            Class::Wide => 8,
-        }
-    }
-
     /// The address of a row's number. It is writable from there up to the end of the last mask word.
     pub fn address(&mut self, row: usize) -> *mut () {
-        self.numbers.as_mut_ptr().wrapping_add(row * Self::width(self.scalar_type)).cast()
+        self.numbers.as_mut_ptr().wrapping_add(row * Class::of(self.scalar_type).width()).cast()
     }
 
     /// Appends the rows of a mask word whose bits in `selected` are set, from the numbers of the word's rows.
@@ -103,7 +94,7 @@ impl OutputBuffer {
             return Arc::new(BooleanArray::new(self.bools.finish(rows), nulls));
         }
         // SAFETY: the capacity is at least this, and the caller guarantees that the numbers are initialized.
-        unsafe { self.numbers.set_len(rows * Self::width(self.scalar_type)) };
+        unsafe { self.numbers.set_len(rows * Class::of(self.scalar_type).width()) };
         let buffer = Buffer::from(self.numbers);
         macro_rules! array {
             ($type:ty) => {

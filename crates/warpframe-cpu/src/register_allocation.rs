@@ -25,6 +25,15 @@ impl Class {
             ScalarType::I64 | ScalarType::F64 => Self::Wide,
         }
     }
+
+    /// The size of a number in bytes; 0 for Booleans.
+    pub fn width(self) -> usize {
+        match self {
+            Self::Bool => 0,
+            Self::Narrow => 4,
+            Self::Wide => 8,
+        }
+    }
 }
 
 /// The storage location of a value.

@@ -15,7 +15,6 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{ScalarType, with_logical_type};
 
 use super::block_executor::{BlockCode, Execution, Scratch};
-use super::dispatch::run_on;
 use super::elementwise::{Log3, evaluate};
 use super::input_conversion::Loader;
 use super::lanes::SimdElement;
@@ -135,8 +134,8 @@ impl SimdKernel {
         let mut buffers: Vec<_> =
             outputs.iter().map(|one| OutputBuffer::new(program.scalar_type(one.value), rows)).collect();
         let selected = Scratch::with(|scratch| {
-            let execution = Execution::new(program, code, inputs, rows, scratch, &mut buffers);
-            run_on(self.backend.path, execution)
+            let path = self.backend.path;
+            Execution::new(path, (program, code), inputs, rows, scratch, &mut buffers).evaluate()
         });
         let selected = match selected {
             Ok(selected) => selected,

@@ -5,6 +5,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+mod array_element;
 pub mod backend;
 pub mod builder;
 pub mod error;
