@@ -18,15 +18,14 @@ use super::block_tasks::{
     BinaryOp, Compare, Division, InTable, IntegerBinaryOp, IntegerCast, IntegerUnaryOp, IsNan, IsNonzero,
     Select, UnaryOp, ZeroOrOne,
 };
-use super::dispatch::{Task, run_on};
+use super::dispatch::{DetectedPath, Task, run_on};
 use super::input_conversion::{Loader, copy_bits};
 use super::lanes::SimdElement;
 use super::math::Divisor;
 use super::output_buffer::OutputBuffer;
 use super::register_allocation::{Class, RegisterAllocation, Slot};
-use super::simd_path::SimdPath;
 
-/// The bytes of all registers of a block: most of an L1 data cache of 32 KiB.
+/// The bytes of all registers and outputs of a block: most of an L1 data cache of 32 KiB.
 const REGISTER_BYTES: usize = 24 * 1024;
 
 /// The largest number of rows in a block.
@@ -42,7 +41,7 @@ pub(super) struct BlockCode {
 
 /// One evaluation of a program.
 pub(super) struct Execution<'a> {
-    path: SimdPath,
+    path: DetectedPath,
     program: &'a Program,
     code: &'a BlockCode,
     inputs: &'a [ArrayRef],
@@ -85,7 +84,7 @@ impl<'a> Execution<'a> {
     /// An evaluation of a program on inputs that satisfy `Program::check_inputs`, with an [`OutputBuffer`] for the rows of each
     /// output.
     pub fn new(
-        path: SimdPath,
+        path: DetectedPath,
         (program, code): (&'a Program, &'a BlockCode),
         inputs: &'a [ArrayRef],
         rows: usize,
@@ -93,7 +92,10 @@ impl<'a> Execution<'a> {
         outputs: &'a mut [OutputBuffer],
     ) -> Self {
         let registers = &code.registers;
+        let output_bytes =
+            program.outputs().iter().map(|output| Class::of(program.scalar_type(output.value)).width());
         let row_bytes = 8 * registers.count(Class::Wide) + 4 * registers.count(Class::Narrow);
+        let row_bytes = row_bytes + output_bytes.sum::<usize>();
         let block_rows = REGISTER_BYTES / row_bytes.max(4);
         let block_rows =
             (block_rows / WORD * WORD).clamp(WORD, MAX_BLOCK_ROWS).min(rows.next_multiple_of(WORD).max(WORD));
@@ -583,7 +585,7 @@ impl<'a> Execution<'a> {
 }
 
 /// Runs a task of a block with the vector registers of a path.
-fn run<T: Task>(path: SimdPath, task: T) -> T::Output {
+fn run<T: Task>(path: DetectedPath, task: T) -> T::Output {
     // SAFETY: the locations of a block are readable for all its rows: registers, inputs and outputs have memory for whole mask
     // words, and constants for a vector register. A result has another register than the operands, or is an output. The
     // verifier guarantees that types fit.

@@ -6,7 +6,7 @@ use super::instruction_set::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::instruction_set::{Avx2, Avx512};
 use super::instruction_set::{InstructionSet, Portable};
-use super::simd_path::SimdPath;
+use super::simd_path::{SimdPath, SimdPathError};
 
 /// Code that is generic over the instruction set, and compiled once for each.
 pub trait Task {
@@ -20,19 +20,39 @@ pub trait Task {
     unsafe fn run<S: InstructionSet>(self) -> Self::Output;
 }
 
-/// Runs a task on a path. If this CPU does not support the path, the portable path is used; callers check it before.
+/// A path whose instructions this CPU has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DetectedPath(SimdPath);
+
+impl DetectedPath {
+    /// The path, if this CPU supports it.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn new(path: SimdPath) -> Result<Self, SimdPathError> {
+        if path.is_available() { Ok(Self(path)) } else { Err(SimdPathError::Unavailable(path)) }
+    }
+
+    /// The path.
+    pub fn path(self) -> SimdPath {
+        self.0
+    }
+}
+
+/// Runs a task on a path.
 ///
 /// # Safety
 /// What the task requires, besides the instruction set.
-pub unsafe fn run_on<T: Task>(path: SimdPath, task: T) -> T::Output {
-    // SAFETY: AVX-512 and AVX2 code is entered only if `is_available` has detected the instructions; NEON is part of the
-    // targets on which its arm is compiled; the portable code needs none. The caller guarantees the rest.
+#[inline]
+pub unsafe fn run_on<T: Task>(DetectedPath(path): DetectedPath, task: T) -> T::Output {
+    // SAFETY: the instructions of the path have been detected; NEON is part of the targets on which its arm is compiled; the
+    // portable code needs none. The caller guarantees the rest.
     unsafe {
         match path {
             #[cfg(target_arch = "x86_64")]
-            SimdPath::Avx512 if path.is_available() => avx512(task),
+            SimdPath::Avx512 => avx512(task),
             #[cfg(target_arch = "x86_64")]
-            SimdPath::Avx2 if path.is_available() => avx2(task),
+            SimdPath::Avx2 => avx2(task),
             #[cfg(target_arch = "aarch64")]
             SimdPath::Neon => task.run::<Neon>(),
             _ => task.run::<Portable>(),

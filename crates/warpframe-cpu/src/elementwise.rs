@@ -3,11 +3,10 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::dispatch::{Task, run_on};
+use super::dispatch::{DetectedPath, Task, run_on};
 use super::instruction_set::InstructionSet;
 use super::lanes::{Lanes, SimdElement};
 use super::math::ln;
-use super::simd_path::SimdPath;
 
 /// The largest [`Lanes::COUNT`].
 const MAX_LANES: usize = 16;
@@ -52,10 +51,9 @@ impl Formula<3> for Product {
 }
 
 /// Evaluates a formula over slices on a path, and initializes all rows of the output. If lengths differ, only the rows of
-/// the shortest slice are evaluated, and if this CPU does not support the path, the portable one is used: callers check
-/// both before.
+/// the shortest slice are evaluated.
 pub fn evaluate<E: SimdElement, F: Formula<N>, const N: usize>(
-    path: SimdPath,
+    path: DetectedPath,
     inputs: [&[E]; N],
     output: &mut [MaybeUninit<E>],
 ) {

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use self::sealed::SliceKernels;
+use super::dispatch::DetectedPath;
 use super::elementwise::{self, Ln, Log3, Product};
 pub use super::simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};
 
@@ -20,7 +21,7 @@ impl Element for f64 {}
 impl Element for f32 {}
 
 /// A kernel over `N` slices on a path.
-type SliceKernel<E, const N: usize> = fn(SimdPath, [&[E]; N], &mut [MaybeUninit<E>]);
+type SliceKernel<E, const N: usize> = fn(DetectedPath, [&[E]; N], &mut [MaybeUninit<E>]);
 
 mod sealed {
     use super::SliceKernel;
@@ -125,9 +126,7 @@ fn evaluate<E: Element, const N: usize>(
     output: &mut [E],
 ) -> Result<(), KernelError> {
     check_lengths(&inputs, output)?;
-    if !path.is_available() {
-        return Err(SimdPathError::Unavailable(path).into());
-    }
+    let path = DetectedPath::new(path)?;
     // SAFETY: `MaybeUninit<E>` has the layout of `E`, and kernels write only initialized values.
     let output = unsafe { &mut *(std::ptr::from_mut(output) as *mut [MaybeUninit<E>]) };
     kernel(path, inputs, output);

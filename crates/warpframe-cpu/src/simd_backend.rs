@@ -15,17 +15,18 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{ScalarType, with_logical_type};
 
 use super::block_executor::{BlockCode, Execution, Scratch};
+use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
 use super::input_conversion::Loader;
 use super::lanes::SimdElement;
 use super::output_buffer::OutputBuffer;
 use super::register_allocation::RegisterAllocation;
-use super::simd_path::{SimdPath, SimdPathError};
+use super::simd_path::SimdPath;
 
 /// The SIMD backend on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Simd {
-    path: SimdPath,
+    path: DetectedPath,
 }
 
 impl Simd {
@@ -34,7 +35,7 @@ impl Simd {
     /// # Errors
     /// `WARPFRAME_SIMD` names a path that does not exist or that this CPU does not support.
     pub fn active() -> Result<Self> {
-        Ok(Self { path: SimdPath::active().map_err(Error::backend)? })
+        SimdPath::active().map_err(Error::backend).and_then(Self::on)
     }
 
     /// The backend on a given path.
@@ -42,16 +43,13 @@ impl Simd {
     /// # Errors
     /// This CPU does not support the path.
     pub fn on(path: SimdPath) -> Result<Self> {
-        match path.is_available() {
-            true => Ok(Self { path }),
-            false => Err(Error::backend(SimdPathError::Unavailable(path))),
-        }
+        Ok(Self { path: DetectedPath::new(path).map_err(Error::backend)? })
     }
 }
 
 impl Backend for Simd {
     fn description(&self) -> String {
-        format!("simd {}", self.path)
+        format!("simd {}", self.path.path())
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
