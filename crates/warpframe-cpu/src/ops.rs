@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::lanes::{Lanes, SimdElement};
-use super::math::{self, Acos, Asin, Atan, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
+use super::math::{self, Acos, Asin, Atan, Atan2, Cos, Cosh, Exp, Log2, Log10, Sin, Sinh, Tan, Tanh};
 
 /// The vector code of a unary op. It is implemented by types, not by closures, because closures are not inlined into
 /// functions with `#[target_feature]`.
@@ -94,7 +94,7 @@ unary_code! {
     Negate |x| x.neg();
     Abs |x| x.abs();
     Sqrt |x| x.sqrt();
-    Cbrt;
+    Cbrt |x| math::cbrt(x);
     Ln |x| math::ln(x);
     Log2 |x| L::in_f64::<Log2, 1>([x]);
     Log10 |x| L::in_f64::<Log10, 1>([x]);
@@ -105,8 +105,8 @@ unary_code! {
     Asin |x| L::in_f64::<Asin, 1>([x]);
     Acos |x| L::in_f64::<Acos, 1>([x]);
     Atan |x| L::in_f64::<Atan, 1>([x]);
-    Sinh;
-    Cosh;
+    Sinh |x| L::in_f64::<Sinh, 1>([x]);
+    Cosh |x| L::in_f64::<Cosh, 1>([x]);
     Tanh |x| L::in_f64::<Tanh, 1>([x]);
     Degrees |x| x.mul(L::splat(L::Element::from_f64(180.0 / PI)));
     Radians |x| x.mul(L::splat(L::Element::from_f64(PI / 180.0)));
@@ -122,7 +122,7 @@ binary_code! {
     Subtract |x, y| x.sub(y);
     Multiply |x, y| x.mul(y);
     Divide |x, y| x.div(y);
-    Remainder;
+    Remainder |x, y| math::remainder(x, y);
     Power |x, y| L::in_f64::<math::Power, 2>([x, y]);
-    Atan2;
+    Atan2 |x, y| L::in_f64::<Atan2, 2>([x, y]);
 }
