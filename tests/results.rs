@@ -61,7 +61,6 @@ fn every_field_of_the_report_is_documented() {
 
 /// The expected text of docs/ops.md, generated from the op table.
 fn ops_page() -> String {
-    use warpframe::cpu::{is_binary_vectorized, is_unary_vectorized};
     use warpframe::cuda::ops::{binary_template, unary_template};
     use warpframe::ir::ScalarType;
     use warpframe::ir::ops::{Binary, OpInfo, Unary};
@@ -74,32 +73,29 @@ fn ops_page() -> String {
         and timestamps subtracted.\n\n\
         The bound is the largest error of floats in units in the last place (ULP), for `DOUBLE` and `REAL`, on every \
         backend: 0 means exact, 0.5 correctly rounded. Integers are exact, and wrap around as in DataFusion. Every \
-        backend has every op for every type. For an op without vector code, the SIMD \
-        backend calls the scalar function for each lane, within the fused pass. The CUDA C is generated; it has been \
-        tested on the CPU, but not on a GPU.\n\n\
-        | SQL | types | bound, ULP | interpreted | SIMD | CUDA C |\n|---|---|---|---|---|---|\n"
+        backend has every op for every type, the SIMD backend as vector instructions. The CUDA C is generated; it has \
+        been tested on the CPU, but not on a GPU.\n\n\
+        | SQL | types | bound, ULP | CUDA C |\n|---|---|---|---|\n"
         .to_owned();
-    let mut row = |sql: String, op: OpInfo, vectorized: bool, templates: [Option<&str>; 2]| {
+    let mut row = |sql: String, op: OpInfo, templates: [Option<&str>; 2]| {
         for (types, cuda) in ["floats", "integers"].into_iter().zip(templates) {
             let Some(cuda) = cuda else { continue };
-            let is_float = types == "floats";
-            let simd = if vectorized || !is_float { "vector" } else { "scalar" };
-            let bound = if is_float { op.ulp } else { 0.0 };
+            let bound = if types == "floats" { op.ulp } else { 0.0 };
             let cuda = cuda.replace("$0", "x").replace("$1", "y").replace('@', "").replace('|', "\\|");
-            page += &format!("| `{sql}` | {types} | {bound} | scalar | {simd} | `{cuda}` |\n");
+            page += &format!("| `{sql}` | {types} | {bound} | `{cuda}` |\n");
         }
     };
     let both = [ScalarType::F64, ScalarType::I64];
     for &op in Unary::ALL {
         let name = op.info().name;
         let sql = if name == "-" { "-x".to_owned() } else { format!("{name}(x)") };
-        row(sql, op.info(), is_unary_vectorized(op), both.map(|one| unary_template(op, one)));
+        row(sql, op.info(), both.map(|one| unary_template(op, one)));
     }
     for &op in Binary::ALL {
         let name = op.info().name.replace('|', "\\|");
         let sign = !name.starts_with(char::is_alphabetic);
         let sql = if sign { format!("x {name} y") } else { format!("{name}(x, y)") };
-        row(sql, op.info(), is_binary_vectorized(op), both.map(|one| binary_template(op, one)));
+        row(sql, op.info(), both.map(|one| binary_template(op, one)));
     }
     page + "\n\
         Composed of these ops, with the semantics of DataFusion: `log(x)` and `log(base, x)` (quotients of two \

@@ -40,6 +40,5 @@ mod simd_path;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use ops::{is_binary_vectorized, is_unary_vectorized};
 pub use simd_backend::Simd;
 pub use simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};

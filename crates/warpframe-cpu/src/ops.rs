@@ -1,11 +1,12 @@
-//! The vector code of the ops. The matches are exhaustive, so an op of the table without an entry here is a compile error.
+//! The vector code of the ops of floats; that of integers is in `integers`. The matches are exhaustive, so an op of the table
+//! without an entry here is a compile error.
 
 use std::f64::consts::PI;
 
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::lanes::{Lanes, SimdElement};
-use super::math::{self, Acos, Asin, Atan, Cos, Exp, Log2, Log10, Sin, Tan, Tanh};
+use super::math::{self, Acos, Asin, Atan, Atan2, Cos, Cosh, Exp, Log2, Log10, Sin, Sinh, Tan, Tanh};
 
 /// The vector code of a unary op. It is implemented by types, not by closures, because closures are not inlined into
 /// functions with `#[target_feature]`.
@@ -28,9 +29,9 @@ pub(super) trait BinaryLoop<L> {
     fn run<C: BinaryCode<L>>(self);
 }
 
-/// Defines the code of all unary ops: `Op |x| code;` by vector code, `Op;` by the scalar definition for each lane.
+/// Defines the code of all unary ops.
 macro_rules! unary_code {
-    ($($op:ident $(|$x:ident| $code:expr)?;)+) => {
+    ($($op:ident |$x:ident| $code:expr;)+) => {
         /// Runs a loop with the code of an op.
         #[inline(always)]
         pub(super) fn dispatch_unary<L: Lanes>(op: Unary, op_loop: impl UnaryLoop<L>) {
@@ -39,30 +40,21 @@ macro_rules! unary_code {
                     struct Op;
                     impl<L: Lanes> UnaryCode<L> for Op {
                         #[inline(always)]
-                        fn apply(x: L) -> L {
-                            $(let $x = x; return $code;)?
-                            #[allow(unreachable_code, reason = "ops without vector code end here")]
-                            { x.map_lanes(|x| <L::Element as SimdElement>::unary(Unary::$op, x)) }
+                        fn apply($x: L) -> L {
+                            $code
                         }
                     }
                     op_loop.run::<Op>()
                 })+
             }
         }
-
-        /// Whether a unary op has vector code; if not, its scalar definition is called for each lane.
-        pub fn is_unary_vectorized(op: Unary) -> bool {
-            match op {
-                $(Unary::$op => !<[&str]>::is_empty(&[$(stringify!($code))?]),)+
-            }
-        }
     };
 }
 
-/// Defines the code of all binary ops.
+/// Defines the code of all binary ops. After the semicolon are those of integers only.
 macro_rules! binary_code {
-    ($($op:ident $(|$x:ident, $y:ident| $code:expr)?;)+) => {
-        /// Runs a loop with the code of an op.
+    ($($op:ident |$x:ident, $y:ident| $code:expr,)+; $($integer_op:ident)+) => {
+        /// Runs a loop with the code of an op. Does nothing for one that is not defined for floats.
         #[inline(always)]
         pub(super) fn dispatch_binary<L: Lanes>(op: Binary, op_loop: impl BinaryLoop<L>) {
             match op {
@@ -70,21 +62,13 @@ macro_rules! binary_code {
                     struct Op;
                     impl<L: Lanes> BinaryCode<L> for Op {
                         #[inline(always)]
-                        fn apply(x: L, y: L) -> L {
-                            $(let ($x, $y) = (x, y); return $code;)?
-                            #[allow(unreachable_code, reason = "ops without vector code end here")]
-                            { x.zip_lanes(y, |x, y| <L::Element as SimdElement>::binary(Binary::$op, x, y)) }
+                        fn apply($x: L, $y: L) -> L {
+                            $code
                         }
                     }
                     op_loop.run::<Op>()
                 })+
-            }
-        }
-
-        /// Whether a binary op has vector code; if not, its scalar definition is called for each lane.
-        pub fn is_binary_vectorized(op: Binary) -> bool {
-            match op {
-                $(Binary::$op => !<[&str]>::is_empty(&[$(stringify!($code))?]),)+
+                $(Binary::$integer_op)|+ => {}
             }
         }
     };
@@ -94,7 +78,7 @@ unary_code! {
     Negate |x| x.neg();
     Abs |x| x.abs();
     Sqrt |x| x.sqrt();
-    Cbrt;
+    Cbrt |x| math::cbrt(x);
     Ln |x| math::ln(x);
     Log2 |x| L::in_f64::<Log2, 1>([x]);
     Log10 |x| L::in_f64::<Log10, 1>([x]);
@@ -105,8 +89,8 @@ unary_code! {
     Asin |x| L::in_f64::<Asin, 1>([x]);
     Acos |x| L::in_f64::<Acos, 1>([x]);
     Atan |x| L::in_f64::<Atan, 1>([x]);
-    Sinh;
-    Cosh;
+    Sinh |x| L::in_f64::<Sinh, 1>([x]);
+    Cosh |x| L::in_f64::<Cosh, 1>([x]);
     Tanh |x| L::in_f64::<Tanh, 1>([x]);
     Degrees |x| x.mul(L::splat(L::Element::from_f64(180.0 / PI)));
     Radians |x| x.mul(L::splat(L::Element::from_f64(PI / 180.0)));
@@ -118,17 +102,13 @@ unary_code! {
 }
 
 binary_code! {
-    Add |x, y| x.add(y);
-    Subtract |x, y| x.sub(y);
-    Multiply |x, y| x.mul(y);
-    Divide |x, y| x.div(y);
-    Remainder;
-    Power |x, y| L::in_f64::<math::Power, 2>([x, y]);
-    Atan2;
-    // Of integers only: see `integers`.
-    BitAnd;
-    BitOr;
-    BitXor;
-    ShiftLeft;
-    ShiftRight;
+    Add |x, y| x.add(y),
+    Subtract |x, y| x.sub(y),
+    Multiply |x, y| x.mul(y),
+    Divide |x, y| x.div(y),
+    Remainder |x, y| math::remainder(x, y),
+    Power |x, y| L::in_f64::<math::Power, 2>([x, y]),
+    Atan2 |x, y| L::in_f64::<Atan2, 2>([x, y]),
+    ;
+    BitAnd BitOr BitXor ShiftLeft ShiftRight
 }

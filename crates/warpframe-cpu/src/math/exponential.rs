@@ -3,8 +3,8 @@
 use super::super::lanes::{DoubleLanes, Function64};
 use super::polynomial::horner;
 
-const LN2_HIGH: f64 = 0.6931471805598903;
-const LN2_LOW: f64 = 5.497923018708371e-14;
+pub(super) const LN2_HIGH: f64 = 0.6931471805598903;
+pub(super) const LN2_LOW: f64 = 5.497923018708371e-14;
 
 /// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2; error 2^-56 relative to `e^r`.
 const EXP: [f64; 10] = [

@@ -4,9 +4,9 @@
 use super::super::lanes::{DoubleLanes, Function64};
 use super::polynomial::horner;
 
-const PI_2: f64 = std::f64::consts::FRAC_PI_2;
+pub(super) const PI_2: f64 = std::f64::consts::FRAC_PI_2;
 /// pi/2 - `PI_2`.
-const PI_2_LOW: f64 = 6.123233995736766e-17;
+pub(super) const PI_2_LOW: f64 = 6.123233995736766e-17;
 
 /// `(asin(s) / s - 1) / s^2` as a polynomial in `s^2` for |s| <= 1/2; error 2^-57 relative to `asin(s) / s`.
 const ASIN: [f64; 13] = [
@@ -108,7 +108,7 @@ impl Function64<1> for Acos {
 }
 
 /// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= tan(pi/8); error 2^-57 relative to `atan(t) / t`.
-const ATAN: [f64; 11] = [
+pub(super) const ATAN: [f64; 11] = [
     -0.3333333333333333,
     0.1999999999999552,
     -0.14285714284666542,
@@ -123,7 +123,7 @@ const ATAN: [f64; 11] = [
 ];
 
 /// tan(pi/8) and tan(3 pi/8).
-const TAN_PI_8: f64 = 0.41421356237309503;
+pub(super) const TAN_PI_8: f64 = 0.41421356237309503;
 const TAN_3PI_8: f64 = 2.414213562373095;
 
 /// The arc tangent.

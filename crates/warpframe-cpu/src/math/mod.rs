@@ -5,20 +5,28 @@
 //! The polynomials, unless stated otherwise, interpolate the function at Chebyshev nodes; their coefficients were computed
 //! with 400 bits.
 
+mod atan2;
+mod cube_root;
 mod divisor;
 mod exponential;
+mod hyperbolic;
 mod inverse;
 mod log;
 pub(crate) mod log_tables;
 mod polynomial;
 mod power;
+mod remainder;
 mod rounding;
 mod trigonometric;
 
+pub use atan2::Atan2;
+pub use cube_root::cbrt;
 pub use divisor::Divisor;
 pub use exponential::{Exp, Tanh};
+pub use hyperbolic::{Cosh, Sinh};
 pub use inverse::{Acos, Asin, Atan};
 pub use log::{Log2, Log10, ln};
 pub use power::Power;
+pub use remainder::remainder;
 pub use rounding::{round, signum, trunc};
 pub use trigonometric::{Cos, Sin, Tan};
