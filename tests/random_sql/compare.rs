@@ -28,6 +28,8 @@ pub fn difference(
             let differ = query.fallible_operations() <= 1 && expected != actual;
             return differ.then(|| format!("the messages differ: '{expected}' and '{actual}'"));
         }
+        // A fault of DataFusion's planner that other expressions don't bring out, such as a wrong nullability.
+        (Err(error), Ok(_)) if error.starts_with("Internal error: ") => return None,
         (Err(error), Ok(_)) => return Some(format!("only DataFusion fails: {error}")),
         (Ok(_), Err(error)) => return Some(format!("DataFusion does not fail: {error}")),
     };

@@ -29,7 +29,11 @@ impl Expr {
     pub fn new(kind: Kind, template: impl Into<String>, children: impl Into<Vec<Expr>>) -> Self {
         let (template, children) = (template.into(), children.into());
         assert_eq!(template.matches("{}").count(), children.len(), "{template}");
-        Self { kind, template, children, fallible: false, inexact: false }
+        // Operands of different types are converted, which can fail.
+        let converted =
+            |child: &&Self| matches!(child.kind, Kind::Int | Kind::Decimal | Kind::Date | Kind::Time);
+        let fallible = children.iter().filter(converted).count() > 1;
+        Self { kind, template, children, fallible, inexact: false }
     }
 
     pub fn leaf(kind: Kind, text: impl Into<String>) -> Self {
