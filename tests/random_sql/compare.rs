@@ -105,7 +105,10 @@ fn same(one: &Cell, other: &Cell, tolerance: Option<f64>) -> bool {
     match (one, other) {
         (Cell::Float(one), Cell::Float(other)) => match tolerance {
             _ if one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan() => true,
-            Some(tolerance) => one == other || (one - other).abs() <= tolerance * one.abs().max(other.abs()),
+            Some(tolerance) => {
+                let scale = one.abs().max(other.abs()).max(f32::MIN_POSITIVE.into());
+                one == other || (one - other).abs() <= tolerance * scale
+            }
             None => false,
         },
         _ => one == other,

@@ -104,15 +104,19 @@ impl Grammar {
 
     /// A function whose backends agree within an error bound, of exact operands.
     fn inexact(&mut self) -> Expr {
-        let function = self.inexact_function();
-        let (x, y) = (self.expr(Float, 2), self.expr(Float, 2));
+        let (function, operands) = self.inexact_function();
+        let other = self.expr(Float, 2);
+        // Of a REAL, so that the type of the result is that of the function: it settles the error bound.
         match self.random.below(4) {
-            0 => Expr::new(Float, format!("({} * {{}})", function.0), [function.1, vec![y]].concat()),
-            1 => {
-                let template = format!("CASE WHEN {{}} THEN {} ELSE {{}} END", function.0);
-                Expr::new(Float, template, [vec![self.condition()], function.1, vec![x]].concat())
+            0 => {
+                let template = format!("({function} * CAST({{}} AS REAL))");
+                Expr::new(Float, template, [operands, vec![other]].concat())
             }
-            _ => Expr::new(Float, function.0, function.1),
+            1 => {
+                let template = format!("CASE WHEN {{}} THEN {function} ELSE CAST({{}} AS REAL) END");
+                Expr::new(Float, template, [vec![self.condition()], operands, vec![other]].concat())
+            }
+            _ => Expr::new(Float, function, operands),
         }
         .inexact()
     }
@@ -419,7 +423,7 @@ impl Grammar {
 
     fn predicate(&mut self, depth: usize) -> Expr {
         let kind = self.random.pick(&[Int, Int, Int, Float, Float, Float, Decimal, Date, Time, Text, Bool]);
-        match self.random.below(16) {
+        match self.random.below(17) {
             0..=3 => {
                 let other = match (kind, self.random.below(3)) {
                     (Int, 0) => Float,
@@ -438,7 +442,7 @@ impl Grammar {
             }
             5 => {
                 let not = self.random.pick(&["", "NOT "]);
-                let count = 1 + self.random.below(5);
+                let count = if self.random.one_in(5) { 12 } else { 1 + self.random.below(5) };
                 let mut operands = vec![self.expr(kind, depth)];
                 for _ in 0..count {
                     operands.push(if self.random.one_in(6) {
@@ -483,6 +487,12 @@ impl Grammar {
                 let pattern = self.random.pick(&["'%1%'", "'a%'", "'_'"]);
                 Expr::new(Bool, format!("({{}} LIKE {pattern})"), [self.expr(Text, depth)])
             }
+            15 => {
+                let kind = self.random.pick(&[Date, Time]);
+                let comparison = self.random.pick(&COMPARISONS);
+                let template = format!("(({{}} - {{}}) {comparison} ({{}} - {{}}))");
+                self.node(kind, template, depth.min(1)).of_kind(Bool).fallible()
+            }
             _ => self.guarded(Bool, depth),
         }
     }
@@ -522,7 +532,11 @@ impl Grammar {
                 let kind = self.random.pick(&[Date, Time]);
                 Expr::new(Int, format!("extract({part} FROM {{}})"), [self.expr(kind, depth)]).fallible()
             }
-            14 => Expr::new(Int, "character_length({})", [self.expr(Text, depth)]),
+            14 => match self.random.below(4) {
+                0 => Expr::new(Int, "CAST({} AS BIGINT)", [self.expr(Time, depth)]).fallible(),
+                1 => Expr::new(Int, "CAST({} AS INT)", [self.expr(Date, depth)]).fallible(),
+                _ => Expr::new(Int, "character_length({})", [self.expr(Text, depth)]),
+            },
             _ => self.guarded(Int, depth),
         }
     }
@@ -573,17 +587,29 @@ impl Grammar {
     }
 
     fn date(&mut self, depth: usize) -> Expr {
-        let operator = self.random.pick(&["+", "-"]);
-        Expr::new(Date, format!("({{}} {operator} {{}})"), [self.expr(Date, depth), self.literal(Span)])
-            .fallible()
+        match self.random.below(4) {
+            0 => Expr::new(Date, "CAST(TRY_CAST({} AS INT) AS DATE)", [self.expr(Int, depth)]).fallible(),
+            1 => self.node(Date, "arrow_cast({}, 'Date64')", depth).fallible(),
+            _ => {
+                let operator = self.random.pick(&["+", "-"]);
+                let operands = [self.expr(Date, depth), self.literal(Span)];
+                Expr::new(Date, format!("({{}} {operator} {{}})"), operands).fallible()
+            }
+        }
     }
 
     fn time(&mut self, depth: usize) -> Expr {
-        match self.random.below(3) {
+        match self.random.below(6) {
             0 => {
                 let unit = self.random.pick(&["hour", "day", "month"]);
                 self.node(Time, format!("date_trunc('{unit}', {{}})"), depth).fallible()
             }
+            1 => {
+                let unit = self.random.pick(&["Second", "Millisecond", "Microsecond", "Nanosecond"]);
+                self.node(Time, format!("arrow_cast({{}}, 'Timestamp({unit})')"), depth).fallible()
+            }
+            2 => Expr::new(Time, "CAST(TRY_CAST({} AS BIGINT) AS TIMESTAMP)", [self.expr(Int, depth)])
+                .fallible(),
             _ => {
                 let operator = self.random.pick(&["+", "-"]);
                 let operands = [self.expr(Time, depth), self.literal(Span)];

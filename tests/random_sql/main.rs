@@ -39,7 +39,7 @@ fn setting(name: &str, default: u64) -> u64 {
 /// The numbers of the queries to run: those below WARPFRAME_SQL_QUERIES, or WARPFRAME_SQL_QUERY alone.
 fn numbers() -> std::ops::Range<u64> {
     match setting("WARPFRAME_SQL_QUERY", u64::MAX) {
-        u64::MAX => 0..setting("WARPFRAME_SQL_QUERIES", 250),
+        u64::MAX => 0..setting("WARPFRAME_SQL_QUERIES", 200),
         number => number..number + 1,
     }
 }
