@@ -113,7 +113,15 @@ impl Engines {
 /// The class of a difference, which a smaller query must keep: an error that a query gets by being made smaller is
 /// another fault.
 fn class(difference: &str) -> Option<&'static str> {
-    let classes = ["only ", "does not fail", "both fail", "the messages differ", "the columns differ"];
+    let classes = [
+        "DataFusion does not fail",
+        "only DataFusion fails",
+        "only DuckDB does not fail",
+        "only DuckDB fails",
+        "both fail",
+        "the messages differ",
+        "the columns differ",
+    ];
     classes.into_iter().find(|class| difference.contains(class))
 }
 
