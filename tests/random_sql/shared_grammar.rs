@@ -163,7 +163,9 @@ impl SharedGrammar {
                 Expr::new(kind, "CASE {} WHEN {} THEN {} WHEN NULL THEN {} END", operands)
             }
             2 => {
-                let function = self.random.pick(&["coalesce", "nullif", "greatest", "least"]);
+                // DataFusion's nullif distinguishes the zeros.
+                let last = if kind == Float { "coalesce" } else { "nullif" };
+                let function = self.random.pick(&["coalesce", "greatest", "least", last]);
                 self.node(kind, format!("{function}({{}}, {{}})"), depth)
             }
             _ => match kind {
