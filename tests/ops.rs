@@ -102,6 +102,8 @@ fn exact_binary(op: Binary, x: &BigFloat, y: &BigFloat, constants: &mut Consts) 
         // The standard library is the reference: on every path it computes these powers, its remainder is exact (see
         // `exact_remainder`), and the angles are multiples of pi/2.
         Binary::Power | Binary::Remainder | Binary::Atan2 => return None,
+        // Of integers only.
+        Binary::BitAnd | Binary::BitOr | Binary::BitXor | Binary::ShiftLeft | Binary::ShiftRight => return None,
     })
 }
 
