@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use warpframe::functions::log3_function;
-use warpframe::ir::{Backend, Error, KernelContext, Precision, Program};
+use warpframe::ir::{Backend, Error, KernelContext, Program, ScalarType};
 
 /// The program of `log3`.
-pub fn log3(precision: Precision) -> Arc<Program> {
-    log3_function().program(precision).unwrap()
+pub fn log3(scalar_type: ScalarType) -> Arc<Program> {
+    log3_function().program(scalar_type).unwrap()
 }
 
 /// Compiles a program and evaluates it once.
@@ -18,5 +18,5 @@ pub fn evaluate(
     inputs: &[ArrayRef],
     rows: usize,
 ) -> Result<ArrayRef, Error> {
-    backend.compile(program)?.evaluate(inputs, rows, &KernelContext::default())
+    backend.compile(program)?.evaluate(inputs, rows, &KernelContext::default())?.into_column()
 }

@@ -34,7 +34,8 @@ impl CostModel {
         }
         let bytes = |width: Option<usize>| width.map_or(0.125, |width| width as f64);
         let read: f64 = program.inputs().iter().map(|input| bytes(input.data_type.primitive_width())).sum();
-        let written = program.data_type().primitive_width().unwrap_or(1) as f64;
+        let written: f64 =
+            program.outputs().iter().map(|output| bytes(output.data_type.primitive_width())).sum();
         let stages = [
             ("copying into page-locked memory", read / calibration.stage),
             ("the bus", (read / calibration.h2d).max(written / calibration.d2h)),
@@ -61,10 +62,7 @@ impl CostModel {
 /// Nanoseconds per row of an instruction, on one CPU core and on the GPU.
 fn op_times(instruction: &Instruction, calibration: &Calibration) -> (f64, f64) {
     let (costly, vectorized) = match *instruction {
-        Instruction::Input(_)
-        | Instruction::ConstFloat(_)
-        | Instruction::ConstBool(_)
-        | Instruction::ConstNull(_) => return (0.0, 0.0),
+        Instruction::Input(_) | Instruction::Const(_) | Instruction::Null(_) => return (0.0, 0.0),
         Instruction::Unary(op, _) => (op.info().costly, is_unary_vectorized(op)),
         Instruction::Binary(op, ..) => (op.info().costly, is_binary_vectorized(op)),
         _ => (false, true),
