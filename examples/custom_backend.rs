@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray};
-use datafusion::arrow::datatypes::Float64Type;
+use datafusion::arrow::array::ArrayRef;
 use datafusion::error::Result;
 use warpframe::Session;
 use warpframe::backends::Backends;
 use warpframe::cpu::Simd;
-use warpframe::ir::{Backend, Error, ErrorInterval, Kernel, KernelContext, Program};
+use warpframe::ir::{Backend, Error, ErrorInterval, Evaluated, Kernel, KernelContext, Program, Scalar};
 
 #[derive(Debug)]
 struct Checked {
@@ -39,12 +38,19 @@ impl Kernel for CheckedKernel {
         self.description.clone()
     }
 
-    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef, Error> {
+    fn evaluate(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+    ) -> Result<Evaluated, Error> {
         let result = self.kernel.evaluate(inputs, rows, context)?;
         context.metrics.add_count("checked_rows", rows as u64);
-        let Some(numbers) = result.as_primitive_opt::<Float64Type>() else { return Ok(result) };
+        if self.program.predicate().is_some() {
+            return Ok(result);
+        }
         for row in 0..rows {
-            let number = numbers.is_valid(row).then(|| numbers.value(row));
+            let number = Scalar::read(&result.columns[0], row)?;
             match ErrorInterval::of(&self.program, inputs, row) {
                 Some(interval) if !interval.contains(number) => {
                     return Err(Error::backend(std::io::Error::other(format!(

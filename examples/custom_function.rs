@@ -8,7 +8,7 @@ use warpframe::ir::{Binary, Builder, Unary, Value};
 
 /// `logistic(x) = 1 / (1 + exp(-x))`
 fn logistic(builder: &mut Builder, arguments: &[Value]) -> Value {
-    let one = builder.const_float(1.0);
+    let one = builder.const_float(builder.scalar_type(arguments[0]), 1.0);
     let opposite = builder.unary(Unary::Negate, arguments[0]);
     let power = builder.unary(Unary::Exp, opposite);
     let denominator = builder.binary(Binary::Add, one, power);

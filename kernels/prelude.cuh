@@ -13,9 +13,13 @@ typedef long long wf_rows;
 __device__ __forceinline__ double wf_trunc(double x) { return x == 0.0 ? 0.0 : trunc(x); }
 __device__ __forceinline__ float wf_trunc(float x) { return x == 0.0f ? 0.0f : truncf(x); }
 
-// 1 with the sign of x; +0 for a zero of either sign, NaN for NaN.
-__device__ __forceinline__ double wf_signum(double x) { return x == 0.0 ? 0.0 : x != x ? x : copysign(1.0, x); }
-__device__ __forceinline__ float wf_signum(float x) { return x == 0.0f ? 0.0f : x != x ? x : copysignf(1.0f, x); }
+// 1 with the sign of x; +0 for a zero of either sign, the positive NaN for NaN.
+__device__ __forceinline__ double wf_signum(double x) {
+    return x == 0.0 ? 0.0 : x != x ? __longlong_as_double(0x7ff8000000000000LL) : copysign(1.0, x);
+}
+__device__ __forceinline__ float wf_signum(float x) {
+    return x == 0.0f ? 0.0f : x != x ? __int_as_float(0x7fc00000) : copysignf(1.0f, x);
+}
 
 // The numbers' bits as integers in the total order of IEEE 754: all bits but the sign are turned where it is set.
 __device__ __forceinline__ long long wf_order(double x) {

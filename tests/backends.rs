@@ -20,7 +20,7 @@ use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use warpframe::backends::Backends;
 use warpframe::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
-use warpframe::ir::{Backend, Error, Interpreter, Kernel, Precision, Program};
+use warpframe::ir::{Backend, Error, Interpreter, Kernel, Program, ScalarType};
 use warpframe::options::WarpframeOptions;
 use warpframe::planner::{for_each_fused_function, prepare};
 use warpframe::{Execution, Session, install, install_with};
@@ -77,14 +77,14 @@ fn a_kernel_is_compiled_once_however_many_threads_ask() {
     let backends = counting.backends();
     let options = options("counting", &backends);
     let kernels: Vec<_> = std::thread::scope(|scope| {
-        let ask = || backends.kernel(&options, &log3(Precision::Double)).unwrap();
+        let ask = || backends.kernel(&options, &log3(ScalarType::F64)).unwrap();
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(counting.compiled(), 1);
     assert!(kernels.iter().all(|kernel| Arc::ptr_eq(kernel, &kernels[0])));
-    backends.kernel(&options, &log3(Precision::Single)).unwrap();
-    assert_eq!(counting.compiled(), 2, "another precision is another program");
+    backends.kernel(&options, &log3(ScalarType::F32)).unwrap();
+    assert_eq!(counting.compiled(), 2, "another type is another program");
 }
 
 #[test]
@@ -93,9 +93,9 @@ fn a_failed_compilation_is_tried_again() {
     counting.failures.store(1, Ordering::SeqCst);
     let backends = counting.backends();
     let options = options("counting", &backends);
-    let error = backends.kernel(&options, &log3(Precision::Double)).map(|_| ()).unwrap_err();
+    let error = backends.kernel(&options, &log3(ScalarType::F64)).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("the compiler is not there yet"), "{error}");
-    assert!(backends.kernel(&options, &log3(Precision::Double)).is_ok());
+    assert!(backends.kernel(&options, &log3(ScalarType::F64)).is_ok());
     assert_eq!(counting.compiled(), 2);
 }
 

@@ -103,7 +103,9 @@ fn exact_binary(op: Binary, x: &BigFloat, y: &BigFloat, constants: &mut Consts) 
         // `exact_remainder`), and the angles are multiples of pi/2.
         Binary::Power | Binary::Remainder | Binary::Atan2 => return None,
         // Of integers only.
-        Binary::BitAnd | Binary::BitOr | Binary::BitXor | Binary::ShiftLeft | Binary::ShiftRight => return None,
+        Binary::BitAnd | Binary::BitOr | Binary::BitXor | Binary::ShiftLeft | Binary::ShiftRight => {
+            return None;
+        }
     })
 }
 

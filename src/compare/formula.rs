@@ -7,7 +7,7 @@ use crate::session::Session;
 use warpframe_datafusion::errors::datafusion_error;
 use warpframe_datafusion::functions::log3_function;
 use warpframe_datafusion::lowering::{Compiled, compile};
-use warpframe_ir::instruction::Precision;
+use warpframe_ir::ScalarType;
 
 const LOG3: &str = "ln(x) * ln(y) * ln(z)";
 
@@ -26,7 +26,7 @@ impl Formula {
     pub fn new(expression: Option<&str>) -> Result<Self> {
         let Some(sql) = expression else {
             let compiled = Compiled {
-                program: log3_function().program(Precision::Double).map_err(datafusion_error)?,
+                program: log3_function().program(ScalarType::F64).map_err(datafusion_error)?,
                 columns: ["x", "y", "z"].map(str::to_owned).to_vec(),
             };
             let fused_sql = "log3(x, y, z)".to_owned();
@@ -37,7 +37,8 @@ impl Formula {
         let schema = DFSchema::try_from(arrow_schema.clone())?;
         let expr = Session::new()?.context().parse_sql_expr(sql, &schema)?;
         let compiled = compile(&expr, &arrow_schema)?;
-        match compiled.program.data_type() {
+        let data_type = compiled.program.outputs().first().map(|output| &output.data_type);
+        match data_type.unwrap_or(&DataType::Null) {
             DataType::Float64 if compiled.columns.is_empty() => {
                 plan_err!("the expression '{sql}' has none of the columns x, y and z")
             }

@@ -16,7 +16,7 @@ use super::workload::ResultSink;
 use warpframe_cpu::Simd;
 use warpframe_cpu::kernel::{self, ROWS_PER_TASK};
 use warpframe_datafusion::errors::datafusion_error;
-use warpframe_ir::backend::{Backend, KernelContext};
+use warpframe_ir::backend::{Backend, Evaluated, KernelContext};
 
 impl Columns {
     /// Times `repeat` runs of reading three columns and writing one (`x*y*z`) on the threads of the current pool, after a
@@ -63,7 +63,8 @@ impl Columns {
         let shares = starts.map(|start| {
             let count = ROWS_PER_TASK.min(rows - start);
             let slices: Vec<_> = arguments.iter().map(|column| column.slice(start, count)).collect();
-            let share = kernel.evaluate(&slices, count, &context).map_err(datafusion_error)?;
+            let evaluated = kernel.evaluate(&slices, count, &context);
+            let share = evaluated.and_then(Evaluated::into_column).map_err(datafusion_error)?;
             Ok(share.as_primitive::<Float64Type>().clone())
         });
         match result {

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::columns::Columns;
 use super::formula::Formula;
+use warpframe_ir::Scalar;
 use warpframe_ir::error_interval::ErrorInterval;
 use warpframe_ir::program::Program;
 
@@ -101,7 +102,8 @@ impl Reference {
     /// Whether a result lies within the error interval of the program for this row.
     fn is_allowed(&self, row: usize, result: f64) -> bool {
         self.program.as_ref().is_some_and(|(program, arguments)| {
-            ErrorInterval::of(program, arguments, row).is_none_or(|interval| interval.contains(Some(result)))
+            ErrorInterval::of(program, arguments, row)
+                .is_none_or(|interval| interval.contains(Some(Scalar::F64(result))))
         })
     }
 

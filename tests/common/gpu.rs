@@ -52,7 +52,6 @@ pub const SLOW_BUS: Calibration = Calibration {
     gpu_costly: 1.0,
     cpu_cheap: 0.1,
     cpu_costly: 1.0,
-    cpu_scalar: 10.0,
 };
 
 /// The driver of the simulated GPUs.

@@ -68,7 +68,7 @@ pub fn calibrate(gpus: &Arc<Gpus>, cpu: &Arc<dyn Backend>) -> Result<Calibration
 pub fn measure(gpus: &Arc<Gpus>, cpu: &Arc<dyn Backend>) -> Result<Calibration> {
     let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), Arc::clone(cpu));
     let (stage, h2d, d2h) = copies(gpus)?;
-    let [cheap, costly, scalar] = &programs()?;
+    let [cheap, costly] = &programs()?;
     let timed = |backend: &dyn Backend, program: &Arc<Program>, rows: usize| -> Result<f64> {
         let kernel = backend.compile(program)?;
         let (column, context) = (uniform_column(rows), KernelContext::default());
@@ -95,19 +95,17 @@ pub fn measure(gpus: &Arc<Gpus>, cpu: &Arc<dyn Backend>) -> Result<Calibration> 
         gpu_costly: on_gpu(costly, COSTLY_OPS)?,
         cpu_cheap: on_cpu(cheap, CHEAP_OPS)?,
         cpu_costly: on_cpu(costly, COSTLY_OPS)?,
-        cpu_scalar: on_cpu(scalar, COSTLY_OPS)?,
     })
 }
 
 /// The number of ops of the program of cheap ops.
 const CHEAP_OPS: f64 = 32.0;
 
-/// The number of ops of each of the programs of costly ops.
+/// The number of ops of the program of costly ops.
 const COSTLY_OPS: f64 = 8.0;
 
-/// Programs of cheap ops, of costly ops, and of costly ops without vector code. They have enough ops not to be bound by
-/// memory bandwidth.
-fn programs() -> Result<[Arc<Program>; 3]> {
+/// Programs of cheap ops and of costly ops. They have enough ops not to be bound by memory bandwidth.
+fn programs() -> Result<[Arc<Program>; 2]> {
     let program = |steps: f64, step: fn(&mut Builder, Value, Value, usize) -> Value| {
         let mut builder = Builder::new();
         let x = builder.add_input(Input { data_type: DataType::Float64, nullable: false });
@@ -123,10 +121,6 @@ fn programs() -> Result<[Arc<Program>; 3]> {
         program(COSTLY_OPS, |builder, _, value, _| {
             let power = builder.unary(Unary::Exp, value);
             builder.unary(Unary::Ln, power)
-        })?,
-        program(COSTLY_OPS, |builder, _, value, _| {
-            let root = builder.unary(Unary::Cbrt, value);
-            builder.unary(Unary::Cbrt, root)
         })?,
     ])
 }

@@ -22,8 +22,6 @@ pub struct Calibration {
     pub gpu_costly: f64,
     /// The time of a cheap op on one CPU core.
     pub cpu_cheap: f64,
-    /// The time of a costly op with vector code on one CPU core.
+    /// The time of a costly op on one CPU core.
     pub cpu_costly: f64,
-    /// The time of a costly op without vector code on one CPU core.
-    pub cpu_scalar: f64,
 }

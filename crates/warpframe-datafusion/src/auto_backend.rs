@@ -6,7 +6,7 @@ use arrow::array::ArrayRef;
 use warpframe_cuda::{Cuda, calibrate};
 
 use crate::cost_model::CostModel;
-use warpframe_ir::backend::{Backend, Kernel, KernelContext};
+use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::error::Result;
 use warpframe_ir::program::Program;
 
@@ -62,7 +62,7 @@ impl Kernel for AutoKernel {
         format!("{chosen}; {}", self.cost.reason())
     }
 
-    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<ArrayRef> {
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
         match self.cost.gpu_from {
             Some(least) if rows >= least => self.gpu.evaluate(inputs, rows, context),
             _ => self.cpu.evaluate(inputs, rows, context),

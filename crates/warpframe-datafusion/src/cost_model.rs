@@ -1,7 +1,6 @@
 //! The cost model of `auto`: estimates the time per row of a program on the CPU and on a GPU, and the number of rows
 //! from which the GPU is faster.
 
-use warpframe_cpu::{is_binary_vectorized, is_unary_vectorized};
 use warpframe_cuda::Calibration;
 
 use warpframe_ir::instruction::Instruction;
@@ -34,7 +33,8 @@ impl CostModel {
         }
         let bytes = |width: Option<usize>| width.map_or(0.125, |width| width as f64);
         let read: f64 = program.inputs().iter().map(|input| bytes(input.data_type.primitive_width())).sum();
-        let written = program.data_type().primitive_width().unwrap_or(1) as f64;
+        let written: f64 =
+            program.outputs().iter().map(|output| bytes(output.data_type.primitive_width())).sum();
         let stages = [
             ("copying into page-locked memory", read / calibration.stage),
             ("the bus", (read / calibration.h2d).max(written / calibration.d2h)),
@@ -60,18 +60,14 @@ impl CostModel {
 
 /// Nanoseconds per row of an instruction, on one CPU core and on the GPU.
 fn op_times(instruction: &Instruction, calibration: &Calibration) -> (f64, f64) {
-    let (costly, vectorized) = match *instruction {
-        Instruction::Input(_)
-        | Instruction::ConstFloat(_)
-        | Instruction::ConstBool(_)
-        | Instruction::ConstNull(_) => return (0.0, 0.0),
-        Instruction::Unary(op, _) => (op.info().costly, is_unary_vectorized(op)),
-        Instruction::Binary(op, ..) => (op.info().costly, is_binary_vectorized(op)),
-        _ => (false, true),
+    let costly = match *instruction {
+        Instruction::Input(_) | Instruction::Const(_) | Instruction::Null(_) => return (0.0, 0.0),
+        Instruction::Unary(op, _) => op.info().costly,
+        Instruction::Binary(op, ..) => op.info().costly,
+        _ => false,
     };
-    match (costly, vectorized) {
-        (false, _) => (calibration.cpu_cheap, calibration.gpu_cheap),
-        (true, true) => (calibration.cpu_costly, calibration.gpu_costly),
-        (true, false) => (calibration.cpu_scalar, calibration.gpu_costly),
+    match costly {
+        false => (calibration.cpu_cheap, calibration.gpu_cheap),
+        true => (calibration.cpu_costly, calibration.gpu_costly),
     }
 }

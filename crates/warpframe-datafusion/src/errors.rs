@@ -1,16 +1,33 @@
 //! Conversion of errors of programs and backends to DataFusion errors.
 
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 
 use warpframe_ir::error::Error;
+use warpframe_ir::{RowTrap, Trap};
 
 /// The DataFusion error for an error of a program or a backend.
 pub fn datafusion_error(error: Error) -> DataFusionError {
     match error {
         Error::InvalidProgram(message) => DataFusionError::Plan(message),
         Error::InvalidInput(message) => DataFusionError::Execution(message),
-        Error::Trap(trap) => DataFusionError::Execution(trap.message().to_owned()),
+        Error::Trap(trap) => trap_error(trap),
         Error::ResourcesExhausted(message) => DataFusionError::ResourcesExhausted(message),
         Error::Backend(_) => DataFusionError::External(Box::new(error)),
     }
+}
+
+/// The error of a row, as DataFusion's own evaluation returns it.
+fn trap_error(trap: RowTrap) -> DataFusionError {
+    let message = trap.to_string();
+    let error = match trap.trap {
+        Trap::SqrtOfNegative => return DataFusionError::Execution(message),
+        Trap::ZeroToNegativePower => ArrowError::ComputeError(message),
+        Trap::DivideByZero => ArrowError::DivideByZero,
+        Trap::DivisionOverflow => ArrowError::ArithmeticOverflow(message),
+        // DataFusion names the type of the array.
+        Trap::AbsOverflow(_) => ArrowError::ComputeError(message.replacen(" overflow", "Array overflow", 1)),
+        Trap::CastOverflow(_) => ArrowError::CastError(message),
+    };
+    DataFusionError::ArrowError(Box::new(error), None)
 }

@@ -17,10 +17,10 @@ pub fn trunc<L: Lanes>(x: L) -> L {
     L::select(x.equal(zero), zero, x.trunc())
 }
 
-/// 1 with the sign of `x`; +0 for a zero of either sign; NaN for NaN.
+/// 1 with the sign of `x`; +0 for a zero of either sign; the positive NaN for NaN, as in DataFusion.
 #[inline(always)]
 pub fn signum<L: Lanes>(x: L) -> L {
     let zero = L::splat(L::Element::ZERO);
     let sign = L::splat(L::Element::ONE).copysign(x);
-    L::select(x.equal(zero), zero, L::select(x.is_nan(), x, sign))
+    L::select(x.equal(zero), zero, L::select(x.is_nan(), L::splat(L::Element::from_f64(f64::NAN)), sign))
 }

@@ -5,7 +5,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use crate::errors::datafusion_error;
-use warpframe_ir::backend::{Kernel, KernelContext};
+use warpframe_ir::backend::{Evaluated, Kernel, KernelContext};
 
 /// Evaluates a kernel on a function's arguments.
 pub(super) fn evaluate(
@@ -14,8 +14,9 @@ pub(super) fn evaluate(
     arguments: ScalarFunctionArgs,
 ) -> Result<ColumnarValue> {
     evaluate_arrays(arguments, |arrays, rows| {
-        let result = kernel.evaluate(&arrays, rows, context).map_err(datafusion_error)?;
-        Ok(ColumnarValue::Array(result))
+        let evaluated = kernel.evaluate(&arrays, rows, context);
+        let column = evaluated.and_then(Evaluated::into_column).map_err(datafusion_error)?;
+        Ok(ColumnarValue::Array(column))
     })
 }
 

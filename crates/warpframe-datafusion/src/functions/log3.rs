@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use datafusion::logical_expr::{DocSection, Documentation, Expr, ScalarUDF};
 
 use super::program_function::ProgramFunction;
+use warpframe_ir::ScalarType;
 use warpframe_ir::builder::Builder;
 use warpframe_ir::instruction::Value;
 use warpframe_ir::ops::{Binary, Unary};
@@ -33,7 +34,7 @@ fn body(builder: &mut Builder, arguments: &[Value]) -> Value {
     let logarithms: Vec<_> = arguments.iter().map(|x| builder.unary(Unary::Ln, *x)).collect();
     let product =
         logarithms.into_iter().reduce(|product, next| builder.binary(Binary::Multiply, product, next));
-    product.unwrap_or_else(|| builder.const_float(1.0))
+    product.unwrap_or_else(|| builder.const_float(ScalarType::F64, 1.0))
 }
 
 /// The `ScalarUDF` of `log3` that sessions register.

@@ -16,10 +16,11 @@ use datafusion::logical_expr::{
 use super::evaluate::evaluate;
 use crate::backends::Backends;
 use crate::errors::datafusion_error;
+use warpframe_ir::ScalarType;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::builder::Builder;
 use warpframe_ir::error::{self, Error};
-use warpframe_ir::instruction::{Precision, Value};
+use warpframe_ir::instruction::Value;
 use warpframe_ir::program::Program;
 
 /// Appends a function's instructions to a program: takes the values of the parameters and returns that of the result.
@@ -35,7 +36,8 @@ pub struct ProgramFunction {
     body: ProgramBody,
     signature: Signature,
     documentation: Option<Documentation>,
-    programs: [OnceLock<error::Result<Arc<Program>>>; 2],
+    /// The program for each type of the arguments.
+    programs: [OnceLock<error::Result<Arc<Program>>>; ScalarType::ALL.len()],
 }
 
 impl ProgramFunction {
@@ -67,13 +69,13 @@ impl ProgramFunction {
         Ok((self.body)(builder, arguments))
     }
 
-    /// The function's program in a precision, with nullable inputs. Built once for each precision.
+    /// The function's program for nullable inputs of a type. Built once for each type.
     ///
     /// # Errors
-    /// The body builds an invalid program.
-    pub fn program(&self, precision: Precision) -> error::Result<Arc<Program>> {
-        let program = self.programs[precision as usize]
-            .get_or_init(|| Builder::function(precision, self.parameters.len(), self.body).map(Arc::new));
+    /// The body builds an invalid program, such as one that takes the logarithm of an integer.
+    pub fn program(&self, scalar_type: ScalarType) -> error::Result<Arc<Program>> {
+        let program = self.programs[scalar_type as usize]
+            .get_or_init(|| Builder::function(scalar_type, self.parameters.len(), self.body).map(Arc::new));
         program.clone()
     }
 }
@@ -87,7 +89,7 @@ impl fmt::Debug for ProgramFunction {
 impl PartialEq for ProgramFunction {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
-            && match (self.program(Precision::Double), other.program(Precision::Double)) {
+            && match (self.program(ScalarType::F64), other.program(ScalarType::F64)) {
                 (Ok(one), Ok(other)) => one == other,
                 _ => false,
             }
@@ -147,7 +149,7 @@ impl ScalarUDFImpl for ProgramFunction {
     }
 
     fn is_strict(&self) -> bool {
-        self.program(Precision::Double).is_ok_and(|program| program.is_strict())
+        self.program(ScalarType::F64).is_ok_and(|program| program.is_strict())
     }
 
     // The default is an interval of type Null, which range analysis cannot combine with numeric intervals.
@@ -163,11 +165,11 @@ impl ScalarUDFImpl for ProgramFunction {
 
     /// Evaluates calls that the optimizer does not replace, such as those with constant arguments.
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let precision = match arguments.return_field.data_type() {
-            DataType::Float32 => Precision::Single,
-            _ => Precision::Double,
+        let scalar_type = match arguments.return_field.data_type() {
+            DataType::Float32 => ScalarType::F32,
+            _ => ScalarType::F64,
         };
-        let program = self.program(precision).map_err(datafusion_error)?;
+        let program = self.program(scalar_type).map_err(datafusion_error)?;
         let kernel = Backends::shared_kernel(&arguments.config_options, &program)?;
         evaluate(kernel.as_ref(), &KernelContext::default(), arguments)
     }

@@ -14,6 +14,7 @@ pub(super) enum Function {
     Binary(Binary),
     Log,
     IsNan,
+    IsZero,
     Nanvl,
     Nullif,
     Greatest,
@@ -31,6 +32,7 @@ pub(super) fn built_in(function: &Arc<ScalarUDF>) -> Option<Function> {
             unary.or(binary).or(match name {
                 "log" => Some(Function::Log),
                 "isnan" => Some(Function::IsNan),
+                "iszero" => Some(Function::IsZero),
                 "nanvl" => Some(Function::Nanvl),
                 "nullif" => Some(Function::Nullif),
                 "greatest" => Some(Function::Greatest),

@@ -13,7 +13,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use super::lower::lower;
 use crate::backends::Backends;
 use crate::errors::datafusion_error;
-use warpframe_ir::backend::KernelContext;
+use warpframe_ir::backend::{Evaluated, KernelContext};
 use warpframe_ir::program::Program;
 
 /// A program and the columns that it reads.
@@ -45,12 +45,12 @@ impl Compiled {
     /// machine.
     ///
     /// # Errors
-    /// The arrays do not match the columns in number, type or length, or a row traps (the square root of a negative
-    /// number, zero to a negative power).
+    /// The arrays do not match the columns in number, type or length, or a row traps, such as by a division by zero.
     pub fn evaluate(&self, columns: &[ArrayRef]) -> Result<ArrayRef> {
         let rows = columns.first().map_or(1, |array| array.len());
         let kernel = Backends::shared_kernel(&ConfigOptions::default(), &self.program)?;
-        kernel.evaluate(columns, rows, &KernelContext::default()).map_err(datafusion_error)
+        let evaluated = kernel.evaluate(columns, rows, &KernelContext::default());
+        evaluated.and_then(Evaluated::into_column).map_err(datafusion_error)
     }
 }
 

@@ -13,9 +13,7 @@ use datafusion::prelude::Column;
 use crate::functions::{FusedFunction, ProgramFunction};
 use crate::lowering::{Lowered, lower, lower_call};
 use crate::options::WarpframeOptions;
-use warpframe_cpu::{is_binary_vectorized, is_unary_vectorized};
-use warpframe_ir::instruction::Instruction;
-use warpframe_ir::program::Program;
+use warpframe_ir::ScalarType;
 
 /// Replaces each maximal numeric expression that can be lowered to a program by one function, which is evaluated in one
 /// pass over its inputs. Calls of program functions such as `log3` are replaced as well:
@@ -131,7 +129,7 @@ fn fusion_decision(expr: &Expr, schema: &DFSchema, scope: Scope) -> FusionDecisi
             return FusionDecision::Keep(is_float(expr, schema).then(|| reason.to_string()));
         }
     };
-    if called.is_none() && !is_profitable(&lowered.program) {
+    if called.is_none() && !lowered.work.is_profitable() {
         let reason = "it has too few operations for a pass of its own to be faster".to_owned();
         return FusionDecision::Keep(is_float(expr, schema).then_some(reason));
     }
@@ -149,10 +147,11 @@ fn fused_call(
     schema: &DFSchema,
     scope: Scope,
 ) -> Result<Expr> {
-    let Lowered { program, arguments } = lowered;
+    let Lowered { program, arguments, .. } = lowered;
     // If the program equals that of a named function, its label is the name.
     let equal = called.filter(|function| {
-        function.program(program.precision()).is_ok_and(|other| program.has_same_code(&other))
+        let scalar_type = program.number_type().unwrap_or(ScalarType::F64);
+        function.program(scalar_type).is_ok_and(|other| program.has_same_code(&other))
     });
     let label = match equal {
         Some(function) => ScalarUDFImpl::name(function).to_owned(),
@@ -163,25 +162,6 @@ fn fused_call(
     let arguments = arguments.into_iter().map(|argument| Ok(fuse(argument, schema, scope)?.data));
     let arguments = arguments.collect::<Result<Vec<_>>>()?;
     Ok(ScalarUDF::from(FusedFunction::new(Arc::new(program), label, name, nullable)).call(arguments))
-}
-
-/// Whether fusion makes a program faster: it has a costly op with vector code, a conditional, or at least two
-/// operations, each of which would read and write memory without fusion.
-fn is_profitable(program: &Program) -> bool {
-    let mut operations = 0;
-    for instruction in program.instructions() {
-        let (costly, vectorized) = match *instruction {
-            Instruction::Unary(op, _) => (op.info().costly, is_unary_vectorized(op)),
-            Instruction::Binary(op, ..) => (op.info().costly, is_binary_vectorized(op)),
-            Instruction::Select(..) => return true,
-            _ => continue,
-        };
-        operations += 1;
-        if costly && vectorized {
-            return true;
-        }
-    }
-    operations >= 2
 }
 
 /// Whether an expression has a floating-point type, so that users may expect fusion.
