@@ -1,0 +1,209 @@
+//! DataFusion's own SQL logic tests give the same results in a session with warpframe as in one without it.
+//!
+//! `WARPFRAME_DATAFUSION_TESTS` names the folder of the package `datafusion-sqllogictest`; `WARPFRAME_DATAFUSION_FILES`
+//! selects the files whose path contains its value. What the files expect does not matter: each statement runs in a bare
+//! session and in one with [`warpframe_datafusion::install`], and the rows, the schema or the errors are compared.
+//!
+//! Relative paths in the statements lead to a temporary folder. Data that the package does not have is missing there,
+//! and statements that need it fail in both sessions.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod allowed;
+mod compare;
+mod data;
+mod engine;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use allowed::ALLOWED;
+use common::skipped;
+use compare::difference;
+use engine::{Engine, Outcome};
+use futures::{StreamExt, stream};
+use sqllogictest::{Condition, DefaultColumnType, Record, parse_file};
+
+/// The least number of statements that succeed in both sessions and are compared, and of those with a fused function.
+const FLOOR: (usize, usize) = (0, 0);
+
+/// Functions whose results differ from call to call or from day to day.
+const VOLATILE: [&str; 8] =
+    ["random(", "rand(", "uuid(", "now(", "current_date", "current_time", "today(", "shuffle("];
+
+/// The files that take longest. They run first.
+const LONGEST: [&str; 4] =
+    ["nested_loop_join_spill.slt", "push_down_filter_regression.slt", "aggregate.slt", "window.slt"];
+
+/// A statement of a file.
+struct Statement {
+    line: u32,
+    sql: String,
+    /// Why only success and error messages are compared.
+    only_errors: Option<&'static str>,
+}
+
+/// What was found in a file.
+#[derive(Default)]
+struct Report {
+    counts: BTreeMap<&'static str, usize>,
+    /// The indices of the entries of [`ALLOWED`] that were needed.
+    allowed: Vec<usize>,
+    differences: Vec<String>,
+}
+
+impl Report {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn counted(&self, what: &str) -> usize {
+        self.counts.get(what).copied().unwrap_or_default()
+    }
+}
+
+const SAME: &str = "compared: both succeed";
+const SAME_ERROR: &str = "compared: both fail";
+const FUSED: &str = "compared: of them with fused expressions";
+
+fn statements(path: &Path, report: &mut Report) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    for record in parse_file::<DefaultColumnType>(path).unwrap() {
+        let (Record::Statement { conditions, loc, sql, .. } | Record::Query { conditions, loc, sql, .. }) = record
+        else {
+            continue;
+        };
+        if conditions.iter().any(|condition| matches!(condition, Condition::OnlyIf { .. })) {
+            report.count("skipped: for another engine");
+            continue;
+        }
+        let lower = sql.to_ascii_lowercase();
+        let only_errors = match () {
+            () if lower.trim_start().starts_with("explain") => Some("compared by errors only: EXPLAIN"),
+            () if VOLATILE.iter().any(|name| lower.contains(name)) => {
+                Some("compared by errors only: volatile functions")
+            }
+            () => None,
+        };
+        statements.push(Statement { line: loc.line(), sql, only_errors });
+    }
+    statements
+}
+
+/// Runs all statements in a new session.
+async fn run(engine: Engine, file: &str, statements: &[Statement]) -> Vec<Outcome> {
+    let scratch = Path::new("test_files/scratch").join(Path::new(file).file_stem().unwrap());
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch).unwrap();
+    }
+    fs::create_dir_all(&scratch).unwrap();
+    let context = engine.context(file).await;
+    let mut outcomes = Vec::new();
+    for statement in statements {
+        outcomes.push(engine::run(&context, &statement.sql).await);
+    }
+    outcomes
+}
+
+async fn compare_file(folder: &Path, file: &str) -> Report {
+    let mut report = Report::default();
+    let statements = statements(&folder.join(file), &mut report);
+    let bare = run(Engine::DataFusion, file, &statements).await;
+    let ours = run(Engine::Warpframe, file, &statements).await;
+    let mut different = Vec::new();
+    for (index, (bare, ours)) in bare.iter().zip(&ours).enumerate() {
+        let statement = &statements[index];
+        if let Some(difference) = difference(bare, ours, statement.only_errors.is_some()) {
+            different.push((index, difference));
+        } else if let Some(why) = statement.only_errors {
+            report.count(why);
+        } else if bare.is_err() {
+            report.count(SAME_ERROR);
+        } else {
+            report.count(SAME);
+            if ours.as_ref().is_ok_and(|answer| answer.fused) {
+                report.count(FUSED);
+            }
+        }
+    }
+    if different.is_empty() {
+        return report;
+    }
+    // Results may depend on the order in which partitions arrive.
+    let again = run(Engine::DataFusion, file, &statements).await;
+    for (index, difference) in different {
+        let Statement { sql, line, only_errors } = &statements[index];
+        let allowed = ALLOWED.iter().position(|allowed| file == allowed.file && sql.contains(allowed.sql));
+        if let Some(allowed) = allowed {
+            report.allowed.push(allowed);
+            report.count("different, as listed");
+        } else if compare::difference(&bare[index], &again[index], only_errors.is_some()).is_some() {
+            report.count("skipped: DataFusion's own results vary");
+        } else {
+            report.differences.push(format!("{file}:{line}\n{sql}\n{difference}"));
+        }
+    }
+    report
+}
+
+/// The `.slt` files in a folder, relative to it.
+fn files(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "slt") {
+                files.push(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    files.sort_by_key(|file| (LONGEST.iter().position(|long| long == file).unwrap_or(LONGEST.len()), file.clone()));
+    files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn results_are_those_of_datafusion() {
+    let Some(package) = std::env::var_os("WARPFRAME_DATAFUSION_TESTS").map(PathBuf::from) else {
+        skipped("DataFusion's tests: WARPFRAME_DATAFUSION_TESTS does not name a folder that has them");
+        return;
+    };
+    let folder = Arc::new(package.join("test_files"));
+    let only = std::env::var("WARPFRAME_DATAFUSION_FILES").unwrap_or_default();
+    let files: Vec<_> = files(&folder).into_iter().filter(|file| file.contains(&only)).collect();
+    let temporary = tempfile::tempdir().unwrap();
+    std::env::set_current_dir(data::make(temporary.path(), &package)).unwrap();
+
+    let mut all = Report::default();
+    let mut reports = stream::iter(files)
+        .map(|file| {
+            let folder = Arc::clone(&folder);
+            tokio::spawn(async move { compare_file(&folder, &file).await })
+        })
+        .buffer_unordered(2);
+    while let Some(report) = reports.next().await {
+        let report = report.unwrap();
+        for (what, count) in report.counts {
+            *all.counts.entry(what).or_default() += count;
+        }
+        all.allowed.extend(report.allowed);
+        all.differences.extend(report.differences);
+    }
+    for (what, count) in &all.counts {
+        println!("{count:6} {what}");
+    }
+    assert!(
+        all.differences.is_empty(),
+        "{} differences\n\n{}",
+        all.differences.len(),
+        all.differences.join("\n\n")
+    );
+    if only.is_empty() {
+        assert!((all.counted(SAME), all.counted(FUSED)) >= FLOOR);
+    }
+}
