@@ -34,7 +34,10 @@ fn in_rows(one: &Answer, other: &Answer) -> Option<String> {
         return Some(format!("{} rows\n{} rows", one.len(), other.len()));
     }
     let same = |one: &[String], other: &[String]| {
-        types.iter().zip(one.iter().zip(other)).all(|(data_type, (one, other))| is_same(data_type, one, other))
+        types
+            .iter()
+            .zip(one.iter().zip(other))
+            .all(|(data_type, (one, other))| is_same(data_type, one, other))
     };
     let index = one.iter().zip(&other).position(|(one, other)| !same(one, other))?;
     Some(format!("row {index}: {:?}\nrow {index}: {:?}", one[index], other[index]))

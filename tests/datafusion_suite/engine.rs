@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::config::Dialect;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{collect, displayable};
@@ -56,13 +56,20 @@ pub async fn run(context: &SessionContext, sql: &str) -> Outcome {
     let (context, sql) = (context.clone(), sql.to_owned());
     let mut task = tokio::spawn(async move { answer(&context, &sql).await });
     match tokio::time::timeout(LIMIT, &mut task).await {
-        Ok(Ok(outcome)) => outcome.map_err(|error| error.find_root().strip_backtrace()),
+        Ok(Ok(outcome)) => outcome.map_err(|error| message(&error)),
         Ok(Err(panic)) => Err(format!("panic: {panic}")),
         Err(_) => {
             task.abort();
             Err(format!("not done after {LIMIT:?}"))
         }
     }
+}
+
+/// The message of an error, without the name that DataFusion suggests instead of an unknown one: names that are equally
+/// close come in any order.
+fn message(error: &DataFusionError) -> String {
+    let message = error.find_root().strip_backtrace();
+    message.split("\nDid you mean").next().unwrap_or_default().to_owned()
 }
 
 async fn answer(context: &SessionContext, sql: &str) -> Result<Answer> {
