@@ -4,8 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file: its path, relative to the working directory, the header line, the number of rows, and what makes a row.
-type File = (&'static str, &'static str, u64, fn(u64, &mut Random) -> String);
+use crate::tpch;
+
+/// A file: its path, relative to the working directory, the header line if it has one, the number of rows, and what makes
+/// a row.
+pub type File = (&'static str, &'static str, u64, fn(u64, &mut Random) -> String);
 
 /// Sorted columns are those that the statements declare as sorted.
 const FILES: [File; 9] = [
@@ -20,8 +23,7 @@ const FILES: [File; 9] = [
         "c1,c2,c3,c4,c5,c6,c7,c8,c9,c10,c11,c12,c13,c14,c15",
         100,
         |_, random| {
-            let (month, day, minute) = (random.below(12) + 1, random.below(28) + 1, random.below(60));
-            let date = format!("2022-{month:02}-{day:02}");
+            let (date, minute) = (random.date(2022, 1), random.below(60));
             format!("{},{date},{date}T10:{minute:02}:00", random.mixed())
         },
     ),
@@ -56,16 +58,19 @@ const FILES: [File; 9] = [
 /// Makes the files, and returns the folder that relative paths in the statements start from.
 pub fn make(root: &Path, package: &Path) -> PathBuf {
     let folder = root.join("datafusion/sqllogictest");
-    for (path, header, rows, row) in FILES {
+    for (path, header, rows, row) in FILES.into_iter().chain(tpch::FILES) {
         // Without "..", which leads out of a folder only if that exists.
-        let path = match path.strip_prefix("../../") {
-            Some(path) => root.join(path),
-            None => root.join("datafusion").join(path.trim_start_matches("../")),
+        let path = match (path.strip_prefix("../../"), path.strip_prefix("../")) {
+            (Some(path), _) => root.join(path),
+            (None, Some(path)) => root.join("datafusion").join(path),
+            (None, None) => folder.join(path),
         };
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let mut random = Random(0);
-        let lines: Vec<_> = (0..rows).map(|index| row(index, &mut random)).collect();
-        fs::write(path, format!("{header}\n{}\n", lines.join("\n"))).unwrap();
+        let header = (!header.is_empty()).then(|| header.to_owned());
+        let lines: Vec<_> =
+            header.into_iter().chain((0..rows).map(|index| row(index, &mut random))).collect();
+        fs::write(path, lines.join("\n") + "\n").unwrap();
     }
     fs::create_dir_all(folder.join("data")).unwrap();
     for entry in fs::read_dir(package.join("data")).unwrap() {
@@ -76,7 +81,7 @@ pub fn make(root: &Path, package: &Path) -> PathBuf {
 }
 
 /// Random numbers (SplitMix64).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -86,7 +91,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
@@ -95,8 +100,22 @@ impl Random {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    fn word(&mut self, letters: usize) -> String {
+    pub fn word(&mut self, letters: usize) -> String {
         (0..letters).map(|_| char::from(b'A' + self.below(26) as u8)).collect()
+    }
+
+    pub fn one_of(&mut self, words: &[&'static str]) -> &'static str {
+        words[self.below(words.len() as u64) as usize]
+    }
+
+    /// An amount from 0 to 1999.99.
+    pub fn money(&mut self) -> String {
+        format!("{}.{:02}", self.below(2000), self.below(100))
+    }
+
+    /// A day in this year or one of the following.
+    pub fn date(&mut self, year: u64, years: u64) -> String {
+        format!("{}-{:02}-{:02}", year + self.below(years), self.below(12) + 1, self.below(28) + 1)
     }
 
     /// A row with columns of many types.

@@ -11,6 +11,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::tables;
+
 /// The time that a statement may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -37,7 +39,7 @@ pub type Outcome = Result<Answer, String>;
 
 impl Engine {
     /// A new session, set up as DataFusion does for this file.
-    pub async fn context(self, file: &str) -> SessionContext {
+    pub fn context(self, file: &str) -> SessionContext {
         let mut config = SessionConfig::new().with_target_partitions(4);
         if file.starts_with("spark/") {
             config.options_mut().sql_parser.dialect = Dialect::Spark;
@@ -47,7 +49,9 @@ impl Engine {
             Self::DataFusion => state,
             Self::Warpframe => warpframe_datafusion::install(state),
         };
-        SessionContext::new_with_state(state.build())
+        let context = SessionContext::new_with_state(state.build());
+        tables::register(&context, file);
+        context
     }
 }
 
@@ -65,11 +69,16 @@ pub async fn run(context: &SessionContext, sql: &str) -> Outcome {
     }
 }
 
-/// The message of an error, without the name that DataFusion suggests instead of an unknown one: names that are equally
-/// close come in any order.
+/// The message of an error, without what depends on the order of hash tables or on how much memory other tasks use: the
+/// name that is suggested instead of an unknown one, details of plans, and numbers of bytes.
 fn message(error: &DataFusionError) -> String {
-    let message = error.find_root().strip_backtrace();
-    message.split("\nDid you mean").next().unwrap_or_default().to_owned()
+    let root = error.find_root();
+    if let DataFusionError::ResourcesExhausted(_) = root {
+        return "resources are exhausted".to_owned();
+    }
+    let message = root.strip_backtrace();
+    let end = ["\nDid you mean", ", operator: "].iter().filter_map(|words| message.find(words)).min();
+    message[..end.unwrap_or(message.len())].to_owned()
 }
 
 async fn answer(context: &SessionContext, sql: &str) -> Result<Answer> {

@@ -14,6 +14,8 @@ mod allowed;
 mod compare;
 mod data;
 mod engine;
+mod tables;
+mod tpch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -129,7 +131,7 @@ async fn run(engine: Engine, file: &str, statements: &[Statement]) -> Vec<Outcom
         fs::remove_dir_all(&scratch).unwrap();
     }
     fs::create_dir_all(&scratch).unwrap();
-    let context = engine.context(file).await;
+    let context = engine.context(file);
     let mut outcomes = Vec::new();
     for statement in statements {
         outcomes.push(engine::run(&context, &statement.sql).await);
