@@ -29,8 +29,8 @@ use engine::{Engine, Outcome};
 use futures::{StreamExt, stream};
 use sqllogictest::{Condition, DefaultColumnType, Record, parse_file};
 
-/// The least numbers of statements. All are above if a statement or two are added or removed.
-const FLOORS: [(&str, usize); 3] = [(SAME, 0), (WITH_ROWS, 0), (FUSED, 0)];
+/// The least numbers of statements: a little below those of the package for DataFusion 55.2.
+const FLOORS: [(&str, usize); 3] = [(SAME, 19_000), (WITH_ROWS, 10_000), (FUSED, 100)];
 
 /// Functions whose results differ from call to call or from day to day.
 const VOLATILE: [&str; 8] =
