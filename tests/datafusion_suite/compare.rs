@@ -57,7 +57,9 @@ fn rows(answer: &Answer) -> Result<Vec<Vec<String>>, ArrowError> {
     }
     if !answer.ordered {
         // Numbers that are the same but for the last digits must not change the order.
-        rows.sort_by_cached_key(|row| row.iter().map(|cell| rounded(cell)).collect::<Vec<_>>());
+        rows.sort_by_cached_key(|row| {
+            (row.iter().map(|cell| rounded(cell)).collect::<Vec<_>>(), row.clone())
+        });
     }
     Ok(rows)
 }
@@ -99,7 +101,8 @@ fn is_same_word(one: &str, other: &str, tolerance: f64) -> bool {
     let (number, end) = one.split_at(one.trim_end_matches(DELIMITERS).len());
     let (other_number, other_end) = other.split_at(other.trim_end_matches(DELIMITERS).len());
     let is_close = |one: f64, other: f64| {
-        one.is_sign_negative() == other.is_sign_negative()
+        (one.is_finite() && other.is_finite())
+            && one.is_sign_negative() == other.is_sign_negative()
             && (one - other).abs() <= tolerance * one.abs().max(other.abs())
     };
     end == other_end

@@ -61,7 +61,12 @@ pub async fn run(context: &SessionContext, sql: &str) -> Outcome {
     let mut task = tokio::spawn(async move { answer(&context, &sql).await });
     match tokio::time::timeout(LIMIT, &mut task).await {
         Ok(Ok(outcome)) => outcome.map_err(|error| message(&error)),
-        Ok(Err(panic)) => Err(format!("panic: {panic}")),
+        Ok(Err(panic)) => {
+            // Not its own message, which has the number of the task.
+            let payload = panic.into_panic();
+            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            Err(format!("panic: {:?}", text.or_else(|| payload.downcast_ref::<String>().cloned())))
+        }
         Err(_) => {
             task.abort();
             Err(format!("not done after {LIMIT:?}"))

@@ -4,8 +4,8 @@
 //! selects the files whose path contains its value. What the files expect does not matter: each statement runs in a bare
 //! session and in one with [`warpframe_datafusion::install`], and the rows, the schema or the errors are compared.
 //!
-//! Relative paths in the statements lead to a temporary folder. Data that the package does not have is missing there,
-//! and statements that need it fail in both sessions.
+//! Relative paths in the statements lead to a temporary folder. Most of the data that the package does not have is made
+//! there ([`data`]); statements that need other files fail in both sessions.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -31,6 +31,12 @@ use sqllogictest::{Condition, DefaultColumnType, Record, parse_file};
 
 /// The least numbers of statements: a little below those of the package for DataFusion 55.2.
 const FLOORS: [(&str, usize); 3] = [(SAME, 19_000), (WITH_ROWS, 10_000), (FUSED, 100)];
+
+const SAME: &str = "compared: both succeed";
+const WITH_ROWS: &str = "compared: both succeed, with rows";
+const FUSED: &str = "compared: both succeed, with fused expressions";
+const SAME_ERROR: &str = "compared: both fail";
+const MISSING: &str = "compared: both fail, without a table, a file or a function";
 
 /// Functions whose results differ from call to call or from day to day.
 const VOLATILE: [&str; 8] =
@@ -93,12 +99,7 @@ impl Report {
     }
 }
 
-const SAME: &str = "compared: both succeed";
-const WITH_ROWS: &str = "compared: both succeed, with rows";
-const FUSED: &str = "compared: both succeed, with fused expressions";
-const SAME_ERROR: &str = "compared: both fail";
-const MISSING: &str = "compared: both fail, without a table, a file or a function";
-
+/// Reads the statements of a file.
 fn statements(path: &Path, report: &mut Report) -> Vec<Statement> {
     let mut statements = Vec::new();
     for record in parse_file::<DefaultColumnType>(path).unwrap() {
@@ -127,9 +128,8 @@ fn statements(path: &Path, report: &mut Report) -> Vec<Statement> {
 /// Runs all statements in a new session.
 async fn run(engine: Engine, file: &str, statements: &[Statement]) -> Vec<Outcome> {
     let scratch = Path::new("test_files/scratch").join(Path::new(file).file_stem().unwrap());
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch).unwrap();
-    }
+    // Files in different folders may have the same name; such files write nothing.
+    let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).unwrap();
     let context = engine.context(file);
     let mut outcomes = Vec::new();
