@@ -21,7 +21,7 @@ lint:
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-# Runs a benchmark: log3, fusion, process or gpu
+# Runs a benchmark: log3, fusion, process, tpch or gpu
 bench name *arguments:
     cargo bench --locked --bench {{ name }} -- {{ arguments }}
 

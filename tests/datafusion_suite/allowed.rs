@@ -13,10 +13,6 @@ const fn allow(file: &'static str, sql: &'static str, why: &'static str) -> Allo
     Allowed { file, sql, why }
 }
 
-/// DataFusion's error is an Arrow error.
-const POWER: &str =
-    "zero to a negative power: the message is the same, but the kind of the error is Execution";
-
 /// The values are not null in both sessions.
 const NULLABLE: &str =
     "the schema of the physical plan says that values may be null in one of the sessions only";
@@ -26,9 +22,6 @@ pub const ALLOWED: &[Allowed] = &[
     allow("information_schema.slt", "SHOW ALL", "the options of warpframe"),
     allow("information_schema.slt", "function_type = 'TABLE'", "generate_rows"),
     allow("information_schema.slt", "show functions", "log3"),
-    allow("math.slt", "SELECT power(base, exp) FROM (VALUES (0.0::decimal(10,2), -1.0::float8))", POWER),
-    allow("spark/math/pow.slt", "SELECT pow(a, b) FROM t1", POWER),
-    allow("spark/math/pow.slt", "SELECT pow(0.0, b) FROM t2", POWER),
     allow(
         "parquet_cdc.slt",
         "SELECT MIN(id), MIN(amount)",

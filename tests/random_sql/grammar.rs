@@ -27,9 +27,6 @@ const INTEGERS: [&str; 8] = [
     "BIGINT UNSIGNED",
 ];
 
-/// Whether aggregates have a FILTER. Fusion of its condition renames the aggregate, and the plan above does not find it.
-pub const AGGREGATE_FILTERS: bool = false;
-
 const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
 impl Grammar {
@@ -167,7 +164,7 @@ impl Grammar {
             5 => "min({})",
             _ => "max({})",
         };
-        let aggregate = if AGGREGATE_FILTERS && self.random.one_in(5) {
+        let aggregate = if self.random.one_in(5) {
             let template = format!("{function} FILTER (WHERE {{}})");
             Expr::new(kind, template, [operand, self.condition()])
         } else {

@@ -3,7 +3,6 @@
 
 use crate::expr::Kind::{self, Bool, Date, Decimal, Float, Int, Span, Text, Time};
 use crate::expr::{Expr, Query, Source};
-use crate::grammar::AGGREGATE_FILTERS;
 use crate::random::Random;
 
 /// The columns and their classes. Other integers are too narrow for sums in DuckDB, which don't wrap there.
@@ -104,7 +103,7 @@ impl SharedGrammar {
             5 => "min({})",
             _ => "max({})",
         };
-        if AGGREGATE_FILTERS && self.random.one_in(4) {
+        if self.random.one_in(4) {
             let template = format!("{function} FILTER (WHERE {{}})");
             return Expr::new(kind, template, [operand, self.expr(Bool, 2)]);
         }

@@ -368,7 +368,7 @@ fn traps() -> Vec<(Case, Option<&'static str>)> {
     builder.trap_if(Trap::ZeroToNegativePower, is_zero, Some(x));
     builder.trap_if(Trap::AbsOverflow(IntegerType::Int64), is_min, Some(x));
     let absolute = builder.unary(Unary::Abs, x);
-    let message = Some("Int64 overflow on abs(-9223372036854775808)");
+    let message = Some("Int64Array overflow on abs(-9223372036854775808)");
     let inputs = vec![column(&[Some(i64::MIN), Some(0)])];
     add("the first row", builder, output(absolute, DataType::Int64), inputs, message);
     cases

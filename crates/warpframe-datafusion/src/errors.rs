@@ -25,8 +25,7 @@ fn trap_error(trap: RowTrap) -> DataFusionError {
         Trap::ZeroToNegativePower => ArrowError::ComputeError(message),
         Trap::DivideByZero => ArrowError::DivideByZero,
         Trap::DivisionOverflow => ArrowError::ArithmeticOverflow(message),
-        // DataFusion names the type of the array.
-        Trap::AbsOverflow(_) => ArrowError::ComputeError(message.replacen(" overflow", "Array overflow", 1)),
+        Trap::AbsOverflow(_) => ArrowError::ComputeError(message),
         Trap::CastOverflow(_) => ArrowError::CastError(message),
     };
     DataFusionError::ArrowError(Box::new(error), None)

@@ -64,7 +64,7 @@ impl fmt::Display for RowTrap {
             Trap::ZeroToNegativePower => f.write_str("zero raised to a negative power is undefined"),
             Trap::DivideByZero => f.write_str("Divide by zero error"),
             Trap::DivisionOverflow => write!(f, "Overflow happened on: {operand} / -1"),
-            Trap::AbsOverflow(integer) => write!(f, "{integer:?} overflow on abs({operand})"),
+            Trap::AbsOverflow(integer) => write!(f, "{integer:?}Array overflow on abs({operand})"),
             Trap::CastOverflow(integer) => write!(f, "Can't cast value {operand} to type {integer:?}"),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, ScalarUDF, ScalarUDFImpl};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
@@ -58,7 +59,12 @@ impl OptimizerRule for Fuse {
             let filter = LogicalPlan::Filter(Filter::try_new(predicate, input)?);
             return Ok(if changed { Transformed::yes(filter) } else { Transformed::no(filter) });
         }
-        plan.map_expressions(|expr| fuse(expr, &schema, scope))
+        // Nodes above refer to columns by name, and the name of an aggregate has its FILTER condition as it is displayed.
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            Ok(fuse(expr, &schema, scope)?.update_data(|fused| name.restore(fused)))
+        })
     }
 }
 
