@@ -9,9 +9,8 @@ use warpframe_ir::{Comparison, ScalarType};
 
 use super::block::{Location, MAX_LANES, WORD};
 use super::dispatch::Task;
-use super::instruction_set::InstructionSet;
 use super::integers;
-use super::lanes::{Lanes, SimdElement};
+use super::lanes::{InstructionSet, Lanes, SimdElement};
 use super::math::Divisor;
 use super::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop, dispatch_binary, dispatch_unary};
 use super::predicates::{self, Equal, Less, LessAsIntegers, Predicate, SameBits, TotalLess, word_of};

@@ -1,12 +1,32 @@
 //! Runtime dispatch: the only module that enters code for an instruction set, after detecting it. See the precondition of
 //! [`Lanes`](super::lanes::Lanes).
 
-#[cfg(target_arch = "aarch64")]
-use super::instruction_set::Neon;
-#[cfg(target_arch = "x86_64")]
-use super::instruction_set::{Avx2, Avx512};
-use super::instruction_set::{InstructionSet, Portable};
+use super::lanes::InstructionSet;
 use super::simd_path::{SimdPath, SimdPathError};
+
+/// Defines the instruction sets, with their registers for `f64` and `f32`.
+macro_rules! instruction_sets {
+    ($($(#[$attribute:meta])* $name:ident, $double:ty, $single:ty;)+) => {$(
+        $(#[$attribute])*
+        struct $name;
+
+        $(#[$attribute])*
+        impl InstructionSet for $name {
+            type F64 = $double;
+            type F32 = $single;
+        }
+    )+};
+}
+
+instruction_sets! {
+    #[cfg(target_arch = "x86_64")]
+    Avx512, super::avx512::F64x8, super::avx512::F32x16;
+    #[cfg(target_arch = "x86_64")]
+    Avx2, super::avx2::F64x4, super::avx2::F32x8;
+    #[cfg(target_arch = "aarch64")]
+    Neon, super::neon::F64x2, super::neon::F32x4;
+    Portable, f64, f32;
+}
 
 /// Code that is generic over the instruction set, and compiled once for each.
 pub trait Task {

@@ -4,8 +4,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::dispatch::{DetectedPath, Task, run_on};
-use super::instruction_set::InstructionSet;
-use super::lanes::{Lanes, SimdElement};
+use super::lanes::{InstructionSet, Lanes, SimdElement};
 use super::math::ln;
 
 /// The largest [`Lanes::COUNT`].

@@ -3,8 +3,15 @@
 
 use warpframe_ir::ops::{Binary, Unary};
 
-use super::instruction_set::InstructionSet;
 use super::math::log_tables::LogElement;
+
+/// An instruction set: its vector registers for each type of number.
+pub trait InstructionSet {
+    /// The register for `f64`, and for the bits of `i64`.
+    type F64: DoubleLanes;
+    /// The register for `f32`, and for the bits of `i32`.
+    type F32: Lanes<Element = f32>;
+}
 
 /// A floating-point type, `f64` or `f32`, with its vector register type in each instruction set.
 pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {

@@ -21,7 +21,6 @@ mod block_tasks;
 mod dispatch;
 mod elementwise;
 mod input_conversion;
-mod instruction_set;
 mod integer_division;
 mod integers;
 pub mod kernel;

@@ -2,8 +2,7 @@
 
 use warpframe_ir::ops::{Binary, Unary};
 
-use super::instruction_set::InstructionSet;
-use super::lanes::SimdElement;
+use super::lanes::{InstructionSet, SimdElement};
 
 /// Implements [`SimdElement`] for a type, by its register in an instruction set and its
 /// [`DIVISION_BOUNDS`](SimdElement::DIVISION_BOUNDS).
