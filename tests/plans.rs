@@ -86,6 +86,40 @@ async fn fusion_preserves_pruning_pushdown_and_projection() {
 }
 
 #[tokio::test]
+async fn conditions_that_prune_stay_out_of_the_program_of_a_filter() {
+    let folder = tempdir().unwrap();
+    common::ok(folder.path(), &["generate", "--rows", "1000", "--out", "t.parquet"]);
+    let session = session("auto");
+    session.register_files("t", &folder.path().join("t.parquet").to_string_lossy()).await.unwrap();
+    let query = "SELECT id FROM t WHERE id % 7 = 0 AND (id BETWEEN 100 AND 900 OR x IN (1, 2, 3, 4, 5)) \
+                 AND ln(x) > 1 AND id NOT IN (7, 14, 21, 28, 35) AND CAST(y AS INT) < id + 10";
+    let pruned = plan(&session, query).await;
+    session.sql("SET datafusion.execution.parquet.pushdown_filters = true").await.unwrap();
+    let pushed = plan(&session, query).await;
+    masked(|| {
+        assert_snapshot!("joined_conditions", pruned);
+        assert_snapshot!("joined_conditions_pushdown", pushed);
+    });
+    let counts =
+        session.sql(&format!("SELECT count(*) FROM ({query})")).await.unwrap().collect().await.unwrap();
+    assert_eq!(counts[0].column(0).as_primitive::<arrow::datatypes::Int64Type>().value(0), 114);
+}
+
+#[tokio::test]
+async fn expressions_of_several_types_are_one_program() {
+    let session = session("auto");
+    let table = "CREATE TABLE t AS SELECT id, x, CAST(id AS INT) AS k, CAST(x AS REAL) AS r, arrow_cast(id, 'UInt64') AS u, \
+                 arrow_cast(CAST(id AS INT), 'Date32') AS d, DATE '2024-01-01' AS e, CAST(id AS VARCHAR) AS s FROM generate_rows(9)";
+    session.sql(table).await.unwrap().collect().await.unwrap();
+    let query = "SELECT id * 2 + x AS a, CAST(k AS REAL) * r AS b, e - d > 100 AS c, \
+                 CASE k % 3 WHEN 0 THEN k WHEN 1 THEN k / 2 ELSE -k END AS d, TRY_CAST(x * 100 AS SMALLINT) AS e, \
+                 CAST(s AS DOUBLE) * u AS f, CAST(x AS INT) AS g, x > 2 AS h FROM t \
+                 WHERE id % 7 = 0 AND ln(x) > 1 AND 10 / k > 1";
+    let plan = plan(&session, query).await;
+    masked(|| assert_snapshot!("types", plan));
+}
+
+#[tokio::test]
 async fn a_fused_expression_is_not_evaluated_twice() {
     let query = "SELECT r + 1 AS one, r * 2 AS two FROM (SELECT ln(x) * exp(y) AS r FROM rows) WHERE r > 3";
     let plan = plan(&session("auto"), query).await;
@@ -110,7 +144,8 @@ async fn explain_verbose_shows_why_an_expression_is_not_fused() {
     };
     let session = session("auto");
     let query = "SELECT x + 1, round(x, 2) * 2, ln(x) * ln(y), id % 2, \
-                 CASE WHEN x > 2 THEN sin(CAST(id / id AS DOUBLE)) ELSE 0.0 END FROM rows";
+                 CASE WHEN x > 2 THEN sin(round(y, 2)) ELSE 0.0 END, \
+                 CAST(id AS DECIMAL(20, 2)) * 2, arrow_cast(id, 'UInt64') % 5 = 1 FROM rows WHERE id > 5";
     let found = reasons(&session, query).await;
     masked(|| assert_snapshot!("not_fused", found));
     session.sql("SET warpframe.fuse = false").await.unwrap();

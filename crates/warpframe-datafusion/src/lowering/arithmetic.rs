@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use super::integers::Integer;
-use super::lower::LowerResult;
+use super::lowered::LowerResult;
 use super::lowerer::Lowerer;
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::{Binary, Unary};

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::logical_expr::Expr;
 
 use super::integers::Integer;
-use super::lower::{LowerResult, scalar_type};
+use super::lowered::{LowerResult, scalar_type};
 use super::lowerer::Lowerer;
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::Binary;

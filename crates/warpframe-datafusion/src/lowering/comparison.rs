@@ -3,7 +3,7 @@
 use datafusion::logical_expr::expr::Between;
 use datafusion::logical_expr::{Expr, Operator};
 
-use super::lower::{LowerResult, NotLowered};
+use super::lowered::{LowerResult, NotLowered};
 use super::lowerer::Lowerer;
 use warpframe_ir::builder::Builder;
 use warpframe_ir::instruction::{Comparison, Value};

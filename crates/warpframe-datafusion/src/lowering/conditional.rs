@@ -4,7 +4,7 @@
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, Operator};
 
-use super::lower::{LowerResult, NotLowered, scalar_type};
+use super::lowered::{LowerResult, NotLowered, scalar_type};
 use super::lowerer::Lowerer;
 use warpframe_ir::instruction::{Comparison, Value};
 

@@ -4,7 +4,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 
 use super::built_in::{Function, built_in};
 use super::integers::Integer;
-use super::lower::{LowerResult, NotLowered};
+use super::lowered::{LowerResult, NotLowered};
 use super::lowerer::Lowerer;
 use crate::functions::ProgramFunction;
 use warpframe_ir::instruction::{Comparison, Value};

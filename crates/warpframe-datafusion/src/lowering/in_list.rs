@@ -3,7 +3,7 @@
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::InList;
 
-use super::lower::LowerResult;
+use super::lowered::LowerResult;
 use super::lowerer::{Lowerer, constant};
 use warpframe_ir::ScalarType;
 use warpframe_ir::instruction::Value;

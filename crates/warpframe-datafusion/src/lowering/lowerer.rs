@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
-use super::lower::{LowerResult, Lowered, NotLowered, data_type, describe, scalar_type};
+use super::lowered::{LowerResult, Lowered, NotLowered, data_type, describe, scalar_type};
 use super::work::Work;
 use warpframe_ir::builder::Builder;
 use warpframe_ir::instruction::{Input, Output, Value};

@@ -1,6 +1,7 @@
 //! Lowers DataFusion expressions to programs.
 //!
-//! - `lower` is the entry: the program and the arguments of an expression, or the reason why there is none.
+//! - `lower` is the entry; `lowered` has its result: the program and the arguments of an expression, or the reason why there
+//!   is none.
 //! - `lowerer` walks an expression; `arithmetic`, `comparison`, `casts`, `in_list`, `conditional` and `functions` lower its
 //!   nodes, with the results and the errors of DataFusion's own evaluation.
 //! - `built_in` finds the lowering of DataFusion's functions, `integers` describes integer types, `work` counts operations.
@@ -16,9 +17,11 @@ mod functions;
 mod in_list;
 mod integers;
 mod lower;
+mod lowered;
 mod lowerer;
 mod work;
 
 pub use compile::{Compiled, compile};
-pub use lower::{Lowered, NotLowered, lower, lower_call};
+pub use lower::{lower, lower_call};
+pub use lowered::{Lowered, NotLowered};
 pub use work::Work;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
@@ -54,8 +55,11 @@ impl OptimizerRule for BindBackend {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let config = config.options();
+        let names = NamePreserver::new(&plan);
         plan.map_expressions(|expression| {
-            expression.transform_up(|expression| self.bind(expression, &config))
+            let name = names.save(&expression);
+            let bound = expression.transform_up(|expression| self.bind(expression, &config))?;
+            Ok(bound.update_data(|expression| name.restore(expression)))
         })
     }
 }

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, ScalarUDF, ScalarUDFImpl};
+use datafusion::logical_expr::{
+    Between, Cast, Expr, ExprSchemable, Filter, Like, LogicalPlan, Operator, ScalarUDF, ScalarUDFImpl,
+    TryCast,
+};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::prelude::Column;
@@ -24,8 +28,10 @@ use warpframe_ir::ScalarType;
 /// Projection: fused(ln(x) * ln(y) * ln(z))(rows.x, rows.y, rows.z)
 /// ```
 ///
-/// Expressions that fusion does not make faster are not replaced: a single cheap operation, and the comparison of a
-/// column with a number, which can prune Parquet files. With `warpframe.fuse = false`, only calls of program functions
+/// Conditions of a filter that one program can compute are fused together.
+///
+/// Expressions that fusion does not make faster are not replaced, such as a single cheap operation, nor are conditions of
+/// filters that compare columns with constants, which can prune Parquet files. With `warpframe.fuse = false`, only calls of program functions
 /// are replaced. The names of result columns do not change.
 #[derive(Debug, Default)]
 pub struct Fuse;
@@ -47,13 +53,18 @@ impl OptimizerRule for Fuse {
         let plan = if scope == Scope::Expressions { simplify_to_fixpoint(plan, config)? } else { plan };
         let schema = merge_schema(&plan.inputs());
         if let LogicalPlan::Filter(Filter { predicate, input, .. }) = plan {
-            // Conditions are fused separately, so that comparisons of a column with a number can be pushed down.
+            let mut conditions = split_conjunction_owned(predicate);
+            // The conditions above a join may be pushed to either side of it.
+            if scope == Scope::Expressions && !matches!(&*input, LogicalPlan::Join(_)) {
+                conditions = join_conditions(conditions, &schema);
+            }
             let mut changed = false;
-            let mut conditions = Vec::new();
-            for condition in split_conjunction_owned(predicate) {
-                let fused = fuse(condition, &schema, scope)?;
-                changed |= fused.transformed;
-                conditions.push(fused.data);
+            for condition in &mut conditions {
+                if scope == Scope::Calls || !is_prunable(condition) {
+                    let fused = fuse(std::mem::take(condition), &schema, scope)?;
+                    changed |= fused.transformed;
+                    *condition = fused.data;
+                }
             }
             let predicate = conjunction(conditions).unwrap_or_else(|| datafusion::prelude::lit(true));
             let filter = LogicalPlan::Filter(Filter::try_new(predicate, input)?);
@@ -103,6 +114,81 @@ fn has_row_expressions(plan: &LogicalPlan) -> bool {
     )
 }
 
+/// Joins conditions that one program can compute, so that they are fused together. Conditions that can prune files stay
+/// separate, as those that have no program of their own.
+///
+/// A condition joins an earlier one only if it cannot fail, and is not moved across others than those that prune, which
+/// cannot fail either. So the order in which conditions are evaluated decides about errors as before.
+fn join_conditions(conditions: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
+    let mut joined: Vec<Expr> = Vec::with_capacity(conditions.len());
+    // The position of the condition that others can join.
+    let mut open: Option<usize> = None;
+    for condition in conditions {
+        if is_prunable(&condition) {
+            joined.push(condition);
+            continue;
+        }
+        let both = open.map(|open| joined[open].clone().and(condition.clone()));
+        match (open, both) {
+            (Some(open), Some(both)) if lower(&condition, schema).is_ok() && lower(&both, schema).is_ok() => {
+                joined[open] = both;
+            }
+            _ => {
+                open = lower(&condition, schema).is_ok().then_some(joined.len());
+                joined.push(condition);
+            }
+        }
+    }
+    joined
+}
+
+/// Whether a condition may prune the files of a scan by their statistics: it consists of comparisons of columns with
+/// constants. Inside of a fused function, scans would not see them.
+fn is_prunable(condition: &Expr) -> bool {
+    match condition {
+        Expr::BinaryExpr(binary) if matches!(binary.op, Operator::And | Operator::Or) => {
+            is_prunable(&binary.left) && is_prunable(&binary.right)
+        }
+        Expr::BinaryExpr(binary) => {
+            let sides = [&*binary.left, &*binary.right];
+            is_comparison(binary.op)
+                && sides.into_iter().any(is_constant)
+                && sides.into_iter().all(|side| is_constant(side) || is_stored(side))
+        }
+        Expr::Like(Like { expr, pattern, .. }) => is_stored(expr) && is_constant(pattern),
+        Expr::Not(inner) => is_prunable(inner),
+        Expr::Between(Between { expr, low, high, .. }) => {
+            is_stored(expr) && is_constant(low) && is_constant(high)
+        }
+        Expr::InList(InList { expr, list, .. }) => is_stored(expr) && list.iter().all(is_constant),
+        Expr::IsNull(inner)
+        | Expr::IsNotNull(inner)
+        | Expr::IsTrue(inner)
+        | Expr::IsFalse(inner)
+        | Expr::IsNotTrue(inner)
+        | Expr::IsNotFalse(inner) => is_stored(inner),
+        other => is_stored(other),
+    }
+}
+
+/// Whether an expression is a column, or a cast of one, which pruning looks through.
+fn is_stored(expr: &Expr) -> bool {
+    match expr {
+        Expr::Column(_) => true,
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => is_stored(expr),
+        _ => false,
+    }
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    use Operator::*;
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(..) | Expr::ScalarVariable(..) | Expr::Placeholder(_))
+}
+
 fn fuse(expr: Expr, schema: &DFSchema, scope: Scope) -> Result<Transformed<Expr>> {
     expr.transform_down(|expr| match fusion_decision(&expr, schema, scope) {
         FusionDecision::Fuse(call) => Ok(Transformed::new(call, true, TreeNodeRecursion::Jump)),
@@ -119,7 +205,7 @@ enum FusionDecision {
 
 fn fusion_decision(expr: &Expr, schema: &DFSchema, scope: Scope) -> FusionDecision {
     let called = program_function(expr);
-    if matches!(expr, Expr::Alias(_) | Expr::Column(_) | Expr::Literal(..) | Expr::Cast(_))
+    if matches!(expr, Expr::Alias(_) | Expr::Column(_) | Expr::Literal(..))
         || is_fused(expr)
         || scope == Scope::Calls && called.is_none()
     {
@@ -132,12 +218,12 @@ fn fusion_decision(expr: &Expr, schema: &DFSchema, scope: Scope) -> FusionDecisi
     let lowered = match lowered {
         Ok(lowered) => lowered,
         Err(reason) => {
-            return FusionDecision::Keep(is_float(expr, schema).then(|| reason.to_string()));
+            return FusionDecision::Keep(expects_fusion(expr, schema).then(|| reason.to_string()));
         }
     };
     if called.is_none() && !lowered.work.is_profitable() {
         let reason = "it has too few operations for a pass of its own to be faster".to_owned();
-        return FusionDecision::Keep(is_float(expr, schema).then_some(reason));
+        return FusionDecision::Keep(expects_fusion(expr, schema).then_some(reason));
     }
     match fused_call(expr, called, lowered, schema, scope) {
         Ok(call) => FusionDecision::Fuse(call),
@@ -170,9 +256,18 @@ fn fused_call(
     Ok(ScalarUDF::from(FusedFunction::new(Arc::new(program), label, name, nullable)).call(arguments))
 }
 
-/// Whether an expression has a floating-point type, so that users may expect fusion.
-fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.get_type(schema).is_ok_and(|data_type| data_type.is_floating())
+/// Whether users may expect fusion: the expression is an operation that results in a number, or a predicate of numbers.
+fn expects_fusion(expr: &Expr, schema: &DFSchema) -> bool {
+    let is_numeric = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type.is_numeric());
+    match expr {
+        Expr::AggregateFunction(_) | Expr::WindowFunction(_) => false,
+        Expr::Cast(_) | Expr::TryCast(_) => false,
+        Expr::BinaryExpr(binary) => is_numeric(expr) || is_numeric(&binary.left),
+        Expr::Between(Between { expr: operand, .. }) | Expr::InList(InList { expr: operand, .. }) => {
+            is_numeric(operand)
+        }
+        other => is_numeric(other),
+    }
 }
 
 fn is_fused(expr: &Expr) -> bool {
