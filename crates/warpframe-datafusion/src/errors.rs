@@ -21,7 +21,8 @@ pub fn datafusion_error(error: Error) -> DataFusionError {
 fn trap_error(trap: RowTrap) -> DataFusionError {
     let message = trap.to_string();
     let error = match trap.trap {
-        Trap::SqrtOfNegative => return DataFusionError::Execution(message),
+        // DataFusion wraps an error of its own.
+        Trap::SqrtOfNegative => ArrowError::ComputeError(DataFusionError::Execution(message).to_string()),
         Trap::ZeroToNegativePower => ArrowError::ComputeError(message),
         Trap::DivideByZero => ArrowError::DivideByZero,
         Trap::DivisionOverflow => ArrowError::ArithmeticOverflow(message),
