@@ -17,6 +17,7 @@ mod avx2;
 mod avx512;
 mod block;
 mod block_executor;
+mod block_memory;
 mod block_tasks;
 mod dispatch;
 mod elementwise;

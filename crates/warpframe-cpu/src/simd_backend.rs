@@ -14,7 +14,8 @@ use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{ScalarType, with_logical_type};
 
-use super::block_executor::{BlockCode, Execution, Scratch};
+use super::block_executor::Execution;
+use super::block_memory::{BlockCode, Scratch};
 use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
 use super::input_conversion::Loader;

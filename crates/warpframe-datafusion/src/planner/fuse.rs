@@ -31,8 +31,8 @@ use warpframe_ir::ScalarType;
 /// Conditions of a filter that one program can compute are fused together.
 ///
 /// Expressions that fusion does not make faster are not replaced, such as a single cheap operation, nor are conditions of
-/// filters that compare columns with constants, which can prune Parquet files. With `warpframe.fuse = false`, only calls of program functions
-/// are replaced. The names of result columns do not change.
+/// filters that compare columns with constants, which can prune Parquet files. With `warpframe.fuse = false`, only calls of
+/// program functions are replaced. The names of result columns do not change.
 #[derive(Debug, Default)]
 pub struct Fuse;
 

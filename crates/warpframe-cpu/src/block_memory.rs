@@ -1,0 +1,334 @@
+//! The memory of a block while a program is executed: the locations of values, mask words, and loaded inputs.
+
+use std::cell::RefCell;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use warpframe_ir::Scalar;
+use warpframe_ir::instruction::{Instruction, Value};
+use warpframe_ir::program::Program;
+
+use super::block::{CacheLine, Location, MAX_LANES, WORD};
+use super::input_conversion::{Loader, copy_bits};
+use super::register_allocation::{Class, RegisterAllocation, Slot};
+
+/// The bytes of all registers and outputs of a block: most of an L1 data cache of 32 KiB.
+const REGISTER_BYTES: usize = 24 * 1024;
+
+/// The largest number of rows in a block.
+pub(super) const MAX_BLOCK_ROWS: usize = 1024;
+
+/// The compiled form of a program.
+#[derive(Debug)]
+pub(super) struct BlockCode {
+    pub registers: RegisterAllocation,
+    /// The loader of each input.
+    pub loaders: Vec<Loader>,
+}
+
+/// The memory of the blocks of one evaluation.
+pub(super) struct BlockMemory<'a> {
+    program: &'a Program,
+    code: &'a BlockCode,
+    inputs: &'a [ArrayRef],
+    /// The address of the first number of each input that is read in place; null for others.
+    in_place: Vec<*const u8>,
+    /// Rows in a block, a multiple of [`WORD`].
+    block_rows: usize,
+    /// Whether the validity of values is computed. If not, the program is strict, and the caller merges the validity of
+    /// the inputs.
+    computes_validity: bool,
+    scratch: &'a mut Scratch,
+    /// For each input the offset of its block in the scratch memory, in bytes.
+    input_offsets: Vec<usize>,
+}
+
+/// The memory of a block, reused by all evaluations of a thread.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// A block for each register for numbers, a block for each input, and [`MAX_LANES`] copies of each constant.
+    numbers: Vec<CacheLine>,
+    /// The mask words of each register for Booleans, then those of the validity of each value.
+    words: Vec<u64>,
+    /// The location of each value that is a number; [`Location::NONE`] for others.
+    locations: Vec<Location>,
+}
+
+impl Scratch {
+    /// Calls a function with the memory of the current thread.
+    pub fn with<T>(function: impl FnOnce(&mut Self) -> T) -> T {
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
+        }
+        SCRATCH.with(|scratch| function(&mut scratch.borrow_mut()))
+    }
+}
+
+impl<'a> BlockMemory<'a> {
+    /// The memory for an evaluation of a program on inputs that satisfy `Program::check_inputs`.
+    pub fn new(
+        program: &'a Program,
+        code: &'a BlockCode,
+        inputs: &'a [ArrayRef],
+        rows: usize,
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        let registers = &code.registers;
+        let output_bytes =
+            program.outputs().iter().map(|output| Class::of(program.scalar_type(output.value)).width());
+        let row_bytes = 8 * registers.count(Class::Wide) + 4 * registers.count(Class::Narrow);
+        let row_bytes = row_bytes + output_bytes.sum::<usize>();
+        let block_rows = REGISTER_BYTES / row_bytes.max(4);
+        let block_rows =
+            (block_rows / WORD * WORD).clamp(WORD, MAX_BLOCK_ROWS).min(rows.next_multiple_of(WORD).max(WORD));
+        let in_place = inputs.iter().zip(&code.loaders).map(|(array, loader)| match loader {
+            Loader::InPlace(width) => first_number(array, *width),
+            Loader::Converted(..) | Loader::Bits => std::ptr::null(),
+        });
+        let mut memory = Self {
+            program,
+            code,
+            inputs,
+            in_place: in_place.collect(),
+            block_rows,
+            computes_validity: !program.is_strict(),
+            scratch,
+            input_offsets: Vec::with_capacity(inputs.len()),
+        };
+        memory.prepare();
+        memory
+    }
+
+    /// Rows in a block, a multiple of [`WORD`].
+    pub fn block_rows(&self) -> usize {
+        self.block_rows
+    }
+
+    /// The mask words of a block.
+    fn words(&self) -> usize {
+        self.block_rows / WORD
+    }
+
+    /// Allocates the scratch memory, and sets the locations of registers and constants.
+    fn prepare(&mut self) {
+        let RegisterAllocation { slots, constants, .. } = &self.code.registers;
+        let registers = &self.code.registers;
+        let instructions = self.program.instructions();
+        // Offsets in bytes, multiples of 64: `block_rows` is, and so are `MAX_LANES` numbers of 4 bytes.
+        let wide_registers = registers.count(Class::Wide) * self.block_rows * 8;
+        let mut end = wide_registers + registers.count(Class::Narrow) * self.block_rows * 4;
+        self.input_offsets.clear();
+        for loader in &self.code.loaders {
+            self.input_offsets.push(end);
+            end += self.block_rows * loader.width();
+        }
+        let first_constant = end;
+        end += constants.len() * MAX_LANES * 8;
+        let word_count = (registers.count(Class::Bool) + instructions.len()) * self.words();
+        let Scratch { numbers, words, locations } = &mut *self.scratch;
+        // Contents of earlier evaluations are overwritten before they are read.
+        let lines = end.div_ceil(size_of::<CacheLine>());
+        if numbers.len() < lines {
+            numbers.resize(lines, CacheLine::ZERO);
+        }
+        if words.len() < word_count {
+            words.resize(word_count, 0);
+        }
+        let start = numbers.as_mut_ptr().cast::<u8>();
+        locations.clear();
+        for (position, slot) in slots.iter().enumerate() {
+            let class = Class::of(self.program.scalar_type(Value::at(position)));
+            let (offset, stride) = match (*slot, class) {
+                (Slot::Register(register), Class::Wide) => (register * self.block_rows * 8, 1),
+                (Slot::Register(register), Class::Narrow) => {
+                    (wide_registers + register * self.block_rows * 4, 1)
+                }
+                (Slot::Constant(constant), _) => {
+                    let offset = first_constant + constant * MAX_LANES * 8;
+                    // SAFETY: the offset is that of the constant's copies, within the scratch memory.
+                    unsafe { store_constant(constants[constant], start.add(offset)) };
+                    (offset, 0)
+                }
+                // Inputs and outputs have another location in each block.
+                _ => {
+                    locations.push(Location::NONE);
+                    continue;
+                }
+            };
+            // SAFETY: the offset is within the scratch memory.
+            locations.push(Location { first: unsafe { start.add(offset) }.cast(), stride });
+        }
+    }
+
+    /// Loads the inputs of a block of `rows` rows from `row` on. A full block of numbers of the program's own type is read in
+    /// place; other inputs are copied or converted to scratch memory, and padded to a full block.
+    pub fn load_inputs(&mut self, row: usize, rows: usize) {
+        for (position, instruction) in self.program.instructions().iter().enumerate() {
+            let Instruction::Input(input) = *instruction else { continue };
+            let input = input as usize;
+            let array = &self.inputs[input];
+            if let Some(start) = self.validity_start(Value::at(position)) {
+                let words = self.words();
+                let validity = &mut self.scratch.words[start..][..words];
+                match array.nulls() {
+                    Some(nulls) => copy_bits(nulls.inner(), row, rows, validity),
+                    None => validity.fill(!0),
+                }
+            }
+            let width = match self.code.loaders[input] {
+                Loader::Bits => {
+                    copy_bits(array.as_boolean().values(), row, rows, self.bool_words(position));
+                    continue;
+                }
+                Loader::InPlace(width) if rows == self.block_rows => {
+                    let first = self.in_place[input].wrapping_add(row * width).cast_mut().cast();
+                    self.scratch.locations[position] = Location { first, stride: 1 };
+                    continue;
+                }
+                Loader::InPlace(width) | Loader::Converted(_, width) => width,
+            };
+            let start = self.scratch.numbers.as_mut_ptr().cast::<u8>();
+            // SAFETY: the scratch memory has a block of this width for the input, which nothing else refers to; the array has
+            // the rows, and the type that the loader is for.
+            let first = unsafe {
+                let block = start.add(self.input_offsets[input]);
+                match self.code.loaders[input] {
+                    Loader::Converted(convert, _) => convert(array, row, rows, block.cast()),
+                    _ => {
+                        let from = self.in_place[input].add(row * width);
+                        std::ptr::copy_nonoverlapping(from, block, rows * width);
+                    }
+                }
+                // Padding rows repeat the last row, so that they take no slow path that it does not take.
+                for padding in rows..self.block_rows {
+                    let last = block.add((rows - 1) * width);
+                    std::ptr::copy_nonoverlapping(last, block.add(padding * width), width);
+                }
+                block
+            };
+            self.scratch.locations[position] = Location { first: first.cast(), stride: 1 };
+        }
+    }
+
+    /// The location of a number.
+    pub fn location(&self, value: Value) -> Location {
+        self.scratch.locations[value.position()]
+    }
+
+    /// Sets the location of the number of an output in the current block.
+    pub fn set_location(&mut self, position: usize, location: Location) {
+        self.scratch.locations[position] = location;
+    }
+
+    /// The first mask words of a Boolean.
+    pub fn bools(&self, value: Value, words: usize) -> &[u64] {
+        &self.scratch.words[self.bool_start(value.position())..][..words]
+    }
+
+    /// The position of the first mask word of a Boolean. Numbers have none.
+    fn bool_start(&self, position: usize) -> usize {
+        match self.code.registers.slots[position] {
+            Slot::Register(register) => register * self.words(),
+            _ => 0,
+        }
+    }
+
+    /// The mask words of a Boolean.
+    pub fn bool_words(&mut self, position: usize) -> &mut [u64] {
+        let (start, words) = (self.bool_start(position), self.words());
+        &mut self.scratch.words[start..][..words]
+    }
+
+    /// The position of the first mask word of a value's validity; `None` if it is never null, or the validity is not
+    /// computed.
+    fn validity_start(&self, value: Value) -> Option<usize> {
+        let nullable = self.computes_validity && self.program.may_be_null(value);
+        nullable.then(|| (self.code.registers.count(Class::Bool) + value.position()) * self.words())
+    }
+
+    /// Whether the validity of a value is computed: it may be null, and the program is not strict.
+    pub fn computes_validity_of(&self, value: Value) -> bool {
+        self.validity_start(value).is_some()
+    }
+
+    /// A mask word of a Boolean.
+    pub fn bool_word(&self, value: Value, word: usize) -> u64 {
+        self.scratch.words[self.bool_start(value.position()) + word]
+    }
+
+    /// A mask word of a value's validity.
+    pub fn validity_word(&self, value: Value, word: usize) -> u64 {
+        self.validity_start(value).map_or(!0, |start| self.scratch.words[start + word])
+    }
+
+    /// The mask word of rows in which a Boolean is valid and true.
+    pub fn true_word(&self, value: Value, word: usize) -> u64 {
+        self.bool_word(value, word) & self.validity_word(value, word)
+    }
+
+    /// Computes the mask words of a Boolean.
+    pub fn write_bools(&mut self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
+        let start = self.bool_start(value.position());
+        for index in 0..words {
+            self.scratch.words[start + index] = word(self, index);
+        }
+    }
+
+    /// Computes the mask words of a value's validity, unless it is never null.
+    pub fn write_validity(&mut self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
+        if let Some(start) = self.validity_start(value) {
+            for index in 0..words {
+                self.scratch.words[start + index] = word(self, index);
+            }
+        }
+    }
+
+    /// Computes the validity of a value that is null where an operand is.
+    pub fn propagate_nulls(&mut self, value: Value, words: usize, x: Value, y: Value) {
+        let Some(target) = self.validity_start(value) else { return };
+        let operands = (self.validity_start(x), self.validity_start(y));
+        let all = &mut self.scratch.words;
+        match operands {
+            (Some(x), Some(y)) if x != y => {
+                for word in 0..words {
+                    all[target + word] = all[x + word] & all[y + word];
+                }
+            }
+            (Some(one), _) | (None, Some(one)) => all.copy_within(one..one + words, target),
+            (None, None) => all[target..target + words].fill(!0),
+        }
+    }
+}
+
+/// The address of the first number of an array of numbers of this size.
+fn first_number(array: &ArrayRef, width: usize) -> *const u8 {
+    // The common types, without the allocation of array data.
+    match array.data_type() {
+        DataType::Float64 => array.as_primitive::<Float64Type>().values().as_ptr().cast(),
+        DataType::Float32 => array.as_primitive::<Float32Type>().values().as_ptr().cast(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().values().as_ptr().cast(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().values().as_ptr().cast(),
+        _ => match array.to_data().buffers() {
+            [numbers] => numbers.as_ptr().wrapping_add(array.offset() * width),
+            _ => std::ptr::null(),
+        },
+    }
+}
+
+/// Stores [`MAX_LANES`] copies of a number.
+///
+/// # Safety
+/// `to` must be writable for the copies, and aligned.
+unsafe fn store_constant(constant: Scalar, to: *mut u8) {
+    for lane in 0..MAX_LANES {
+        // SAFETY: the caller guarantees that the memory is writable.
+        unsafe {
+            match Class::of(constant.scalar_type()) {
+                Class::Wide => to.cast::<i64>().add(lane).write(constant.bits()),
+                _ => to.cast::<i32>().add(lane).write(constant.bits() as i32),
+            }
+        }
+    }
+}
