@@ -116,10 +116,8 @@ fn step(builder: &mut Builder, values: &[Value], decisions: &mut Decisions) -> O
     let any = decisions.one_of(values);
     let scalar_type = builder.scalar_type(any);
     let other = of_type(builder, values, scalar_type, decisions)?;
-    let unary: Vec<_> =
-        Unary::ALL.iter().filter(|op| op.info().is_defined_for(scalar_type)).copied().collect();
-    let binary: Vec<_> =
-        Binary::ALL.iter().filter(|op| op.info().is_defined_for(scalar_type)).copied().collect();
+    let unary: Vec<_> = Unary::ALL.iter().filter(|op| op.is_defined_for(scalar_type)).copied().collect();
+    let binary: Vec<_> = Binary::ALL.iter().filter(|op| op.is_defined_for(scalar_type)).copied().collect();
     let comparisons: Vec<_> =
         Comparison::ALL.into_iter().filter(|one| one.is_defined_for(scalar_type)).collect();
     Some(match decisions.below(18) {

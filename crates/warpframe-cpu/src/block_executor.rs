@@ -68,8 +68,11 @@ impl<'a> Execution<'a> {
             let value = output.value;
             let scalar_type = self.program.scalar_type(value);
             let Location { first, stride } = self.memory.location(value);
-            let in_place = self.code.registers.slots[value.position()] == Slot::Output(position);
             let has_validity = self.memory.computes_validity_of(value);
+            let in_place = self.code.registers.slots[value.position()] == Slot::Output(position);
+            if in_place && !has_validity {
+                continue;
+            }
             for (word, &selected) in selected_words[..words].iter().enumerate() {
                 if scalar_type == ScalarType::Bool {
                     let bits = self.memory.bool_word(value, word);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
-use arrow_buffer::{BooleanBuffer, Buffer, MutableBuffer, NullBuffer, ScalarBuffer};
+use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use warpframe_ir::ScalarType;
 
 use super::block::WORD;
@@ -14,8 +14,9 @@ use super::register_allocation::Class;
 #[derive(Debug)]
 pub(super) struct OutputBuffer {
     scalar_type: ScalarType,
-    /// Memory for the numbers of all rows, and of the padding of the last mask word. Its length is 0 until the end.
-    numbers: MutableBuffer,
+    /// Memory for the numbers of all rows, and of the padding of the last mask word. Its length is 0 until the end. Not
+    /// aligned to a cache line: of the allocator's large blocks, aligned ones take more memory than they have.
+    numbers: Vec<u64>,
     bools: Bits,
     validity: Bits,
     /// The number of numbers that rows were appended to.
@@ -25,15 +26,16 @@ pub(super) struct OutputBuffer {
 impl OutputBuffer {
     /// Memory for a number of rows.
     pub fn new(scalar_type: ScalarType, rows: usize) -> Self {
+        // A multiple of 8.
         let bytes = rows.next_multiple_of(WORD) * Class::of(scalar_type).width();
         let bools = if scalar_type == ScalarType::Bool { Bits::with_capacity(rows) } else { Bits::default() };
-        let numbers = MutableBuffer::with_capacity(bytes);
+        let numbers = Vec::with_capacity(bytes / size_of::<u64>());
         Self { scalar_type, numbers, bools, validity: Bits::default(), appended: 0 }
     }
 
     /// The address of a row's number. It is writable from there up to the end of the last mask word.
     pub fn address(&mut self, row: usize) -> *mut () {
-        self.numbers.as_mut_ptr().wrapping_add(row * Class::of(self.scalar_type).width()).cast()
+        self.numbers.as_mut_ptr().cast::<u8>().wrapping_add(row * Class::of(self.scalar_type).width()).cast()
     }
 
     /// Appends the rows of a mask word whose bits in `selected` are set, from the numbers of the word's rows.
@@ -86,16 +88,24 @@ impl OutputBuffer {
     /// # Safety
     /// The numbers of the rows must have been written, or the Booleans appended.
     pub unsafe fn finish(mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
-        let nulls = match self.validity.is_empty() {
+        let validity = std::mem::take(&mut self.validity);
+        let nulls = match validity.is_empty() {
             true => nulls,
-            false => Some(NullBuffer::new(self.validity.finish(rows))).filter(|nulls| nulls.null_count() > 0),
+            false => Some(NullBuffer::new(validity.finish(rows))).filter(|nulls| nulls.null_count() > 0),
         };
         if self.scalar_type == ScalarType::Bool {
             return Arc::new(BooleanArray::new(self.bools.finish(rows), nulls));
         }
-        // SAFETY: the capacity is at least this, and the caller guarantees that the numbers are initialized.
-        unsafe { self.numbers.set_len(rows * Class::of(self.scalar_type).width()) };
-        let buffer = Buffer::from(self.numbers);
+        let bytes = rows * Class::of(self.scalar_type).width();
+        // SAFETY: the capacity is that of whole mask words. The caller guarantees that the numbers of all rows are
+        // initialized; the second half of the last element, if it is none of them, is initialized here.
+        unsafe {
+            if !bytes.is_multiple_of(size_of::<u64>()) {
+                self.address(rows).cast::<u32>().write(0);
+            }
+            self.numbers.set_len(bytes.div_ceil(size_of::<u64>()));
+        }
+        let buffer = Buffer::from_vec(self.numbers);
         macro_rules! array {
             ($type:ty) => {
                 Arc::new(PrimitiveArray::<$type>::new(ScalarBuffer::new(buffer, 0, rows), nulls))

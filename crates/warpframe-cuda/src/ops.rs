@@ -75,11 +75,11 @@ mod tests {
     fn ops_have_templates_for_the_types_that_they_are_defined_for() {
         for scalar_type in ScalarType::ALL {
             for &op in Unary::ALL {
-                let defined = op.info().is_defined_for(scalar_type);
+                let defined = op.is_defined_for(scalar_type);
                 assert_eq!(unary_template(op, scalar_type).is_some(), defined, "{op:?} {scalar_type}");
             }
             for &op in Binary::ALL {
-                let defined = op.info().is_defined_for(scalar_type);
+                let defined = op.is_defined_for(scalar_type);
                 assert_eq!(binary_template(op, scalar_type).is_some(), defined, "{op:?} {scalar_type}");
             }
         }

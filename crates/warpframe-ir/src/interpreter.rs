@@ -30,7 +30,7 @@ impl Interpreter {
         program.check_inputs(inputs, rows)?;
         let outputs = program.outputs();
         let mut columns: Vec<_> =
-            outputs.iter().map(|output| Column::new(program.scalar_type(output.value))).collect();
+            outputs.iter().map(|output| Column::new(program.scalar_type(output.value), rows)).collect();
         let mut selected = 0;
         let mut values = vec![None; program.instructions().len()];
         for row in 0..rows {
@@ -92,23 +92,30 @@ fn evaluate_row(
     row: usize,
     values: &mut [Option<Scalar>],
 ) -> Result<()> {
+    // The result for operands that are not null; `None` if one is null.
+    macro_rules! defined {
+        ($instruction:ident, $operands:expr, $operand:pat => $result:expr) => {
+            match $operands {
+                None => None,
+                Some($operand) => match $result {
+                    None => return Err(mismatch($instruction)),
+                    result => result,
+                },
+            }
+        };
+    }
     for (position, instruction) in program.instructions().iter().enumerate() {
         let at = |value: Value| values[value.position()];
+        let both = |x: Value, y: Value| at(x).zip(at(y));
         let result = match *instruction {
             Instruction::Input(input) => Scalar::read(&inputs[input as usize], row)?,
             Instruction::Const(constant) => Some(constant),
             Instruction::Null(_) => None,
-            Instruction::Unary(op, x) => {
-                at(x).map(|x| op.apply(x).ok_or_else(|| mismatch(instruction))).transpose()?
+            Instruction::Unary(op, x) => defined!(instruction, at(x), x => op.apply(x)),
+            Instruction::Binary(op, x, y) => defined!(instruction, both(x, y), (x, y) => op.apply(x, y)),
+            Instruction::Compare(comparison, x, y) => {
+                defined!(instruction, both(x, y), (x, y) => comparison.apply(x, y).map(Scalar::Bool))
             }
-            Instruction::Binary(op, x, y) => at(x)
-                .zip(at(y))
-                .map(|(x, y)| op.apply(x, y).ok_or_else(|| mismatch(instruction)))
-                .transpose()?,
-            Instruction::Compare(comparison, x, y) => at(x)
-                .zip(at(y))
-                .map(|(x, y)| comparison.apply(x, y).map(Scalar::Bool).ok_or_else(|| mismatch(instruction)))
-                .transpose()?,
             Instruction::Cast(to, x) => at(x).map(|x| x.cast(to)),
             Instruction::InTable(table, x) => {
                 at(x).map(|x| Scalar::Bool(program.tables()[table as usize].contains(x)))
@@ -163,13 +170,13 @@ enum Column {
 }
 
 impl Column {
-    fn new(scalar_type: ScalarType) -> Self {
+    fn new(scalar_type: ScalarType, rows: usize) -> Self {
         match scalar_type {
-            ScalarType::Bool => Self::Bool(Vec::new()),
-            ScalarType::I32 => Self::I32(Vec::new()),
-            ScalarType::I64 => Self::I64(Vec::new()),
-            ScalarType::F32 => Self::F32(Vec::new()),
-            ScalarType::F64 => Self::F64(Vec::new()),
+            ScalarType::Bool => Self::Bool(Vec::with_capacity(rows)),
+            ScalarType::I32 => Self::I32(Vec::with_capacity(rows)),
+            ScalarType::I64 => Self::I64(Vec::with_capacity(rows)),
+            ScalarType::F32 => Self::F32(Vec::with_capacity(rows)),
+            ScalarType::F64 => Self::F64(Vec::with_capacity(rows)),
         }
     }
 

@@ -23,13 +23,6 @@ pub struct OpInfo {
     pub costly: bool,
 }
 
-impl OpInfo {
-    /// Whether the op is defined for values of a type.
-    pub fn is_defined_for(&self, scalar_type: ScalarType) -> bool {
-        scalar_type.is_float() && self.floats || scalar_type.is_integer() && self.integers
-    }
-}
-
 /// Converts a cost class of the table to [`OpInfo::costly`].
 macro_rules! costly {
     (cheap) => {
@@ -61,6 +54,7 @@ macro_rules! unary_ops {
 
         impl Unary {
             ops!(@info $($op $name, $ulp, $cost, $float, $integer;)+);
+            ops!(@is_defined $($op $float $integer)+);
 
             ops!(@unary f64 $($op $float)+);
             ops!(@unary f32 $($op $float)+);
@@ -69,7 +63,7 @@ macro_rules! unary_ops {
 
             /// The result for a scalar; `None` if the op is not defined for its type.
             pub fn apply(self, x: Scalar) -> Option<Scalar> {
-                self.info().is_defined_for(x.scalar_type()).then_some(match x {
+                self.is_defined_for(x.scalar_type()).then_some(match x {
                     Scalar::F64(x) => Scalar::F64(self.f64(x)),
                     Scalar::F32(x) => Scalar::F32(self.f32(x)),
                     Scalar::I32(x) => Scalar::I32(self.i32(x)),
@@ -92,6 +86,7 @@ macro_rules! binary_ops {
 
         impl Binary {
             ops!(@info $($op $name, $ulp, $cost, $float, $integer;)+);
+            ops!(@is_defined $($op $float $integer)+);
 
             ops!(@binary f64 $($op $float)+);
             ops!(@binary f32 $($op $float)+);
@@ -100,7 +95,7 @@ macro_rules! binary_ops {
 
             /// The result for scalars; `None` if they are not of one type, or the op is not defined for it.
             pub fn apply(self, x: Scalar, y: Scalar) -> Option<Scalar> {
-                self.info().is_defined_for(x.scalar_type()).then_some(match (x, y) {
+                self.is_defined_for(x.scalar_type()).then_some(match (x, y) {
                     (Scalar::F64(x), Scalar::F64(y)) => Scalar::F64(self.f64(x, y)),
                     (Scalar::F32(x), Scalar::F32(y)) => Scalar::F32(self.f32(x, y)),
                     (Scalar::I32(x), Scalar::I32(y)) => Scalar::I32(self.i32(x, y)),
@@ -127,6 +122,21 @@ macro_rules! ops {
                     ulp: $ulp,
                     costly: costly!($cost),
                 }),+
+            }
+        }
+    };
+    (@is_defined $($op:ident $float:tt $integer:tt)+) => {
+        /// Whether the op is defined for values of a type.
+        #[inline]
+        pub const fn is_defined_for(self, scalar_type: ScalarType) -> bool {
+            match scalar_type {
+                ScalarType::Bool => false,
+                ScalarType::F32 | ScalarType::F64 => match self {
+                    $(Self::$op => given!($float)),+
+                },
+                ScalarType::I32 | ScalarType::I64 => match self {
+                    $(Self::$op => given!($integer)),+
+                },
             }
         }
     };

@@ -55,8 +55,8 @@ impl Context<'_> {
             }
             Const(scalar) => Some(scalar.scalar_type()),
             Null(scalar_type) => return Ok(Inferred { scalar_type, nullable: true }),
-            Unary(op, x) => op.info().is_defined_for(of(x)).then(|| of(x)),
-            Binary(op, x, y) => (op.info().is_defined_for(of(x)) && of(x) == of(y)).then(|| of(x)),
+            Unary(op, x) => op.is_defined_for(of(x)).then(|| of(x)),
+            Binary(op, x, y) => (op.is_defined_for(of(x)) && of(x) == of(y)).then(|| of(x)),
             Compare(comparison, x, y) => {
                 (comparison.is_defined_for(of(x)) && of(x) == of(y)).then_some(boolean)
             }

@@ -190,7 +190,7 @@ type Body = fn(&mut Builder, ScalarType, Value, Value) -> Vec<Value>;
 
 /// Unary ops, casts, and casts of casts.
 fn unary_values(builder: &mut Builder, scalar_type: ScalarType, x: Value, _: Value) -> Vec<Value> {
-    let ops = Unary::ALL.iter().filter(|op| op.info().is_defined_for(scalar_type));
+    let ops = Unary::ALL.iter().filter(|op| op.is_defined_for(scalar_type));
     let mut values: Vec<_> = ops.map(|op| builder.unary(*op, x)).collect();
     for to in ScalarType::ALL {
         let value = builder.cast(to, x);
@@ -217,7 +217,7 @@ fn binary_values(builder: &mut Builder, scalar_type: ScalarType, x: Value, y: Va
     let operands = [[x, y], [x, constants[0]], [constants[0], y], [x, constants[1]], [x, x]];
     let mut values = Vec::new();
     for [x, y] in operands {
-        let ops = Binary::ALL.iter().filter(|op| op.info().is_defined_for(scalar_type));
+        let ops = Binary::ALL.iter().filter(|op| op.is_defined_for(scalar_type));
         values.extend(ops.map(|op| builder.binary(*op, x, y)));
         let comparisons = Comparison::ALL.into_iter().filter(|one| one.is_defined_for(scalar_type));
         values.extend(comparisons.map(|comparison| builder.compare(comparison, x, y)));
@@ -340,14 +340,13 @@ fn random_value(builder: &mut Builder, random: &mut Random, values: &[Value]) ->
     let condition = of_type(builder, random, ScalarType::Bool);
     match random.next() % 12 {
         0 | 1 if scalar_type != ScalarType::Bool => {
-            let exact =
-                Unary::ALL.iter().filter(|op| op.info().is_defined_for(scalar_type) && op.info().ulp <= 0.5);
+            let exact = Unary::ALL.iter().filter(|op| op.is_defined_for(scalar_type) && op.info().ulp <= 0.5);
             let op = random.pick(&exact.copied().collect::<Vec<_>>());
             builder.unary(op, x)
         }
         0..=4 if scalar_type != ScalarType::Bool => {
             let exact =
-                Binary::ALL.iter().filter(|op| op.info().is_defined_for(scalar_type) && op.info().ulp <= 0.5);
+                Binary::ALL.iter().filter(|op| op.is_defined_for(scalar_type) && op.info().ulp <= 0.5);
             let op = random.pick(&exact.copied().collect::<Vec<_>>());
             builder.binary(op, x, y)
         }

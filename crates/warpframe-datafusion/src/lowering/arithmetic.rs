@@ -39,7 +39,7 @@ impl Lowerer<'_> {
             return self.lower_days_between(&data_type, left, right).map(Some);
         }
         let integer = Integer::of(&data_type);
-        if !op.info().is_defined_for(scalar_type) || integer.is_none() && !scalar_type.is_float() {
+        if !op.is_defined_for(scalar_type) || integer.is_none() && !scalar_type.is_float() {
             return Ok(None);
         }
         let [x, y] = self.lower_each([left, right])?;
