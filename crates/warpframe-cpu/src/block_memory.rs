@@ -162,8 +162,8 @@ impl<'a> BlockMemory<'a> {
         }
     }
 
-    /// Loads the inputs of a block of `rows` rows from `row` on. A full block of numbers of the program's own type is read in
-    /// place; other inputs are copied or converted to scratch memory, and padded to a full block.
+    /// Loads the inputs of a block of `rows` rows from `row` on. Numbers of the program's own type are read in place, if they
+    /// fill whole mask words; other inputs are copied or converted to scratch memory, and padded to whole words.
     pub fn load_inputs(&mut self, row: usize, rows: usize) {
         for (position, instruction) in self.program.instructions().iter().enumerate() {
             let Instruction::Input(input) = *instruction else { continue };
@@ -182,7 +182,7 @@ impl<'a> BlockMemory<'a> {
                     copy_bits(array.as_boolean().values(), row, rows, self.bool_words(position));
                     continue;
                 }
-                Loader::InPlace(width) if rows == self.block_rows => {
+                Loader::InPlace(width) if rows.is_multiple_of(WORD) => {
                     let first = self.in_place[input].wrapping_add(row * width).cast_mut().cast();
                     self.scratch.locations[position] = Location { first, stride: 1 };
                     continue;
@@ -201,10 +201,9 @@ impl<'a> BlockMemory<'a> {
                         std::ptr::copy_nonoverlapping(from, block, rows * width);
                     }
                 }
-                // Padding rows repeat the last row, so that they take no slow path that it does not take.
-                for padding in rows..self.block_rows {
-                    let last = block.add((rows - 1) * width);
-                    std::ptr::copy_nonoverlapping(last, block.add(padding * width), width);
+                match width {
+                    4 => pad::<u32>(block.cast(), rows),
+                    _ => pad::<u64>(block.cast(), rows),
                 }
                 block
             };
@@ -314,6 +313,18 @@ fn first_number(array: &ArrayRef, width: usize) -> *const u8 {
             [numbers] => numbers.as_ptr().wrapping_add(array.offset() * width),
             _ => std::ptr::null(),
         },
+    }
+}
+
+/// Pads numbers to whole mask words with copies of the last one, so that padding rows take no slow path that it does not take.
+///
+/// # Safety
+/// `numbers` must be readable for `rows` numbers, at least one, and writable up to the end of the last word.
+unsafe fn pad<T: Copy>(numbers: *mut T, rows: usize) {
+    // SAFETY: the caller guarantees it.
+    unsafe {
+        let last = numbers.add(rows - 1).read();
+        (rows..rows.next_multiple_of(WORD)).for_each(|row| numbers.add(row).write(last));
     }
 }
 
