@@ -58,22 +58,17 @@ impl<'a> Execution<'a> {
     /// Stores the outputs of a block, of the rows that the predicate selects, and returns their number.
     fn store_outputs(&mut self, rows: usize) -> usize {
         let words = rows.div_ceil(WORD);
-        let mut selected_words = [0; MAX_BLOCK_ROWS / WORD];
-        for (word, selected) in selected_words[..words].iter_mut().enumerate() {
-            let predicate = self.program.predicate();
-            *selected = predicate.map_or(!0, |predicate| self.memory.true_word(predicate, word))
-                & in_range(word, rows);
-        }
         for (position, output) in self.program.outputs().iter().enumerate() {
             let value = output.value;
             let scalar_type = self.program.scalar_type(value);
-            let Location { first, stride } = self.memory.location(value);
             let has_validity = self.memory.computes_validity_of(value);
             let in_place = self.code.registers.slots[value.position()] == Slot::Output(position);
             if in_place && !has_validity {
                 continue;
             }
-            for (word, &selected) in selected_words[..words].iter().enumerate() {
+            let Location { first, stride } = self.memory.location(value);
+            for word in 0..words {
+                let selected = self.selected_word(word, rows);
                 if scalar_type == ScalarType::Bool {
                     let bits = self.memory.bool_word(value, word);
                     self.outputs[position].append_bools(bits, selected);
@@ -89,7 +84,16 @@ impl<'a> Execution<'a> {
                 }
             }
         }
-        selected_words[..words].iter().map(|selected| selected.count_ones() as usize).sum()
+        match self.program.predicate() {
+            None => rows,
+            Some(_) => (0..words).map(|word| self.selected_word(word, rows).count_ones() as usize).sum(),
+        }
+    }
+
+    /// The mask word of the rows of a block of `rows` rows that are in the result.
+    fn selected_word(&self, word: usize, rows: usize) -> u64 {
+        self.program.predicate().map_or(!0, |predicate| self.memory.true_word(predicate, word))
+            & in_range(word, rows)
     }
 
     /// Executes the instruction at a position on the current block.
