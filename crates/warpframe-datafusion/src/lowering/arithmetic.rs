@@ -104,6 +104,10 @@ impl Lowerer<'_> {
             return Ok(None);
         }
         let x = self.lower_expr(inner)?;
+        if integer.is_some() && self.builder.as_constant(x).is_some() {
+            // Of constants, which it folds otherwise, DataFusion leaves the smallest integer: its negative is an error.
+            return Ok(None);
+        }
         self.work.add_unary(Unary::Negate);
         let negative = self.builder.unary(Unary::Negate, x);
         Ok(Some(match integer {
