@@ -47,7 +47,7 @@ const EXPRESSIONS: [(&str, &str); 12] = [
 const MIXED_EXPRESSIONS: [(&str, &str); 7] = [
     ("scaled integer", "i * 2 + x"),
     ("real and integer", "r * k + 0.5::real * r"),
-    ("hash", "(i * 2654435761 # (i >> 7)) & 65535"),
+    ("hash", "(i * 2654435761 ^ (i >> 7)) & 65535"),
     ("remainder and ln", "i % 7 = 0 AND ln(x) > 1"),
     ("integer CASE", "CASE k % 3 WHEN 0 THEN k WHEN 1 THEN k + i ELSE -k END"),
     ("casts", "CAST(x * 100 AS INTEGER) / 7 + CAST(y AS BIGINT)"),

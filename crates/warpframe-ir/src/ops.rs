@@ -212,7 +212,7 @@ binary_ops! {
     Atan2 "atan2", 2.0 ulp, costly, [x, y => x.atan2(y)], [];
     BitAnd "&", 0.0 ulp, cheap, [], [x, y => x & y];
     BitOr "|", 0.0 ulp, cheap, [], [x, y => x | y];
-    BitXor "#", 0.0 ulp, cheap, [], [x, y => x ^ y];
+    BitXor "^", 0.0 ulp, cheap, [], [x, y => x ^ y];
     ShiftLeft "<<", 0.0 ulp, cheap, [], [x, y => x.wrapping_shl(y as u32)];
     ShiftRight ">>", 0.0 ulp, cheap, [], [x, y => x.wrapping_shr(y as u32)];
 }
