@@ -159,9 +159,10 @@ fn step(builder: &mut Builder, values: &[Value], decisions: &mut Decisions) -> O
             let trap = decisions.one_of(&[
                 Trap::SqrtOfNegative,
                 Trap::DivideByZero,
+                Trap::SubtractOverflow,
                 Trap::CastOverflow(IntegerType::UInt16),
             ]);
-            builder.trap_if(trap, condition, Some(any));
+            builder.trap_if(trap, condition, &[any, other]);
             return None;
         }
         _ => {

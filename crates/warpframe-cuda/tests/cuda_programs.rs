@@ -335,11 +335,11 @@ fn traps() -> Vec<(Case, Option<&'static str>)> {
         let [zero, minus_one, min] =
             [0, -1, i64::MIN].map(|number| builder.const_integer(ScalarType::I64, number));
         let is_zero = builder.compare(Comparison::Eq, y, zero);
-        builder.trap_if(Trap::DivideByZero, is_zero, None);
+        builder.trap_if(Trap::DivideByZero, is_zero, &[]);
         let (is_min, by_minus_one) =
             (builder.compare(Comparison::Eq, x, min), builder.compare(Comparison::Eq, y, minus_one));
         let overflows = builder.and(is_min, by_minus_one);
-        builder.trap_if(Trap::DivisionOverflow, overflows, Some(x));
+        builder.trap_if(Trap::DivisionOverflow, overflows, &[x, y]);
         let quotient = builder.binary(Binary::Divide, x, y);
         let inputs = vec![column(&[Some(1), dividend]), column(&[Some(1), divisor])];
         add("division", builder, output(quotient, DataType::Int64), inputs, message);
@@ -353,7 +353,7 @@ fn traps() -> Vec<(Case, Option<&'static str>)> {
         let (below, above) =
             (builder.compare(Comparison::Lt, x, low), builder.compare(Comparison::Lt, high, x));
         let outside = builder.or(below, above);
-        builder.trap_if(Trap::CastOverflow(IntegerType::Int8), outside, Some(x));
+        builder.trap_if(Trap::CastOverflow(IntegerType::Int8), outside, &[x]);
         let narrow = builder.cast(ScalarType::I32, x);
         add("cast", builder, output(narrow, DataType::Int8), vec![column(&[None, number])], message);
     }
@@ -365,8 +365,8 @@ fn traps() -> Vec<(Case, Option<&'static str>)> {
         (builder.const_integer(ScalarType::I64, 0), builder.const_integer(ScalarType::I64, i64::MIN));
     let (is_zero, is_min) =
         (builder.compare(Comparison::Eq, x, zero), builder.compare(Comparison::Eq, x, min));
-    builder.trap_if(Trap::ZeroToNegativePower, is_zero, Some(x));
-    builder.trap_if(Trap::AbsOverflow(IntegerType::Int64), is_min, Some(x));
+    builder.trap_if(Trap::ZeroToNegativePower, is_zero, &[x]);
+    builder.trap_if(Trap::AbsOverflow(IntegerType::Int64), is_min, &[x]);
     let absolute = builder.unary(Unary::Abs, x);
     let message = Some("Int64Array overflow on abs(-9223372036854775808)");
     let inputs = vec![column(&[Some(i64::MIN), Some(0)])];

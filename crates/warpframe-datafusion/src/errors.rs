@@ -25,7 +25,9 @@ fn trap_error(trap: RowTrap) -> DataFusionError {
         Trap::SqrtOfNegative => ArrowError::ComputeError(DataFusionError::Execution(message).to_string()),
         Trap::ZeroToNegativePower => ArrowError::ComputeError(message),
         Trap::DivideByZero => ArrowError::DivideByZero,
-        Trap::DivisionOverflow => ArrowError::ArithmeticOverflow(message),
+        Trap::DivisionOverflow | Trap::AddOverflow | Trap::SubtractOverflow => {
+            ArrowError::ArithmeticOverflow(message)
+        }
         Trap::AbsOverflow(_) => ArrowError::ComputeError(message),
         Trap::CastOverflow(_) => ArrowError::CastError(message),
     };

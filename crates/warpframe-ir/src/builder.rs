@@ -215,14 +215,15 @@ impl Builder {
         }
     }
 
-    /// Adds an instruction that traps if the condition is true in any row. The message shows the operand.
-    pub fn trap_if(&mut self, trap: Trap, condition: Value, operand: Option<Value>) {
+    /// Adds an instruction that traps if the condition is true in any row. The message shows the operands, at most two.
+    pub fn trap_if(&mut self, trap: Trap, condition: Value, operands: &[Value]) {
         let never = matches!(
             self.definition(condition),
             Some(Instruction::Const(Scalar::Bool(false)) | Instruction::Null(_))
         );
         if !never {
-            self.push(Instruction::TrapIf(trap, condition, operand));
+            let operands = [0, 1].map(|position| operands.get(position).copied());
+            self.push(Instruction::TrapIf(trap, condition, operands));
         }
     }
 

@@ -90,8 +90,8 @@ pub enum Instruction {
     Or(Value, Value),
     /// The second operand where the first is true, the third where it is false or null.
     Select(Value, Value, Value),
-    /// Traps if the Boolean is true in any row. The message shows the second operand, if there is one. Defines no value.
-    TrapIf(Trap, Value, Option<Value>),
+    /// Traps if the Boolean is true in any row. The message shows the other operands, if there are any. Defines no value.
+    TrapIf(Trap, Value, [Option<Value>; 2]),
 }
 
 impl Instruction {
@@ -109,7 +109,7 @@ impl Instruction {
                 [Some(a), Some(b), None]
             }
             Self::Select(a, b, c) => [Some(a), Some(b), Some(c)],
-            Self::TrapIf(_, a, b) => [Some(a), b.as_mut(), None],
+            Self::TrapIf(_, a, [b, c]) => [Some(a), b.as_mut(), c.as_mut()],
         }
     }
 

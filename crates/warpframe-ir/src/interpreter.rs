@@ -138,9 +138,11 @@ fn evaluate_row(
                     at(no)
                 }
             }
-            Instruction::TrapIf(trap, condition, operand) => {
+            Instruction::TrapIf(trap, condition, operands) => {
                 if truth(at(condition)) == Some(true) {
-                    return Err(RowTrap { trap, operand: operand.and_then(at) }.into());
+                    return Err(
+                        RowTrap { trap, operands: operands.map(|operand| operand.and_then(at)) }.into()
+                    );
                 }
                 None
             }

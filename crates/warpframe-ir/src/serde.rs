@@ -104,7 +104,7 @@ mod tests {
         let t = builder.add_input(Input { data_type: timestamp.clone(), nullable: false });
         let zero = builder.const_integer(ScalarType::I32, 0);
         let negative = builder.compare(Comparison::Lt, i, zero);
-        builder.trap_if(Trap::CastOverflow(IntegerType::UInt8), negative, Some(i));
+        builder.trap_if(Trap::CastOverflow(IntegerType::UInt8), negative, &[i]);
         let x = builder.cast(ScalarType::F64, i);
         let root = builder.unary(Unary::Sqrt, x);
         let nan = builder.const_float(ScalarType::F64, f64::NAN);

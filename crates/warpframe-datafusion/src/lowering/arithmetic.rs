@@ -2,17 +2,14 @@
 //! overflow: division by zero, the quotient of the smallest integer and -1, and the absolute value of the smallest integer
 //! are errors.
 
-use arrow::datatypes::DataType;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
 use super::integers::Integer;
 use super::lowered::LowerResult;
 use super::lowerer::Lowerer;
+use warpframe_ir::Trap;
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::{Binary, Unary};
-use warpframe_ir::{ScalarType, Trap};
-
-const MILLISECONDS_PER_DAY: i64 = 86_400_000;
 
 impl Lowerer<'_> {
     pub(super) fn lower_binary(&mut self, binary: &BinaryExpr) -> LowerResult<Option<Value>> {
@@ -34,10 +31,10 @@ impl Lowerer<'_> {
     }
 
     fn lower_arithmetic(&mut self, op: Binary, left: &Expr, right: &Expr) -> LowerResult<Option<Value>> {
-        let Some((data_type, scalar_type)) = self.common_types([left, right])? else { return Ok(None) };
-        if op == Binary::Subtract && matches!(data_type, DataType::Date32 | DataType::Date64) {
-            return self.lower_days_between(&data_type, left, right).map(Some);
+        if let Some(result) = self.lower_time_arithmetic(op, left, right)? {
+            return Ok(Some(result));
         }
+        let Some((data_type, scalar_type)) = self.common_types([left, right])? else { return Ok(None) };
         let integer = Integer::of(&data_type);
         if !op.is_defined_for(scalar_type) || integer.is_none() && !scalar_type.is_float() {
             return Ok(None);
@@ -65,26 +62,13 @@ impl Lowerer<'_> {
         }))
     }
 
-    /// The difference of two dates in whole days, as Int64.
-    fn lower_days_between(&mut self, date: &DataType, left: &Expr, right: &Expr) -> LowerResult<Value> {
-        let operands = self.lower_each([left, right])?;
-        let [x, y] = operands.map(|operand| self.builder.cast(ScalarType::I64, operand));
-        self.work.add_binary(Binary::Subtract, ScalarType::I64);
-        let difference = self.builder.binary(Binary::Subtract, x, y);
-        if *date == DataType::Date32 {
-            return Ok(difference);
-        }
-        let day = self.builder.const_integer(ScalarType::I64, MILLISECONDS_PER_DAY);
-        Ok(self.builder.binary(Binary::Divide, difference, day))
-    }
-
     /// The traps of `x / y` and `x % y` of integers.
     fn trap_division(&mut self, op: Binary, integer: Integer, x: Value, y: Value) -> LowerResult<()> {
         let builder = &mut self.builder;
         let (zero, x_null) = (builder.const_integer(integer.scalar_type, 0), builder.is_null(x));
         let (by_zero, x_known) = (builder.compare(Comparison::Eq, y, zero), builder.not(x_null));
         let by_zero = builder.and(by_zero, x_known);
-        self.trap_where(Trap::DivideByZero, by_zero, None)?;
+        self.trap_where(Trap::DivideByZero, by_zero, &[])?;
         if op == Binary::Divide && integer.signed {
             let builder = &mut self.builder;
             let min = builder.const_integer(integer.scalar_type, integer.min());
@@ -92,7 +76,7 @@ impl Lowerer<'_> {
             let by_minus_one = builder.compare(Comparison::Eq, y, minus_one);
             let of_min = builder.compare(Comparison::Eq, x, min);
             let overflows = builder.and(by_minus_one, of_min);
-            self.trap_where(Trap::DivisionOverflow, overflows, Some(x))?;
+            self.trap_where(Trap::DivisionOverflow, overflows, &[x, y])?;
         }
         Ok(())
     }
@@ -125,7 +109,7 @@ impl Lowerer<'_> {
         self.work.add_unary(Unary::Abs);
         let min = self.builder.const_integer(integer.scalar_type, integer.min());
         let overflows = self.builder.compare(Comparison::Eq, x, min);
-        self.trap_where(Trap::AbsOverflow(integer.name), overflows, Some(x))?;
+        self.trap_where(Trap::AbsOverflow(integer.name), overflows, &[x])?;
         Ok(self.builder.unary(Unary::Abs, x))
     }
 }

@@ -123,7 +123,7 @@ impl Lowerer<'_> {
             let null = self.builder.null(to_type);
             return Ok(self.builder.select(out_of_range, null, value));
         }
-        self.trap_where(Trap::CastOverflow(to.name), out_of_range, Some(x))?;
+        self.trap_where(Trap::CastOverflow(to.name), out_of_range, &[x])?;
         Ok(value)
     }
 

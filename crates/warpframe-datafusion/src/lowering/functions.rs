@@ -105,7 +105,7 @@ impl Lowerer<'_> {
         if op == Unary::Sqrt {
             let zero = self.builder.const_float(scalar_type, 0.0);
             let negative = self.builder.compare(Comparison::Lt, x, zero);
-            self.trap_where(Trap::SqrtOfNegative, negative, None)?;
+            self.trap_where(Trap::SqrtOfNegative, negative, &[])?;
         }
         Ok(self.builder.unary(op, x))
     }
@@ -124,7 +124,7 @@ impl Lowerer<'_> {
             let of_zero = self.builder.compare(Comparison::Eq, x, zero);
             let negative = self.builder.compare(Comparison::Lt, y, zero);
             let undefined = self.builder.and(of_zero, negative);
-            self.trap_where(Trap::ZeroToNegativePower, undefined, None)?;
+            self.trap_where(Trap::ZeroToNegativePower, undefined, &[])?;
         }
         Ok(self.builder.binary(op, x, y))
     }

@@ -149,15 +149,17 @@ impl<'a> Lowerer<'a> {
     }
 
     /// Adds a trap: the error of the rows in which the condition is true and that DataFusion evaluates. The message shows
-    /// the operand.
-    pub fn trap_where(&mut self, trap: Trap, condition: Value, operand: Option<Value>) -> LowerResult<()> {
+    /// the operands, at most two.
+    pub fn trap_where(&mut self, trap: Trap, condition: Value, operands: &[Value]) -> LowerResult<()> {
         if self.builder.as_constant(condition) == Some(Scalar::Bool(true)) {
             // DataFusion evaluates constants even for no rows at all.
-            let operand = operand.and_then(|operand| self.builder.as_constant(operand));
-            return Err(NotLowered::AlwaysFails(RowTrap { trap, operand }.to_string()));
+            let operand = |position: usize| operands.get(position).copied();
+            let constants =
+                [0, 1].map(|at| operand(at).and_then(|operand| self.builder.as_constant(operand)));
+            return Err(NotLowered::AlwaysFails(RowTrap { trap, operands: constants }.to_string()));
         }
         let condition = self.and_guard(self.guard, condition);
-        self.builder.trap_if(trap, condition, operand);
+        self.builder.trap_if(trap, condition, operands);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //!
 //! - `lower` is the entry; `lowered` has its result: the program and the arguments of an expression, or the reason why there
 //!   is none.
-//! - `lowerer` walks an expression; `arithmetic`, `comparison`, `casts`, `in_list`, `conditional` and `functions` lower its
+//! - `lowerer` walks an expression; `arithmetic`, `comparison`, `casts`, `times`, `in_list`, `conditional` and `functions` lower its
 //!   nodes, with the results and the errors of DataFusion's own evaluation.
 //! - `built_in` finds the lowering of DataFusion's functions, `integers` describes integer types, `work` counts operations.
 //! - `compile` compiles expressions without a query.
@@ -19,6 +19,7 @@ mod integers;
 mod lower;
 mod lowered;
 mod lowerer;
+mod times;
 mod work;
 
 pub use compile::{Compiled, compile};
