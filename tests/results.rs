@@ -70,7 +70,7 @@ fn ops_page() -> String {
         Operands and result of an op have one type: `DOUBLE` or `REAL` (floats), or `BIGINT` or `INTEGER` (integers). \
         Narrower and unsigned integers are computed in these, and wrapped to their width after each op; casts convert \
         between all of these types and `BOOLEAN`. Dates, times, timestamps and durations are integers that are compared, \
-        selected and cast to integers; dates are also subtracted.\n\n\
+        selected, cast to integers and subtracted; durations are also added to timestamps.\n\n\
         The bound is the largest error of floats in units in the last place (ULP), for `DOUBLE` and `REAL`, on every \
         backend: 0 means exact, 0.5 correctly rounded. Integers are exact, and wrap around as in DataFusion. Every \
         backend has every op for every type, the SIMD backend as vector instructions. The CUDA C is generated; it has \
@@ -106,8 +106,9 @@ fn ops_page() -> String {
         Comparisons are those of DataFusion: both zeros are equal, and NaN is greater than all numbers, or less \
         than all numbers if its sign bit is set. In `IN` lists, in `nullif`, and between the operand and the values of a `CASE`, \
         zeros of different signs are not equal. The square root of a negative number, zero raised to a negative \
-        power, division of integers by zero, the quotient of the smallest integer and -1, the absolute value of the smallest integer, and a `CAST` of a number that \
-        the type does not have are errors, but only in rows in which they are evaluated.\n\n\
+        power, division of integers by zero, the quotient of the smallest integer and -1, the absolute value of the smallest \
+        integer, a sum or difference of timestamps out of range, and a `CAST` of a number that the type does not have are \
+        errors, but only in rows in which they are evaluated.\n\n\
         DataFusion evaluates a branch of CASE, and the right operand of AND and OR, in some rows only. Arguments \
         of a fused function are evaluated in all rows, and could fail there. A CASE, AND or OR is therefore not \
         fused if such a part contains an argument that is not a column, or, in AND and OR, an op that can fail.\n"
