@@ -70,9 +70,10 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
 /// - Generic code with a type parameter `L: Lanes` is instantiated for the register type of an instruction set only
 ///   below `dispatch::run_on`, which enters it through [`Task::run`](super::dispatch::Task::run), an unsafe function
 ///   that has the same precondition.
-/// - `run_on` selects a path only after [`SimdPath::is_available`](super::simd_path::SimdPath::is_available) has
-///   detected its instructions, and enters it through a function with the matching `#[target_feature]`. The methods are
-///   `#[inline(always)]`, so that their intrinsics are inlined into that function and compiled to single instructions.
+/// - `run_on` takes a [`DetectedPath`](super::dispatch::DetectedPath), which exists only after
+///   [`SimdPath::is_available`](super::simd_path::SimdPath::is_available) has detected the instructions, and enters it
+///   through a function with the matching `#[target_feature]`. The methods are `#[inline(always)]`, so that their intrinsics
+///   are inlined into that function and compiled to single instructions.
 ///
 /// New code must not call a method of a register type from anywhere else.
 pub trait Lanes: Copy {
