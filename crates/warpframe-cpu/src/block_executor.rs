@@ -106,11 +106,11 @@ impl<'a> Execution<'a> {
         // Of numbers, the locations of operands are readable, and the target is writable, for all rows of the block: what the
         // tasks rely on.
         match self.program.instructions()[position] {
+            // Inputs are loaded, and numbers are in the constant pool.
             Instruction::Input(_) => {}
             Instruction::Const(constant) => {
-                if let Scalar::Bool(constant) = constant {
-                    self.memory.bool_words(position).fill(if constant { !0 } else { 0 });
-                }
+                let words = if constant == Scalar::Bool(true) { !0 } else { 0 };
+                self.memory.bool_words(position).fill(words);
             }
             Instruction::Null(scalar_type) => {
                 if scalar_type == ScalarType::Bool {
@@ -288,9 +288,7 @@ impl<'a> Execution<'a> {
     fn select(&mut self, condition: Value, yes: Value, no: Value, value: Value, words: usize) {
         let mut chosen = [0; MAX_BLOCK_ROWS / WORD];
         let chosen = &mut chosen[..words];
-        for (word, bits) in chosen.iter_mut().enumerate() {
-            *bits = self.memory.true_word(condition, word);
-        }
+        self.memory.copy_true_words(condition, chosen);
         self.memory.write_validity(value, words, |this, word| {
             let chosen = chosen[word];
             (this.validity_word(yes, word) & chosen) | (this.validity_word(no, word) & !chosen)
@@ -325,13 +323,11 @@ impl<'a> Execution<'a> {
         while row < self.rows {
             let rows = self.memory.block_rows().min(self.rows - row);
             self.memory.load_inputs(row, rows);
-            for (position, slot) in self.code.registers.slots.iter().enumerate() {
-                if let Slot::Output(output) = *slot {
-                    let first = self.outputs[output].address(row);
-                    self.memory.set_location(position, Location { first, stride: 1 });
-                }
+            for &(position, output) in &self.code.in_outputs {
+                let first = self.outputs[output].address(row);
+                self.memory.set_location(position, Location { first, stride: 1 });
             }
-            for position in 0..self.program.instructions().len() {
+            for &position in &self.code.steps {
                 self.execute(position, rows)?;
             }
             selected += self.store_outputs(rows);

@@ -7,6 +7,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use warpframe_ir::Scalar;
+use warpframe_ir::error::Result;
 use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
 
@@ -25,7 +26,44 @@ pub(super) const MAX_BLOCK_ROWS: usize = 1024;
 pub(super) struct BlockCode {
     pub registers: RegisterAllocation,
     /// The loader of each input.
-    pub loaders: Vec<Loader>,
+    loaders: Vec<Loader>,
+    /// The positions of the instructions that load inputs, with the positions of the inputs.
+    inputs: Vec<(usize, usize)>,
+    /// The positions of the instructions that are executed for each block: all but those that load inputs and numbers of the
+    /// constant pool.
+    pub steps: Vec<usize>,
+    /// The positions of the instructions that compute an output in its array, with the positions of the outputs.
+    pub in_outputs: Vec<(usize, usize)>,
+}
+
+impl BlockCode {
+    /// Compiles a program.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`](warpframe_ir::Error::InvalidProgram): inputs of a type are not supported.
+    pub fn new(program: &Program) -> Result<Self> {
+        let registers = RegisterAllocation::new(program);
+        let loaders = program.inputs().iter().map(|input| Loader::of(&input.data_type));
+        let mut code = Self {
+            loaders: loaders.collect::<Result<_>>()?,
+            inputs: Vec::new(),
+            steps: Vec::new(),
+            in_outputs: Vec::new(),
+            registers,
+        };
+        for (position, instruction) in program.instructions().iter().enumerate() {
+            match (instruction, code.registers.slots[position]) {
+                (Instruction::Input(input), _) => code.inputs.push((position, *input as usize)),
+                (Instruction::Const(_), Slot::Constant(_)) => {}
+                (_, Slot::Output(output)) => {
+                    code.in_outputs.push((position, output));
+                    code.steps.push(position);
+                }
+                _ => code.steps.push(position),
+            }
+        }
+        Ok(code)
+    }
 }
 
 /// The memory of the blocks of one evaluation.
@@ -165,9 +203,7 @@ impl<'a> BlockMemory<'a> {
     /// Loads the inputs of a block of `rows` rows from `row` on. Numbers of the program's own type are read in place, if they
     /// fill whole mask words; other inputs are copied or converted to scratch memory, and padded to whole words.
     pub fn load_inputs(&mut self, row: usize, rows: usize) {
-        for (position, instruction) in self.program.instructions().iter().enumerate() {
-            let Instruction::Input(input) = *instruction else { continue };
-            let input = input as usize;
+        for &(position, input) in &self.code.inputs {
             let array = &self.inputs[input];
             if let Some(start) = self.validity_start(Value::at(position)) {
                 let words = self.words();
@@ -265,6 +301,16 @@ impl<'a> BlockMemory<'a> {
     /// The mask word of rows in which a Boolean is valid and true.
     pub fn true_word(&self, value: Value, word: usize) -> u64 {
         self.bool_word(value, word) & self.validity_word(value, word)
+    }
+
+    /// Writes the mask words of rows in which a Boolean is valid and true.
+    pub fn copy_true_words(&self, value: Value, to: &mut [u64]) {
+        let words = to.len();
+        to.copy_from_slice(self.bools(value, words));
+        if let Some(start) = self.validity_start(value) {
+            let validity = &self.scratch.words[start..][..words];
+            to.iter_mut().zip(validity).for_each(|(to, validity)| *to &= validity);
+        }
     }
 
     /// Computes the mask words of a Boolean.

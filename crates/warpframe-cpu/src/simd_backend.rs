@@ -18,10 +18,8 @@ use super::block_executor::Execution;
 use super::block_memory::{BlockCode, Scratch};
 use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
-use super::input_conversion::Loader;
 use super::lanes::SimdElement;
 use super::output_buffer::OutputBuffer;
-use super::register_allocation::RegisterAllocation;
 use super::simd_path::SimdPath;
 
 /// The SIMD backend on one path.
@@ -56,11 +54,7 @@ impl Backend for Simd {
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
         let code = match program.number_type().filter(|scalar_type| is_log3(program, *scalar_type)) {
             Some(scalar_type) => Code::Log3(scalar_type),
-            None => {
-                let loaders = program.inputs().iter().map(|input| Loader::of(&input.data_type));
-                let loaders = loaders.collect::<Result<_>>()?;
-                Code::Blocks(BlockCode { registers: RegisterAllocation::new(program), loaders })
-            }
+            None => Code::Blocks(BlockCode::new(program)?),
         };
         Ok(Arc::new(SimdKernel { backend: *self, program: Arc::clone(program), code }))
     }
