@@ -151,3 +151,29 @@ async fn explain_verbose_shows_why_an_expression_is_not_fused() {
     session.sql("SET warpframe.fuse = false").await.unwrap();
     assert_eq!(reasons(&session, query).await, "warpframe.fuse is false");
 }
+
+#[tokio::test]
+async fn conditions_that_can_be_keys_of_joins_are_not_fused() {
+    let session = session("simd");
+    for name in ["a", "b", "c"] {
+        let table =
+            format!("CREATE TABLE {name} AS SELECT id, id % 7 AS k, id % 5 AS m, x FROM generate_rows(100)");
+        session.sql(&table).await.unwrap().collect().await.unwrap();
+    }
+    for query in [
+        // Two keys that one program could compare.
+        "SELECT a.x FROM a, b WHERE a.k = b.k AND a.m = b.m",
+        "SELECT a.x FROM a, b, c WHERE a.k = b.k AND b.m = c.m AND a.m = c.m AND a.x > 3",
+        // As in TPC-H: the keys are found only after the subquery has become a join.
+        "SELECT a.x FROM a, b, c WHERE a.id = b.id AND c.m = b.m AND c.x = (SELECT min(x) FROM c WHERE c.k = a.k)",
+        // Expressions as keys.
+        "SELECT a.x FROM a, b WHERE a.k * 2 + 1 = b.m - b.id % 3",
+        "SELECT a.x FROM a JOIN b ON a.k + a.m = b.k AND a.m - 1 = b.m + 1 AND ln(a.x) < b.x",
+    ] {
+        let plan = plan(&session, query).await;
+        assert!(plan.contains("HashJoinExec"), "{query}:\n{plan}");
+        assert!(!plan.contains("NestedLoopJoinExec") && !plan.contains("CrossJoinExec"), "{query}:\n{plan}");
+    }
+    let plan = plan(&session, "SELECT a.x FROM a, b WHERE a.k * 2 + 1 = b.m - b.id % 3").await;
+    assert!(plan.contains("fused(k * 2 + 1)"), "the sides of a key are fused:\n{plan}");
+}

@@ -7,14 +7,12 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction_owned};
-use datafusion::logical_expr::{
-    Between, Cast, Expr, ExprSchemable, Filter, Like, LogicalPlan, Operator, ScalarUDF, ScalarUDFImpl,
-    TryCast,
-};
+use datafusion::logical_expr::{Between, Expr, ExprSchemable, Filter, LogicalPlan, ScalarUDF, ScalarUDFImpl};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::prelude::Column;
 
+use super::conditions::{Joining, is_visible, join_conditions, may_be_join_key};
 use crate::functions::{FusedFunction, ProgramFunction};
 use crate::lowering::{Lowered, lower, lower_call};
 use crate::options::WarpframeOptions;
@@ -30,8 +28,8 @@ use warpframe_ir::ScalarType;
 ///
 /// Conditions of a filter that one program can compute are fused together.
 ///
-/// Expressions that fusion does not make faster are not replaced, such as a single cheap operation, nor are conditions of
-/// filters that compare columns with constants, which can prune Parquet files. With `warpframe.fuse = false`, only calls of
+/// Expressions that fusion does not make faster are not replaced, such as a single cheap operation, nor are conditions that
+/// compare columns with constants or columns, which can prune Parquet files and be the keys of joins. With `warpframe.fuse = false`, only calls of
 /// program functions are replaced. The names of result columns do not change.
 #[derive(Debug, Default)]
 pub struct Fuse;
@@ -52,31 +50,36 @@ impl OptimizerRule for Fuse {
         };
         let plan = if scope == Scope::Expressions { simplify_to_fixpoint(plan, config)? } else { plan };
         let schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::Filter(Filter { predicate, input, .. }) = plan {
-            let mut conditions = split_conjunction_owned(predicate);
-            // The conditions above a join may be pushed to either side of it.
-            if scope == Scope::Expressions && !matches!(&*input, LogicalPlan::Join(_)) {
-                conditions = join_conditions(conditions, &schema);
+        match plan {
+            LogicalPlan::Filter(Filter { predicate, input, .. }) => {
+                let predicate = fuse_conditions(predicate, &schema, scope, Joining::Allowed)?;
+                let filter = LogicalPlan::Filter(Filter::try_new(predicate.data, input)?);
+                Ok(Transformed::new_transformed(filter, predicate.transformed))
             }
-            let mut changed = false;
-            for condition in &mut conditions {
-                if scope == Scope::Calls || !is_prunable(condition) {
-                    let fused = fuse(std::mem::take(condition), &schema, scope)?;
-                    changed |= fused.transformed;
-                    *condition = fused.data;
+            LogicalPlan::Join(mut join) => {
+                let filter = join.filter.take();
+                let filter = filter.map(|filter| fuse_conditions(filter, &schema, scope, Joining::Never));
+                let filter = filter.transpose()?;
+                let mut keys = fuse_expressions(LogicalPlan::Join(join), &schema, scope)?;
+                if let (LogicalPlan::Join(join), Some(filter)) = (&mut keys.data, filter) {
+                    keys.transformed |= filter.transformed;
+                    join.filter = Some(filter.data);
                 }
+                Ok(keys)
             }
-            let predicate = conjunction(conditions).unwrap_or_else(|| datafusion::prelude::lit(true));
-            let filter = LogicalPlan::Filter(Filter::try_new(predicate, input)?);
-            return Ok(if changed { Transformed::yes(filter) } else { Transformed::no(filter) });
+            other => fuse_expressions(other, &schema, scope),
         }
-        // Nodes above refer to columns by name, and the name of an aggregate has its FILTER condition as it is displayed.
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(fuse(expr, &schema, scope)?.update_data(|fused| name.restore(fused)))
-        })
     }
+}
+
+/// Fuses the expressions of a node.
+fn fuse_expressions(plan: LogicalPlan, schema: &DFSchema, scope: Scope) -> Result<Transformed<LogicalPlan>> {
+    // Nodes above refer to columns by name, and the name of an aggregate has its FILTER condition as it is displayed.
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        Ok(fuse(expr, schema, scope)?.update_data(|fused| name.restore(fused)))
+    })
 }
 
 /// The expressions that are fused.
@@ -114,79 +117,32 @@ fn has_row_expressions(plan: &LogicalPlan) -> bool {
     )
 }
 
-/// Joins conditions that one program can compute, so that they are fused together. Conditions that can prune files stay
-/// separate, as those that have no program of their own.
-///
-/// A condition joins an earlier one only if it cannot fail, and is not moved across others than those that prune, which
-/// cannot fail either. So the order in which conditions are evaluated decides about errors as before.
-fn join_conditions(conditions: Vec<Expr>, schema: &DFSchema) -> Vec<Expr> {
-    let mut joined: Vec<Expr> = Vec::with_capacity(conditions.len());
-    // The position of the condition that others can join.
-    let mut open: Option<usize> = None;
-    for condition in conditions {
-        if is_prunable(&condition) {
-            joined.push(condition);
-            continue;
-        }
-        let both = open.map(|open| joined[open].clone().and(condition.clone()));
-        match (open, both) {
-            (Some(open), Some(both)) if lower(&condition, schema).is_ok() && lower(&both, schema).is_ok() => {
-                joined[open] = both;
+/// Fuses the conditions of a conjunction. Those that scans or joins may make use of stay visible.
+fn fuse_conditions(
+    predicate: Expr,
+    schema: &DFSchema,
+    scope: Scope,
+    joining: Joining,
+) -> Result<Transformed<Expr>> {
+    let mut conditions = split_conjunction_owned(predicate);
+    if scope == Scope::Expressions && joining == Joining::Allowed {
+        conditions = join_conditions(conditions, schema);
+    }
+    let mut changed = false;
+    for condition in &mut conditions {
+        let taken = std::mem::take(condition);
+        let fused = match scope {
+            Scope::Expressions if is_visible(&taken) => Transformed::no(taken),
+            Scope::Expressions if may_be_join_key(&taken) => {
+                taken.map_children(|side| fuse(side, schema, scope))?
             }
-            _ => {
-                open = lower(&condition, schema).is_ok().then_some(joined.len());
-                joined.push(condition);
-            }
-        }
+            _ => fuse(taken, schema, scope)?,
+        };
+        changed |= fused.transformed;
+        *condition = fused.data;
     }
-    joined
-}
-
-/// Whether a condition may prune the files of a scan by their statistics: it consists of comparisons of columns with
-/// constants. Inside of a fused function, scans would not see them.
-fn is_prunable(condition: &Expr) -> bool {
-    match condition {
-        Expr::BinaryExpr(binary) if matches!(binary.op, Operator::And | Operator::Or) => {
-            is_prunable(&binary.left) && is_prunable(&binary.right)
-        }
-        Expr::BinaryExpr(binary) => {
-            let sides = [&*binary.left, &*binary.right];
-            is_comparison(binary.op)
-                && sides.into_iter().any(is_constant)
-                && sides.into_iter().all(|side| is_constant(side) || is_stored(side))
-        }
-        Expr::Like(Like { expr, pattern, .. }) => is_stored(expr) && is_constant(pattern),
-        Expr::Not(inner) => is_prunable(inner),
-        Expr::Between(Between { expr, low, high, .. }) => {
-            is_stored(expr) && is_constant(low) && is_constant(high)
-        }
-        Expr::InList(InList { expr, list, .. }) => is_stored(expr) && list.iter().all(is_constant),
-        Expr::IsNull(inner)
-        | Expr::IsNotNull(inner)
-        | Expr::IsTrue(inner)
-        | Expr::IsFalse(inner)
-        | Expr::IsNotTrue(inner)
-        | Expr::IsNotFalse(inner) => is_stored(inner),
-        other => is_stored(other),
-    }
-}
-
-/// Whether an expression is a column, or a cast of one, which pruning looks through.
-fn is_stored(expr: &Expr) -> bool {
-    match expr {
-        Expr::Column(_) => true,
-        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => is_stored(expr),
-        _ => false,
-    }
-}
-
-fn is_comparison(operator: Operator) -> bool {
-    use Operator::*;
-    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
-}
-
-fn is_constant(expr: &Expr) -> bool {
-    matches!(expr, Expr::Literal(..) | Expr::ScalarVariable(..) | Expr::Placeholder(_))
+    let predicate = conjunction(conditions).unwrap_or_else(|| datafusion::prelude::lit(true));
+    Ok(Transformed::new_transformed(predicate, changed))
 }
 
 fn fuse(expr: Expr, schema: &DFSchema, scope: Scope) -> Result<Transformed<Expr>> {

@@ -1,6 +1,7 @@
 //! Rules of query planning, one in each file.
 
 mod bind_backend;
+mod conditions;
 mod float_partitions;
 mod float_statistics;
 mod fuse;
