@@ -13,10 +13,6 @@ const fn allow(file: &'static str, sql: &'static str, why: &'static str) -> Allo
     Allowed { file, sql, why }
 }
 
-/// The values are not null in both sessions.
-const NULLABLE: &str =
-    "the schema of the physical plan says that values may be null in one of the sessions only";
-
 pub const ALLOWED: &[Allowed] = &[
     allow("create_function.slt", "RETURN $1 + $2", "warpframe has CREATE FUNCTION"),
     allow("information_schema.slt", "SHOW ALL", "the options of warpframe"),
@@ -32,8 +28,4 @@ pub const ALLOWED: &[Allowed] = &[
         "SELECT MAX(id), MAX(amount)",
         "aggregates of floats are not read from statistics",
     ),
-    allow("scalar.slt", "SELECT c1 IS TRUE as t FROM test_boolean", NULLABLE),
-    allow("scalar.slt", "SELECT c1 IS FALSE as f FROM test_boolean", NULLABLE),
-    allow("scalar.slt", "SELECT c1 IS NOT TRUE as nt FROM test_boolean", NULLABLE),
-    allow("scalar.slt", "SELECT c1 IS NOT FALSE as nf FROM test_boolean", NULLABLE),
 ];
