@@ -28,6 +28,9 @@ pub(super) fn join_conditions(conditions: Vec<Expr>, schema: &DFSchema) -> Vec<E
     // The position of the condition that others can join.
     let mut open: Option<usize> = None;
     for condition in conditions {
+        if relations(&condition).len() > 1 {
+            open = None;
+        }
         if is_visible(&condition) || relations(&condition).len() > 1 {
             joined.push(condition);
             continue;
