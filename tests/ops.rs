@@ -518,7 +518,7 @@ fn single_precision_ops_are_within_their_error_bounds() {
     let arrays: [ArrayRef; 2] =
         [Arc::new(Float32Array::from(x.clone())), Arc::new(Float32Array::from(y.clone()))];
     let check = |entry: OpInfo, program: &Arc<Program>, arrays: &[ArrayRef], exact: &dyn Fn(usize) -> f64| {
-        assert_eq!(program.outputs()[0].data_type, DataType::Float32);
+        assert_eq!(*program.data_type(), DataType::Float32);
         for backend in backends() {
             let results = evaluate(&*backend, program, arrays, x.len()).unwrap();
             for (row, &result) in results.as_primitive::<Float32Type>().values().iter().enumerate() {

@@ -37,8 +37,7 @@ impl Formula {
         let schema = DFSchema::try_from(arrow_schema.clone())?;
         let expr = Session::new()?.context().parse_sql_expr(sql, &schema)?;
         let compiled = compile(&expr, &arrow_schema)?;
-        let data_type = compiled.program.outputs().first().map(|output| &output.data_type);
-        match data_type.unwrap_or(&DataType::Null) {
+        match compiled.program.data_type() {
             DataType::Float64 if compiled.columns.is_empty() => {
                 plan_err!("the expression '{sql}' has none of the columns x, y and z")
             }

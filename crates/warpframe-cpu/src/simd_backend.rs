@@ -52,9 +52,9 @@ impl Backend for Simd {
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
-        let code = match program.number_type().filter(|scalar_type| is_log3(program, *scalar_type)) {
-            Some(scalar_type) => Code::Log3(scalar_type),
-            None => Code::Blocks(BlockCode::new(program)?),
+        let code = match is_log3(program) {
+            true => Code::Log3(program.output_type()),
+            false => Code::Blocks(BlockCode::new(program)?),
         };
         Ok(Arc::new(SimdKernel { backend: *self, program: Arc::clone(program), code }))
     }
@@ -76,9 +76,9 @@ struct SimdKernel {
     code: Code,
 }
 
-/// Whether a program is that of the hand-written loop: `ln(x) * ln(y) * ln(z)` of inputs of this type.
-fn is_log3(program: &Program, scalar_type: ScalarType) -> bool {
-    let log3 = Builder::function(scalar_type, 3, |builder, arguments| {
+/// Whether a program is that of the hand-written loop: `ln(x) * ln(y) * ln(z)` of inputs of one type, `f32` or `f64`.
+fn is_log3(program: &Program) -> bool {
+    let log3 = Builder::function(program.output_type(), 3, |builder, arguments| {
         let [x, y, z] = [0, 1, 2].map(|position| builder.unary(Unary::Ln, arguments[position]));
         let product = builder.binary(Binary::Multiply, x, y);
         builder.binary(Binary::Multiply, product, z)

@@ -22,8 +22,8 @@ const LOG3_SOURCE: &str = include_str!("../../../kernels/log3.cu");
 const SUM_SOURCE: &str = include_str!("../../../kernels/sum.cu");
 
 /// Whether a program is that of `kernels/log3.cu`: `ln(x) * ln(y) * ln(z)` of inputs of one type, `f32` or `f64`.
-fn is_log3(program: &Program, scalar_type: ScalarType) -> bool {
-    let log3 = Builder::function(scalar_type, 3, |builder, arguments| {
+fn is_log3(program: &Program) -> bool {
+    let log3 = Builder::function(program.output_type(), 3, |builder, arguments| {
         let [x, y, z] = [0, 1, 2].map(|position| builder.unary(Unary::Ln, arguments[position]));
         let product = builder.binary(Binary::Multiply, x, y);
         builder.binary(Binary::Multiply, product, z)
@@ -45,9 +45,9 @@ pub struct KernelSource {
 impl KernelSource {
     /// The kernel of a program: the hand-written one if there is one, else a generated one.
     pub fn of(program: &Program) -> Self {
-        match program.number_type() {
-            Some(ScalarType::F64) if is_log3(program, ScalarType::F64) => Self::shipped("log3_f64"),
-            Some(ScalarType::F32) if is_log3(program, ScalarType::F32) => Self::shipped("log3_f32"),
+        match program.output_type() {
+            ScalarType::F64 if is_log3(program) => Self::shipped("log3_f64"),
+            ScalarType::F32 if is_log3(program) => Self::shipped("log3_f32"),
             _ => {
                 let name = "program";
                 Self { name, text: format!("{PRELUDE}{}", source(program, name)).into(), ptx: None }
@@ -58,11 +58,6 @@ impl KernelSource {
     /// The kernel of one step of a sum of `f64`: see `kernels/sum.cu`.
     pub fn sum_f64() -> Self {
         Self::shipped("sum_f64")
-    }
-
-    /// The kernel of one step of a sum of `f32`, whose partial sums are `f64`.
-    pub fn sum_f32() -> Self {
-        Self::shipped("sum_f32")
     }
 
     /// The names of the shipped kernels: the hand-written ones, whose source and PTX are part of the executable.

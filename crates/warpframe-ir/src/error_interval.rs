@@ -42,8 +42,8 @@ impl ErrorInterval {
 
     /// The interval of a program's first output in a row: see [`of_values`](Self::of_values).
     pub fn of(program: &Program, arrays: &[ArrayRef], row: usize) -> Option<Self> {
-        let output = program.outputs().first()?;
-        Self::of_values(program, arrays, row).map(|values| values[output.value.position()])
+        let output = program.outputs()[0].value;
+        Self::of_values(program, arrays, row).map(|values| values[output.position()])
     }
 
     /// The intervals of all values of a program in a row, by position; `None` if rounding errors decide whether the row

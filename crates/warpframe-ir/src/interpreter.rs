@@ -29,8 +29,7 @@ impl Interpreter {
     pub fn evaluate(program: &Program, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
         program.check_inputs(inputs, rows)?;
         let outputs = program.outputs();
-        let mut columns: Vec<_> =
-            outputs.iter().map(|output| Column::new(program.scalar_type(output.value), rows)).collect();
+        let mut columns: Vec<_> = outputs.iter().map(|_| Vec::with_capacity(rows)).collect();
         let mut selected = 0;
         let mut values = vec![None; program.instructions().len()];
         for row in 0..rows {
@@ -42,12 +41,13 @@ impl Interpreter {
             if in_result {
                 selected += 1;
                 for (column, output) in columns.iter_mut().zip(outputs) {
-                    column.push(values[output.value.position()])?;
+                    column.push(values[output.value.position()]);
                 }
             }
         }
-        let arrays = columns.into_iter().zip(outputs);
-        let arrays = arrays.map(|(column, output)| with_logical_type(column.finish(), &output.data_type));
+        let arrays = columns.into_iter().zip(outputs).map(|(column, output)| {
+            with_logical_type(array(program.scalar_type(output.value), column), &output.data_type)
+        });
         Ok(Evaluated { columns: arrays.collect::<Result<_>>()?, rows: selected })
     }
 
@@ -162,50 +162,22 @@ fn mismatch(instruction: &Instruction) -> Error {
     Error::InvalidProgram(format!("the operands of {instruction:?} have the wrong type"))
 }
 
-/// An output while it is computed.
-enum Column {
-    Bool(Vec<Option<bool>>),
-    I32(Vec<Option<i32>>),
-    I64(Vec<Option<i64>>),
-    F32(Vec<Option<f32>>),
-    F64(Vec<Option<f64>>),
-}
-
-impl Column {
-    fn new(scalar_type: ScalarType, rows: usize) -> Self {
-        match scalar_type {
-            ScalarType::Bool => Self::Bool(Vec::with_capacity(rows)),
-            ScalarType::I32 => Self::I32(Vec::with_capacity(rows)),
-            ScalarType::I64 => Self::I64(Vec::with_capacity(rows)),
-            ScalarType::F32 => Self::F32(Vec::with_capacity(rows)),
-            ScalarType::F64 => Self::F64(Vec::with_capacity(rows)),
-        }
+/// The array of an output's values, of the Arrow type of their own type. The verifier excludes values of other types.
+fn array(scalar_type: ScalarType, values: Vec<Option<Scalar>>) -> ArrayRef {
+    macro_rules! collect {
+        ($scalar:ident, $array:ty) => {{
+            let values = values.into_iter().map(|value| match value {
+                Some(Scalar::$scalar(x)) => Some(x),
+                _ => None,
+            });
+            Arc::new(values.collect::<$array>())
+        }};
     }
-
-    fn push(&mut self, scalar: Option<Scalar>) -> Result<()> {
-        match (self, scalar) {
-            (Self::Bool(column), None) => column.push(None),
-            (Self::I32(column), None) => column.push(None),
-            (Self::I64(column), None) => column.push(None),
-            (Self::F32(column), None) => column.push(None),
-            (Self::F64(column), None) => column.push(None),
-            (Self::Bool(column), Some(Scalar::Bool(x))) => column.push(Some(x)),
-            (Self::I32(column), Some(Scalar::I32(x))) => column.push(Some(x)),
-            (Self::I64(column), Some(Scalar::I64(x))) => column.push(Some(x)),
-            (Self::F32(column), Some(Scalar::F32(x))) => column.push(Some(x)),
-            (Self::F64(column), Some(Scalar::F64(x))) => column.push(Some(x)),
-            _ => return Err(Error::InvalidProgram("an output has a value of the wrong type".to_owned())),
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> ArrayRef {
-        match self {
-            Self::Bool(column) => Arc::new(BooleanArray::from(column)),
-            Self::I32(column) => Arc::new(Int32Array::from(column)),
-            Self::I64(column) => Arc::new(Int64Array::from(column)),
-            Self::F32(column) => Arc::new(Float32Array::from(column)),
-            Self::F64(column) => Arc::new(Float64Array::from(column)),
-        }
+    match scalar_type {
+        ScalarType::Bool => collect!(Bool, BooleanArray),
+        ScalarType::I32 => collect!(I32, Int32Array),
+        ScalarType::I64 => collect!(I64, Int64Array),
+        ScalarType::F32 => collect!(F32, Float32Array),
+        ScalarType::F64 => collect!(F64, Float64Array),
     }
 }

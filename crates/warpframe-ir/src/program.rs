@@ -105,12 +105,14 @@ impl Program {
         self.strict
     }
 
-    /// The type of all values that are not Booleans, if there is exactly one such type.
-    pub fn number_type(&self) -> Option<ScalarType> {
-        let mut types =
-            self.inferred.iter().map(|one| one.scalar_type).filter(|one| *one != ScalarType::Bool);
-        let first = types.next()?;
-        types.all(|other| other == first).then_some(first)
+    /// The Arrow type of its first output. Every program has one.
+    pub fn data_type(&self) -> &DataType {
+        &self.outputs[0].data_type
+    }
+
+    /// The type of the values of its first output.
+    pub fn output_type(&self) -> ScalarType {
+        self.scalar_type(self.outputs[0].value)
     }
 
     /// Checks that arrays match the inputs. Every kernel calls it first and relies on it.

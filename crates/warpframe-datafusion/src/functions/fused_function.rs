@@ -23,8 +23,6 @@ use warpframe_ir::program::Program;
 #[derive(Debug)]
 pub struct FusedFunction {
     program: Arc<Program>,
-    /// The type of the results.
-    data_type: DataType,
     /// The text in `EXPLAIN`: the expression, or the name of the function whose program this is.
     label: String,
     /// The column name of the replaced expression.
@@ -55,11 +53,10 @@ impl FusedFunction {
     /// An unbound function that evaluates a program with one output. Label, column name and nullability are those of the
     /// replaced expression.
     pub fn new(program: Arc<Program>, label: String, schema_name: String, nullable: bool) -> Self {
-        let data_type = program.outputs().first().map_or(DataType::Null, |output| output.data_type.clone());
         let types = program.inputs().iter().map(|input| input.data_type.clone()).collect();
         let signature = Signature::exact(types, Volatility::Immutable);
         let name = label.clone();
-        Self { program, data_type, label, schema_name, nullable, name, signature, bound: OnceLock::new() }
+        Self { program, label, schema_name, nullable, name, signature, bound: OnceLock::new() }
     }
 
     /// A copy of the function that is bound to a kernel. Its name has the kernel's description, which `EXPLAIN` shows.
@@ -154,11 +151,11 @@ impl ScalarUDFImpl for FusedFunction {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.data_type.clone())
+        Ok(self.program.data_type().clone())
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs) -> Result<FieldRef> {
-        Ok(Arc::new(Field::new(&self.schema_name, self.data_type.clone(), self.nullable)))
+        Ok(Arc::new(Field::new(&self.schema_name, self.program.data_type().clone(), self.nullable)))
     }
 
     fn is_strict(&self) -> bool {
@@ -167,7 +164,7 @@ impl ScalarUDFImpl for FusedFunction {
 
     // The default is an interval of type Null, which range analysis cannot combine with numeric intervals.
     fn evaluate_bounds(&self, _: &[&Interval]) -> Result<Interval> {
-        Interval::make_unbounded(&self.data_type)
+        Interval::make_unbounded(self.program.data_type())
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -16,7 +16,6 @@ use super::conditions::{Joining, is_visible, join_conditions, may_be_join_key};
 use crate::functions::{FusedFunction, ProgramFunction};
 use crate::lowering::{Lowered, lower, lower_call};
 use crate::options::WarpframeOptions;
-use warpframe_ir::ScalarType;
 
 /// Replaces each maximal numeric expression that can be lowered to a program by one function, which is evaluated in one
 /// pass over its inputs. Calls of program functions such as `log3` are replaced as well:
@@ -198,8 +197,7 @@ fn fused_call(
     let Lowered { program, arguments, .. } = lowered;
     // If the program equals that of a named function, its label is the name.
     let equal = called.filter(|function| {
-        let scalar_type = program.number_type().unwrap_or(ScalarType::F64);
-        function.program(scalar_type).is_ok_and(|other| program.has_same_code(&other))
+        function.program(program.output_type()).is_ok_and(|other| program.has_same_code(&other))
     });
     let label = match equal {
         Some(function) => ScalarUDFImpl::name(function).to_owned(),
