@@ -6,9 +6,6 @@ use super::lanes::{Lanes, SimdElement};
 /// Rows in a mask word: Booleans and validity are bits of a `u64`.
 pub(super) const WORD: usize = 64;
 
-/// The number of lanes of the widest vector register: a constant is stored as many times.
-pub(super) const MAX_LANES: usize = 16;
-
 /// A cache line, so that aligned vector registers do not cross two.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -23,7 +20,8 @@ impl CacheLine {
 pub(super) struct Location<T = ()> {
     /// The number of the block's first row. Written through only where the value is in a register or in an output.
     pub first: *mut T,
-    /// The distance between rows, in numbers: 1, or 0 for a constant, of which there are [`MAX_LANES`] copies.
+    /// The distance between rows, in numbers: 1, or 0 for a constant, of which there are
+    /// [`MAX_LANES`](super::lanes::MAX_LANES) copies.
     pub stride: usize,
 }
 

@@ -11,8 +11,9 @@ use warpframe_ir::error::Result;
 use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
 
-use super::block::{CacheLine, Location, MAX_LANES, WORD};
+use super::block::{CacheLine, Location, WORD};
 use super::input_conversion::{Loader, copy_bits};
+use super::lanes::MAX_LANES;
 use super::register_allocation::{Class, RegisterAllocation, Slot};
 
 /// The bytes of all registers and outputs of a block: most of an L1 data cache of 32 KiB.
@@ -157,7 +158,6 @@ impl<'a> BlockMemory<'a> {
         // Offsets in bytes, multiples of 64: `block_rows` is, and so are `MAX_LANES` numbers of 4 bytes.
         let wide_registers = registers.count(Class::Wide) * self.block_rows * 8;
         let mut end = wide_registers + registers.count(Class::Narrow) * self.block_rows * 4;
-        self.input_offsets.clear();
         for loader in &self.code.loaders {
             self.input_offsets.push(end);
             end += self.block_rows * loader.width();

@@ -7,10 +7,10 @@
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::{Comparison, ScalarType};
 
-use super::block::{Location, MAX_LANES, WORD};
+use super::block::{Location, WORD};
 use super::dispatch::Task;
 use super::integers;
-use super::lanes::{InstructionSet, Lanes, SimdElement};
+use super::lanes::{InstructionSet, Lanes, MAX_LANES, SimdElement};
 use super::math::Divisor;
 use super::ops::{BinaryCode, BinaryLoop, UnaryCode, UnaryLoop, dispatch_binary, dispatch_unary};
 use super::predicates::{self, Equal, Less, LessAsIntegers, Predicate, SameBits, TotalLess, word_of};

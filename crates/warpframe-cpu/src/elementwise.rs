@@ -4,11 +4,8 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::dispatch::{DetectedPath, Task, run_on};
-use super::lanes::{InstructionSet, Lanes, SimdElement};
+use super::lanes::{InstructionSet, Lanes, MAX_LANES, SimdElement};
 use super::math::ln;
-
-/// The largest [`Lanes::COUNT`].
-const MAX_LANES: usize = 16;
 
 /// The prefetch distance in rows: computing this many takes about as long as a read from memory.
 const PREFETCH_ROWS: usize = 256;

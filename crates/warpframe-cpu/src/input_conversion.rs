@@ -8,6 +8,8 @@ use arrow_schema::DataType;
 use warpframe_ir::ScalarType;
 use warpframe_ir::error::{Error, Result};
 
+use super::register_allocation::Class;
+
 /// Writes the numbers of the rows of an array from a row on, converted to the type of the program's value, to a location.
 ///
 /// # Safety
@@ -61,9 +63,8 @@ impl Loader {
             DataType::UInt32 => converted!(UInt32Type, i64),
             DataType::UInt64 => converted!(UInt64Type, f64),
             other => match ScalarType::of(other) {
-                Some(ScalarType::I32 | ScalarType::F32) => Self::InPlace(4),
-                Some(ScalarType::I64 | ScalarType::F64) => Self::InPlace(8),
-                _ => {
+                Some(scalar_type) => Self::InPlace(Class::of(scalar_type).width()),
+                None => {
                     return Err(Error::InvalidProgram(format!(
                         "a program cannot have an input of type {other}"
                     )));

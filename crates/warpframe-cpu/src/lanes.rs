@@ -5,6 +5,9 @@ use warpframe_ir::ops::{Binary, Unary};
 
 use super::math::log_tables::LogElement;
 
+/// The largest number of lanes of a register.
+pub const MAX_LANES: usize = 16;
+
 /// An instruction set: its vector registers for each type of number.
 pub trait InstructionSet {
     /// The register for `f64`, and for the bits of `i64`.
@@ -213,7 +216,6 @@ pub trait Lanes: Copy {
         other: Self,
         function: impl Fn(Self::Element, Self::Element) -> Self::Element,
     ) -> Self {
-        const MAX_LANES: usize = 16;
         let mut left = [Self::Element::ZERO; MAX_LANES];
         let mut right = [Self::Element::ZERO; MAX_LANES];
         // SAFETY: no register has more than `MAX_LANES` lanes.
