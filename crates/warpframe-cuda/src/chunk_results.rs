@@ -13,10 +13,10 @@ use warpframe_ir::error::Error;
 use warpframe_ir::memory::Reservation;
 use warpframe_ir::program::Program;
 
-use super::codegen::computes_validity;
+use super::codegen::{computes_validity, has_validity};
 use super::driver::CudaError;
 use super::gpu::Gpu;
-use super::layout::{Layout, has_validity};
+use super::layout::Layout;
 use super::memory::{Pinned, reserved_buffer};
 use super::metrics::Counts;
 
@@ -65,7 +65,7 @@ impl ChunkResults {
                 }
                 None => Values::Booleans(BitmapBuilder::with_capacity(rows)),
             };
-            let validity = has_validity(program, output);
+            let validity = has_validity(program, output.value);
             Ok(OutputColumn { values, validity: validity.then(|| BitmapBuilder::with_capacity(rows)) })
         });
         Ok(Self { outputs: outputs.collect::<Result<_, E>>()?, selected_rows: 0, counts: Counts::default() })

@@ -40,12 +40,17 @@ pub fn computes_validity(program: &Program) -> bool {
     !program.is_strict()
 }
 
+/// Whether the kernel of a program computes the validity of a value, which may be null.
+pub fn has_validity(program: &Program, value: Value) -> bool {
+    computes_validity(program) && program.may_be_null(value)
+}
+
 /// The number of parameters of a program's kernel: see [`source`].
 pub fn parameters(program: &Program) -> usize {
     let validity = computes_validity(program);
     let inputs = program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable));
     let outputs = program.outputs().iter();
-    let outputs = outputs.map(|output| 1 + usize::from(validity && program.may_be_null(output.value)));
+    let outputs = outputs.map(|output| 1 + usize::from(has_validity(program, output.value)));
     // The rows, the predicate and the trap are the others.
     inputs.chain(outputs).sum::<usize>() + 2 + usize::from(program.predicate().is_some())
 }
@@ -167,7 +172,7 @@ struct Generator<'a> {
 
 impl Generator<'_> {
     fn may_be_null(&self, value: Value) -> bool {
-        self.validity && self.program.may_be_null(value)
+        has_validity(self.program, value)
     }
 
     /// The C++ expression of a value's validity.

@@ -3,10 +3,9 @@
 use std::ffi::c_void;
 
 use warpframe_ir::Trap;
-use warpframe_ir::instruction::Output;
 use warpframe_ir::program::Program;
 
-use super::codegen::{computes_validity, trap_of_code};
+use super::codegen::{computes_validity, has_validity, trap_of_code};
 use super::gpu::SlotBytes;
 
 /// The alignment of columns in bytes: a multiple of the widest load and of a cache line of the GPU.
@@ -61,7 +60,7 @@ impl Layout {
             OutputPlace {
                 values: if width.is_none() { take(rows) } else { 0 },
                 bytes: rows * width.unwrap_or(1),
-                validity: has_validity(program, output).then(|| take(rows)),
+                validity: has_validity(program, output.value).then(|| take(rows)),
                 is_bool: width.is_none(),
             }
         });
@@ -116,11 +115,6 @@ impl Layout {
         arguments.0.push(at(self.trap));
         arguments
     }
-}
-
-/// Whether the kernel of a program stores the validity of an output.
-pub(super) fn has_validity(program: &Program, output: &Output) -> bool {
-    computes_validity(program) && program.may_be_null(output.value)
 }
 
 /// The arguments of a kernel, each of 8 bytes: device addresses and numbers of rows.
