@@ -2,6 +2,7 @@
 //! the type does not have is an error of CAST, and null in TRY_CAST.
 
 use arrow::datatypes::{DataType, TimeUnit};
+use arrow::temporal_conversions::MILLISECONDS_IN_DAY;
 use datafusion::logical_expr::Expr;
 
 use super::integers::Integer;
@@ -10,8 +11,6 @@ use super::lowerer::Lowerer;
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::Binary;
 use warpframe_ir::{ScalarType, Trap};
-
-const MILLISECONDS_PER_DAY: i64 = 86_400_000;
 
 /// How a value is converted. Casts that multiply timestamps are not among them: they can overflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +102,7 @@ impl Lowerer<'_> {
             }
             Conversion::DaysToMilliseconds => {
                 let days = self.builder.cast(ScalarType::I64, x);
-                let milliseconds = self.builder.const_integer(ScalarType::I64, MILLISECONDS_PER_DAY);
+                let milliseconds = self.builder.const_integer(ScalarType::I64, MILLISECONDS_IN_DAY);
                 self.builder.binary(Binary::Multiply, days, milliseconds)
             }
         }))

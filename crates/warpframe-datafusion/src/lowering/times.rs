@@ -3,6 +3,7 @@
 
 use arrow::array::timezone::Tz;
 use arrow::datatypes::DataType;
+use arrow::temporal_conversions::MILLISECONDS_IN_DAY;
 use datafusion::logical_expr::Expr;
 
 use super::lowered::LowerResult;
@@ -10,8 +11,6 @@ use super::lowerer::Lowerer;
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::Binary;
 use warpframe_ir::{ScalarType, Trap};
-
-const MILLISECONDS_PER_DAY: i64 = 86_400_000;
 
 impl Lowerer<'_> {
     /// Lowers a sum or a difference in which a date or a timestamp is an operand.
@@ -75,7 +74,7 @@ impl Lowerer<'_> {
         if *date == DataType::Date32 {
             return Ok(difference);
         }
-        let day = self.builder.const_integer(ScalarType::I64, MILLISECONDS_PER_DAY);
+        let day = self.builder.const_integer(ScalarType::I64, MILLISECONDS_IN_DAY);
         Ok(self.builder.binary(Binary::Divide, difference, day))
     }
 }

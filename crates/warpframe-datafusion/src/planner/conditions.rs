@@ -28,20 +28,19 @@ pub(super) fn join_conditions(conditions: Vec<Expr>, schema: &DFSchema) -> Vec<E
     // The position of the condition that others can join.
     let mut open: Option<usize> = None;
     for condition in conditions {
-        if relations(&condition).len() > 1 {
+        let has_several_relations = relations(&condition).len() > 1;
+        if has_several_relations {
             open = None;
         }
-        if is_visible(&condition) || relations(&condition).len() > 1 {
+        if has_several_relations || is_visible(&condition) {
             joined.push(condition);
             continue;
         }
-        let both = open.map(|open| joined[open].clone().and(condition.clone()));
-        let both = both.filter(|both| relations(both).len() <= 1);
-        match (open, both) {
-            (Some(open), Some(both)) if lower(&condition, schema).is_ok() && lower(&both, schema).is_ok() => {
-                joined[open] = both;
-            }
-            _ => {
+        let both = open.map(|open| (open, joined[open].clone().and(condition.clone())));
+        // The conjunction has a program only if this condition has one that cannot fail.
+        match both.filter(|(_, both)| relations(both).len() <= 1 && lower(both, schema).is_ok()) {
+            Some((open, both)) => joined[open] = both,
+            None => {
                 open = lower(&condition, schema).is_ok().then_some(joined.len());
                 joined.push(condition);
             }
