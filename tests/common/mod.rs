@@ -8,17 +8,14 @@ pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod reference;
+mod skipped;
 pub mod store;
 pub mod trees;
 
+pub use skipped::skipped;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-
-/// Reports on stderr that a test is skipped. Written directly, because the test runner captures `eprintln!`.
-pub fn skipped(why: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
 
 /// The exit code and output of a process.
 #[derive(Debug)]

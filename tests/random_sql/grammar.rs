@@ -156,14 +156,7 @@ impl Grammar {
         let kind = self.random.pick(&[Int, Int, Float, Float, Decimal, Date, Time, Bool]);
         let operand = self.expr(kind, 3);
         let number = matches!(kind, Int | Float | Decimal);
-        let function = match self.random.below(7) {
-            0 => "count({})",
-            1 => "count(DISTINCT {})",
-            2 | 3 if number => "sum({})",
-            4 if number => "avg({})",
-            5 => "min({})",
-            _ => "max({})",
-        };
+        let function = aggregate_function(&mut self.random, kind, number);
         let aggregate = if self.random.one_in(5) {
             let template = format!("{function} FILTER (WHERE {{}})");
             Expr::new(kind, template, [operand, self.condition()])
@@ -626,5 +619,17 @@ impl Grammar {
     fn text(&mut self, depth: usize) -> Expr {
         let template = self.random.pick(&["({} || {})", "upper({})", "lower({})", "substr({}, 1, 2)"]);
         self.node(Text, template, depth)
+    }
+}
+
+/// The template of an aggregate function of values of a kind, which may have an average.
+pub fn aggregate_function(random: &mut Random, kind: Kind, has_average: bool) -> &'static str {
+    match random.below(7) {
+        0 => "count({})",
+        1 => "count(DISTINCT {})",
+        2 | 3 if matches!(kind, Int | Float | Decimal) => "sum({})",
+        4 if has_average => "avg({})",
+        5 => "min({})",
+        _ => "max({})",
     }
 }

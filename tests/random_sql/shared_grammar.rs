@@ -3,6 +3,7 @@
 
 use crate::expr::Kind::{self, Bool, Date, Decimal, Float, Int, Span, Text, Time};
 use crate::expr::{Expr, Query, Source};
+use crate::grammar::aggregate_function;
 use crate::random::Random;
 
 /// The columns and their classes. Other integers are too narrow for sums in DuckDB, which don't wrap there.
@@ -94,15 +95,7 @@ impl SharedGrammar {
     fn aggregate(&mut self) -> Expr {
         let kind = self.random.pick(&[Int, Int, Float, Float, Decimal, Date, Time, Text]);
         let operand = self.expr(kind, 2);
-        let number = matches!(kind, Int | Float | Decimal);
-        let function = match self.random.below(7) {
-            0 => "count({})",
-            1 => "count(DISTINCT {})",
-            2 | 3 if number => "sum({})",
-            4 if matches!(kind, Int | Float) => "avg({})",
-            5 => "min({})",
-            _ => "max({})",
-        };
+        let function = aggregate_function(&mut self.random, kind, matches!(kind, Int | Float));
         if self.random.one_in(4) {
             let template = format!("{function} FILTER (WHERE {{}})");
             return Expr::new(kind, template, [operand, self.expr(Bool, 2)]);

@@ -9,6 +9,8 @@ mod gpu;
 #[path = "../../../tests/common/kernel_compiler.rs"]
 mod kernel_compiler;
 mod programs;
+#[path = "../../../tests/common/skipped.rs"]
+mod skipped;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
@@ -18,18 +20,13 @@ use arrow_schema::DataType;
 use gpu::{Controls, FakeDriver, has_compiler};
 use kernel_compiler::{ARCHITECTURES, assemble, compiler, ptx};
 use programs::{Case, array, input, logical_types, random_cases, special_values, typed_cases};
+use skipped::skipped;
 use warpframe_cuda::metrics::{BATCHES, FALLBACK_BATCHES};
 use warpframe_cuda::{Cuda, CudaSettings, Gpus, KernelSource};
 use warpframe_ir::{
     Backend, Binary, Builder, Comparison, Error, ErrorInterval, Evaluated, IntegerType, Interpreter,
     KernelContext, MemoryBudget, Output, Program, Reservation, Scalar, ScalarType, Trap, Unary,
 };
-
-/// Reports on stderr that a test is skipped. Written directly, because the test runner captures `eprintln!`.
-fn skipped(why: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
 
 /// A simulated GPU with its controls; `None` without a C++ compiler.
 fn simulated() -> Option<(Arc<Gpus>, Arc<Controls>)> {
