@@ -1,7 +1,8 @@
-//! Blocks of rows: the size of a mask word, the location of a value's numbers while a block is executed, and the memory of
-//! registers.
+//! Blocks of rows: the size of a mask word, the location of a value while a block is executed, the arguments of the loops over
+//! its rows, and the memory of registers.
 
 use super::lanes::{Lanes, SimdElement};
+use super::math::Divisor;
 
 /// Rows in a mask word: Booleans and validity are bits of a `u64`.
 pub(super) const WORD: usize = 64;
@@ -52,4 +53,61 @@ impl<E: SimdElement> Location<E> {
         // SAFETY: the caller guarantees it for stride 1; a constant has `MAX_LANES` copies.
         unsafe { L::load(self.first.add(row * self.stride)) }
     }
+}
+
+/// The largest number of operands of a loop.
+pub(super) const MAX_OPERANDS: usize = 4;
+
+/// The arguments of a loop over the rows of a block.
+///
+/// All operands that the loop has must be readable, and the target must be writable, for all rows: for numbers of the types
+/// that the loop is for, or for mask words of Booleans. The target overlaps with no operand.
+pub(super) struct Arguments<'a> {
+    /// The locations of the operands; of Booleans, of the mask words.
+    pub operands: [Location; MAX_OPERANDS],
+    /// The first number or mask word of the result.
+    pub target: *mut (),
+    /// The number of rows, a multiple of [`WORD`].
+    pub rows: usize,
+    /// The constants of the loop.
+    pub data: &'a LoopData,
+}
+
+impl Arguments<'_> {
+    /// The location of an operand, as that of numbers of a type.
+    pub fn operand<T>(&self, index: usize) -> Location<T> {
+        self.operands[index].of()
+    }
+
+    /// The mask words of an operand.
+    ///
+    /// # Safety
+    /// The operand must be a Boolean.
+    pub unsafe fn words(&self, index: usize) -> &[u64] {
+        // SAFETY: the operand is readable for all rows.
+        unsafe { std::slice::from_raw_parts(self.operands[index].first.cast(), self.rows / WORD) }
+    }
+
+    /// The mask words of the target.
+    ///
+    /// # Safety
+    /// The target must be a Boolean, and no other reference to its words may exist.
+    #[allow(clippy::mut_from_ref, reason = "the memory is not that of the arguments")]
+    pub unsafe fn target_words(&self) -> &mut [u64] {
+        // SAFETY: the target is writable for all rows, and mask words are initialized when they are allocated.
+        unsafe { std::slice::from_raw_parts_mut(self.target.cast(), self.rows / WORD) }
+    }
+}
+
+/// The constants of a loop, besides operands.
+#[derive(Debug, Clone)]
+pub(super) enum LoopData {
+    /// None.
+    None,
+    /// A divisor; of `f32`, converted.
+    Divisor(Divisor<f64>),
+    /// The bits of a number.
+    Bits(i64),
+    /// The bits of the numbers of a table, ascending.
+    Table(Vec<i64>),
 }

@@ -1,71 +1,20 @@
 //! The memory of a block while a program is executed: the locations of values, mask words, and loaded inputs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use warpframe_ir::Scalar;
-use warpframe_ir::error::Result;
-use warpframe_ir::instruction::{Instruction, Value};
+use warpframe_ir::instruction::Value;
 use warpframe_ir::program::Program;
 
 use super::block::{CacheLine, Location, WORD};
+use super::block_code::{BlockCode, Place};
 use super::input_conversion::{Loader, copy_bits};
 use super::lanes::MAX_LANES;
 use super::register_allocation::{Class, RegisterAllocation, Slot};
-
-/// The bytes of all registers and outputs of a block: most of an L1 data cache of 32 KiB.
-const REGISTER_BYTES: usize = 24 * 1024;
-
-/// The largest number of rows in a block.
-pub(super) const MAX_BLOCK_ROWS: usize = 1024;
-
-/// The compiled form of a program.
-#[derive(Debug)]
-pub(super) struct BlockCode {
-    pub registers: RegisterAllocation,
-    /// The loader of each input.
-    loaders: Vec<Loader>,
-    /// The positions of the instructions that load inputs, with the positions of the inputs.
-    inputs: Vec<(usize, usize)>,
-    /// The positions of the instructions that are executed for each block: all but those that load inputs and numbers of the
-    /// constant pool.
-    pub steps: Vec<usize>,
-    /// The positions of the instructions that compute an output in its array, with the positions of the outputs.
-    pub in_outputs: Vec<(usize, usize)>,
-}
-
-impl BlockCode {
-    /// Compiles a program.
-    ///
-    /// # Errors
-    /// [`Error::InvalidProgram`](warpframe_ir::Error::InvalidProgram): inputs of a type are not supported.
-    pub fn new(program: &Program) -> Result<Self> {
-        let registers = RegisterAllocation::new(program);
-        let loaders = program.inputs().iter().map(|input| Loader::of(&input.data_type));
-        let mut code = Self {
-            loaders: loaders.collect::<Result<_>>()?,
-            inputs: Vec::new(),
-            steps: Vec::new(),
-            in_outputs: Vec::new(),
-            registers,
-        };
-        for (position, instruction) in program.instructions().iter().enumerate() {
-            match (instruction, code.registers.slots[position]) {
-                (Instruction::Input(input), _) => code.inputs.push((position, *input as usize)),
-                (Instruction::Const(_), Slot::Constant(_)) => {}
-                (_, Slot::Output(output)) => {
-                    code.in_outputs.push((position, output));
-                    code.steps.push(position);
-                }
-                _ => code.steps.push(position),
-            }
-        }
-        Ok(code)
-    }
-}
 
 /// The memory of the blocks of one evaluation.
 pub(super) struct BlockMemory<'a> {
@@ -76,9 +25,6 @@ pub(super) struct BlockMemory<'a> {
     in_place: Vec<*const u8>,
     /// Rows in a block, a multiple of [`WORD`].
     block_rows: usize,
-    /// Whether the validity of values is computed. If not, the program is strict, and the caller merges the validity of
-    /// the inputs.
-    computes_validity: bool,
     scratch: &'a mut Scratch,
     /// For each input the offset of its block in the scratch memory, in bytes.
     input_offsets: Vec<usize>,
@@ -89,8 +35,9 @@ pub(super) struct BlockMemory<'a> {
 pub(super) struct Scratch {
     /// A block for each register for numbers, a block for each input, and [`MAX_LANES`] copies of each constant.
     numbers: Vec<CacheLine>,
-    /// The mask words of each register for Booleans, then those of the validity of each value.
-    words: Vec<u64>,
+    /// The mask words of each register for Booleans, then those of the validity of each value. Loops write to them through
+    /// pointers.
+    words: Vec<Cell<u64>>,
     /// The location of each value that is a number; [`Location::NONE`] for others.
     locations: Vec<Location>,
 }
@@ -114,14 +61,7 @@ impl<'a> BlockMemory<'a> {
         rows: usize,
         scratch: &'a mut Scratch,
     ) -> Self {
-        let registers = &code.registers;
-        let output_bytes =
-            program.outputs().iter().map(|output| Class::of(program.scalar_type(output.value)).width());
-        let row_bytes = 8 * registers.count(Class::Wide) + 4 * registers.count(Class::Narrow);
-        let row_bytes = row_bytes + output_bytes.sum::<usize>();
-        let block_rows = REGISTER_BYTES / row_bytes.max(4);
-        let block_rows =
-            (block_rows / WORD * WORD).clamp(WORD, MAX_BLOCK_ROWS).min(rows.next_multiple_of(WORD).max(WORD));
+        let block_rows = code.block_rows.min(rows.next_multiple_of(WORD).max(WORD));
         let in_place = inputs.iter().zip(&code.loaders).map(|(array, loader)| match loader {
             Loader::InPlace(width) => first_number(array, *width),
             Loader::Converted(..) | Loader::Bits => std::ptr::null(),
@@ -132,7 +72,6 @@ impl<'a> BlockMemory<'a> {
             inputs,
             in_place: in_place.collect(),
             block_rows,
-            computes_validity: !program.is_strict(),
             scratch,
             input_offsets: Vec::with_capacity(inputs.len()),
         };
@@ -154,7 +93,6 @@ impl<'a> BlockMemory<'a> {
     fn prepare(&mut self) {
         let RegisterAllocation { slots, constants, .. } = &self.code.registers;
         let registers = &self.code.registers;
-        let instructions = self.program.instructions();
         // Offsets in bytes, multiples of 64: `block_rows` is, and so are `MAX_LANES` numbers of 4 bytes.
         let wide_registers = registers.count(Class::Wide) * self.block_rows * 8;
         let mut end = wide_registers + registers.count(Class::Narrow) * self.block_rows * 4;
@@ -164,7 +102,7 @@ impl<'a> BlockMemory<'a> {
         }
         let first_constant = end;
         end += constants.len() * MAX_LANES * 8;
-        let word_count = (registers.count(Class::Bool) + instructions.len()) * self.words();
+        let word_count = (self.chosen_register() + 1) * self.words();
         let Scratch { numbers, words, locations } = &mut *self.scratch;
         // Contents of earlier evaluations are overwritten before they are read.
         let lines = end.div_ceil(size_of::<CacheLine>());
@@ -172,7 +110,7 @@ impl<'a> BlockMemory<'a> {
             numbers.resize(lines, CacheLine::ZERO);
         }
         if words.len() < word_count {
-            words.resize(word_count, 0);
+            words.resize(word_count, Cell::new(0));
         }
         let start = numbers.as_mut_ptr().cast::<u8>();
         locations.clear();
@@ -206,11 +144,10 @@ impl<'a> BlockMemory<'a> {
         for &(position, input) in &self.code.inputs {
             let array = &self.inputs[input];
             if let Some(start) = self.validity_start(Value::at(position)) {
-                let words = self.words();
-                let validity = &mut self.scratch.words[start..][..words];
+                let validity = &self.scratch.words[start..][..self.words()];
                 match array.nulls() {
                     Some(nulls) => copy_bits(nulls.inner(), row, rows, validity),
-                    None => validity.fill(!0),
+                    None => validity.iter().for_each(|word| word.set(!0)),
                 }
             }
             let width = match self.code.loaders[input] {
@@ -247,6 +184,32 @@ impl<'a> BlockMemory<'a> {
         }
     }
 
+    /// The register for mask words of [`Step::Chosen`](super::block_code::Step::Chosen): the last one, after those for Booleans
+    /// and for the validity of each value.
+    fn chosen_register(&self) -> usize {
+        self.code.registers.count(Class::Bool) + self.program.instructions().len()
+    }
+
+    /// The location of a place.
+    pub fn locate(&self, place: Place) -> Location {
+        let register = match place {
+            Place::None => return Location::NONE,
+            Place::Numbers(position) => return self.scratch.locations[position],
+            Place::Words(register) => register,
+            Place::Chosen => self.chosen_register(),
+        };
+        let first = self.scratch.words.as_ptr().cast_mut().wrapping_add(register * self.words());
+        Location { first: first.cast(), stride: 0 }
+    }
+
+    /// Computes the mask words of rows in which a Boolean is valid and true.
+    pub fn choose(&self, value: Value, words: usize) {
+        let start = self.chosen_register() * self.words();
+        for word in 0..words {
+            self.scratch.words[start + word].set(self.true_word(value, word));
+        }
+    }
+
     /// The location of a number.
     pub fn location(&self, value: Value) -> Location {
         self.scratch.locations[value.position()]
@@ -255,11 +218,6 @@ impl<'a> BlockMemory<'a> {
     /// Sets the location of the number of an output in the current block.
     pub fn set_location(&mut self, position: usize, location: Location) {
         self.scratch.locations[position] = location;
-    }
-
-    /// The first mask words of a Boolean.
-    pub fn bools(&self, value: Value, words: usize) -> &[u64] {
-        &self.scratch.words[self.bool_start(value.position())..][..words]
     }
 
     /// The position of the first mask word of a Boolean. Numbers have none.
@@ -271,16 +229,15 @@ impl<'a> BlockMemory<'a> {
     }
 
     /// The mask words of a Boolean.
-    pub fn bool_words(&mut self, position: usize) -> &mut [u64] {
-        let (start, words) = (self.bool_start(position), self.words());
-        &mut self.scratch.words[start..][..words]
+    pub fn bool_words(&self, position: usize) -> &[Cell<u64>] {
+        &self.scratch.words[self.bool_start(position)..][..self.words()]
     }
 
     /// The position of the first mask word of a value's validity; `None` if it is never null, or the validity is not
     /// computed.
     fn validity_start(&self, value: Value) -> Option<usize> {
-        let nullable = self.computes_validity && self.program.may_be_null(value);
-        nullable.then(|| (self.code.registers.count(Class::Bool) + value.position()) * self.words())
+        let computed = self.code.computes_validity(self.program, value);
+        computed.then(|| (self.code.registers.count(Class::Bool) + value.position()) * self.words())
     }
 
     /// Whether the validity of a value is computed: it may be null, and the program is not strict.
@@ -290,12 +247,12 @@ impl<'a> BlockMemory<'a> {
 
     /// A mask word of a Boolean.
     pub fn bool_word(&self, value: Value, word: usize) -> u64 {
-        self.scratch.words[self.bool_start(value.position()) + word]
+        self.scratch.words[self.bool_start(value.position()) + word].get()
     }
 
     /// A mask word of a value's validity.
     pub fn validity_word(&self, value: Value, word: usize) -> u64 {
-        self.validity_start(value).map_or(!0, |start| self.scratch.words[start + word])
+        self.validity_start(value).map_or(!0, |start| self.scratch.words[start + word].get())
     }
 
     /// The mask word of rows in which a Boolean is valid and true.
@@ -303,46 +260,34 @@ impl<'a> BlockMemory<'a> {
         self.bool_word(value, word) & self.validity_word(value, word)
     }
 
-    /// Writes the mask words of rows in which a Boolean is valid and true.
-    pub fn copy_true_words(&self, value: Value, to: &mut [u64]) {
-        let words = to.len();
-        to.copy_from_slice(self.bools(value, words));
-        if let Some(start) = self.validity_start(value) {
-            let validity = &self.scratch.words[start..][..words];
-            to.iter_mut().zip(validity).for_each(|(to, validity)| *to &= validity);
-        }
-    }
-
     /// Computes the mask words of a Boolean.
-    pub fn write_bools(&mut self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
+    pub fn write_bools(&self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
         let start = self.bool_start(value.position());
         for index in 0..words {
-            self.scratch.words[start + index] = word(self, index);
+            self.scratch.words[start + index].set(word(self, index));
         }
     }
 
     /// Computes the mask words of a value's validity, unless it is never null.
-    pub fn write_validity(&mut self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
+    pub fn write_validity(&self, value: Value, words: usize, word: impl Fn(&Self, usize) -> u64) {
         if let Some(start) = self.validity_start(value) {
             for index in 0..words {
-                self.scratch.words[start + index] = word(self, index);
+                self.scratch.words[start + index].set(word(self, index));
             }
         }
     }
 
     /// Computes the validity of a value that is null where an operand is.
-    pub fn propagate_nulls(&mut self, value: Value, words: usize, x: Value, y: Value) {
+    pub fn propagate_nulls(&self, value: Value, words: usize, x: Value, y: Value) {
         let Some(target) = self.validity_start(value) else { return };
         let operands = (self.validity_start(x), self.validity_start(y));
-        let all = &mut self.scratch.words;
-        match operands {
-            (Some(x), Some(y)) if x != y => {
-                for word in 0..words {
-                    all[target + word] = all[x + word] & all[y + word];
-                }
-            }
-            (Some(one), _) | (None, Some(one)) => all.copy_within(one..one + words, target),
-            (None, None) => all[target..target + words].fill(!0),
+        let all = |start: usize| &self.scratch.words[start..][..words];
+        for (index, word) in all(target).iter().enumerate() {
+            word.set(match operands {
+                (Some(x), Some(y)) => all(x)[index].get() & all(y)[index].get(),
+                (Some(one), None) | (None, Some(one)) => all(one)[index].get(),
+                (None, None) => !0,
+            });
         }
     }
 }

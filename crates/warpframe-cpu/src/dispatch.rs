@@ -1,6 +1,7 @@
 //! Runtime dispatch: the only module that enters code for an instruction set, after detecting it. See the precondition of
 //! [`Lanes`](super::lanes::Lanes).
 
+use super::block::Arguments;
 use super::lanes::InstructionSet;
 use super::simd_path::{SimdPath, SimdPathError};
 
@@ -39,6 +40,20 @@ pub trait Task {
     /// The CPU must have the instruction set. A task may require more.
     unsafe fn run<S: InstructionSet>(self) -> Self::Output;
 }
+
+/// A loop over the rows of a block that is generic over the instruction set, and bound to one before it runs.
+pub trait Loop {
+    /// Runs the loop with the registers of an instruction set.
+    ///
+    /// # Safety
+    /// The CPU must have the instruction set, and the arguments must be as [`Arguments`] describes, of the types that the
+    /// loop is for.
+    unsafe fn run<S: InstructionSet>(arguments: &Arguments<'_>);
+}
+
+/// A loop bound to the instruction set of a path that this CPU has. It may be called with arguments as [`Arguments`]
+/// describes, of the types that the loop is for.
+pub type BoundLoop = unsafe fn(&Arguments<'_>);
 
 /// A path whose instructions this CPU has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,6 +95,19 @@ pub unsafe fn run_on<T: Task>(DetectedPath(path): DetectedPath, task: T) -> T::O
     }
 }
 
+/// The loop for a path.
+pub fn bind<T: Loop>(DetectedPath(path): DetectedPath) -> BoundLoop {
+    match path {
+        #[cfg(target_arch = "x86_64")]
+        SimdPath::Avx512 => avx512_loop::<T>,
+        #[cfg(target_arch = "x86_64")]
+        SimdPath::Avx2 => avx2_loop::<T>,
+        #[cfg(target_arch = "aarch64")]
+        SimdPath::Neon => T::run::<Neon>,
+        _ => T::run::<Portable>,
+    }
+}
+
 /// # Safety
 /// The CPU must have AVX-512F and AVX-512DQ.
 #[cfg(target_arch = "x86_64")]
@@ -96,4 +124,22 @@ unsafe fn avx512<T: Task>(task: T) -> T::Output {
 unsafe fn avx2<T: Task>(task: T) -> T::Output {
     // SAFETY: the caller has the same obligation.
     unsafe { task.run::<Avx2>() }
+}
+
+/// # Safety
+/// The CPU must have AVX-512F and AVX-512DQ. What the loop requires, besides.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+unsafe fn avx512_loop<T: Loop>(arguments: &Arguments<'_>) {
+    // SAFETY: the caller has the same obligation.
+    unsafe { T::run::<Avx512>(arguments) }
+}
+
+/// # Safety
+/// The CPU must have AVX2 and FMA. What the loop requires, besides.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2_loop<T: Loop>(arguments: &Arguments<'_>) {
+    // SAFETY: the caller has the same obligation.
+    unsafe { T::run::<Avx2>(arguments) }
 }

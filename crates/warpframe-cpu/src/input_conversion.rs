@@ -1,5 +1,7 @@
 //! The numbers of input arrays: read in place where they have the type of the program's value, else converted for each block.
 
+use std::cell::Cell;
+
 use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -28,10 +30,10 @@ pub(super) enum Loader {
 }
 
 /// Copies `count` bits from position `start` on to mask words; unused bits of the last word are 0.
-pub(super) fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words: &mut [u64]) {
+pub(super) fn copy_bits(bits: &BooleanBuffer, start: usize, count: usize, words: &[Cell<u64>]) {
     let slice = bits.slice(start, count);
-    for (word, bits) in words.iter_mut().zip(slice.bit_chunks().iter_padded()) {
-        *word = bits;
+    for (word, bits) in words.iter().zip(slice.bit_chunks().iter_padded()) {
+        word.set(bits);
     }
 }
 

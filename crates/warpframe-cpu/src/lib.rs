@@ -2,9 +2,9 @@
 //!
 //! - Formulas (`math`, `elementwise`, `ops`) are generic over a vector register type (`lanes`), which `avx512`, `avx2`,
 //!   `neon` and `portable` implement. `dispatch` is the only module that enters code for an instruction set.
-//! - `simd_backend` compiles programs. `register_allocation` assigns registers to their values, and `block_executor`
-//!   executes them on blocks of rows, with `input_conversion`, `output_buffer`, and the loops of `block_tasks`, `integers`
-//!   and `predicates`.
+//! - `simd_backend` compiles programs: `instruction_selection` chooses the loop that computes each value, `register_allocation`
+//!   assigns registers, and `block_code` binds the `loops` to an instruction set. `block_executor` executes the code on blocks
+//!   of rows, with `block_memory`, `input_conversion` and `output_buffer`.
 //! - `kernel` has kernels on slices, without programs and Arrow arrays.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -16,23 +16,22 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod block;
+mod block_code;
 mod block_executor;
 mod block_memory;
-mod block_tasks;
 mod dispatch;
 mod elementwise;
 mod input_conversion;
-mod integer_division;
-mod integers;
+mod instruction_selection;
 pub mod kernel;
 mod lanes;
+mod loops;
 mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod ops;
 mod output_buffer;
 mod portable;
-mod predicates;
 mod register_allocation;
 mod simd_backend;
 mod simd_element;

@@ -6,46 +6,52 @@ use std::f64::consts::PI;
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::lanes::{Lanes, SimdElement};
-use super::math::{self, Acos, Asin, Atan, Atan2, Cos, Cosh, Exp, Log2, Log10, Sin, Sinh, Tan, Tanh};
+use super::math;
 
 /// The vector code of a unary op. It is implemented by types, not by closures, because closures are not inlined into
 /// functions with `#[target_feature]`.
-pub(super) trait UnaryCode<L> {
-    fn apply(x: L) -> L;
+pub(super) trait UnaryCode {
+    fn apply<L: Lanes>(x: L) -> L;
 }
 
 /// The vector code of a binary op.
-pub(super) trait BinaryCode<L> {
-    fn apply(x: L, y: L) -> L;
+pub(super) trait BinaryCode {
+    fn apply<L: Lanes>(x: L, y: L) -> L;
 }
 
-/// A loop that is instantiated for each unary op, so that the op is dispatched outside of the loop.
-pub(super) trait UnaryLoop<L> {
-    fn run<C: UnaryCode<L>>(self);
+/// A function that is instantiated for the code of each unary op.
+pub(super) trait UnaryVisitor {
+    type Output;
+    fn visit<C: UnaryCode>(self) -> Self::Output;
 }
 
-/// A loop that is instantiated for each binary op.
-pub(super) trait BinaryLoop<L> {
-    fn run<C: BinaryCode<L>>(self);
+/// A function that is instantiated for the code of each binary op.
+pub(super) trait BinaryVisitor {
+    type Output;
+    fn visit<C: BinaryCode>(self) -> Self::Output;
 }
 
 /// Defines the code of all unary ops.
 macro_rules! unary_code {
     ($($op:ident |$x:ident| $code:expr;)+) => {
-        /// Runs a loop with the code of an op.
-        #[inline(always)]
-        pub(super) fn dispatch_unary<L: Lanes>(op: Unary, op_loop: impl UnaryLoop<L>) {
-            match op {
-                $(Unary::$op => {
-                    struct Op;
-                    impl<L: Lanes> UnaryCode<L> for Op {
-                        #[inline(always)]
-                        fn apply($x: L) -> L {
-                            $code
-                        }
+        /// The code of the unary ops.
+        pub(super) mod unary {
+            use super::*;
+            $(
+                pub struct $op;
+                impl UnaryCode for $op {
+                    #[inline(always)]
+                    fn apply<L: Lanes>($x: L) -> L {
+                        $code
                     }
-                    op_loop.run::<Op>()
-                })+
+                }
+            )+
+        }
+
+        /// Calls a function with the code of an op.
+        pub(super) fn visit_unary<V: UnaryVisitor>(op: Unary, visitor: V) -> V::Output {
+            match op {
+                $(Unary::$op => visitor.visit::<unary::$op>(),)+
             }
         }
     };
@@ -54,24 +60,39 @@ macro_rules! unary_code {
 /// Defines the code of all binary ops. After the semicolon are those of integers only.
 macro_rules! binary_code {
     ($($op:ident |$x:ident, $y:ident| $code:expr,)+; $($integer_op:ident)+) => {
-        /// Runs a loop with the code of an op. Does nothing for one that is not defined for floats.
-        #[inline(always)]
-        pub(super) fn dispatch_binary<L: Lanes>(op: Binary, op_loop: impl BinaryLoop<L>) {
-            match op {
-                $(Binary::$op => {
-                    struct Op;
-                    impl<L: Lanes> BinaryCode<L> for Op {
-                        #[inline(always)]
-                        fn apply($x: L, $y: L) -> L {
-                            $code
-                        }
+        /// The code of the binary ops.
+        pub(super) mod binary {
+            use super::*;
+            $(
+                pub struct $op;
+                impl BinaryCode for $op {
+                    #[inline(always)]
+                    fn apply<L: Lanes>($x: L, $y: L) -> L {
+                        $code
                     }
-                    op_loop.run::<Op>()
-                })+
-                $(Binary::$integer_op)|+ => {}
+                }
+            )+
+        }
+
+        /// Calls a function with the code of an op; `None` for one that is not defined for floats.
+        pub(super) fn visit_binary<V: BinaryVisitor>(op: Binary, visitor: V) -> Option<V::Output> {
+            match op {
+                $(Binary::$op => Some(visitor.visit::<binary::$op>()),)+
+                $(Binary::$integer_op)|+ => None,
             }
         }
     };
+}
+
+/// Calls a function with the code of an op of arithmetic: `+`, `-`, `*` or `/`; `None` for another.
+pub(super) fn visit_arithmetic<V: BinaryVisitor>(op: Binary, visitor: V) -> Option<V::Output> {
+    Some(match op {
+        Binary::Add => visitor.visit::<binary::Add>(),
+        Binary::Subtract => visitor.visit::<binary::Subtract>(),
+        Binary::Multiply => visitor.visit::<binary::Multiply>(),
+        Binary::Divide => visitor.visit::<binary::Divide>(),
+        _ => return None,
+    })
 }
 
 unary_code! {
@@ -80,18 +101,18 @@ unary_code! {
     Sqrt |x| x.sqrt();
     Cbrt |x| math::cbrt(x);
     Ln |x| math::ln(x);
-    Log2 |x| L::in_f64::<Log2, 1>([x]);
-    Log10 |x| L::in_f64::<Log10, 1>([x]);
-    Exp |x| L::in_f64::<Exp, 1>([x]);
-    Sin |x| L::in_f64::<Sin, 1>([x]);
-    Cos |x| L::in_f64::<Cos, 1>([x]);
-    Tan |x| L::in_f64::<Tan, 1>([x]);
-    Asin |x| L::in_f64::<Asin, 1>([x]);
-    Acos |x| L::in_f64::<Acos, 1>([x]);
-    Atan |x| L::in_f64::<Atan, 1>([x]);
-    Sinh |x| L::in_f64::<Sinh, 1>([x]);
-    Cosh |x| L::in_f64::<Cosh, 1>([x]);
-    Tanh |x| L::in_f64::<Tanh, 1>([x]);
+    Log2 |x| L::in_f64::<math::Log2, 1>([x]);
+    Log10 |x| L::in_f64::<math::Log10, 1>([x]);
+    Exp |x| L::in_f64::<math::Exp, 1>([x]);
+    Sin |x| L::in_f64::<math::Sin, 1>([x]);
+    Cos |x| L::in_f64::<math::Cos, 1>([x]);
+    Tan |x| L::in_f64::<math::Tan, 1>([x]);
+    Asin |x| L::in_f64::<math::Asin, 1>([x]);
+    Acos |x| L::in_f64::<math::Acos, 1>([x]);
+    Atan |x| L::in_f64::<math::Atan, 1>([x]);
+    Sinh |x| L::in_f64::<math::Sinh, 1>([x]);
+    Cosh |x| L::in_f64::<math::Cosh, 1>([x]);
+    Tanh |x| L::in_f64::<math::Tanh, 1>([x]);
     Degrees |x| x.mul(L::splat(L::Element::from_f64(180.0 / PI)));
     Radians |x| x.mul(L::splat(L::Element::from_f64(PI / 180.0)));
     Floor |x| x.floor();
@@ -108,7 +129,7 @@ binary_code! {
     Divide |x, y| x.div(y),
     Remainder |x, y| math::remainder(x, y),
     Power |x, y| L::in_f64::<math::Power, 2>([x, y]),
-    Atan2 |x, y| L::in_f64::<Atan2, 2>([x, y]),
+    Atan2 |x, y| L::in_f64::<math::Atan2, 2>([x, y]),
     ;
     BitAnd BitOr BitXor ShiftLeft ShiftRight
 }

@@ -5,6 +5,8 @@ use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType};
 
+use super::instruction_selection::{Selected, roots};
+
 /// The class of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
@@ -63,59 +65,49 @@ pub struct RegisterAllocation {
 }
 
 impl RegisterAllocation {
-    /// Allocates registers for a program. Numbers of an output that are the result of an instruction are computed in the
-    /// output's array, unless rows are left out by a predicate.
-    pub fn new(program: &Program) -> Self {
-        let instructions = program.instructions();
+    /// Allocates registers for a program with the operations of its instructions. Numbers of an output that are the result of
+    /// an operation are computed in the output's array, unless rows are left out by a predicate.
+    pub fn new(program: &Program, selected: &[Option<Selected>]) -> Self {
         let class = |value: Value| Class::of(program.scalar_type(value));
-        let mut last_use: Vec<usize> = (0..instructions.len()).collect();
-        for (position, instruction) in instructions.iter().enumerate() {
-            instruction.operands().for_each(|operand| last_use[operand.position()] = position);
+        let mut last_use: Vec<usize> = (0..selected.len()).collect();
+        for (position, selected) in selected.iter().enumerate() {
+            let operands = selected.iter().flat_map(|one| &one.operands);
+            operands.for_each(|operand| last_use[operand.position()] = position);
         }
-        // Outputs and the predicate are read at the end of the block.
-        let roots = program.outputs().iter().map(|output| output.value).chain(program.predicate());
-        roots.for_each(|root| last_use[root.position()] = usize::MAX);
+        roots(program).for_each(|root| last_use[root.position()] = usize::MAX);
 
         let mut allocation = Self { slots: Vec::new(), registers: [0; 3], constants: Vec::new() };
         let mut free: [Vec<usize>; 3] = Default::default();
-        for (position, instruction) in instructions.iter().enumerate() {
+        for (position, instruction) in program.instructions().iter().enumerate() {
             let value = Value::at(position);
             let class_of_value = class(value);
+            let is_number = class_of_value != Class::Bool;
             let output = program.outputs().iter().position(|output| output.value == value);
-            let slot = match (instruction, class_of_value, output) {
+            let slot = match (instruction, &selected[position], output) {
                 (Instruction::TrapIf(..), ..) => Slot::None,
-                (Instruction::Input(input), Class::Narrow | Class::Wide, _) => Slot::Input(*input as usize),
-                (Instruction::Const(constant), Class::Narrow | Class::Wide, _) => {
-                    allocation.constant(*constant)
-                }
-                (Instruction::Null(scalar_type), Class::Narrow | Class::Wide, _) => {
+                (Instruction::Input(input), ..) if is_number => Slot::Input(*input as usize),
+                (Instruction::Const(constant), ..) if is_number => allocation.constant(*constant),
+                (Instruction::Null(scalar_type), ..) if is_number => {
                     allocation.constant(Scalar::of_integer(*scalar_type, 0))
                 }
-                (_, Class::Narrow | Class::Wide, Some(output)) if program.predicate().is_none() => {
-                    Slot::Output(output)
-                }
+                // Boolean inputs are loaded before the first operation, so their registers must not hold other values before.
+                (Instruction::Input(_), ..) => Slot::Register(allocation.new_register(class_of_value)),
+                (_, None, _) => Slot::None,
+                (_, _, Some(output)) if is_number && program.predicate().is_none() => Slot::Output(output),
                 _ => {
-                    // Boolean inputs are loaded before the first instruction, so their registers must not hold other
-                    // values before.
-                    let reused = match instruction {
-                        Instruction::Input(_) => None,
-                        _ => free[class_of_value as usize].pop(),
-                    };
-                    let count = &mut allocation.registers[class_of_value as usize];
-                    Slot::Register(reused.unwrap_or_else(|| {
-                        *count += 1;
-                        *count - 1
-                    }))
+                    let reused = free[class_of_value as usize].pop();
+                    Slot::Register(reused.unwrap_or_else(|| allocation.new_register(class_of_value)))
                 }
             };
             allocation.slots.push(slot);
-            // Operands are freed after the result has a register: an op never writes to a register that it reads.
-            for operand in instruction.operands().chain([value]) {
+            // Operands are freed after the result has a register: an operation never writes to a register that it reads.
+            let operands = selected[position].iter().flat_map(|one| one.operands.iter().copied());
+            for operand in operands.chain([value]) {
                 if last_use[operand.position()] == position
                     && let Slot::Register(register) = allocation.slots[operand.position()]
                 {
                     let free = &mut free[class(operand) as usize];
-                    // An instruction may read a value twice.
+                    // An operation may read a value twice.
                     if !free.contains(&register) {
                         free.push(register);
                     }
@@ -123,6 +115,12 @@ impl RegisterAllocation {
             }
         }
         allocation
+    }
+
+    fn new_register(&mut self, class: Class) -> usize {
+        let count = &mut self.registers[class as usize];
+        *count += 1;
+        *count - 1
     }
 
     /// The number of registers of a class.

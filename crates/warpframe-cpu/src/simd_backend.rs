@@ -14,8 +14,9 @@ use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{ScalarType, with_logical_type};
 
+use super::block_code::BlockCode;
 use super::block_executor::Execution;
-use super::block_memory::{BlockCode, Scratch};
+use super::block_memory::Scratch;
 use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
 use super::lanes::SimdElement;
@@ -54,7 +55,7 @@ impl Backend for Simd {
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
         let code = match is_log3(program) {
             true => Code::Log3(program.output_type()),
-            false => Code::Blocks(BlockCode::new(program)?),
+            false => Code::Blocks(Blocks::new(*self, program)?),
         };
         Ok(Arc::new(SimdKernel { backend: *self, program: Arc::clone(program), code }))
     }
@@ -65,8 +66,30 @@ impl Backend for Simd {
 enum Code {
     /// The hand-written loop for `ln(x) * ln(y) * ln(z)` of inputs of this type, `f64` or `f32`.
     Log3(ScalarType),
-    /// Execution instruction by instruction on blocks of rows.
-    Blocks(BlockCode),
+    /// Execution step by step on blocks of rows.
+    Blocks(Blocks),
+}
+
+/// A program's code for the block executor.
+#[derive(Debug)]
+struct Blocks {
+    code: BlockCode,
+    /// For arrays without nulls, the program that computes no validity of inputs that are nullable by declaration, and its
+    /// code.
+    without_nulls: Option<(Program, BlockCode)>,
+}
+
+impl Blocks {
+    fn new(backend: Simd, program: &Program) -> Result<Self> {
+        let code = |program: &Program| BlockCode::new(backend.path, program);
+        let is_nullable = !program.is_strict() && program.inputs().iter().any(|input| input.nullable);
+        let without_nulls: Option<Result<_>> = is_nullable.then(|| {
+            let program = program.without_input_nulls()?;
+            let code = code(&program)?;
+            Ok((program, code))
+        });
+        Ok(Self { code: code(program)?, without_nulls: without_nulls.transpose()? })
+    }
 }
 
 #[derive(Debug)]
@@ -102,7 +125,7 @@ impl Kernel for SimdKernel {
             (Code::Log3(ScalarType::F32), [x, y, z]) => Ok(self.log3::<Float32Type>([x, y, z])),
             (Code::Log3(_), [x, y, z]) => Ok(self.log3::<Float64Type>([x, y, z])),
             (Code::Log3(_), _) => Err(Error::InvalidInput("log3 takes three arrays".to_owned())),
-            (Code::Blocks(code), _) => self.blocks(code, inputs, rows),
+            (Code::Blocks(blocks), _) => self.blocks(blocks, inputs, rows),
         }
     }
 }
@@ -121,14 +144,16 @@ impl SimdKernel {
     }
 
     /// Evaluates with the block executor.
-    fn blocks(&self, code: &BlockCode, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
-        let program = &self.program;
+    fn blocks(&self, blocks: &Blocks, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
+        let (program, code) = match &blocks.without_nulls {
+            Some((program, code)) if inputs.iter().all(|array| array.null_count() == 0) => (program, code),
+            _ => (&*self.program, &blocks.code),
+        };
         let outputs = program.outputs();
         let mut buffers: Vec<_> =
             outputs.iter().map(|one| OutputBuffer::new(program.scalar_type(one.value), rows)).collect();
         let selected = Scratch::with(|scratch| {
-            let path = self.backend.path;
-            Execution::new(path, (program, code), inputs, rows, scratch, &mut buffers).evaluate()
+            Execution::new((program, code), inputs, rows, scratch, &mut buffers).evaluate()
         });
         let selected = match selected {
             Ok(selected) => selected,

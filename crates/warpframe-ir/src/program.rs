@@ -60,6 +60,16 @@ impl Program {
         Ok(Self { inputs, tables, instructions, inferred, outputs, predicate, strict })
     }
 
+    /// The same program with inputs that are declared as not nullable, for arrays without nulls.
+    ///
+    /// # Errors
+    /// None that a program can cause.
+    pub fn without_input_nulls(&self) -> Result<Self> {
+        let inputs = self.inputs.iter().map(|input| Input { nullable: false, ..input.clone() }).collect();
+        let (tables, instructions) = (self.tables.clone(), self.instructions.clone());
+        Self::new(inputs, tables, instructions, self.outputs.clone(), self.predicate)
+    }
+
     /// Its inputs.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs

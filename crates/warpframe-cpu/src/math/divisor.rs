@@ -8,7 +8,7 @@
 use super::super::lanes::{Lanes, SimdElement};
 
 /// A divisor, with its reciprocal as an unevaluated sum of two numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Divisor<E> {
     value: E,
     high: E,
@@ -29,6 +29,17 @@ impl<E: SimdElement> Divisor<E> {
         // Both the dividend and the quotient must be within the bounds.
         let range = (E::from_f64(min * magnitude.max(1.0)), E::from_f64(max * magnitude.min(1.0)));
         Some(Self { value, high, low, range })
+    }
+
+    /// The divisor in another type, all of whose numbers it can represent.
+    pub fn convert<T: SimdElement>(&self) -> Divisor<T> {
+        let convert = |number: E| T::from_f64(number.to_f64());
+        Divisor {
+            value: convert(self.value),
+            high: convert(self.high),
+            low: convert(self.low),
+            range: (convert(self.range.0), convert(self.range.1)),
+        }
     }
 
     /// The correctly rounded quotient.

@@ -1,17 +1,17 @@
 //! Predicates of numbers, evaluated for 64 rows at a time to a mask word.
 
-use super::block::{Location, WORD};
-use super::lanes::Lanes;
+use crate::block::{Location, WORD};
+use crate::lanes::{Lanes, SimdElement};
 
 /// A predicate of two numbers, in registers of their width.
-pub(super) trait Predicate {
+pub trait Predicate {
     fn holds<L: Lanes>(x: L, y: L) -> L::Mask;
 }
 
 macro_rules! predicates {
     ($($(#[$documentation:meta])* $name:ident |$x:ident, $y:ident| $holds:expr;)+) => {$(
         $(#[$documentation])*
-        pub(super) struct $name;
+        pub struct $name;
 
         impl Predicate for $name {
             #[inline(always)]
@@ -33,8 +33,18 @@ predicates! {
     SameBits |x, y| x.same_bits(y);
     /// `x < y` of signed integers.
     LessAsIntegers |x, y| x.less_as_integers(y);
+    /// [`TotalLess`], with zeros of both signs equal.
+    TotalLessOfNumbers |x, y| canonicalize_zero(x).total_less(canonicalize_zero(y));
+    /// [`SameBits`], with zeros of both signs equal.
+    SameNumber |x, y| canonicalize_zero(x).same_bits(canonicalize_zero(y));
     /// `x` is NaN.
     IsNan |x, _y| x.is_nan();
+}
+
+/// `x` with -0 replaced by +0.
+#[inline(always)]
+fn canonicalize_zero<L: Lanes>(x: L) -> L {
+    x.add(L::splat(L::Element::ZERO))
 }
 
 /// Evaluates a predicate for the 64 rows of a mask word. Bit `i` is row `i` of the word.
@@ -42,7 +52,7 @@ predicates! {
 /// # Safety
 /// Both locations must be readable for all rows of the word.
 #[inline(always)]
-pub(super) unsafe fn word_of<L: Lanes, P: Predicate>(
+pub unsafe fn word_of<L: Lanes, P: Predicate>(
     x: Location<L::Element>,
     y: Location<L::Element>,
     word: usize,

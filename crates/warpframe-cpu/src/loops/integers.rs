@@ -1,20 +1,27 @@
-//! Loops over the numbers of blocks without vector registers of their own: integer ops and conversions. They are plain loops,
-//! which the compiler vectorizes for the instruction set of the function that they are inlined into.
+//! Ops of integers. They are plain loops, which the compiler vectorizes for the instruction set of the function that they are
+//! inlined into.
 
 use std::mem::MaybeUninit;
 
 use warpframe_ir::ScalarType;
 use warpframe_ir::ops::{Binary, Unary};
 
-use super::block::Location;
-use super::integer_division::{divide_i32, divide_i64, remainder_i32};
+use super::integer_division::{IntegerDivisor, divide_i32, divide_i64, remainder_i32};
+use crate::block::{Arguments, Location};
+use crate::dispatch::{BoundLoop, DetectedPath, Loop, bind};
+use crate::lanes::InstructionSet;
 
 /// Writes `function(x)` for each row.
 ///
 /// # Safety
 /// The location must be readable, and the target writable, for `rows` rows. They do not overlap.
 #[inline(always)]
-unsafe fn map<T: Copy, U: Copy>(x: Location<T>, target: *mut U, rows: usize, function: impl Fn(T) -> U) {
+pub(super) unsafe fn map<T: Copy, U: Copy>(
+    x: Location<T>,
+    target: *mut U,
+    rows: usize,
+    function: impl Fn(T) -> U,
+) {
     // SAFETY: the caller guarantees that the target is writable.
     let target = unsafe { std::slice::from_raw_parts_mut(target.cast::<MaybeUninit<U>>(), rows) };
     if x.stride == 0 {
@@ -65,6 +72,21 @@ unsafe fn zip<T: Copy>(
     }
 }
 
+/// Binds a loop of integers of a type: `$run` computes it from the locations of the operands, the target and the number of rows.
+macro_rules! bind_integers {
+    ($path:ident, |$arguments:ident| $run:expr) => {{
+        struct Op;
+        impl Loop for Op {
+            #[inline(always)]
+            unsafe fn run<S: InstructionSet>($arguments: &Arguments<'_>) {
+                // SAFETY: the operands are readable, and the target writable, for all rows, a multiple of a word's.
+                unsafe { $run }
+            }
+        }
+        Some(bind::<Op>($path))
+    }};
+}
+
 /// Defines the functions for the ops of an integer type. The matches are exhaustive: ops that are not defined for integers are
 /// listed after the semicolon.
 macro_rules! integer_ops {
@@ -76,41 +98,27 @@ macro_rules! integer_ops {
     };
     (@functions $type:ident, $unary:ident, $binary:ident, [$divide:path, $remainder:path], [$($one:ident)+; $($no_one:ident)+],
         [$($two:ident)+; $($no_two:ident)+]) => {
-        /// Computes a unary op for each row.
-        ///
-        /// # Safety
-        /// As [`map`].
-        #[inline(always)]
-        pub(super) unsafe fn $unary(op: Unary, x: Location<$type>, target: *mut $type, rows: usize) {
-            // SAFETY: the caller has the same obligation.
-            unsafe {
-                match op {
-                    $(Unary::$one => map(x, target, rows, |x| Unary::$one.$type(x)),)+
-                    $(Unary::$no_one)|+ => {}
-                }
+        fn $unary(path: DetectedPath, op: Unary) -> Option<BoundLoop> {
+            match op {
+                $(Unary::$one => bind_integers!(path, |a| {
+                    map(a.operand::<$type>(0), a.target.cast(), a.rows, |x| Unary::$one.$type(x))
+                }),)+
+                $(Unary::$no_one)|+ => None,
             }
         }
 
-        /// Computes a binary op for each row.
-        ///
-        /// # Safety
-        /// As [`zip`].
-        #[inline(always)]
-        pub(super) unsafe fn $binary(
-            op: Binary,
-            x: Location<$type>,
-            y: Location<$type>,
-            target: *mut $type,
-            rows: usize,
-        ) {
-            // SAFETY: the caller has the same obligation.
-            unsafe {
-                match op {
-                    $(Binary::$two => zip(x, y, target, rows, |x, y| Binary::$two.$type(x, y)),)+
-                    Binary::Divide => $divide(x, y, target, rows),
-                    Binary::Remainder => $remainder(x, y, target, rows),
-                    $(Binary::$no_two)|+ => {}
-                }
+        fn $binary(path: DetectedPath, op: Binary) -> Option<BoundLoop> {
+            match op {
+                $(Binary::$two => bind_integers!(path, |a| {
+                    zip(a.operand::<$type>(0), a.operand(1), a.target.cast(), a.rows, |x, y| Binary::$two.$type(x, y))
+                }),)+
+                Binary::Divide => bind_integers!(path, |a| {
+                    $divide(a.operand(0), a.operand(1), a.target.cast(), a.rows)
+                }),
+                Binary::Remainder => bind_integers!(path, |a| {
+                    $remainder(a.operand(0), a.operand(1), a.target.cast(), a.rows)
+                }),
+                $(Binary::$no_two)|+ => None,
             }
         }
     };
@@ -118,12 +126,37 @@ macro_rules! integer_ops {
 integer_ops!(i32, unary_i32, binary_i32, zip_divide_i32, zip_remainder_i32);
 integer_ops!(i64, unary_i64, binary_i64, divide_i64::<false>, divide_i64::<true>);
 
+/// The loop of a unary op; `None` if it is not defined for the type.
+pub fn unary(path: DetectedPath, scalar_type: ScalarType, op: Unary) -> Option<BoundLoop> {
+    match scalar_type {
+        ScalarType::I32 => unary_i32(path, op),
+        ScalarType::I64 => unary_i64(path, op),
+        _ => None,
+    }
+}
+
+/// The loop of a binary op; `None` if it is not defined for the type.
+pub fn binary(path: DetectedPath, scalar_type: ScalarType, op: Binary) -> Option<BoundLoop> {
+    match scalar_type {
+        ScalarType::I32 => binary_i32(path, op),
+        ScalarType::I64 => binary_i64(path, op),
+        _ => None,
+    }
+}
+
 /// # Safety
 /// As [`zip`].
 #[inline(always)]
 unsafe fn zip_divide_i32(x: Location<i32>, y: Location<i32>, target: *mut i32, rows: usize) {
     // SAFETY: the caller has the same obligation.
-    unsafe { zip(x, y, target, rows, divide_i32) }
+    unsafe {
+        if y.stride == 0 {
+            let divisor = IntegerDivisor::<i32>::new(y.first.read());
+            map(x, target, rows, |x| divisor.divide(x));
+        } else {
+            zip(x, y, target, rows, divide_i32);
+        }
+    }
 }
 
 /// # Safety
@@ -131,36 +164,12 @@ unsafe fn zip_divide_i32(x: Location<i32>, y: Location<i32>, target: *mut i32, r
 #[inline(always)]
 unsafe fn zip_remainder_i32(x: Location<i32>, y: Location<i32>, target: *mut i32, rows: usize) {
     // SAFETY: the caller has the same obligation.
-    unsafe { zip(x, y, target, rows, remainder_i32) }
-}
-
-/// Converts the numbers of each row to another type of number.
-///
-/// # Safety
-/// As [`map`]: the location must have numbers of type `from`, the target those of type `to`.
-#[inline(always)]
-pub(super) unsafe fn cast(from: ScalarType, to: ScalarType, x: Location, target: *mut (), rows: usize) {
-    use ScalarType::*;
-    macro_rules! casts {
-        ($($from:ident $native_from:ident -> $($to:ident $native_to:ident),+;)+) => {
-            match (from, to) {
-                $($(($from, $to) => {
-                    map(x.of::<$native_from>(), target.cast::<$native_to>(), rows, |x| x as $native_to)
-                })+)+
-                // Booleans are mask words, and the builder removes conversions to the same type: a copy.
-                (I32 | F32, _) => map(x.of::<u32>(), target.cast::<u32>(), rows, |x| x),
-                (I64 | F64, _) => map(x.of::<u64>(), target.cast::<u64>(), rows, |x| x),
-                (Bool, _) => {}
-            }
-        };
-    }
-    // SAFETY: the caller has the same obligation.
     unsafe {
-        casts! {
-            I32 i32 -> I64 i64, F32 f32, F64 f64;
-            I64 i64 -> I32 i32, F32 f32, F64 f64;
-            F32 f32 -> I32 i32, I64 i64, F64 f64;
-            F64 f64 -> I32 i32, I64 i64, F32 f32;
+        if y.stride == 0 {
+            let divisor = IntegerDivisor::<i32>::new(y.first.read());
+            map(x, target, rows, |x| divisor.remainder(x));
+        } else {
+            zip(x, y, target, rows, remainder_i32);
         }
     }
 }
