@@ -11,13 +11,16 @@ use ballista_core::serde::protobuf::{
 use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
 use datafusion::common::Result;
 use datafusion::execution::TaskContext;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
 use super::metrics_options::MetricsOptions;
 use super::task_errors::encode_task_error;
-use warpframe_datafusion::planner::prepare;
+use warpframe_datafusion::backends::Backends;
+use warpframe_datafusion::operators::FusedExec;
+use warpframe_datafusion::planner::{FuseOperators, prepare};
 
 /// The execution engine of an executor.
 pub(super) struct StageEngine {
@@ -43,11 +46,14 @@ impl ExecutionEngine for StageEngine {
         work_dir: &str,
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
+        let failed = |error| encode_task_error(&self.executor, work_dir, error);
+        let fuse = FuseOperators::new(Backends::of(config));
+        let plan = fuse.optimize(plan, config.options()).map_err(failed)?;
         let stage_plan = Arc::clone(&plan);
         let stage = self
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
-            .map_err(|error| encode_task_error(&self.executor, work_dir, error))?;
+            .map_err(failed)?;
         let collect_metrics = MetricsOptions::is_enabled(config.options());
         let executor = self.executor.clone();
         Ok(Arc::new(StageExecutor {
@@ -66,7 +72,7 @@ struct StageExecutor {
     executor: String,
     work_dir: String,
     collect_metrics: bool,
-    /// The stage's plan, whose fused functions are bound before a task runs.
+    /// The stage's plan with fused operators. Its fused functions are bound before a task runs.
     plan: Arc<dyn ExecutionPlan>,
     stage: Arc<dyn QueryStageExecutor>,
 }
@@ -92,7 +98,7 @@ impl QueryStageExecutor for StageExecutor {
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        let metrics = self.stage.collect_plan_metrics();
+        let metrics = unfuse_metrics(&self.plan, self.stage.collect_plan_metrics());
         match self.collect_metrics {
             true => metrics,
             false => metrics.iter().map(|_| MetricsSet::new()).collect(),
@@ -110,4 +116,31 @@ impl QueryStageExecutor for StageExecutor {
     fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
         self.stage.collect_column_stats()
     }
+}
+
+/// The metrics of a stage's operators as the scheduler knows them: those of a fused operator are the metrics of the first one
+/// that it replaces, and the others have none. `metrics` has those of operators above the plan first.
+fn unfuse_metrics(plan: &Arc<dyn ExecutionPlan>, metrics: Vec<MetricsSet>) -> Vec<MetricsSet> {
+    let mut operators = Vec::new();
+    count_replaced(plan, &mut operators);
+    let above = metrics.len().saturating_sub(operators.len());
+    let mut unfused = Vec::with_capacity(metrics.len());
+    for (position, metrics) in metrics.into_iter().enumerate() {
+        let count = position.checked_sub(above).map_or(1, |position| operators[position]);
+        if count > 0 {
+            unfused.push(metrics);
+            unfused.extend((1..count).map(|_| MetricsSet::new()));
+        }
+    }
+    unfused
+}
+
+/// For each operator of a plan that has metrics, the number of operators that it stands for: parents first.
+fn count_replaced(plan: &Arc<dyn ExecutionPlan>, counts: &mut Vec<usize>) {
+    match plan.downcast_ref::<FusedExec>() {
+        Some(fused) => counts.push(fused.replaced().operators),
+        None if plan.metrics().is_some() => counts.push(1),
+        None => {}
+    }
+    plan.children().into_iter().for_each(|child| count_replaced(child, counts));
 }

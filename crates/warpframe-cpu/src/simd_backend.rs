@@ -55,7 +55,7 @@ impl Backend for Simd {
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
         let code = match is_log3(program) {
             true => Code::Log3(program.output_type()),
-            false => Code::Blocks(Blocks::new(*self, program)?),
+            false => Code::Blocks(Box::new(Blocks::new(*self, program)?)),
         };
         Ok(Arc::new(SimdKernel { backend: *self, program: Arc::clone(program), code }))
     }
@@ -67,7 +67,7 @@ enum Code {
     /// The hand-written loop for `ln(x) * ln(y) * ln(z)` of inputs of this type, `f64` or `f32`.
     Log3(ScalarType),
     /// Execution step by step on blocks of rows.
-    Blocks(Blocks),
+    Blocks(Box<Blocks>),
 }
 
 /// A program's code for the block executor.

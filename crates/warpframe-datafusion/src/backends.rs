@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
+use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 use warpframe_cpu::Simd;
 use warpframe_cuda::{Cuda, Gpus};
@@ -124,6 +125,11 @@ impl Backends {
                 Ok(Arc::clone(kernel.insert(compiled)))
             }
         }
+    }
+
+    /// The backends of a session: the extension of its configuration, or this machine's.
+    pub fn of(config: &SessionConfig) -> Arc<Self> {
+        config.get_extension::<Self>().unwrap_or_else(|| Arc::clone(Self::shared()))
     }
 
     /// The backends of this machine, for processes and sessions that bring none.

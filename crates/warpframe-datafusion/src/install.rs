@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use datafusion::catalog::{TableFunction, TableFunctionImpl};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::backends::Backends;
 use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
-use crate::planner::{BindBackend, FloatPartitions, Fuse, GpuBatches, distrust_float_statistics};
+use crate::planner::{
+    BindBackend, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, distrust_float_statistics,
+};
 use crate::rows::GenerateRows;
 
 /// Where the plans of a session run.
@@ -71,9 +74,13 @@ pub fn install_with(
     }
     distrust_float_statistics(&mut builder);
     builder = builder.with_optimizer_rule(Arc::new(Fuse)).with_optimizer_rule(Arc::new(FloatPartitions));
+    KeepProjections::wrap(
+        &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules,
+    );
     match execution {
         Execution::Local => builder
-            .with_optimizer_rule(Arc::new(BindBackend::new(backends)))
+            .with_optimizer_rule(Arc::new(BindBackend::new(Arc::clone(&backends))))
+            .with_physical_optimizer_rule(Arc::new(FuseOperators::new(backends)))
             .with_physical_optimizer_rule(Arc::new(GpuBatches)),
         Execution::Remote => builder,
     }

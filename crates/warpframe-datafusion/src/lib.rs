@@ -1,7 +1,7 @@
 //! The DataFusion integration: numeric expressions are lowered to programs, fused, and evaluated by kernels.
 //!
 //! [`install()`] adds everything to a session. `lowering` lowers expressions to programs, `functions` has the functions
-//! defined by programs or in SQL, `planner` the optimizer rules, `backends` the registry of
+//! defined by programs or in SQL, `operators` the physical operators, `planner` the optimizer rules, `backends` the registry of
 //! backends, `options` the `warpframe.*` options, and `rows` generated rows.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -17,6 +17,7 @@ pub mod functions;
 mod install;
 pub mod lowering;
 pub mod memory_pool;
+pub mod operators;
 pub mod options;
 pub mod planner;
 pub mod rows;

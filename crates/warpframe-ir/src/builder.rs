@@ -142,6 +142,10 @@ impl Builder {
         let Some(table) = Table::new(self.scalar_type(x), constants) else {
             return self.violation("the constants of a table have another type than its operand".to_owned());
         };
+        self.in_known_table(x, table)
+    }
+
+    fn in_known_table(&mut self, x: Value, table: Table) -> Value {
         if let Some(x) = self.as_constant(x) {
             return self.const_bool(table.contains(x));
         }
@@ -268,6 +272,53 @@ impl Builder {
             Some(Instruction::Const(constant)) => Some(constant),
             _ => None,
         }
+    }
+
+    /// Adds the instructions of a program, with these values as its inputs, and returns the values of its outputs. Its traps are
+    /// limited to rows in which the guard is true.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`]: the number of values is not that of the inputs, or the program has a predicate.
+    pub fn inline(
+        &mut self,
+        program: &Program,
+        inputs: &[Value],
+        guard: Option<Value>,
+    ) -> Result<Vec<Value>> {
+        if inputs.len() != program.inputs().len() || program.predicate().is_some() {
+            return Err(Error::InvalidProgram("a program cannot be inlined".to_owned()));
+        }
+        let mut values: Vec<Value> = Vec::with_capacity(program.instructions().len());
+        for instruction in program.instructions() {
+            let instruction = instruction.map_operands(|operand| values[operand.position()]);
+            let value = match instruction {
+                Instruction::Input(input) => inputs[input as usize],
+                Instruction::Const(constant) => self.constant(constant),
+                Instruction::Null(scalar_type) => self.null(scalar_type),
+                Instruction::Unary(op, x) => self.unary(op, x),
+                Instruction::Binary(op, x, y) => self.binary(op, x, y),
+                Instruction::Compare(comparison, x, y) => self.compare(comparison, x, y),
+                Instruction::Cast(to, x) => self.cast(to, x),
+                Instruction::InTable(table, x) => {
+                    self.in_known_table(x, program.tables()[table as usize].clone())
+                }
+                Instruction::IsNan(x) => self.is_nan(x),
+                Instruction::IsNull(x) => self.is_null(x),
+                Instruction::Not(x) => self.not(x),
+                Instruction::And(x, y) => self.and(x, y),
+                Instruction::Or(x, y) => self.or(x, y),
+                Instruction::Select(condition, yes, no) => self.select(condition, yes, no),
+                Instruction::TrapIf(trap, condition, operands) => {
+                    let condition = guard.map_or(condition, |guard| self.and(guard, condition));
+                    let operands: Vec<_> = operands.into_iter().flatten().collect();
+                    self.trap_if(trap, condition, &operands);
+                    // Nothing reads it.
+                    self.placeholder()
+                }
+            };
+            values.push(value);
+        }
+        Ok(program.outputs().iter().map(|output| values[output.value.position()]).collect())
     }
 
     /// The program of a function of numbers: `body` takes the values of the parameters, which are nullable inputs of the

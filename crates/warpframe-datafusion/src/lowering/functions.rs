@@ -1,12 +1,13 @@
 //! Calls of scalar functions.
 
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 
 use super::built_in::{Function, built_in};
 use super::integers::Integer;
-use super::lowered::{LowerResult, NotLowered};
+use super::lowered::{LowerResult, NotLowered, scalar_type};
 use super::lowerer::Lowerer;
-use crate::functions::ProgramFunction;
+use crate::functions::{FusedFunction, ProgramFunction};
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::{ScalarType, Trap};
@@ -17,6 +18,9 @@ impl Lowerer<'_> {
         if let Some(function) = call.func.inner().downcast_ref::<ProgramFunction>() {
             let operands = self.lower_exprs(arguments)?;
             return self.call_program_function(function, &operands).map(Some);
+        }
+        if let Some(function) = call.func.inner().downcast_ref::<FusedFunction>() {
+            return self.call_fused_function(function, arguments).map(Some);
         }
         let Some(function) = built_in(&call.func) else { return Ok(None) };
         let Some((data_type, scalar_type)) = self.common_types(arguments)? else { return Ok(None) };
@@ -97,6 +101,23 @@ impl Lowerer<'_> {
         let invalid = |error: warpframe_ir::Error| NotLowered::Invalid(error.to_string());
         self.work.add_program(&*function.program(scalar_type).map_err(invalid)?);
         function.build(&mut self.builder, operands).map_err(invalid)
+    }
+
+    /// Inlines a call of a fused function.
+    fn call_fused_function(&mut self, function: &FusedFunction, arguments: &[Expr]) -> LowerResult<Value> {
+        let program = function.program();
+        self.work.add_program(program);
+        let inputs = arguments.iter().map(|argument| match scalar_type(&self.data_type(argument)?) {
+            Some(_) => self.lower_expr(argument),
+            // A type of inputs only.
+            None => self.input(argument),
+        });
+        let inputs = inputs.collect::<LowerResult<Vec<_>>>()?;
+        let outputs = self.builder.inline(program, &inputs, self.guard);
+        match outputs.map_err(|error| NotLowered::Invalid(error.to_string()))?[..] {
+            [output] => Ok(output),
+            _ => Err(NotLowered::Invalid("a fused function has one output".to_owned())),
+        }
     }
 
     /// A unary op of a float.

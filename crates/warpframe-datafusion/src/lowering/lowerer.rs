@@ -6,7 +6,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::lowered::{LowerResult, Lowered, NotLowered, data_type, describe, scalar_type};
 use super::work::Work;
-use warpframe_ir::builder::Builder;
+use warpframe_ir::builder::{self, Builder};
 use warpframe_ir::instruction::{Input, Output, Value};
 use warpframe_ir::{RowTrap, Scalar, ScalarType, Trap};
 
@@ -30,6 +30,13 @@ pub(super) struct Lowerer<'a> {
     depth: usize,
 }
 
+/// A state of a lowerer.
+pub(super) struct Mark {
+    builder: builder::Mark,
+    inputs: usize,
+    work: Work,
+}
+
 impl<'a> Lowerer<'a> {
     pub fn new(schema: &'a DFSchema) -> Self {
         Self {
@@ -46,10 +53,10 @@ impl<'a> Lowerer<'a> {
     /// The program with this output, of the type of the lowered expression.
     pub fn finish(self, output: Value, data_type: DataType) -> LowerResult<Lowered> {
         let outputs = vec![Output { value: output, data_type }];
+        let (builder, arguments, work) = self.into_parts();
         let program =
-            self.builder.finish(outputs, None).map_err(|error| NotLowered::Invalid(error.to_string()))?;
-        let arguments = self.inputs.into_iter().map(|(expr, _)| expr).collect();
-        Ok(Lowered { program, arguments, work: self.work })
+            builder.finish(outputs, None).map_err(|error| NotLowered::Invalid(error.to_string()))?;
+        Ok(Lowered { program, arguments, work })
     }
 
     pub fn data_type(&self, expr: &Expr) -> LowerResult<DataType> {
@@ -101,16 +108,31 @@ impl<'a> Lowerer<'a> {
         value
     }
 
+    /// The current state, for [`rewind`](Self::rewind).
+    pub fn mark(&self) -> Mark {
+        Mark { builder: self.builder.mark(), inputs: self.inputs.len(), work: self.work }
+    }
+
+    /// Removes all that was lowered after a mark.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.builder.rewind(&mark.builder);
+        self.inputs.truncate(mark.inputs);
+        self.work = mark.work;
+    }
+
+    /// The builder, the expression of each input, and the operations.
+    pub fn into_parts(self) -> (Builder, Vec<Expr>, Work) {
+        (self.builder, self.inputs.into_iter().map(|(expr, _)| expr).collect(), self.work)
+    }
+
     fn lower_or_input(&mut self, expr: &Expr, scalar_type: ScalarType) -> LowerResult<Value> {
-        let (mark, inputs, work) = (self.builder.mark(), self.inputs.len(), self.work);
+        let mark = self.mark();
         match self.lower_operation(expr) {
             Ok(Some(value)) if self.builder.scalar_type(value) == scalar_type => Ok(value),
             Err(reason) if self.conditional => Err(reason),
             // The types of functions that return another type than ops do differ.
             Ok(_) | Err(_) => {
-                self.builder.rewind(&mark);
-                self.inputs.truncate(inputs);
-                self.work = work;
+                self.rewind(mark);
                 self.input(expr)
             }
         }

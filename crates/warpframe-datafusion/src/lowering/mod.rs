@@ -5,7 +5,7 @@
 //! - `lowerer` walks an expression; `arithmetic`, `comparison`, `casts`, `times`, `in_list`, `conditional` and `functions` lower its
 //!   nodes, with the results and the errors of DataFusion's own evaluation.
 //! - `built_in` finds the lowering of DataFusion's functions, `integers` describes integer types, `work` counts operations.
-//! - `compile` compiles expressions without a query.
+//! - `physical` lowers the expressions of physical operators, `compile` compiles expressions without a query.
 
 mod arithmetic;
 mod built_in;
@@ -19,10 +19,12 @@ mod integers;
 mod lower;
 mod lowered;
 mod lowerer;
+mod physical;
 mod times;
 mod work;
 
 pub use compile::{Compiled, compile};
 pub use lower::{lower, lower_call};
 pub use lowered::{Lowered, NotLowered};
+pub use physical::{LoweredRows, lower_condition, lower_rows};
 pub use work::Work;

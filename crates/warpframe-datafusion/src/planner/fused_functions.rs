@@ -46,7 +46,7 @@ pub fn for_each_fused_function(
 /// A backend cannot run on this machine, or cannot compile a program.
 pub fn prepare(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<Arc<TaskContext>> {
     let config = context.session_config();
-    let backends = config.get_extension::<Backends>().unwrap_or_else(|| Arc::clone(Backends::shared()));
+    let backends = Backends::of(config);
     let memory: Arc<dyn MemoryBudget> = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
     let mut device_rows = None;
     for_each_fused_function(plan, |function| {

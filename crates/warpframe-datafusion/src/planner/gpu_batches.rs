@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -17,6 +17,7 @@ use datafusion::physical_plan::{
 };
 
 use super::fused_functions::{device_batch_rows, for_each_fused_function, prepare};
+use crate::operators::FusedExec;
 use warpframe_ir::metrics::{Metric, Metrics};
 
 /// Adds a `GpuBatchExec` as the root of a plan with functions that are evaluated on GPUs:
@@ -76,6 +77,16 @@ impl GpuBatchExec {
                 }
             }
             Ok(())
+        })?;
+        plan.apply(|node| {
+            if let Some(fused) = node.downcast_ref::<FusedExec>() {
+                let least = fused.rows().kernels().filter_map(|kernel| kernel.device_batch_rows()).max();
+                if least.is_some() {
+                    device_rows = device_rows.max(least);
+                    metrics.push(Arc::clone(fused.kernel_metrics()));
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(match device_rows {
             Some(least) => {

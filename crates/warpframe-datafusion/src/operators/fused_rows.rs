@@ -1,0 +1,302 @@
+//! The evaluation of filters and expressions on batches in one pass.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::FilterBuilder;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::config::ConfigOptions;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+
+use crate::backends::Backends;
+use crate::errors::datafusion_error;
+use crate::lowering::{LoweredRows, NotLowered, Work, lower_condition, lower_rows};
+use warpframe_ir::backend::{Evaluated, Kernel, KernelContext};
+use warpframe_ir::instruction::Instruction;
+use warpframe_ir::program::Program;
+
+/// The share of rows that pass a filter below which the filter is evaluated before the expressions, if they are costly: then
+/// they are evaluated in fewer rows, but what they share with the filter is computed twice.
+const FILTER_FIRST: f64 = 0.5;
+
+/// A filter and expressions over the columns of batches, compiled.
+#[derive(Debug)]
+pub struct FusedRows {
+    schema: SchemaRef,
+    filter: Option<Filter>,
+    /// The expressions that are not columns, without the filter.
+    expressions: CompiledRows,
+    sources: Vec<Source>,
+}
+
+/// The compiled forms of a filter.
+#[derive(Debug)]
+struct Filter {
+    /// The filter alone: one Boolean column.
+    condition: CompiledRows,
+    /// The filter and all columns of the result; `None` if programs have no values of a column's type.
+    with_columns: Option<CompiledRows>,
+    /// Whether the expressions take so long that they should be evaluated in few rows.
+    costly: bool,
+}
+
+/// A program that is compiled for a backend.
+#[derive(Debug)]
+struct CompiledRows {
+    kernel: Arc<dyn Kernel>,
+    /// The positions of the columns that are its inputs.
+    columns: Vec<usize>,
+    instructions: usize,
+}
+
+/// Where a column of the result comes from, if the filter is evaluated first or there is none.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// The column of the batch at this position.
+    Column(usize),
+    /// The expression at this position among those that are not columns.
+    Expression(usize),
+}
+
+/// What earlier batches have shown about the filter.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Selectivity {
+    passed: usize,
+    rows: usize,
+}
+
+impl Selectivity {
+    /// Adds a batch, and forgets half of the earlier ones.
+    fn add(&mut self, passed: usize, rows: usize) {
+        (self.passed, self.rows) = (self.passed / 2 + passed, self.rows / 2 + rows);
+    }
+
+    fn is_low(self) -> bool {
+        (self.passed as f64) < FILTER_FIRST * self.rows as f64
+    }
+}
+
+/// The reason why a filter and expressions are not fused.
+#[derive(Debug)]
+pub enum NotFused {
+    /// They have no program.
+    NotLowered(NotLowered),
+    /// One pass would not be faster.
+    NotProfitable,
+}
+
+impl From<NotLowered> for NotFused {
+    fn from(reason: NotLowered) -> Self {
+        Self::NotLowered(reason)
+    }
+}
+
+impl FusedRows {
+    /// Compiles a predicate and expressions over the columns of `input` for the backend of the configuration.
+    ///
+    /// # Errors
+    /// The inner error is the reason why they are not fused. The outer error: the backend cannot run on this machine, or
+    /// cannot compile a program.
+    pub fn compile(
+        input: &Schema,
+        predicate: Option<&Arc<dyn PhysicalExpr>>,
+        expressions: &[Arc<dyn PhysicalExpr>],
+        schema: SchemaRef,
+        backends: &Backends,
+        config: &ConfigOptions,
+    ) -> Result<std::result::Result<Self, NotFused>> {
+        let lowered = match Lowered::new(input, predicate, expressions) {
+            Ok(lowered) => lowered,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let compile = |rows: LoweredRows| -> Result<CompiledRows> {
+            let instructions = computed(&rows.program);
+            let kernel = backends.kernel(config, &Arc::new(rows.program))?;
+            Ok(CompiledRows { kernel, columns: rows.columns, instructions })
+        };
+        let costly = lowered.expressions.work.costly;
+        let filter = match lowered.filter {
+            Some((condition, with_columns)) => Some(Filter {
+                condition: compile(condition)?,
+                with_columns: with_columns.map(compile).transpose()?,
+                costly,
+            }),
+            None => None,
+        };
+        let expressions = compile(lowered.expressions)?;
+        Ok(Ok(Self { schema, filter, expressions, sources: lowered.sources }))
+    }
+
+    /// The schema of the result.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Whether rows are left out.
+    pub fn has_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// The description of the backend.
+    pub fn description(&self) -> String {
+        self.expressions.kernel.description()
+    }
+
+    /// The kernels.
+    pub fn kernels(&self) -> impl Iterator<Item = &Arc<dyn Kernel>> {
+        let filter = self.filter.iter();
+        let filter = filter.flat_map(|filter| [Some(&filter.condition), filter.with_columns.as_ref()]);
+        filter.flatten().chain([&self.expressions]).map(|rows| &rows.kernel)
+    }
+
+    /// The number of instructions of one pass.
+    pub fn instructions(&self) -> usize {
+        let filter = self.filter.as_ref();
+        let one_pass = filter.and_then(|filter| filter.with_columns.as_ref());
+        one_pass.unwrap_or(&self.expressions).instructions
+    }
+
+    /// Evaluates a batch.
+    ///
+    /// # Errors
+    /// A row traps, such as by a division by zero, or the kernel fails.
+    pub fn evaluate(
+        &self,
+        batch: &RecordBatch,
+        selectivity: &mut Selectivity,
+        context: &KernelContext,
+    ) -> Result<RecordBatch> {
+        let Some(filter) = &self.filter else { return self.project(batch, context) };
+        if let Some(with_columns) = &filter.with_columns
+            && !(filter.costly && selectivity.is_low())
+        {
+            let Evaluated { columns, rows } = with_columns.evaluate(batch, context)?;
+            selectivity.add(rows, batch.num_rows());
+            return self.batch(columns, rows);
+        }
+        let condition = filter.condition.evaluate(batch, context)?.into_column().map_err(datafusion_error)?;
+        let builder = FilterBuilder::new(condition.as_boolean());
+        let used = self.used_columns();
+        let selection = if used.len() > 1 { builder.optimize() } else { builder }.build();
+        selectivity.add(selection.count(), batch.num_rows());
+        // Columns that nothing reads stay as they are.
+        let mut columns = batch.columns().to_vec();
+        for position in used {
+            columns[position] = selection.filter(&columns[position])?;
+        }
+        self.project_columns(&columns, selection.count(), context)
+    }
+
+    /// The positions of the columns that the expressions and the result have.
+    fn used_columns(&self) -> Vec<usize> {
+        let columns = self.sources.iter().filter_map(|source| match source {
+            Source::Column(position) => Some(*position),
+            Source::Expression(_) => None,
+        });
+        let mut used: Vec<_> = columns.chain(self.expressions.columns.iter().copied()).collect();
+        used.sort_unstable();
+        used.dedup();
+        used
+    }
+
+    fn project(&self, batch: &RecordBatch, context: &KernelContext) -> Result<RecordBatch> {
+        self.project_columns(batch.columns(), batch.num_rows(), context)
+    }
+
+    fn project_columns(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+    ) -> Result<RecordBatch> {
+        let computed = self.expressions.evaluate_columns(columns, rows, context)?.columns;
+        let result = self.sources.iter().map(|source| match source {
+            Source::Column(position) => Arc::clone(&columns[*position]),
+            Source::Expression(position) => Arc::clone(&computed[*position]),
+        });
+        self.batch(result.collect(), rows)
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}
+
+impl CompiledRows {
+    fn evaluate(&self, batch: &RecordBatch, context: &KernelContext) -> Result<Evaluated> {
+        self.evaluate_columns(batch.columns(), batch.num_rows(), context)
+    }
+
+    fn evaluate_columns(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+    ) -> Result<Evaluated> {
+        let inputs: Vec<_> = self.columns.iter().map(|position| Arc::clone(&columns[*position])).collect();
+        self.kernel.evaluate(&inputs, rows, context).map_err(datafusion_error)
+    }
+}
+
+/// The programs of a filter and expressions.
+struct Lowered {
+    /// The filter alone, and with all columns of the result.
+    filter: Option<(LoweredRows, Option<LoweredRows>)>,
+    expressions: LoweredRows,
+    sources: Vec<Source>,
+}
+
+impl Lowered {
+    /// Lowers a filter and expressions, if one pass over them is faster than several: expressions behind a filter that are
+    /// worth a pass of their own, or expressions that share instructions with each other.
+    fn new(
+        input: &Schema,
+        predicate: Option<&Arc<dyn PhysicalExpr>>,
+        expressions: &[Arc<dyn PhysicalExpr>],
+    ) -> std::result::Result<Self, NotFused> {
+        let mut computed_expressions = Vec::new();
+        let sources = expressions.iter().map(|expression| match expression.downcast_ref::<Column>() {
+            Some(column) => Source::Column(column.index()),
+            None => {
+                computed_expressions.push(Arc::clone(expression));
+                Source::Expression(computed_expressions.len() - 1)
+            }
+        });
+        let sources = sources.collect();
+        if computed_expressions.is_empty() || predicate.is_none() && computed_expressions.len() < 2 {
+            return Err(NotFused::NotProfitable);
+        }
+        let expressions_alone = lower_rows(input, None, &computed_expressions)?;
+        let is_profitable = match predicate {
+            Some(_) => Work::is_profitable(expressions_alone.work),
+            None => {
+                let each =
+                    computed_expressions.iter().map(|one| lower_rows(input, None, std::slice::from_ref(one)));
+                let each = each.map(|one| one.map(|one| computed(&one.program)));
+                each.sum::<std::result::Result<usize, NotLowered>>()? > computed(&expressions_alone.program)
+            }
+        };
+        if !is_profitable {
+            return Err(NotFused::NotProfitable);
+        }
+        let filter = match predicate {
+            Some(predicate) => {
+                let condition = lower_condition(input, predicate)?;
+                Some((condition, lower_rows(input, Some(predicate), expressions).ok()))
+            }
+            None => None,
+        };
+        Ok(Self { filter, expressions: expressions_alone, sources })
+    }
+}
+
+/// The number of instructions of a program that compute something.
+fn computed(program: &Program) -> usize {
+    let free = |one: &&Instruction| {
+        !matches!(one, Instruction::Input(_) | Instruction::Const(_) | Instruction::Null(_))
+    };
+    program.instructions().iter().filter(free).count()
+}
