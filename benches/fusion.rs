@@ -1,6 +1,6 @@
-//! Fused and unfused evaluation of twelve expressions of floats, from memory-bound ones to Black-Scholes, and of seven of
-//! integers, dates and mixed types, alternating in one process, with one thread and with all cores. The ratios are the
-//! result; absolute times depend on the machine.
+//! Fused and unfused evaluation of twelve expressions of floats, from memory-bound ones to Black-Scholes, of seven of integers,
+//! dates and mixed types, and of filters, aggregates and several outputs in one pass, alternating in one process, with one
+//! thread and with all cores. The ratios are the result; absolute times depend on the machine.
 //!
 //! `cargo bench --bench fusion`
 
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch};
 use datafusion::datasource::MemTable;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 use warpframe::Session;
 
@@ -54,6 +55,16 @@ const MIXED_EXPRESSIONS: [(&str, &str); 7] = [
     ("dates", "CASE WHEN d < e THEN d BETWEEN DATE '1999-01-01' AND e ELSE k > 40 END"),
 ];
 
+/// Names of queries, and queries that are evaluated by fused operators.
+const QUERIES: [(&str, &str); 6] = [
+    ("two outputs", "SELECT sqrt(x * x + 1) * sin(x), sqrt(x * x + 1) * cos(x) FROM t WHERE sin(x) > 0"),
+    ("10 % pass", "SELECT ln(x) * y, ln(x) * z FROM t WHERE ln(x) < 2.302585092994046"),
+    ("sum, 10 % pass", "SELECT sum(ln(x) * ln(y) * ln(z)) FROM t WHERE z < 10"),
+    ("sum, 90 % pass", "SELECT sum(ln(x) * ln(y) * ln(z)) FROM t WHERE z < 90"),
+    ("several sums", "SELECT sum(ln(x) * y), avg(ln(x) * z), max(ln(x) + y) FROM t"),
+    ("groups", "SELECT k, sum(ln(x) * y), avg(ln(x) * z) FROM t WHERE ln(x) > 1 GROUP BY k"),
+];
+
 fn main() {
     let batch = rows();
     let cores = std::thread::available_parallelism().unwrap();
@@ -63,21 +74,24 @@ fn main() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).build().unwrap();
         let sessions = [false, true].map(|fuse| session(&batch, threads, fuse));
-        measure(&runtime, &sessions, &EXPRESSIONS, 2.5);
-        measure(&runtime, &sessions, &MIXED_EXPRESSIONS, 2.0);
+        let projection =
+            |(name, expression): (&'static str, &str)| (name, format!("SELECT {expression} AS r FROM t"));
+        measure(&runtime, &sessions, &EXPRESSIONS.map(projection), 2.5);
+        measure(&runtime, &sessions, &MIXED_EXPRESSIONS.map(projection), 2.0);
+        measure(&runtime, &sessions, &QUERIES.map(|(name, query)| (name, query.to_owned())), 2.0);
     }
     blocks_against_loop(&batch);
+    small_queries(&batch.slice(0, 1000));
 }
 
-/// Measures expressions, and prints the geometric mean of the ratios beside the goal for it.
-fn measure(runtime: &Runtime, sessions: &[Session; 2], expressions: &[(&str, &str)], goal: f64) {
+/// Measures queries, and prints the geometric mean of the ratios beside the goal for it.
+fn measure(runtime: &Runtime, sessions: &[Session; 2], queries: &[(&str, String)], goal: f64) {
     let mut ratios = Vec::new();
-    for (name, expression) in expressions {
-        let query = format!("SELECT {expression} AS r FROM t");
+    for (name, query) in queries {
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..=REPEATS {
             for (session, times) in sessions.iter().zip(&mut times) {
-                times.push(time(runtime, session, &query));
+                times.push(time(runtime, session, query));
             }
         }
         // The first run of each is a warm-up.
@@ -110,6 +124,35 @@ fn blocks_against_loop(batch: &RecordBatch) {
         ms(blocks),
         ms(single_loop)
     );
+}
+
+/// What fusion adds to the time of queries over few rows: planning and compilation.
+fn small_queries(batch: &RecordBatch) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let bare = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let fused = session(batch, NonZeroUsize::MIN, true);
+    for context in [&bare, fused.context()] {
+        context.deregister_table("t").unwrap();
+        context.register_batch("t", batch.clone()).unwrap();
+    }
+    println!(
+        "1000 rows, 1 thread: microseconds, medians, of bare DataFusion and of warpframe (goal: at most 100 more)"
+    );
+    for (name, query) in &QUERIES {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..200 {
+            for (context, times) in [&bare, fused.context()].into_iter().zip(&mut times) {
+                let start = Instant::now();
+                runtime.block_on(async {
+                    let frame = context.sql(query).await.unwrap();
+                    tokio::spawn(frame.collect()).await.unwrap().unwrap();
+                });
+                times.push(start.elapsed());
+            }
+        }
+        let [bare, fused] = times.map(|times| ms(median(times)) * 1e3);
+        println!("{name:<16} {bare:>9.0} {fused:>9.0} {:>+7.0}", fused - bare);
+    }
 }
 
 fn rows() -> RecordBatch {
@@ -145,8 +188,9 @@ fn time(runtime: &Runtime, session: &Session, query: &str) -> Duration {
         let query = session.sql(query).await.unwrap();
         tokio::spawn(query.collect_partitioned()).await.unwrap().unwrap()
     });
-    assert_eq!(batches.iter().flatten().map(|batch| batch.num_rows()).sum::<usize>(), ROWS);
-    start.elapsed()
+    let elapsed = start.elapsed();
+    drop(batches);
+    elapsed
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

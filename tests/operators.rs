@@ -117,13 +117,16 @@ async fn filters_are_evaluated_first_where_few_rows_pass() {
 #[tokio::test]
 async fn conditions_that_can_fail_are_evaluated_where_earlier_ones_hold() {
     let session = session(true);
-    run(&session, "CREATE TABLE t AS SELECT x - 50 AS x, y FROM generate_rows(100)").await.unwrap();
+    run(&session, "CREATE TABLE t AS SELECT x - 50 AS x, y, 'a' AS s FROM generate_rows(100)").await.unwrap();
     for (query, rows) in [
         ("SELECT ln(x) * y FROM t WHERE x >= 0 AND sqrt(x) > 5", 25),
         ("SELECT ln(x) * y FROM (SELECT * FROM t WHERE x >= 0) WHERE sqrt(x) > 5", 25),
         ("SELECT sqrt(x) * y + 1 FROM t WHERE x >= 0 AND y > 0", 51),
         // The condition that cannot fail is evaluated first, although it is written last.
         ("SELECT ln(x) * y FROM t WHERE sqrt(x) > 5 AND x >= 0", 25),
+        // The operator is a filter alone.
+        ("SELECT x, s FROM t WHERE sqrt(x) > 5 AND x >= 0", 25),
+        ("SELECT count(*) FROM t WHERE sqrt(x) > 5 AND x >= 0 HAVING count(*) = 25", 1),
     ] {
         assert!(plan(&session, query).await.contains("FusedExec"), "{query}");
         let found = run(&session, query).await.unwrap();

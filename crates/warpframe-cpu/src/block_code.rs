@@ -6,12 +6,13 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{LoopData, MAX_OPERANDS, WORD};
+use super::class::Class;
 use super::dispatch::{BoundLoop, DetectedPath};
 use super::input_conversion::Loader;
 use super::instruction_selection::{Operation, Selected, select_instructions};
 use super::lanes::SimdElement;
 use super::loops;
-use super::register_allocation::{Class, RegisterAllocation, Slot};
+use super::register_allocation::{RegisterAllocation, Slot};
 
 /// The bytes of all numbers of a block: of its inputs, registers and outputs. They fit in an L1 data cache of 32 KiB. With larger
 /// blocks, which read one input alone for longer, inputs that are not in the cache are read more slowly; with smaller ones, the

@@ -10,8 +10,9 @@ use warpframe_ir::{Scalar, ScalarType, Trap};
 use super::block::{Arguments, Location, WORD};
 use super::block_code::{BlockCode, LoopCode, Moving, Step};
 use super::block_memory::{BlockMemory, Scratch};
+use super::class::Class;
 use super::output_buffer::OutputBuffer;
-use super::register_allocation::{Class, Slot};
+use super::register_allocation::Slot;
 
 /// One evaluation of a program.
 pub(super) struct Execution<'a> {

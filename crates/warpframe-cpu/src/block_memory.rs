@@ -12,9 +12,10 @@ use warpframe_ir::program::Program;
 
 use super::block::{CacheLine, Location, WORD};
 use super::block_code::{BlockCode, Place};
+use super::class::Class;
 use super::input_conversion::{Loader, copy_bits};
 use super::lanes::MAX_LANES;
-use super::register_allocation::{Class, RegisterAllocation, Slot};
+use super::register_allocation::{RegisterAllocation, Slot};
 
 /// The memory of the blocks of one evaluation.
 pub(super) struct BlockMemory<'a> {

@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 use warpframe_ir::ScalarType;
 use warpframe_ir::error::{Error, Result};
 
-use super::register_allocation::Class;
+use super::class::Class;
 
 /// Writes the numbers of the rows of an array from a row on, converted to the type of the program's value, to a location.
 ///

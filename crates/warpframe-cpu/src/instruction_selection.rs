@@ -6,9 +6,9 @@ use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType};
 
+use super::class::Class;
 use super::loops::NumberComparison;
 use super::math::Divisor;
-use super::register_allocation::Class;
 
 /// What computes a value.
 #[derive(Debug, Clone, Copy, PartialEq)]

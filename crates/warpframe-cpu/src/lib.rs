@@ -19,6 +19,7 @@ mod block;
 mod block_code;
 mod block_executor;
 mod block_memory;
+mod class;
 mod dispatch;
 mod elementwise;
 mod input_conversion;

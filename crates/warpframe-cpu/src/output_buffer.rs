@@ -8,7 +8,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use warpframe_ir::ScalarType;
 
 use super::block::WORD;
-use super::register_allocation::Class;
+use super::class::Class;
 
 /// An output of numbers or Booleans, with the validity if it is computed.
 #[derive(Debug)]

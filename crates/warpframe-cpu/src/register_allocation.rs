@@ -1,42 +1,12 @@
 //! Register allocation: assigns a storage location to each value of a program while it is executed on a block of rows. A
 //! register holds a block of Booleans, or of numbers of 4 or 8 bytes, and is reused after the last use of its value.
 
+use warpframe_ir::Scalar;
 use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
-use warpframe_ir::{Scalar, ScalarType};
 
+use super::class::Class;
 use super::instruction_selection::{Selected, roots};
-
-/// The class of a register.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Mask words of Booleans.
-    Bool,
-    /// Numbers of 4 bytes.
-    Narrow,
-    /// Numbers of 8 bytes.
-    Wide,
-}
-
-impl Class {
-    /// The class of values of a type.
-    pub fn of(scalar_type: ScalarType) -> Self {
-        match scalar_type {
-            ScalarType::Bool => Self::Bool,
-            ScalarType::I32 | ScalarType::F32 => Self::Narrow,
-            ScalarType::I64 | ScalarType::F64 => Self::Wide,
-        }
-    }
-
-    /// The size of a number in bytes; 0 for Booleans.
-    pub fn width(self) -> usize {
-        match self {
-            Self::Bool => 0,
-            Self::Narrow => 4,
-            Self::Wide => 8,
-        }
-    }
-}
 
 /// The storage location of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 
 use crate::backends::Backends;
 use crate::errors::datafusion_error;
-use crate::lowering::{LoweredRows, NotLowered, Work, lower_condition, lower_rows};
+use crate::lowering::{LoweredRows, NotLowered, lower_condition, lower_rows};
 use warpframe_ir::backend::{Evaluated, Kernel, KernelContext};
 use warpframe_ir::instruction::Instruction;
 use warpframe_ir::program::Program;
@@ -26,8 +26,8 @@ const FILTER_FIRST: f64 = 0.5;
 pub struct FusedRows {
     schema: SchemaRef,
     filter: Option<Filter>,
-    /// The expressions that are not columns, without the filter.
-    expressions: CompiledRows,
+    /// The expressions that are not columns, without the filter; `None` if there are none.
+    expressions: Option<CompiledRows>,
     sources: Vec<Source>,
 }
 
@@ -48,7 +48,6 @@ struct CompiledRows {
     kernel: Arc<dyn Kernel>,
     /// The positions of the columns that are its inputs.
     columns: Vec<usize>,
-    instructions: usize,
 }
 
 /// Where a column of the result comes from, if the filter is evaluated first or there is none.
@@ -73,8 +72,9 @@ impl Selectivity {
         (self.passed, self.rows) = (self.passed / 2 + passed, self.rows / 2 + rows);
     }
 
+    /// Whether few rows pass, or nothing is known.
     fn is_low(self) -> bool {
-        (self.passed as f64) < FILTER_FIRST * self.rows as f64
+        self.rows == 0 || (self.passed as f64) < FILTER_FIRST * self.rows as f64
     }
 }
 
@@ -83,6 +83,8 @@ impl Selectivity {
 pub enum NotFused {
     /// They have no program.
     NotLowered(NotLowered),
+    /// The backend cannot compile their programs.
+    Backend(DataFusionError),
     /// One pass would not be faster.
     NotProfitable,
 }
@@ -97,8 +99,7 @@ impl FusedRows {
     /// Compiles a predicate and expressions over the columns of `input` for the backend of the configuration.
     ///
     /// # Errors
-    /// The inner error is the reason why they are not fused. The outer error: the backend cannot run on this machine, or
-    /// cannot compile a program.
+    /// They are not fused, for this reason.
     pub fn compile(
         input: &Schema,
         predicate: Option<&Arc<dyn PhysicalExpr>>,
@@ -106,17 +107,13 @@ impl FusedRows {
         schema: SchemaRef,
         backends: &Backends,
         config: &ConfigOptions,
-    ) -> Result<std::result::Result<Self, NotFused>> {
-        let lowered = match Lowered::new(input, predicate, expressions) {
-            Ok(lowered) => lowered,
-            Err(reason) => return Ok(Err(reason)),
+    ) -> std::result::Result<Self, NotFused> {
+        let lowered = Lowered::new(input, predicate, expressions)?;
+        let compile = |rows: LoweredRows| -> std::result::Result<CompiledRows, NotFused> {
+            let kernel = backends.kernel(config, &Arc::new(rows.program)).map_err(NotFused::Backend)?;
+            Ok(CompiledRows { kernel, columns: rows.columns })
         };
-        let compile = |rows: LoweredRows| -> Result<CompiledRows> {
-            let instructions = computed(&rows.program);
-            let kernel = backends.kernel(config, &Arc::new(rows.program))?;
-            Ok(CompiledRows { kernel, columns: rows.columns, instructions })
-        };
-        let costly = lowered.expressions.work.costly;
+        let costly = lowered.expressions.as_ref().is_some_and(|rows| rows.work.costly);
         let filter = match lowered.filter {
             Some((condition, with_columns)) => Some(Filter {
                 condition: compile(condition)?,
@@ -125,8 +122,8 @@ impl FusedRows {
             }),
             None => None,
         };
-        let expressions = compile(lowered.expressions)?;
-        Ok(Ok(Self { schema, filter, expressions, sources: lowered.sources }))
+        let expressions = lowered.expressions.map(compile).transpose()?;
+        Ok(Self { schema, filter, expressions, sources: lowered.sources })
     }
 
     /// The schema of the result.
@@ -141,21 +138,14 @@ impl FusedRows {
 
     /// The description of the backend.
     pub fn description(&self) -> String {
-        self.expressions.kernel.description()
+        self.kernels().next().map(|kernel| kernel.description()).unwrap_or_default()
     }
 
     /// The kernels.
     pub fn kernels(&self) -> impl Iterator<Item = &Arc<dyn Kernel>> {
         let filter = self.filter.iter();
         let filter = filter.flat_map(|filter| [Some(&filter.condition), filter.with_columns.as_ref()]);
-        filter.flatten().chain([&self.expressions]).map(|rows| &rows.kernel)
-    }
-
-    /// The number of instructions of one pass.
-    pub fn instructions(&self) -> usize {
-        let filter = self.filter.as_ref();
-        let one_pass = filter.and_then(|filter| filter.with_columns.as_ref());
-        one_pass.unwrap_or(&self.expressions).instructions
+        filter.chain([self.expressions.as_ref()]).flatten().map(|rows| &rows.kernel)
     }
 
     /// Evaluates a batch.
@@ -195,7 +185,8 @@ impl FusedRows {
             Source::Column(position) => Some(*position),
             Source::Expression(_) => None,
         });
-        let mut used: Vec<_> = columns.chain(self.expressions.columns.iter().copied()).collect();
+        let inputs = self.expressions.iter().flat_map(|rows| rows.columns.iter().copied());
+        let mut used: Vec<_> = columns.chain(inputs).collect();
         used.sort_unstable();
         used.dedup();
         used
@@ -211,7 +202,10 @@ impl FusedRows {
         rows: usize,
         context: &KernelContext,
     ) -> Result<RecordBatch> {
-        let computed = self.expressions.evaluate_columns(columns, rows, context)?.columns;
+        let computed = match &self.expressions {
+            Some(expressions) => expressions.evaluate_columns(columns, rows, context)?.columns,
+            None => Vec::new(),
+        };
         let result = self.sources.iter().map(|source| match source {
             Source::Column(position) => Arc::clone(&columns[*position]),
             Source::Expression(position) => Arc::clone(&computed[*position]),
@@ -245,13 +239,15 @@ impl CompiledRows {
 struct Lowered {
     /// The filter alone, and with all columns of the result.
     filter: Option<(LoweredRows, Option<LoweredRows>)>,
-    expressions: LoweredRows,
+    /// The expressions that are not columns.
+    expressions: Option<LoweredRows>,
     sources: Vec<Source>,
 }
 
 impl Lowered {
     /// Lowers a filter and expressions, if one pass over them is faster than several: expressions behind a filter that are
-    /// worth a pass of their own, or expressions that share instructions with each other.
+    /// worth a pass of their own, or expressions that share instructions with each other. And if a condition of the filter can
+    /// fail, which DataFusion evaluates in rows that other conditions exclude.
     fn new(
         input: &Schema,
         predicate: Option<&Arc<dyn PhysicalExpr>>,
@@ -266,30 +262,30 @@ impl Lowered {
             }
         });
         let sources = sources.collect();
-        if computed_expressions.is_empty() || predicate.is_none() && computed_expressions.len() < 2 {
+        let alone = match computed_expressions[..] {
+            [] => None,
+            _ => Some(lower_rows(input, None, &computed_expressions)?),
+        };
+        let Some(predicate) = predicate else {
+            let count = computed_expressions.len();
+            let each =
+                computed_expressions.iter().map(|one| lower_rows(input, None, std::slice::from_ref(one)));
+            let each = each.map(|one| one.map(|one| computed(&one.program)));
+            let separate = if count < 2 { 0 } else { each.sum::<std::result::Result<usize, NotLowered>>()? };
+            return match alone.filter(|alone| computed(&alone.program) < separate) {
+                Some(alone) => Ok(Self { filter: None, expressions: Some(alone), sources }),
+                None => Err(NotFused::NotProfitable),
+            };
+        };
+        let condition = lower_condition(input, predicate)?;
+        let can_fail = |one: &Instruction| matches!(one, Instruction::TrapIf(..));
+        let is_guarded =
+            split_conjunction(predicate).len() > 1 && condition.program.instructions().iter().any(can_fail);
+        if !is_guarded && !alone.as_ref().is_some_and(|alone| alone.work.is_profitable()) {
             return Err(NotFused::NotProfitable);
         }
-        let expressions_alone = lower_rows(input, None, &computed_expressions)?;
-        let is_profitable = match predicate {
-            Some(_) => Work::is_profitable(expressions_alone.work),
-            None => {
-                let each =
-                    computed_expressions.iter().map(|one| lower_rows(input, None, std::slice::from_ref(one)));
-                let each = each.map(|one| one.map(|one| computed(&one.program)));
-                each.sum::<std::result::Result<usize, NotLowered>>()? > computed(&expressions_alone.program)
-            }
-        };
-        if !is_profitable {
-            return Err(NotFused::NotProfitable);
-        }
-        let filter = match predicate {
-            Some(predicate) => {
-                let condition = lower_condition(input, predicate)?;
-                Some((condition, lower_rows(input, Some(predicate), expressions).ok()))
-            }
-            None => None,
-        };
-        Ok(Self { filter, expressions: expressions_alone, sources })
+        let with_columns = lower_rows(input, Some(predicate), expressions).ok();
+        Ok(Self { filter: Some((condition, with_columns)), expressions: alone, sources })
     }
 }
 

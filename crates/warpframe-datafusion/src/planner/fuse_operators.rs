@@ -67,7 +67,7 @@ impl FuseOperators {
             node.schema(),
             &self.backends,
             config,
-        )?;
+        );
         let Ok(rows) = fused else { return Ok(None) };
         let replaced = Replaced { plan: Arc::clone(node), operators: operators - added };
         Ok(Some(Arc::new(FusedExec::new(replaced, input, predicate, expressions, rows, fetch))))
