@@ -7,17 +7,19 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{Result, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, replace_children_if_necessary,
 };
 
-/// Applies DataFusion's `ProjectionPushdown`, but keeps projections that compute expressions above the scans. A scan of Parquet
-/// files evaluates the expressions that are pushed into it one by one; above it,
-/// [`FuseOperators`](super::FuseOperators) can make one operator of them.
+use crate::functions::FusedFunction;
+
+/// Applies DataFusion's `ProjectionPushdown`, but keeps projections that compute fused functions above the scans. A scan of
+/// Parquet files evaluates the expressions that are pushed into it one by one; above it,
+/// [`FuseOperators`](super::FuseOperators) can make one operator of them. Projections with other functions are pushed down, as
+/// scans define some of them, such as `file_row_index`.
 #[derive(Debug)]
 pub struct KeepProjections {
     pushdown: Arc<dyn PhysicalOptimizerRule + Send + Sync>,
@@ -64,10 +66,22 @@ impl PhysicalOptimizerRule for KeepProjections {
     }
 }
 
-/// Whether a projection computes an expression.
+/// Whether a projection computes fused functions, and no others.
 fn computes(projection: &ProjectionExec) -> bool {
-    let is_free = |expr: &Arc<dyn PhysicalExpr>| expr.is::<Column>() || expr.is::<Literal>();
-    projection.expr().iter().any(|one| !is_free(&one.expr))
+    let (mut fused, mut others) = (false, false);
+    for one in projection.expr() {
+        let visited = one.expr.apply(|expr| {
+            if let Some(call) = expr.downcast_ref::<ScalarFunctionExpr>() {
+                match call.fun().inner().is::<FusedFunction>() {
+                    true => fused = true,
+                    false => others = true,
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        others |= visited.is_err();
+    }
+    fused && !others
 }
 
 /// A projection that is not changed while the rule runs.
