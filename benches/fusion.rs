@@ -1,6 +1,6 @@
-//! Fused and unfused evaluation of twelve expressions of floats, from memory-bound ones to Black-Scholes, and of seven of
-//! integers, dates and mixed types, alternating in one process, with one thread and with all cores. The ratios are the
-//! result; absolute times depend on the machine.
+//! Fused and unfused evaluation of the twelve formulas of `warpframe compare --suite`, and of seven expressions of integers,
+//! dates and mixed types, alternating in one process, with one thread and with all cores. The ratios are the result; absolute
+//! times depend on the machine.
 //!
 //! `cargo bench --bench fusion`
 
@@ -12,35 +12,13 @@ use arrow::array::{ArrayRef, Date32Array, Float32Array, Float64Array, Int32Array
 use datafusion::datasource::MemTable;
 use tokio::runtime::Runtime;
 use warpframe::Session;
+use warpframe::compare::suite::FORMULAS;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROWS: usize = 4_000_000;
 const REPEATS: usize = 9;
-
-/// Names of expressions, and expressions over x, y and z in (0, 100].
-const EXPRESSIONS: [(&str, &str); 12] = [
-    ("multiply-add", "x * y + z"),
-    ("sum of squares", "x * x + y * y + z * z"),
-    ("polynomial", "((((x * 0.5 + 1.5) * x - 2.5) * x + 3.5) * x - 4.5) * x + 5.5"),
-    ("distance", "sqrt(x * x + y * y)"),
-    ("clamp", "CASE WHEN x < y THEN y WHEN x > z THEN z ELSE x END"),
-    ("relative error", "abs(x - y) / greatest(abs(x), abs(y), 1e-300)"),
-    ("logarithms", "ln(x) * ln(y) * ln(z)"),
-    ("sigmoid", "1 / (1 + exp(-(x - y) / 10))"),
-    ("rotation", "x * cos(z) - y * sin(z)"),
-    ("power law", "x * power(y, -1.7) + z"),
-    (
-        "haversine",
-        "2 * 6371 * asin(sqrt(power(sin((x - y) / 360), 2) + cos(x / 180) * cos(y / 180) * power(sin(z / 360), 2)))",
-    ),
-    (
-        "Black-Scholes",
-        "x / (1 + exp(-1.702 * (ln(x / y) + (0.03 + 0.02) * z) / (0.2 * sqrt(z)))) \
-        - y * exp(-0.03 * z) / (1 + exp(-1.702 * (ln(x / y) + (0.03 - 0.02) * z) / (0.2 * sqrt(z))))",
-    ),
-];
 
 /// Names of expressions, and expressions over the floats and the integers `i` (BIGINT), `k` (INTEGER), `r` (REAL) and the dates
 /// `d` and `e`.
@@ -63,7 +41,8 @@ fn main() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).build().unwrap();
         let sessions = [false, true].map(|fuse| session(&batch, threads, fuse));
-        measure(&runtime, &sessions, &EXPRESSIONS, 2.5);
+        let expressions: Vec<_> = FORMULAS.iter().map(|formula| (formula.name, formula.sql)).collect();
+        measure(&runtime, &sessions, &expressions, 2.5);
         measure(&runtime, &sessions, &MIXED_EXPRESSIONS, 2.0);
     }
     blocks_against_loop(&batch);
