@@ -103,6 +103,16 @@ def polars_case(args, _nodes):
     return f"pl{branches}.otherwise({texts[-1]})", ATOM
 
 
+def blosc2_case(args, nodes):
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node.get("op") in ("greatest", "least"):
+            raise Unavailable("blosc2 4.14.1 returns wrong results of maximum and minimum inside of where")
+        pending.extend(node.get("args", []))
+    return where("where")(args, nodes)
+
+
 def torch_extreme(name, limit):
     """`torch.maximum` and `torch.minimum` take tensors only: a constant is a limit of `torch.clamp`."""
 
@@ -247,7 +257,10 @@ NUMPY = Idiom("NumPy", array_functions("np."))
 JAX = Idiom("JAX", array_functions("jnp."))
 CUPY = Idiom("CuPy", array_functions("cupy."))
 NUMEXPR = Idiom("numexpr", array_functions("", without=["cbrt", "degrees", "radians"]))
-BLOSC2 = Idiom("blosc2", array_functions("", without=["cbrt", "degrees", "radians"]))
+BLOSC2 = Idiom(
+    "blosc2",
+    array_functions("", without=["cbrt", "degrees", "radians", "remainder"]) | {"case": blosc2_case},
+)
 
 TORCH = Idiom(
     "PyTorch",

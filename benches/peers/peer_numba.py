@@ -168,6 +168,6 @@ MODES = {
     "numba": Loop,
     "numba-parallel": ParallelLoop,
     "numba-rows": RowLoop,
-    "numba-vectorize": Vectorize,
-    "numba-vectorize-parallel": ParallelVectorize,
+    "numba-ufunc": Vectorize,
+    "numba-ufunc-parallel": ParallelVectorize,
 }

@@ -110,12 +110,11 @@ impl Arguments {
             None if self.suite.is_none() => return Ok(None),
             names => named(names.as_deref().unwrap_or_default()),
         };
-        let names = match names.is_empty() {
-            true if self.sweep => sweep::EXTERNAL_TOOLS.map(str::to_owned).to_vec(),
-            true if self.suite.is_some() => suite::EXTERNAL_TOOLS.map(str::to_owned).to_vec(),
-            _ => names,
+        let modes = match names.is_empty() {
+            true if self.sweep => external_tools::with_names(&sweep::EXTERNAL_TOOLS),
+            true if self.suite.is_some() => external_tools::with_names(&suite::EXTERNAL_TOOLS),
+            _ => external_tools::select(&names).map_err(|error| CliError::usage(error.message()))?,
         };
-        let modes = external_tools::select(&names).map_err(|error| CliError::usage(error.message()))?;
         let from_environment = || std::env::var_os("WARPFRAME_PYTHON").map(PathBuf::from);
         let python = self.python.clone().or_else(from_environment).unwrap_or_else(|| "python3".into());
         let timeout = Duration::from_secs(self.peer_timeout.get() as u64);

@@ -60,8 +60,8 @@ tools! {
         "numba": "Numba",
         "numba-parallel": "Numba, parallel",
         "numba-rows": "Numba, row triples",
-        "numba-vectorize": "Numba, vectorize",
-        "numba-vectorize-parallel": "Numba, vectorize"
+        "numba-ufunc": "Numba, vectorize",
+        "numba-ufunc-parallel": "Numba, vectorize"
     }
     "jax" {
         "jax": "JAX, jit",
@@ -98,6 +98,11 @@ pub fn select(names: &[String]) -> Result<Vec<&'static ToolMode>> {
     }
     let selected = ALL.iter().filter(|mode| names.is_empty() || names.iter().any(|name| matches(mode, name)));
     Ok(selected.collect())
+}
+
+/// The modes with exactly these names, in the order of [`ALL`].
+pub fn with_names(names: &[&str]) -> Vec<&'static ToolMode> {
+    ALL.iter().filter(|mode| names.contains(&mode.name)).collect()
 }
 
 impl fmt::Display for ToolMode {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -29,15 +30,13 @@ impl Formula {
     pub fn new(expression: Option<&str>) -> Result<Self> {
         let sql = expression.unwrap_or(LOG3);
         let schema = schema(&["x", "y", "z"]);
-        let (parsed, simplified) = parse(sql, &schema)?;
+        let (parsed, coerced) = parse(sql, &schema)?;
         let compiled = compile(&parsed, &schema)?;
         match compiled.program.data_type() {
             DataType::Float64 if compiled.columns.is_empty() => {
                 plan_err!("the expression '{sql}' has none of the columns x, y and z")
             }
-            DataType::Float64 => {
-                Ok(Self { sql: sql.to_owned(), compiled, tree: FormulaTree::new(&simplified) })
-            }
+            DataType::Float64 => Ok(Self { sql: sql.to_owned(), compiled, tree: FormulaTree::new(&coerced) }),
             other => plan_err!("the expression '{sql}' is {other}: a comparison is of Float64 numbers"),
         }
     }
@@ -54,12 +53,16 @@ pub fn schema(columns: &[&str]) -> Schema {
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-/// An expression as it is written, and after type coercion and simplification.
+/// An expression as it is written, and after type coercion and with the values of its constant parts.
 pub fn parse(sql: &str, schema: &Schema) -> Result<(Expr, Expr)> {
     let schema = DFSchema::try_from(schema.clone())?;
     let parsed = Session::new()?.context().parse_sql_expr(sql, &schema)?;
     let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
     let simplifier = ExprSimplifier::new(context);
-    let simplified = simplifier.simplify(simplifier.coerce(parsed.clone(), &schema)?)?;
-    Ok((parsed, simplified))
+    let coerced = simplifier.coerce(parsed.clone(), &schema)?;
+    let folded = coerced.transform_down(|part| match part.column_refs().is_empty() {
+        true => Ok(Transformed::new(simplifier.simplify(part)?, true, TreeNodeRecursion::Jump)),
+        false => Ok(Transformed::no(part)),
+    })?;
+    Ok((parsed, folded.data))
 }

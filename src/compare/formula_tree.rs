@@ -43,7 +43,7 @@ pub enum FormulaTree {
 pub type NoTree = String;
 
 impl FormulaTree {
-    /// The tree of an expression after type coercion and simplification.
+    /// The tree of an expression after type coercion. Its constant parts must be literals.
     ///
     /// # Errors
     /// A part is not an operation on Float64 numbers or Booleans that external tools have too, such as a cast to an integer
@@ -149,6 +149,8 @@ fn operator(op: Operator) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::super::formula::Formula;
     use super::*;
 
@@ -173,7 +175,7 @@ mod tests {
             json("CASE WHEN x < y AND NOT y = 2 THEN power(z, -1.7) ELSE greatest(x, y, 3) END"),
             r#"{"op":"case","args":[{"op":"and","args":[{"op":"lt","args":[{"column":"x"},{"column":"y"}]},"#
                 .to_owned()
-                + r#"{"op":"ne","args":[{"column":"y"},{"constant":2.0}]}]},"#
+                + r#"{"op":"not","args":[{"op":"eq","args":[{"column":"y"},{"constant":2.0}]}]}]},"#
                 + r#"{"op":"power","args":[{"column":"z"},{"constant":-1.7}]},"#
                 + r#"{"op":"greatest","args":[{"column":"x"},{"column":"y"},{"constant":3.0}]}]}"#
         );

@@ -1,7 +1,8 @@
 //! Runs the same formula over the same rows in every execution mode, verifies the results and times the runs.
 //!
 //! `comparison` holds the settings, `run` the main loop. `formula` compiles the expression, `mode` lists the modes,
-//! `engine` and `kernel_mode` run them, `session_query` runs single queries, `measure` times them, `verify` checks the results.
+//! `engine` and `kernel_mode` run them, `session_query` runs single queries, `measure` times them, `verify` and `tool_tolerance` check the
+//! results.
 //! `external_tools` lists the Python tools, `tool_process` is the process of one, `tool_runner` runs them, and `formula_tree` is
 //! the form in which they get the formula. `sweep` repeats a comparison for several numbers of rows, `suite` for several
 //! formulas. `machine` describes the machine, and `report` renders the findings.
@@ -26,6 +27,7 @@ pub mod suite;
 pub mod sweep;
 mod tool_process;
 mod tool_runner;
+mod tool_tolerance;
 mod verify;
 mod workload;
 

@@ -11,16 +11,14 @@ use rayon::prelude::*;
 use super::columns::{arguments, xyz};
 use super::engine::evaluate_unfused;
 use super::formula::Formula;
+use super::tool_tolerance::is_tolerated;
+use warpframe_ir::Scalar;
 use warpframe_ir::error_interval::ErrorInterval;
 use warpframe_ir::program::Program;
 
 /// The largest distance of a row from the reference that is always allowed. For `log3` both are within 4 ULP of the exact
 /// value.
 const MAX_ULP: u64 = 8;
-
-/// How far results of external tools may lie outside of the interval that warpframe's error bounds allow, in widths of this
-/// interval. Their functions have other bounds, and some of them contract multiplications and additions or reassociate sums.
-const TOOL_MARGIN: f64 = 4.0;
 
 /// The largest allowed error of a sum, relative to the sum of the magnitudes: for `log3`, and for other formulas, whose
 /// operations may have larger error bounds.
@@ -76,7 +74,7 @@ pub struct Reference {
     sum_tolerance: f64,
     /// The allowed error of the sum, relative to the sum of the magnitudes.
     relative: f64,
-    /// The program and its arguments over all rows, whose error intervals decide about rows that are more than `MAX_ULP` away.
+    /// The program and its arguments over all rows, whose error bounds decide about rows that are more than `MAX_ULP` away.
     /// `None` for `log3`.
     program: Option<(Arc<Program>, Vec<ArrayRef>)>,
 }
@@ -153,20 +151,14 @@ impl Reference {
         Cow::Owned(Self::of(self.rows[..kept].to_vec(), numbers, self.relative, self.program.clone()))
     }
 
-    /// Whether a result lies within the error interval of the program for this row, with a margin for external tools.
+    /// Whether a result is within the error bounds of the program for this row.
     fn is_allowed(&self, row: usize, result: f64, whose: ResultsOf) -> bool {
         let Some((program, arguments)) = &self.program else { return false };
-        let number = self.numbers.as_ref().map_or(row, |numbers| numbers[row]);
-        match ErrorInterval::of(program, arguments, number) {
-            None | Some(ErrorInterval::Unknown) => true,
-            Some(ErrorInterval::Number(low, high)) => {
-                let margin = if whose == ResultsOf::Tool { TOOL_MARGIN * (high - low) } else { 0.0 };
-                (low - margin..=high + margin).contains(&result)
-                    || result.is_nan() && low.is_nan()
-                    || result == low
-                    || result == high
-            }
-            Some(_) => false,
+        let row = self.numbers.as_ref().map_or(row, |numbers| numbers[row]);
+        match whose {
+            ResultsOf::Engine => ErrorInterval::of(program, arguments, row)
+                .is_none_or(|interval| interval.contains(Some(Scalar::F64(result)))),
+            ResultsOf::Tool => is_tolerated(program, arguments, row, result),
         }
     }
 

@@ -15,15 +15,15 @@ const CELL_WIDTH: f64 = 84.0;
 const ROW_HEIGHT: f64 = 23.0;
 const BAR_HEIGHT: f64 = 18.0;
 /// The height of the names of the tools above each group.
-const HEAD_HEIGHT: f64 = 62.0;
+const HEAD_HEIGHT: f64 = 70.0;
 const TOP: f64 = 84.0;
 /// A bar of the full width of a cell is at least this many times as long as that of the fastest tool.
 const FULL_BAR: f64 = 8.0;
 
-const ONE_THREAD: &str = "#8fb7de";
-const ALL_THREADS: &str = "#f0a868";
-const EXTERNAL: &str = "#e8ccd4";
-const FASTER: &str = "#cf5273";
+const ONE_THREAD: &str = "#a9c8e8";
+const ALL_THREADS: &str = "#f6bd83";
+const EXTERNAL: &str = "#eadfe3";
+const FASTER: &str = "#f0839e";
 const DARK: &str = "#16191d";
 const GREY: &str = "#5c636b";
 
@@ -102,13 +102,11 @@ fn draw_group(svg: &mut String, group: &[&CaseReport], tools: &[&SuiteTool], top
     for (position, tool) in tools.iter().enumerate() {
         let weight = if tool.is_external { "normal" } else { "bold" };
         let style = format!("font-size=\"11.5\" font-weight=\"{weight}\" fill=\"{DARK}\"");
-        // Two lines, for long names.
-        let (upper, lower) = match tool.name.split_once('-') {
-            Some((upper, lower)) => (format!("{upper}-"), lower),
-            None => (String::new(), tool.name.as_str()),
-        };
-        text(svg, cell(position) + 2.0, top + 40.0, &style, &upper);
-        text(svg, cell(position) + 2.0, top + 54.0, &style, lower);
+        // A line for each part of a name, the last one at the bottom.
+        for (above, part) in tool.name.split_inclusive('-').rev().enumerate() {
+            let baseline = top + HEAD_HEIGHT - 9.0 - above as f64 * 13.0;
+            text(svg, cell(position) + 2.0, baseline, &style, part);
+        }
     }
     let body = top + HEAD_HEIGHT;
     line(svg, MARGIN, body - 3.0, width - MARGIN, body - 3.0, "stroke=\"#b8bcc2\" stroke-width=\"1\"");
@@ -181,8 +179,7 @@ fn draw_cell(
         ),
     };
     let weight = if median <= fastest { "bold" } else { "normal" };
-    let halo = "stroke=\"#ffffff\" stroke-width=\"2\" stroke-opacity=\"0.7\" paint-order=\"stroke\"";
-    let style = format!("fill=\"{DARK}\" font-weight=\"{weight}\" {halo}");
+    let style = format!("fill=\"{DARK}\" font-weight=\"{weight}\"");
     text(svg, left + 4.0, middle + 4.5, &style, &format_median(median));
 }
 

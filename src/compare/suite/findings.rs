@@ -72,7 +72,7 @@ fn capitalized(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::report::Measurement;
+    use crate::compare::suite::Measurement;
 
     fn tool(name: &str, threads: usize, is_external: bool) -> SuiteTool {
         SuiteTool {

@@ -258,8 +258,8 @@ fn filter(percent: u8) -> Result<Option<(String, FormulaTree)>> {
         return Ok(None);
     }
     let sql = format!("w <= {percent}");
-    let (_, simplified) = parse(&sql, &schema(&["w"]))?;
-    match FormulaTree::new(&simplified) {
+    let (_, coerced) = parse(&sql, &schema(&["w"]))?;
+    match FormulaTree::new(&coerced) {
         Ok(tree) => Ok(Some((sql, tree))),
         Err(part) => exec_err!("the condition '{sql}' has no tree: {part}"),
     }
