@@ -1,4 +1,10 @@
-//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table.
+//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table. With
+//! WARPFRAME_BLESS=1 these tests write what they check.
+
+use std::path::{Path, PathBuf};
+
+use warpframe::compare::report::suite_page;
+use warpframe::compare::suite::SuiteReport;
 
 fn report(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
@@ -40,6 +46,118 @@ fn check_table(name: &str, page: &str, report: &serde_json::Value) {
         shown += 1;
     }
     assert!(shown > 3, "{name}: {shown} modes");
+}
+
+/// The committed suites by the names of their files, such as `suite-avx512`.
+fn suites() -> Vec<(String, SuiteReport)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+    let mut suites: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
+            name.starts_with("suite-").then(|| {
+                let text = std::fs::read_to_string(&path).unwrap();
+                (name, SuiteReport::from_json(&text).unwrap())
+            })
+        })
+        .collect();
+    suites.sort_by(|one, other| one.0.cmp(&other.0));
+    suites
+}
+
+fn picture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/results/{name}.png"))
+}
+
+/// The sections about suites in the README: pictures, and where warpframe is slower.
+fn suites_in_the_readme(suites: &[(String, SuiteReport)]) -> String {
+    let mut text = String::new();
+    for (name, suite) in suites {
+        text += &format!(
+            "![Formulas by tools on {}: bars of medians](benches/results/{name}.png)\n\n\
+             {}, {} threads, measured with `{}` (warpframe {}):\n\n",
+            suite.machine.simd,
+            suite.describe_machine(),
+            suite.threads,
+            suite.command,
+            suite.git_revision
+        );
+        let of_parallel = suite.findings.iter().filter(|finding| finding.contains(": `parallel` "));
+        text += &of_parallel.map(|finding| format!("- {finding}\n")).collect::<String>();
+        text += "\n";
+    }
+    text
+}
+
+/// The sections about suites in docs/peers.md: pictures, medians and findings.
+fn suites_in_the_page(suites: &[(String, SuiteReport)]) -> String {
+    let mut text = String::new();
+    for (name, suite) in suites {
+        text += &format!(
+            "### {}\n\nMeasured with `{}` (warpframe {}): {} rows, {} threads, medians of up to {} runs in milliseconds. The \
+             memory limit was {:.1} ms. The complete report is [{name}.json](../benches/results/{name}.json).\n\n\
+             ![Formulas by tools: bars of medians](../benches/results/{name}.png)\n\n",
+            suite.describe_machine(),
+            suite.command,
+            suite.git_revision,
+            suite.rows,
+            suite.threads,
+            suite.repeat,
+            suite.limit.stream_ms
+        );
+        let tools: Vec<_> = suite.participants().map(|tool| tool.name.as_str()).collect();
+        for group in suite.groups() {
+            let what = group[0].describe();
+            let names: String = tools.iter().map(|tool| format!(" `{tool}` |")).collect();
+            text += &format!("| {what} |{names}\n|---|{}\n", "---|".repeat(tools.len()));
+            for case in group {
+                let median = |tool: &&str| {
+                    case.median_of(tool).map_or(" – |".to_owned(), |median| format!(" {median:.1} |"))
+                };
+                text += &format!("| {} |{}\n", case.formula, tools.iter().map(median).collect::<String>());
+            }
+            text += "\n";
+        }
+        text += &suite.findings.iter().map(|finding| format!("- {finding}\n")).collect::<String>();
+        text += "\n";
+    }
+    text
+}
+
+#[test]
+fn the_documentation_shows_the_committed_suites() {
+    let suites = suites();
+    let bless = std::env::var_os("WARPFRAME_BLESS").is_some();
+    for (name, suite) in &suites {
+        if bless {
+            std::fs::write(picture(name), suite_page::picture(suite).unwrap()).unwrap();
+        }
+        assert!(
+            picture(name).exists(),
+            "benches/results has {name}.json and not {name}.png: run with WARPFRAME_BLESS=1"
+        );
+    }
+    let pages =
+        [("README.md", suites_in_the_readme(&suites)), ("docs/peers.md", suites_in_the_page(&suites))];
+    for (page, expected) in pages {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("<!-- suites -->\n").unwrap();
+        let (shown, after) = rest.split_once("<!-- end of suites -->\n").unwrap();
+        if bless {
+            std::fs::write(
+                &path,
+                format!("{before}<!-- suites -->\n{expected}<!-- end of suites -->\n{after}"),
+            )
+            .unwrap();
+        } else {
+            assert!(
+                shown == expected,
+                "{page} does not show the committed suites: run the tests with WARPFRAME_BLESS=1"
+            );
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Float64Array, RecordBatch};
+use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, exec_err};
 use tokio::runtime::Runtime;
@@ -263,17 +263,6 @@ impl<'a> Engine<'a> {
                 Ok(((time, Answer::Rows(read_back(&self.output)?)), Some((time, Duration::ZERO))))
             }
         }
-    }
-}
-
-/// Evaluates an expression over rows in memory with DataFusion's own operators.
-pub fn evaluate_unfused(rows: &RecordBatch, expression: &str) -> Result<Vec<Float64Array>> {
-    let one = NonZeroUsize::MIN;
-    let session = session(session_builder(Mode::Columnar, one), memory_table(rows, one)?)?;
-    let query = format!("SELECT {expression} AS r FROM rows");
-    match run_to_arrays(&runtime(one)?, &session, &query)?.0.1 {
-        Answer::Rows(results) => Ok(results),
-        _ => exec_err!("the reference has no rows"),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Runs the same formula over the same rows in every execution mode, verifies the results and times the runs.
 //!
 //! `comparison` holds the settings, `run` the main loop. `formula` compiles the expression, `mode` lists the modes,
-//! `engine` and `kernel_mode` run them, `session_query` runs single queries, `measure` times them, `verify` and `tool_tolerance` check the
-//! results.
+//! `engine` and `kernel_mode` run them, `session_query` runs single queries, `measure` times them, `reference` has the expected
+//! results, and `verify` and `tool_tolerance` check the results.
+//!
 //! `external_tools` lists the Python tools, `tool_process` is the process of one, `tool_runner` runs them, and `formula_tree` is
-//! the form in which they get the formula. `sweep` repeats a comparison for several numbers of rows, `suite` for several
-//! formulas. `machine` describes the machine, and `report` renders the findings.
+//! the form in which they get the formula.
+//!
+//! `sweep` repeats a comparison for several numbers of rows, `suite` for several formulas. `machine` describes the machine, and
+//! `report` renders the findings.
 
 mod columns;
 mod comparison;
@@ -20,6 +23,7 @@ mod measure;
 mod mode;
 mod named_enum;
 mod output_files;
+mod reference;
 pub mod report;
 mod run;
 mod session_query;

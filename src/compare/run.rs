@@ -13,9 +13,9 @@ use super::kernel_mode::{run_kernel, time_memory_stream};
 use super::machine::Machine;
 use super::measure::{measure, median, milliseconds};
 use super::mode::Mode;
+use super::reference::reference;
 use super::report::model::{ModeReport, Report};
 use super::tool_runner::ToolRunner;
-use super::verify::Reference;
 
 impl Comparison {
     /// Runs all modes, one at a time, then the external tools. `command` is the command line that the report shows,
@@ -36,7 +36,7 @@ impl Comparison {
             .map_err(|error| DataFusionError::External(error.into()))?;
         let rows = columns::generate(&self.generator, self.rows, &pool)?;
         let engine = Engine::prepare(self, &formula, &rows)?;
-        let reference = Reference::of_formula(&formula, &rows, &pool)?;
+        let reference = reference(&formula, &rows, &pool)?;
         let mut stream = pool.install(|| time_memory_stream(&rows, self.repeat.get()))?;
         let mut modes = Vec::with_capacity(self.modes.len());
         for (mode, source) in self.runs() {

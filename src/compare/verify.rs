@@ -9,7 +9,6 @@ use datafusion::common::{Result, exec_err, internal_err};
 use rayon::prelude::*;
 
 use super::columns::{arguments, xyz};
-use super::engine::evaluate_unfused;
 use super::formula::Formula;
 use super::tool_tolerance::is_tolerated;
 use warpframe_ir::Scalar;
@@ -81,7 +80,7 @@ pub struct Reference {
 
 impl Reference {
     /// Computes `log3` with the standard library's logarithm.
-    fn log3(rows: &RecordBatch, pool: &rayon::ThreadPool) -> Self {
+    pub fn log3(rows: &RecordBatch, pool: &rayon::ThreadPool) -> Self {
         let [x, y, z] = xyz(rows);
         let rows: Vec<f64> = pool.install(|| {
             (x, y, z).into_par_iter().map(|(x, y, z): (&f64, &f64, &f64)| x.ln() * y.ln() * z.ln()).collect()
@@ -93,24 +92,13 @@ impl Reference {
     ///
     /// # Errors
     /// The number of results is not the number of rows.
-    fn new(results: Vec<Float64Array>, formula: &Formula, rows: &RecordBatch) -> Result<Self> {
+    pub fn new(results: Vec<Float64Array>, formula: &Formula, rows: &RecordBatch) -> Result<Self> {
         let results: Vec<f64> = results.iter().flat_map(|array| array.values().iter().copied()).collect();
         if results.len() != rows.num_rows() {
             return internal_err!("the reference has {} rows", results.len());
         }
         let program = (formula.compiled.program.clone(), arguments(rows, formula));
         Ok(Self::of(results, None, MAX_SUM_ERROR_OF_EXPRESSIONS, Some(program)))
-    }
-
-    /// The reference for any formula: [`log3`](Self::log3), or [`new`](Self::new).
-    ///
-    /// # Errors
-    /// DataFusion cannot evaluate the formula over all rows, or some results are null.
-    pub fn of_formula(formula: &Formula, rows: &RecordBatch, pool: &rayon::ThreadPool) -> Result<Self> {
-        match formula.is_log3() {
-            true => Ok(Self::log3(rows, pool)),
-            false => Self::new(evaluate_unfused(rows, &formula.sql)?, formula, rows),
-        }
     }
 
     fn of(

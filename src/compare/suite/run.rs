@@ -15,6 +15,7 @@ use crate::compare::kernel_mode::time_memory_stream;
 use crate::compare::machine::{Machine, available_memory};
 use crate::compare::measure::{median, milliseconds};
 use crate::compare::mode::Mode;
+use crate::compare::reference::reference;
 use crate::compare::report::{Libraries, Limit, SCHEMA_VERSION, Status};
 use crate::compare::tool_process::{Refusal, ToolFiles, ToolProcess};
 use crate::compare::tool_runner::interpreter;
@@ -52,7 +53,7 @@ impl Suite {
         let of = self.formulas.len() * self.keep.len() * self.results.len();
         for formula in &self.formulas {
             let compiled = Formula::new(Some(formula.sql))?;
-            let reference = Reference::of_formula(&compiled, &rows, &pool)?;
+            let reference = reference(&compiled, &rows, &pool)?;
             for &percent in &self.keep {
                 let filter = filter(percent)?;
                 let reference = match filter {
