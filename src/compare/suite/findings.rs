@@ -5,7 +5,7 @@ use crate::compare::mode::Mode;
 use crate::compare::report::Status;
 
 /// For each kind of result and condition: the formulas in which an external tool is faster than `parallel`, and than `vectorized`
-/// among tools of one thread, and by what factor.
+/// among tools of one thread, with the fastest tool and the factor.
 pub(super) fn findings(tools: &[SuiteTool], cases: &[CaseReport]) -> Vec<String> {
     let external = tools.iter().filter(|tool| tool.is_external && tool.status == Status::Ok);
     let external: Vec<_> = external.collect();
@@ -30,15 +30,16 @@ fn finding(mode: &str, one_thread: bool, others: &[&str], group: &[&CaseReport])
         let times = others.iter().filter_map(|tool| Some((*tool, case.median_of(tool)?)));
         let mut times: Vec<_> = times.collect();
         times.sort_by(|one, other| one.1.total_cmp(&other.1));
-        let Some((_, best)) = times.first() else { continue };
+        let Some((fastest, best)) = times.first() else { continue };
         ratios.push(best / own);
-        let faster: Vec<_> = times
-            .iter()
-            .take_while(|(_, time)| *time < own)
-            .map(|(tool, time)| format!("`{tool}` ({:.2}×)", own / time))
-            .collect();
-        if !faster.is_empty() {
-            slower.push(format!("{} than {}", case.formula, faster.join(", ")));
+        let faster = times.iter().filter(|(_, time)| *time < own).count();
+        let more = match faster.saturating_sub(1) {
+            0 => String::new(),
+            1 => " and another tool".to_owned(),
+            more => format!(" and {more} other tools"),
+        };
+        if faster > 0 {
+            slower.push(format!("{} than `{fastest}` ({:.2}×){more}", case.formula, own / best));
         }
     }
     let mean = geometric_mean(&ratios)?;
@@ -114,7 +115,7 @@ mod tests {
         let cases = [
             case("a", "collect", &[("parallel", 2.0), ("vectorized", 4.0), ("numpy", 8.0), ("jax", 1.0)]),
             case("b", "collect", &[("parallel", 1.0), ("vectorized", 2.0), ("numpy", 9.0), ("jax", 8.0)]),
-            case("a", "sum", &[("parallel", 3.0), ("vectorized", 6.0), ("numpy", 2.0)]),
+            case("a", "sum", &[("parallel", 3.0), ("vectorized", 6.0), ("numpy", 2.0), ("jax", 2.5)]),
         ];
         assert_eq!(
             findings(&tools, &cases),
@@ -122,7 +123,7 @@ mod tests {
                 "All rows, to arrays: `parallel` is faster than all external tools in 1 of 2 formulas; the fastest of the \
                  external tools takes 2.00 times as long in the geometric mean. It is slower in a than `jax` (2.00×).",
                 "10 % of the rows, to their sum: `parallel` is faster than all external tools in 0 of 1 formulas; the fastest \
-                 of the external tools takes 0.67 times as long in the geometric mean. It is slower in a than `numpy` (1.50×).",
+                 of the external tools takes 0.67 times as long in the geometric mean. It is slower in a than `numpy` (1.50×) and another tool.",
                 "All rows, to arrays: `vectorized` is faster than all tools of one thread in 2 of 2 formulas; the fastest of \
                  the tools of one thread takes 3.00 times as long in the geometric mean.",
                 "10 % of the rows, to their sum: `vectorized` is faster than all tools of one thread in 0 of 1 formulas; the \
