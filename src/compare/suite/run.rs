@@ -1,5 +1,7 @@
 //! Runs a suite. The tools take turns, so that changes of the machine's speed affect all of them.
 
+use std::time::Duration;
+
 use arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, Result, exec_err};
 
@@ -25,6 +27,9 @@ use warpframe_datafusion::rows::MAX_ROWS;
 /// A tool that has used this much time in a case has no more timed runs in it, in milliseconds.
 const MAX_TIME_PER_CASE: f64 = 2_000.0;
 
+/// The pause after each run. Threads of some tools, such as those of Numba and Dask, are busy for some milliseconds after a run.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The bytes per row that a tool needs: four columns and a result, and copies of them in its own format.
 const BYTES_PER_ROW: u64 = 12 * 8;
 
@@ -36,8 +41,8 @@ impl Suite {
     /// returns an error or a wrong result is reported as failed in the case; the others still run.
     ///
     /// # Errors
-    /// The number of rows is zero or too large for the memory, a mode cannot take part in a suite, or the work folder is not
-    /// writable.
+    /// The number of rows is zero, too large for the memory, or so small that none meets a condition; a mode cannot take part in
+    /// a suite; or the work folder is not writable.
     pub fn run(&self, command: String, on_event: &dyn Fn(Event)) -> Result<SuiteReport> {
         self.check()?;
         on_event(Event::MakingRows);
@@ -60,6 +65,12 @@ impl Suite {
                     Some(_) => &reference.of_rows(kept(&rows, percent)),
                     None => &reference,
                 };
+                if reference.len() == 0 {
+                    return exec_err!(
+                        "none of {} rows meets the condition w <= {percent}: use more rows",
+                        self.rows
+                    );
+                }
                 for &result in &self.results {
                     let query = Query { formula: &compiled, filter: filter.as_ref(), result };
                     on_event(Event::Case(formula.name, cases.len() + 1, of));
@@ -212,6 +223,7 @@ impl<'a> Turn<'a> {
             Ok(time) => self.first = time,
             Err(refusal) => self.refusal = Some(refusal),
         }
+        std::thread::sleep(PAUSE);
     }
 
     fn run(&mut self) {
@@ -222,6 +234,7 @@ impl<'a> Turn<'a> {
             Ok(time) => self.times.push(time),
             Err(refusal) => self.refusal = Some(refusal),
         }
+        std::thread::sleep(PAUSE);
     }
 
     fn finish(mut self, reference: &Reference) -> Measurement {
