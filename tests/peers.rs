@@ -2,10 +2,14 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 use common::{expect_failure, ok, skipped, warpframe};
 use tempfile::tempdir;
+use warpframe::compare::suite::{Suite, SuiteFormula};
+use warpframe::compare::{ExternalTools, Mode, ResultSink, Status, external_tools};
 
 /// Runs a comparison, expects the exit code, and returns the report.
 fn compare(folder: &Path, arguments: &[&str], code: i32) -> serde_json::Value {
@@ -72,18 +76,115 @@ fn every_cpu_tool_sums_log3() {
 }
 
 #[test]
-fn every_cpu_tool_evaluates_other_formulas() {
+fn tools_evaluate_the_formula_of_a_comparison() {
     let Some(python) = python() else { return };
     let folder = tempdir().unwrap();
     let formula = "CASE WHEN x < y THEN x * power(y, -1.7) WHEN NOT (x > 2 * z OR z < 7) THEN abs(sin(z)) - 0.1 ELSE \
         1 / (1 + exp(-(x - y) / 1000)) END";
+    let tools = [
+        "python",
+        "numpy",
+        "numexpr",
+        "blosc2",
+        "numba-ufunc",
+        "jax",
+        "polars",
+        "duckdb",
+        "datafusion-python",
+    ];
+    let peers = tools.join(",");
     let arguments = ["--expr", formula, "--rows", "50000", "--distribution", "uniform"];
-    let report = compare(folder.path(), &[&arguments[..], &["--peers", "--python", &python]].concat(), 0);
-    for name in CPU_TOOLS {
+    let report =
+        compare(folder.path(), &[&arguments[..], &["--peers", &peers, "--python", &python]].concat(), 0);
+    for name in tools {
         let mode = mode(&report, name);
         assert_eq!(mode["status"], "ok", "{mode}");
         // Every row was compared.
         assert!(mode["max_ulp"].is_u64(), "{mode}");
+    }
+}
+
+/// A formula for each operation that external tools may have.
+const OPERATIONS: &[SuiteFormula] = &[
+    SuiteFormula { name: "operators", sql: "-(x + y) * (z - 7) / (x - y * (z / 3))" },
+    SuiteFormula { name: "remainder", sql: "(x - 50) % y" },
+    SuiteFormula { name: "abs", sql: "abs(x - 50)" },
+    SuiteFormula { name: "sqrt", sql: "sqrt(x)" },
+    SuiteFormula { name: "cbrt", sql: "cbrt(x - 50)" },
+    SuiteFormula { name: "logarithms", sql: "ln(x) + log2(y) + log10(z)" },
+    SuiteFormula { name: "log", sql: "log(x + 1) + log(3, y + 1)" },
+    SuiteFormula { name: "exp", sql: "exp((x - y) / 10)" },
+    SuiteFormula { name: "trigonometry", sql: "sin(x) + cos(y) + tan(z / 70)" },
+    SuiteFormula { name: "inverse", sql: "asin(x / 100) + acos(y / 100) + atan(z)" },
+    SuiteFormula { name: "atan2", sql: "atan2(x - 50, y - 50)" },
+    SuiteFormula { name: "hyperbolic", sql: "sinh(x / 10) + cosh(y / 10) + tanh(z / 50)" },
+    SuiteFormula { name: "angles", sql: "degrees(x) + radians(y)" },
+    SuiteFormula { name: "floor", sql: "floor(x - 50) + ceil(y - 50)" },
+    SuiteFormula { name: "trunc", sql: "trunc(x - 50)" },
+    SuiteFormula { name: "round", sql: "round(x - 50)" },
+    SuiteFormula { name: "signum", sql: "signum(x - 50)" },
+    SuiteFormula { name: "power", sql: "power(x, -1.7) + power(y, 2) + power(2, z / 10)" },
+    SuiteFormula { name: "greatest", sql: "greatest(x, y, 20) - least(x, z)" },
+    SuiteFormula {
+        name: "comparisons",
+        sql: "CASE WHEN x <= y THEN 0.1 WHEN x >= 2 * z THEN y ELSE 0.7 END",
+    },
+    SuiteFormula { name: "equality", sql: "CASE floor(x / 25) WHEN 1 THEN y WHEN 2 THEN z ELSE x END" },
+    SuiteFormula {
+        name: "logic",
+        sql: "CASE WHEN (x < y AND NOT z > 50) OR floor(x) <> x AND y BETWEEN 20 AND 30 THEN x ELSE z END",
+    },
+    SuiteFormula { name: "isnan", sql: "CASE WHEN isnan(x) THEN y ELSE nanvl(z, y) END" },
+];
+
+/// The operations that tools lack.
+const LACKING: [(&str, &[&str]); 10] = [
+    ("numpy", &["round"]),
+    ("numexpr", &["cbrt", "angles", "round"]),
+    ("blosc2", &["remainder", "cbrt", "angles", "round"]),
+    ("numba-ufunc", &["round"]),
+    ("jax", &["round"]),
+    ("polars", &["remainder"]),
+    ("duckdb", &[]),
+    ("datafusion-python", &[]),
+    ("dask-threads", &["round"]),
+    ("python", &["round", "signum"]),
+];
+
+#[test]
+fn every_tool_has_every_operation_that_it_does_not_skip() {
+    let Some(python) = python() else { return };
+    let folder = tempdir().unwrap();
+    let names = LACKING.map(|(tool, _)| tool);
+    let report = Suite {
+        formulas: OPERATIONS.iter().collect(),
+        results: vec![ResultSink::Collect],
+        keep: vec![100],
+        modes: vec![Mode::Vectorized],
+        external_tools: ExternalTools {
+            modes: external_tools::with_names(&names),
+            python: python.into(),
+            timeout: Duration::from_secs(100),
+        },
+        rows: 4_000,
+        seed: 1,
+        repeat: NonZeroUsize::MIN,
+        threads: NonZeroUsize::new(2).unwrap(),
+        work_folder: folder.path().to_owned(),
+    }
+    .run("a test".to_owned(), &|_| ())
+    .unwrap();
+    assert_eq!(report.cases.len(), OPERATIONS.len());
+    for case in &report.cases {
+        assert_eq!(case.of_tool("vectorized").unwrap().status, Status::Ok, "{case:#?}");
+        for (tool, lacking) in LACKING {
+            let measurement = case.of_tool(tool).unwrap_or_else(|| panic!("{tool}: {:#?}", report.tools));
+            let expected = match lacking.contains(&case.formula.as_str()) {
+                true => Status::Skipped,
+                false => Status::Ok,
+            };
+            assert_eq!(measurement.status, expected, "{}: {measurement:#?}", case.expression);
+        }
     }
 }
 

@@ -297,7 +297,7 @@ NUMBA = Idiom(
     "Numba",
     SCALARS
     | {op: call("np." + op) for op in ["cbrt", "floor", "ceil", "trunc"]}
-    | {"signum": call("np.sign")},
+    | {"signum": call("np.sign"), "remainder": call("np.fmod")},
 )
 NUMBA_CUDA = Idiom("Numba CUDA", SCALARS | {op: call(op) for op in ["floor", "ceil", "trunc"]})
 

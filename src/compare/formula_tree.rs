@@ -108,7 +108,11 @@ impl FormulaTree {
             }
             ("log", [x]) => Self::operation("log10", [x]),
             ("log", [base, x]) => {
-                Ok(Self::of("divide", vec![Self::operation("ln", [x])?, Self::operation("ln", [base])?]))
+                let divisor = match Self::new(base)? {
+                    Self::Number { constant } => Self::Number { constant: constant.ln() },
+                    base => Self::of("ln", vec![base]),
+                };
+                Ok(Self::of("divide", vec![Self::operation("ln", [x])?, divisor]))
             }
             (name, args) => match function(name, args.len()) {
                 Some(name) => Self::operation(name, args),
@@ -168,6 +172,13 @@ mod tests {
         assert_eq!(
             json("x * 0.1 + 1e-300"),
             r#"{"op":"add","args":[{"op":"multiply","args":[{"column":"x"},{"constant":0.1}]},{"constant":1e-300}]}"#
+        );
+        assert_eq!(
+            json("log(2, x)"),
+            format!(
+                r#"{{"op":"divide","args":[{{"op":"ln","args":[{{"column":"x"}}]}},{{"constant":{}}}]}}"#,
+                2f64.ln()
+            )
         );
         // Integers are those of SQL: their quotient is one too, and they are converted to Float64 beside a column.
         assert_eq!(json("7 / 2 * x"), r#"{"op":"multiply","args":[{"constant":3.0},{"column":"x"}]}"#);
