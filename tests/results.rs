@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
+use warpframe::compare::report::suite_chart::mean_ratio;
 use warpframe::compare::report::suite_page;
-use warpframe::compare::suite::SuiteReport;
+use warpframe::compare::suite::{CaseReport, SuiteReport};
 
 fn report(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
@@ -66,7 +67,21 @@ fn suites() -> Vec<(String, SuiteReport)> {
     suites
 }
 
-/// The sections about suites in the README: pictures, and where warpframe is slower.
+/// A table of the geometric means over all formulas of the times relative to `parallel`, for each kind of result and condition.
+fn means(suite: &SuiteReport) -> String {
+    let groups = suite.groups();
+    let heads: String = groups.iter().map(|group| format!(" {} |", group[0].describe())).collect();
+    let mut table = format!("| time, × `parallel` |{heads}\n|---|{}\n", "---|".repeat(groups.len()));
+    for tool in suite.participants() {
+        let mean = |group: &Vec<&CaseReport>| {
+            mean_ratio(group, &tool.name).map_or(" – |".to_owned(), |mean| format!(" {mean:.2} |"))
+        };
+        table += &format!("| `{}` |{}\n", tool.name, groups.iter().map(mean).collect::<String>());
+    }
+    table + "\n"
+}
+
+/// The sections about suites in the README: pictures, geometric means, and where warpframe is slower.
 fn suites_in_the_readme(suites: &[(String, SuiteReport)]) -> String {
     let mut text = String::new();
     for (name, suite) in suites {
@@ -79,6 +94,7 @@ fn suites_in_the_readme(suites: &[(String, SuiteReport)]) -> String {
             suite.command,
             suite.git_revision
         );
+        text += &means(suite);
         let of_parallel = suite.findings.iter().filter(|finding| finding.contains(": `parallel` "));
         text += &of_parallel.map(|finding| format!("- {finding}\n")).collect::<String>();
         text += "\n";
