@@ -33,10 +33,11 @@ compare *arguments:
 gpu-pack folder:
     benches/gpu/pack {{ quote(folder) }}
 
-# Regenerates docs/ops.md and the snapshots of plans; review the diff afterwards
+# Regenerates docs/ops.md, the measurements in README.md and docs/peers.md, and the snapshots of plans; review the diff
+# afterwards
 bless:
     WARPFRAME_BLESS=1 cargo test --locked --test results
-    INSTA_UPDATE=always cargo test --locked --test plans
+    INSTA_UPDATE=always cargo test --locked --test plans --test operators
 
 # Runs everything that must pass before a change is merged
 ci:

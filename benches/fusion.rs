@@ -1,6 +1,6 @@
-//! Fused and unfused evaluation of twelve expressions of floats, from memory-bound ones to Black-Scholes, of seven of integers,
-//! dates and mixed types, and of filters, aggregates and several outputs in one pass, alternating in one process, with one
-//! thread and with all cores. The ratios are the result; absolute times depend on the machine.
+//! Fused and unfused evaluation of the twelve formulas of `warpframe compare --suite`, of seven expressions of integers, dates
+//! and mixed types, and of filters, aggregates and several outputs in one pass, alternating in one process, with one thread and
+//! with all cores. The ratios are the result; absolute times depend on the machine. And what planning adds to small queries.
 //!
 //! `cargo bench --bench fusion`
 
@@ -13,35 +13,13 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 use warpframe::Session;
+use warpframe::compare::suite::FORMULAS;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROWS: usize = 4_000_000;
 const REPEATS: usize = 9;
-
-/// Names of expressions, and expressions over x, y and z in (0, 100].
-const EXPRESSIONS: [(&str, &str); 12] = [
-    ("multiply-add", "x * y + z"),
-    ("sum of squares", "x * x + y * y + z * z"),
-    ("polynomial", "((((x * 0.5 + 1.5) * x - 2.5) * x + 3.5) * x - 4.5) * x + 5.5"),
-    ("distance", "sqrt(x * x + y * y)"),
-    ("clamp", "CASE WHEN x < y THEN y WHEN x > z THEN z ELSE x END"),
-    ("relative error", "abs(x - y) / greatest(abs(x), abs(y), 1e-300)"),
-    ("logarithms", "ln(x) * ln(y) * ln(z)"),
-    ("sigmoid", "1 / (1 + exp(-(x - y) / 10))"),
-    ("rotation", "x * cos(z) - y * sin(z)"),
-    ("power law", "x * power(y, -1.7) + z"),
-    (
-        "haversine",
-        "2 * 6371 * asin(sqrt(power(sin((x - y) / 360), 2) + cos(x / 180) * cos(y / 180) * power(sin(z / 360), 2)))",
-    ),
-    (
-        "Black-Scholes",
-        "x / (1 + exp(-1.702 * (ln(x / y) + (0.03 + 0.02) * z) / (0.2 * sqrt(z)))) \
-        - y * exp(-0.03 * z) / (1 + exp(-1.702 * (ln(x / y) + (0.03 - 0.02) * z) / (0.2 * sqrt(z))))",
-    ),
-];
 
 /// Names of expressions, and expressions over the floats and the integers `i` (BIGINT), `k` (INTEGER), `r` (REAL) and the dates
 /// `d` and `e`.
@@ -74,9 +52,9 @@ fn main() {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).build().unwrap();
         let sessions = [false, true].map(|fuse| session(&batch, threads, fuse));
-        let projection =
-            |(name, expression): (&'static str, &str)| (name, format!("SELECT {expression} AS r FROM t"));
-        measure(&runtime, &sessions, &EXPRESSIONS.map(projection), 2.5);
+        let projection = |(name, expression)| (name, format!("SELECT {expression} AS r FROM t"));
+        let formulas = FORMULAS.iter().map(|formula| projection((formula.name, formula.sql)));
+        measure(&runtime, &sessions, &formulas.collect::<Vec<_>>(), 2.5);
         measure(&runtime, &sessions, &MIXED_EXPRESSIONS.map(projection), 2.0);
         measure(&runtime, &sessions, &QUERIES.map(|(name, query)| (name, query.to_owned())), 2.0);
     }

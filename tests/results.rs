@@ -1,4 +1,11 @@
-//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table.
+//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table. With
+//! WARPFRAME_BLESS=1 these tests write what they check.
+
+use std::path::Path;
+
+use warpframe::compare::report::suite_chart::mean_ratio;
+use warpframe::compare::report::suite_page;
+use warpframe::compare::suite::{CaseReport, SuiteReport};
 
 fn report(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap()
@@ -40,6 +47,135 @@ fn check_table(name: &str, page: &str, report: &serde_json::Value) {
         shown += 1;
     }
     assert!(shown > 3, "{name}: {shown} modes");
+}
+
+/// The committed suites by the names of their files, such as `suite-avx512`.
+fn suites() -> Vec<(String, SuiteReport)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+    let mut suites: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter_map(|path| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned();
+            name.starts_with("suite-").then(|| {
+                let text = std::fs::read_to_string(&path).unwrap();
+                (name, SuiteReport::from_json(&text).unwrap())
+            })
+        })
+        .collect();
+    suites.sort_by(|one, other| one.0.cmp(&other.0));
+    suites
+}
+
+/// A table of the geometric means over all formulas of the times relative to `parallel`, for each kind of result and condition.
+fn means(suite: &SuiteReport) -> String {
+    let groups = suite.groups();
+    let heads: String = groups.iter().map(|group| format!(" {} |", group[0].describe())).collect();
+    let mut table = format!("| time, × `parallel` |{heads}\n|---|{}\n", "---|".repeat(groups.len()));
+    for tool in suite.participants() {
+        let mean = |group: &Vec<&CaseReport>| {
+            mean_ratio(group, &tool.name).map_or(" – |".to_owned(), |mean| format!(" {mean:.2} |"))
+        };
+        table += &format!("| `{}` |{}\n", tool.name, groups.iter().map(mean).collect::<String>());
+    }
+    table + "\n"
+}
+
+/// The sections about suites in the README: pictures, geometric means, and where warpframe is slower.
+fn suites_in_the_readme(suites: &[(String, SuiteReport)]) -> String {
+    let mut text = String::new();
+    for (name, suite) in suites {
+        text += &format!(
+            "![Formulas by tools on {}: bars of medians](benches/results/{name}-all-rows.png)\n\n\
+             {}, {} threads, measured with `{}` (warpframe {}):\n\n",
+            suite.machine.simd,
+            suite.describe_machine(),
+            suite.threads,
+            suite.command,
+            suite.git_revision
+        );
+        text += &means(suite);
+        let of_parallel = suite.findings.iter().filter(|finding| finding.contains(": `parallel` "));
+        text += &of_parallel.map(|finding| format!("- {finding}\n")).collect::<String>();
+        text += "\n";
+    }
+    text
+}
+
+/// The sections about suites in docs/peers.md: pictures, medians and findings.
+fn suites_in_the_page(suites: &[(String, SuiteReport)]) -> String {
+    let mut text = String::new();
+    for (name, suite) in suites {
+        text += &format!(
+            "### {}\n\nMeasured with `{}` (warpframe {}): {} rows, {} threads, medians of up to {} runs in milliseconds. The \
+             memory limit was {:.1} ms. The complete report is [{name}.json](../benches/results/{name}.json).\n\n\
+             ![Formulas by tools: bars of medians](../benches/results/{name}.png)\n\n",
+            suite.describe_machine(),
+            suite.command,
+            suite.git_revision,
+            suite.rows,
+            suite.threads,
+            suite.repeat,
+            suite.limit.stream_ms
+        );
+        let tools: Vec<_> = suite.participants().map(|tool| tool.name.as_str()).collect();
+        for group in suite.groups() {
+            let what = group[0].describe();
+            let names: String = tools.iter().map(|tool| format!(" `{tool}` |")).collect();
+            text += &format!("| {what} |{names}\n|---|{}\n", "---|".repeat(tools.len()));
+            for case in group {
+                let median = |tool: &&str| {
+                    case.median_of(tool).map_or(" – |".to_owned(), |median| format!(" {median:.1} |"))
+                };
+                text += &format!("| {} |{}\n", case.formula, tools.iter().map(median).collect::<String>());
+            }
+            text += "\n";
+        }
+        text += &suite.findings.iter().map(|finding| format!("- {finding}\n")).collect::<String>();
+        text += "\n";
+    }
+    text
+}
+
+#[test]
+fn the_documentation_shows_the_committed_suites() {
+    let suites = suites();
+    let bless = std::env::var_os("WARPFRAME_BLESS").is_some();
+    for (name, suite) in &suites {
+        // The picture of the README leaves out conditions.
+        let mut without_conditions = suite.clone();
+        without_conditions.cases.retain(|case| case.filter.is_none());
+        for (picture, suite) in [(name.clone(), suite), (format!("{name}-all-rows"), &without_conditions)] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/results/{picture}.png"));
+            if bless {
+                std::fs::write(&path, suite_page::picture(suite).unwrap()).unwrap();
+            }
+            assert!(
+                path.exists(),
+                "benches/results has {name}.json and no {picture}.png: run with WARPFRAME_BLESS=1"
+            );
+        }
+    }
+    let pages =
+        [("README.md", suites_in_the_readme(&suites)), ("docs/peers.md", suites_in_the_page(&suites))];
+    for (page, expected) in pages {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = text.split_once("<!-- suites -->\n").unwrap();
+        let (shown, after) = rest.split_once("<!-- end of suites -->\n").unwrap();
+        if bless {
+            std::fs::write(
+                &path,
+                format!("{before}<!-- suites -->\n{expected}<!-- end of suites -->\n{after}"),
+            )
+            .unwrap();
+        } else {
+            assert!(
+                shown == expected,
+                "{page} does not show the committed suites: run the tests with WARPFRAME_BLESS=1"
+            );
+        }
+    }
 }
 
 #[test]

@@ -1,15 +1,12 @@
-"""CuPy: one fused kernel, from host arrays to a host array, and with arrays and result in GPU memory."""
+"""CuPy: one fused kernel, from host arrays to a host array, and with arrays and result in GPU memory. A condition selects the
+values of the columns by a mask first."""
 
 import cupy
 
+from formula import CUPY
 from run import Peer, Unavailable
 
 PACKAGES = ["cupy"]
-
-
-@cupy.fuse()
-def log3(x, y, z):
-    return cupy.log(x) * cupy.log(y) * cupy.log(z)
 
 
 class CuPy(Peer):
@@ -20,10 +17,23 @@ class CuPy(Peer):
             cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError:
             raise Unavailable("CuPy finds no GPU") from None
-        self.columns = rows.columns()
+        self.columns = {name: self.place(column) for name, column in rows.columns().items()}
+
+    def place(self, column):
+        return column
+
+    def prepare(self, query):
+        self.query = query
+        self.formula = cupy.fuse(query.formula.function(CUPY, {"cupy": cupy}))
+        self.condition = query.filter and cupy.fuse(query.filter.function(CUPY, {"cupy": cupy}))
 
     def compute(self):
-        return log3(*(cupy.asarray(column) for column in self.columns))
+        columns = {name: cupy.asarray(self.columns[name]) for name in self.query.columns}
+        values = [columns[name] for name in self.query.formula.columns]
+        if self.condition:
+            mask = self.condition(*(columns[name] for name in self.query.filter.columns))
+            values = [column[mask] for column in values]
+        return self.formula(*values)
 
     def collect(self):
         return cupy.asnumpy(self.compute())
@@ -33,9 +43,8 @@ class CuPy(Peer):
 
 
 class Resident(CuPy):
-    def __init__(self, rows, settings):
-        super().__init__(rows, settings)
-        self.columns = [cupy.asarray(column) for column in self.columns]
+    def place(self, column):
+        return cupy.asarray(column)
 
     def collect(self):
         result = self.compute()

@@ -1,5 +1,6 @@
-"""Dask distributed, as in the demo: chunks of the rows are scattered, a function is mapped over them, and the results
-are gathered. Workers are threads or processes: one, or one per thread."""
+"""Dask distributed, as in the demo: chunks of the rows are scattered, a function of NumPy arrays is mapped over them, and the
+results are gathered. Workers are threads or processes: one, or one per thread. A condition selects the values of the columns of
+a chunk by a Boolean mask first."""
 
 import logging
 
@@ -7,6 +8,7 @@ import dask.distributed
 import numpy as np
 from dask import config
 
+from formula import NUMPY
 from run import Peer
 
 PACKAGES = ["dask", "distributed", "numpy"]
@@ -15,17 +17,26 @@ PACKAGES = ["dask", "distributed", "numpy"]
 CHUNKS = 4
 
 
-def log3(x, y, z):
-    return np.log(x) * np.log(y) * np.log(z)
+def chunk_function(query):
+    """The function of the columns of a chunk, in the order of the query."""
+    formula = query.formula.function(NUMPY, {"np": np})
+    condition = query.filter and query.filter.function(NUMPY, {"np": np})
+    names, of_formula = query.columns, query.formula.columns
+    of_condition = query.filter.columns if condition else []
 
+    def evaluate(*columns):
+        columns = dict(zip(names, columns))
+        values = [columns[name] for name in of_formula]
+        if condition:
+            mask = condition(*(columns[name] for name in of_condition))
+            values = [column[mask] for column in values]
+        return formula(*values)
 
-def log3_rows(rows):
-    return np.log(rows).prod(axis=1)
+    return evaluate
 
 
 class Dask(Peer):
     processes = False
-    function = staticmethod(log3)
 
     def __init__(self, rows, settings):
         # Hides warnings about large arguments, and about data that is lost at shutdown.
@@ -39,15 +50,22 @@ class Dask(Peer):
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
         )
-        columns = [np.array_split(column, workers * CHUNKS) for column in self.arrange(rows.columns())]
-        self.chunks = [self.client.scatter(chunks, hash=False) for chunks in columns]
-        dask.distributed.wait([chunk for column in self.chunks for chunk in column])
+        self.parts = workers * CHUNKS
+        self.load(rows.columns())
 
-    def arrange(self, columns):
-        return columns
+    def load(self, columns):
+        self.chunks = {name: self.scatter(column) for name, column in columns.items()}
+        dask.distributed.wait([chunk for chunks in self.chunks.values() for chunk in chunks])
+
+    def scatter(self, array):
+        return self.client.scatter(np.array_split(array, self.parts), hash=False)
+
+    def prepare(self, query):
+        self.function = chunk_function(query)
+        self.arguments = [self.chunks[name] for name in query.columns]
 
     def mapped(self):
-        return self.client.map(self.function, *self.chunks, pure=False)
+        return self.client.map(self.function, *self.arguments, pure=False)
 
     def collect(self):
         return np.concatenate(self.client.gather(self.mapped()))
@@ -72,10 +90,17 @@ class Processes(Dask):
 
 
 class RowTriples(Processes):
-    function = staticmethod(log3_rows)
+    """Chunks of shape (rows, columns)."""
 
-    def arrange(self, columns):
-        return [np.stack(columns, axis=1)]
+    def load(self, columns):
+        self.positions = {name: position for position, name in enumerate(columns)}
+        self.chunks = self.scatter(np.stack(list(columns.values()), axis=1))
+        dask.distributed.wait(self.chunks)
+
+    def prepare(self, query):
+        evaluate, positions = chunk_function(query), [self.positions[name] for name in query.columns]
+        self.function = lambda rows: evaluate(*(rows[:, position] for position in positions))
+        self.arguments = [self.chunks]
 
 
 MODES = {

@@ -3,11 +3,11 @@
 import pyarrow as pa
 from datafusion import SessionConfig, SessionContext
 
+from formula import DATAFUSION
 from run import Peer
 
 PACKAGES = ["datafusion", "pyarrow"]
 
-LOG3 = "ln(x) * ln(y) * ln(z)"
 BATCH_ROWS = 8192
 
 
@@ -22,18 +22,24 @@ class DataFusion(Peer):
         self.context.register_record_batches("rows", batches)
         self.file = rows.file
 
+    def prepare(self, query):
+        self.formula = query.formula.text(DATAFUSION)
+        self.condition = f" WHERE {query.filter.text(DATAFUSION)}" if query.filter else ""
+
     def collect(self):
         # Partition by partition, to keep the order of the rows.
-        partitions = self.context.sql(f"SELECT {LOG3} AS r FROM rows").collect_partitioned()
-        return pa.chunked_array([batch["r"] for batches in partitions for batch in batches])
+        query = self.context.sql(f"SELECT {self.formula} AS r FROM rows{self.condition}")
+        return pa.chunked_array([batch["r"] for batches in query.collect_partitioned() for batch in batches])
 
     def sum(self):
-        return self.context.sql(f"SELECT sum({LOG3}) AS s FROM rows").collect()[0]["s"][0].as_py()
+        query = f"SELECT sum({self.formula}) AS s FROM rows{self.condition}"
+        return self.context.sql(query).collect()[0]["s"][0].as_py()
 
     def parquet(self, path):
         if not self.context.table_exist("file"):
             self.context.register_parquet("file", self.file)
-        self.context.sql(f"SELECT {LOG3} AS r FROM file").write_parquet(path, compression="uncompressed")
+        query = self.context.sql(f"SELECT {self.formula} AS r FROM file{self.condition}")
+        query.write_parquet(path, compression="uncompressed")
 
 
 MODES = {"datafusion-python": DataFusion}

@@ -1,18 +1,16 @@
-"""JAX: the formula compiled by XLA for the CPU or a GPU."""
+"""JAX: the formula compiled by XLA for the CPU or a GPU. Compiled functions have results of fixed shapes: a mask selects the
+values of the columns first; in a sum, the formula is replaced by 0 in the rows that do not meet the condition."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from formula import JAX
 from run import Peer, Unavailable
 
 PACKAGES = ["jax", "jaxlib"]
 
 jax.config.update("jax_enable_x64", True)
-
-
-def log3(x, y, z):
-    return jnp.log(x) * jnp.log(y) * jnp.log(z)
 
 
 class Cpu(Peer):
@@ -23,18 +21,41 @@ class Cpu(Peer):
             self.device = jax.devices(self.platform)[0]
         except RuntimeError:
             raise Unavailable("JAX finds no GPU") from None
-        self._collect = jax.jit(log3)
-        self._sum = jax.jit(lambda x, y, z: jnp.sum(log3(x, y, z)))
-        self.columns = [jax.device_put(column, self.device) for column in rows.columns()]
+        self.columns = {name: self.place(column) for name, column in rows.columns().items()}
+
+    def place(self, column):
+        return jax.device_put(column, self.device)
+
+    def prepare(self, query):
+        self.query = query
+        formula = query.formula.function(JAX, {"jnp": jnp})
+        condition = query.filter and query.filter.function(JAX, {"jnp": jnp})
+        self._formula, self._condition = jax.jit(formula), condition and jax.jit(condition)
+
+        def total(columns):
+            results = formula(*(columns[name] for name in query.formula.columns))
+            if condition:
+                results = jnp.where(condition(*(columns[name] for name in query.filter.columns)), results, 0.0)
+            return jnp.sum(results)
+
+        self._sum = jax.jit(total)
 
     def inputs(self):
-        return self.columns
+        return {name: self.columns[name] for name in self.query.columns}
+
+    def evaluate(self):
+        columns = self.inputs()
+        values = [columns[name] for name in self.query.formula.columns]
+        if self._condition:
+            mask = self._condition(*(columns[name] for name in self.query.filter.columns))
+            values = [column[mask] for column in values]
+        return self._formula(*values).block_until_ready()
 
     def collect(self):
-        return np.asarray(self._collect(*self.inputs()).block_until_ready())
+        return np.asarray(self.evaluate())
 
     def sum(self):
-        return self._sum(*self.inputs()).block_until_ready()
+        return self._sum(self.inputs()).block_until_ready()
 
 
 class Gpu(Cpu):
@@ -43,12 +64,11 @@ class Gpu(Cpu):
     platform = "gpu"
     parallel = False
 
-    def __init__(self, rows, settings):
-        super().__init__(rows, settings)
-        self.columns = rows.columns()
+    def place(self, column):
+        return column
 
     def inputs(self):
-        return [jax.device_put(column, self.device) for column in self.columns]
+        return {name: jax.device_put(column, self.device) for name, column in super().inputs().items()}
 
 
 class Resident(Cpu):
@@ -58,7 +78,7 @@ class Resident(Cpu):
     parallel = False
 
     def collect(self):
-        return self._collect(*self.columns).block_until_ready()
+        return self.evaluate()
 
 
 MODES = {"jax": Cpu, "jax-gpu": Gpu, "jax-gpu-resident": Resident}

@@ -2,11 +2,10 @@
 
 import polars as pl
 
+from formula import POLARS
 from run import Peer
 
 PACKAGES = ["polars"]
-
-LOG3 = (pl.col("x").log() * pl.col("y").log() * pl.col("z").log()).alias("r")
 
 
 class Polars(Peer):
@@ -15,14 +14,25 @@ class Polars(Peer):
     def __init__(self, rows, settings):
         self.rows, self.file = pl.from_arrow(rows.table()), rows.file
 
+    def prepare(self, query):
+        def expression(formula):
+            return eval(formula.text(POLARS), {"pl": pl})
+
+        self.formula = expression(query.formula).alias("r")
+        self.condition = expression(query.filter) if query.filter else None
+
+    def rows_of(self, frame):
+        return frame if self.condition is None else frame.filter(self.condition)
+
     def collect(self):
-        return self.rows.lazy().select(LOG3).collect(engine=self.engine)["r"].to_numpy()
+        return self.rows_of(self.rows.lazy()).select(self.formula).collect(engine=self.engine)["r"].to_numpy()
 
     def sum(self):
-        return self.rows.lazy().select(LOG3.sum()).collect(engine=self.engine).item()
+        return self.rows_of(self.rows.lazy()).select(self.formula.sum()).collect(engine=self.engine).item()
 
     def parquet(self, path):
-        pl.scan_parquet(self.file).select(LOG3).sink_parquet(path, compression="uncompressed")
+        query = self.rows_of(pl.scan_parquet(self.file)).select(self.formula)
+        query.sink_parquet(path, compression="uncompressed")
 
 
 class Streaming(Polars):

@@ -1,24 +1,44 @@
 """Runs one mode of an external tool (peer) in this process: python run.py '{"program": "numpy", "mode": "numpy", ...}'.
 
-The module `peer_<program>.py` has a dictionary MODES from names to classes. The constructor takes the rows and the
-settings, and converts the rows to the format of the tool. `collect` returns an array, `sum` a number, and `parquet`
-writes a file. The last line of stdout is a JSON object with the times and the result.
+The module `peer_<program>.py` has a dictionary MODES from names to classes. The constructor takes the rows and the settings,
+and converts the rows to the format of the tool. `prepare` takes a query: a formula, a condition that rows must meet, if any,
+and the kind of result. Then `collect` returns an array, `sum` a number, and `parquet` writes a file.
+
+Requests come as JSON objects, one per line of stdin, and each gets one line of stdout as its answer; the first line, without a
+request, tells that the rows are loaded:
+
+- `{"prepare": {"formula": TREE, "filter": TREE or null, "result": "collect"}}`
+- `{"run": true}`: runs the query once, and answers with its time in milliseconds
+- `{"answer": true}`: writes the result of the last run to the file `answer` of the settings, or answers with the sum
+
+An answer with `skipped` says why the tool cannot do what is asked, one with `failed` has its error. The process ends when
+stdin does.
 """
 
 import importlib
 import json
 import os
+import queue
 import shutil
 import signal
 import sys
 import threading
 import time
 
+from formula import Formula, Unavailable
+
 STARTED = time.perf_counter()
 
 
-class Unavailable(Exception):
-    """The tool does not support the request, or cannot run on this machine."""
+class Query:
+    """A formula over the rows that meet a condition, or over all rows."""
+
+    def __init__(self, request):
+        self.formula = Formula(request["formula"])
+        self.filter = Formula(request["filter"]) if request["filter"] else None
+        self.kind = request["result"]
+        #: The names of the columns that it reads.
+        self.columns = sorted({*self.formula.columns, *(self.filter.columns if self.filter else [])}, key="xyzw".index)
 
 
 class Peer:
@@ -28,6 +48,10 @@ class Peer:
     parallel = True
     #: The mode evaluates 1/fraction of the rows; the times are extrapolated.
     fraction = 1
+
+    def prepare(self, query):
+        """Takes a query, which the following runs evaluate. What it compiles is compiled in the first of them."""
+        raise NotImplementedError
 
     def collect(self):
         raise Unavailable("it has no arrays as a result")
@@ -62,22 +86,25 @@ class Rows:
             return pa.ipc.open_file(file).read_all()
 
     def columns(self):
-        """Three NumPy arrays, copied so that NumPy allocates and aligns them."""
+        """NumPy arrays by the names of the columns, copied so that NumPy allocates and aligns them."""
         import numpy as np
 
         table = self.table()
-        return [np.array(table[name].chunk(0).to_numpy()) for name in ("x", "y", "z")]
+        return {name: np.array(table[name].chunk(0).to_numpy()) for name in table.column_names}
 
 
-def end_with_parent():
-    """Kills this process and its children when the parent process closes stdin or exits."""
+def requests():
+    """The lines of stdin. At its end, this process and its children are killed, also during a run."""
+    lines = queue.SimpleQueue()
 
-    def watch():
-        while os.read(0, 1):
-            pass
+    def read():
+        for line in sys.stdin:
+            lines.put(line)
         os.killpg(0, signal.SIGKILL) if os.getpgid(0) == os.getpid() else os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield json.loads(lines.get())
 
 
 def milliseconds(since):
@@ -90,54 +117,51 @@ def version(*packages):
     return ", ".join(f"{package} {version(package)}" for package in packages)
 
 
-def measure(settings):
-    program = importlib.import_module("peer_" + settings["program"])
-    mode = program.MODES[settings["mode"]]
-    found = {
-        "version": ", ".join([version(*program.PACKAGES), *getattr(program, "NOTES", [])]),
-        "import_ms": milliseconds(STARTED),
-        "threads": settings["threads"] if mode.parallel else 1,
-    }
-    since = time.perf_counter()
-    peer = mode(Rows(settings), settings)
-    found["load_ms"] = milliseconds(since)
-    try:
-        found.update(timed(peer, settings))
-    finally:
-        peer.close()
-    return found
+class Server:
+    """Loads the rows into a tool, and answers requests."""
 
+    def __init__(self, settings):
+        self.settings, self.peer, self.query, self.result = settings, None, None, None
 
-def timed(peer, settings):
-    kind, answer = settings["result"], settings["answer"]
-    expected = settings["rows"] // peer.fraction
-
-    def run():
-        if kind == "parquet":
-            remove(answer)
+    def load(self):
+        settings = self.settings
+        program = importlib.import_module("peer_" + settings["program"])
+        mode = program.MODES[settings["mode"]]
+        loaded = {
+            "version": ", ".join(part for part in [version(*program.PACKAGES), *getattr(program, "NOTES", [])] if part),
+            "import_ms": milliseconds(STARTED),
+            "threads": settings["threads"] if mode.parallel else 1,
+        }
         since = time.perf_counter()
-        result = peer.parquet(answer) if kind == "parquet" else getattr(peer, kind)()
-        if kind == "parquet":
-            settle(answer)
-        elapsed = milliseconds(since)
-        if kind == "collect" and len(result) != expected:
-            raise ValueError(f"wrong answer: {len(result)} rows instead of {expected}")
-        return elapsed, result
+        self.peer = mode(Rows(settings), settings)
+        return loaded | {"load_ms": milliseconds(since)}
 
-    first, result = run()
-    times = []
-    # The first run may include compilation, so only timed runs count towards the budget.
-    while len(times) < settings["repeat"] and sum(times) < settings["budget_ms"]:
-        del result
-        elapsed, result = run()
-        times.append(elapsed)
-    found = {"first_ms": first * peer.fraction, "times_ms": [time * peer.fraction for time in times]}
-    found["rows"] = expected
-    if kind == "sum":
-        found["sum"] = float(result)
-    elif kind == "collect":
-        peer.to_host(result).tofile(answer)
-    return found
+    def answer(self, request):
+        if "prepare" in request:
+            self.result = None
+            self.query = Query(request["prepare"])
+            self.peer.prepare(self.query)
+            return {}
+        return self.run() if "run" in request else self.save()
+
+    def run(self):
+        kind, path = self.query.kind, self.settings["answer"]
+        self.result = None
+        if kind == "parquet":
+            remove(path)
+        since = time.perf_counter()
+        self.result = self.peer.parquet(path) if kind == "parquet" else getattr(self.peer, kind)()
+        if kind == "parquet":
+            sync(path)
+        return {"ms": milliseconds(since) * self.peer.fraction}
+
+    def save(self):
+        saved = {"rows": self.settings["rows"] // self.peer.fraction}
+        if self.query.kind == "sum":
+            saved["sum"] = float(self.result)
+        elif self.query.kind == "collect":
+            self.peer.to_host(self.result).tofile(self.settings["answer"])
+        return saved
 
 
 def remove(output):
@@ -148,7 +172,7 @@ def remove(output):
         os.remove(output)
 
 
-def settle(output):
+def sync(output):
     """Flushes a file, or the files in a folder, to disk."""
     inside = os.listdir(output) if os.path.isdir(output) else []
     for path in [os.path.join(output, name) for name in inside] or [output]:
@@ -157,21 +181,36 @@ def settle(output):
         os.close(descriptor)
 
 
+def attempt(action, *arguments):
+    try:
+        return action(*arguments)
+    except ModuleNotFoundError as error:
+        return {"skipped": f"the Python package {error.name} is not installed"}
+    except Unavailable as error:
+        return {"skipped": str(error)}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
 def main():
     settings = json.loads(sys.argv[1])
-    end_with_parent()
+    # What tools print goes to stderr.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    incoming = requests()
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[: settings["threads"]])
-    try:
-        found = measure(settings)
-    except ModuleNotFoundError as error:
-        found = {"skipped": f"the Python package {error.name} is not installed"}
-    except Unavailable as error:
-        found = {"skipped": str(error)}
-    except Exception as error:
-        found = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-    print("\n" + json.dumps(found), flush=True)
+    server = Server(settings)
+    found = attempt(server.load)
+    while True:
+        print(json.dumps(found), file=answers, flush=True)
+        request = next(incoming)
+        if "close" in request:
+            break
+        found = attempt(server.answer, request)
+    if server.peer:
+        server.peer.close()
     # Exit without waiting for threads that some tools leave running.
     os._exit(0)
 

@@ -18,7 +18,7 @@ use warpframe_datafusion::rows::{MAX_ROWS, RowGenerator};
 /// The settings of a comparison.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// The SQL expression over x, y and z; `log3(x, y, z)` if `None`.
+    /// The SQL expression over x, y and z; `ln(x) * ln(y) * ln(z)` if `None`.
     pub expression: Option<String>,
     /// The number of rows, at least one.
     pub rows: u64,
@@ -58,7 +58,7 @@ impl Comparison {
         if self.rows == 0 || self.rows > MAX_ROWS {
             return exec_err!("cannot compare over {} rows: the number is from 1 to {MAX_ROWS}", self.rows);
         }
-        // Three columns, the reference, the output of the kernel and that of the engine: 8 bytes per row each.
+        // Three columns, the reference, the result of a mode and a copy of it: 8 bytes per row each.
         let needed = self.rows.saturating_mul(6 * 8);
         let available = available_memory();
         if available > 0 && needed > available {

@@ -6,33 +6,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::dataframe::DataFrame;
-use datafusion::datasource::MemTable;
-use datafusion::physical_plan::collect_partitioned;
+use datafusion::common::{Result, exec_err};
 use tokio::runtime::Runtime;
 
-use super::columns::Columns;
+use super::columns::arguments;
 use super::comparison::Comparison;
 use super::formula::Formula;
 use super::measure::{median, milliseconds, timed};
 use super::mode::Mode;
-use super::output_files::{read_back, remove, result_column, total_bytes};
+use super::output_files::{read_back, remove, total_bytes};
 use super::report::model::{GpuSplit, Split};
+use super::session_query::{
+    ClusterTimes, memory_table, run_to_arrays, run_to_sum, runtime, session, session_builder,
+};
 use super::verify::Answer;
 use super::workload::{ResultSink, Source};
 use crate::batch::{plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
-use warpframe_cluster::{COMPUTE_TIME, ClusterClient, GATHER_TIME, LocalCluster};
+use warpframe_cluster::{ClusterClient, LocalCluster};
 use warpframe_cpu::Simd;
 use warpframe_cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
 use warpframe_cuda::{Cuda, CudaSettings, Gpus};
-use warpframe_datafusion::backend_names::{CUDA, INTERPRETED, SIMD};
 use warpframe_datafusion::errors::datafusion_error;
-use warpframe_datafusion::lowering::Compiled;
 use warpframe_io::{GenerateFiles, ParquetInput, Staging, WriterSettings, flush_cleanup};
 use warpframe_ir::metrics::Metrics;
 
@@ -46,9 +43,6 @@ pub struct Engine<'a> {
     output: PathBuf,
 }
 
-/// The compute time and the gather time of a run on a cluster.
-type ClusterTimes = (Duration, Duration);
-
 /// The parts of the time of a mode.
 pub struct Phases {
     /// For a cluster mode.
@@ -59,7 +53,7 @@ pub struct Phases {
 
 impl<'a> Engine<'a> {
     /// Prepares the rows for all modes; writes them as Parquet if a mode or tool reads Parquet.
-    pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, columns: &Columns) -> Result<Self> {
+    pub fn prepare(comparison: &'a Comparison, formula: &'a Formula, rows: &RecordBatch) -> Result<Self> {
         let needs_parquet = comparison.runs().iter().any(|(_, source)| *source == Source::Parquet)
             || comparison.external_tools.is_some() && comparison.result == ResultSink::Parquet;
         let parquet = match needs_parquet {
@@ -70,12 +64,7 @@ impl<'a> Engine<'a> {
             false => None,
         };
         let output = comparison.work_folder.join("result.parquet");
-        Ok(Self { comparison, formula, memory: whole_batch(columns)?, parquet, output })
-    }
-
-    /// The rows as one batch in memory.
-    pub fn memory(&self) -> &RecordBatch {
-        &self.memory
+        Ok(Self { comparison, formula, memory: rows.clone(), parquet, output })
     }
 
     /// The size in bytes of the Parquet output of the last mode; `None` if modes do not write Parquet.
@@ -99,21 +88,12 @@ impl<'a> Engine<'a> {
         if mode == Mode::CudaResident {
             return self.measure_resident(measure);
         }
-        let backend = match mode {
-            Mode::Interpreted => INTERPRETED,
-            Mode::Cuda => CUDA,
-            _ => SIMD,
-        };
-        let (expression, fuse) = match mode {
-            Mode::Columnar => (&self.formula.sql, false),
-            _ => (&self.formula.fused_sql, true),
-        };
-        let mut builder = Session::builder().threads(threads).backend(backend).fuse(fuse);
+        let mut builder = session_builder(mode, threads);
         if mode == Mode::Cuda {
             builder = builder.gpus(self.gpus()?);
         }
         let session = self.session(builder, source, threads)?;
-        let mut run = || Ok(self.run(&runtime, &session, expression)?.0);
+        let mut run = || Ok(self.run(&runtime, &session)?.0);
         match mode {
             Mode::Cuda => self.measure_cuda(measure, &mut run),
             _ => Ok((measure(&mut run)?, None)),
@@ -129,12 +109,10 @@ impl<'a> Engine<'a> {
         &self,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
     ) -> Result<(T, Option<Phases>)> {
-        let Compiled { program, columns } = &self.formula.compiled;
-        let columns: Vec<_> =
-            columns.iter().filter_map(|name| self.memory.column_by_name(name).cloned()).collect();
+        let columns = arguments(&self.memory, self.formula);
         let cpu = Simd::active().map_err(datafusion_error)?;
         let cuda = Cuda::new(self.gpus()?, CudaSettings::default(), Arc::new(cpu));
-        let mut resident = cuda.upload(program, &columns).map_err(datafusion_error)?;
+        let mut resident = cuda.upload(&self.formula.compiled.program, &columns).map_err(datafusion_error)?;
         let (first, others, mut runs) = (Metrics::default(), Metrics::default(), 0);
         first.add_time(COMPILE_TIME, resident.compile_time());
         let measured = measure(&mut || {
@@ -211,13 +189,13 @@ impl<'a> Engine<'a> {
             (Source::Parquet, Some((_, time))) => *time,
             // Planning a query writes tables that are in memory to files that executors read.
             _ => {
-                let query = self.query(&self.formula.fused_sql);
+                let query = self.query();
                 timed(|| runtime.block_on(async { plan_in_order(session.sql(&query).await?).await }))?.0
             }
         };
         let mut times = Vec::new();
         let measured = measure(&mut || {
-            let (run, spent) = self.run(runtime, &session, &self.formula.fused_sql)?;
+            let (run, spent) = self.run(runtime, &session)?;
             times.extend(spent);
             Ok(run)
         })?;
@@ -241,39 +219,19 @@ impl<'a> Engine<'a> {
         Ok((measured, split))
     }
 
-    /// Evaluates the formula with DataFusion's own operators.
-    pub fn evaluate_unfused(&self) -> Result<Vec<Float64Array>> {
-        let session = self.session(Session::builder().fuse(false), Source::Memory, NonZeroUsize::MIN)?;
-        let query = format!("SELECT {} AS r FROM rows", self.formula.sql);
-        let batches =
-            runtime(NonZeroUsize::MIN)?.block_on(async { collect(session.sql(&query).await?).await })?;
-        result_column(batches.0)
-    }
-
     fn session(&self, builder: SessionBuilder, source: Source, threads: NonZeroUsize) -> Result<Session> {
-        let session = builder.build()?;
-        session.context().deregister_table("rows")?;
-        session.context().register_table("rows", self.table(source, threads)?)?;
-        Ok(session)
+        session(builder, self.table(source, threads)?)
     }
 
     fn table(&self, source: Source, threads: NonZeroUsize) -> Result<Arc<dyn TableProvider>> {
         match (source, &self.parquet) {
             (Source::Parquet, Some((input, _))) => input.table(),
-            _ => {
-                let batch = &self.memory;
-                // One partition per thread. The engine slices them into batches without copying.
-                let share = batch.num_rows().div_ceil(threads.get()).max(1);
-                let partitions = (0..batch.num_rows())
-                    .step_by(share)
-                    .map(|start| vec![batch.slice(start, share.min(batch.num_rows() - start))])
-                    .collect();
-                Ok(Arc::new(MemTable::try_new(batch.schema(), partitions)?))
-            }
+            _ => memory_table(&self.memory, threads),
         }
     }
 
-    fn query(&self, expression: &str) -> String {
+    fn query(&self) -> String {
+        let expression = &self.formula.sql;
         match self.comparison.result {
             ResultSink::Sum => format!("SELECT sum({expression}) AS r FROM rows"),
             ResultSink::Collect | ResultSink::Parquet => format!("SELECT {expression} AS r FROM rows"),
@@ -284,23 +242,11 @@ impl<'a> Engine<'a> {
         &self,
         runtime: &Runtime,
         session: &Session,
-        expression: &str,
     ) -> Result<((Duration, Answer), Option<ClusterTimes>)> {
-        let query = self.query(expression);
+        let query = self.query();
         match self.comparison.result {
-            ResultSink::Sum => {
-                let (time, (batches, parts)) =
-                    timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                match result_column(batches)?.first() {
-                    Some(array) if array.len() == 1 => Ok(((time, Answer::Sum(array.value(0))), parts)),
-                    _ => exec_err!("wrong answer: the sum is not one number"),
-                }
-            }
-            ResultSink::Collect => {
-                let (time, (batches, parts)) =
-                    timed(|| runtime.block_on(async { collect(session.sql(&query).await?).await }))?;
-                Ok(((time, Answer::Rows(result_column(batches)?)), parts))
-            }
+            ResultSink::Sum => run_to_sum(runtime, session, &query),
+            ResultSink::Collect => run_to_arrays(runtime, session, &query),
             ResultSink::Parquet => {
                 // Off the clock, as for external tools: the time of replacing a file depends on its size.
                 remove(&self.output)?;
@@ -320,20 +266,6 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// A tokio runtime with the threads of a mode.
-fn runtime(threads: NonZeroUsize) -> Result<Runtime> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build();
-    runtime.map_err(|error| DataFusionError::External(error.into()))
-}
-
-fn whole_batch(columns: &Columns) -> Result<RecordBatch> {
-    let fields: Vec<_> =
-        ["x", "y", "z"].into_iter().map(|name| Field::new(name, DataType::Float64, false)).collect();
-    let arrays = columns.inputs.iter().map(|column| Arc::new(column.clone()) as _).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
-}
-
 fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
     let path = comparison.rows_file();
     let generate = GenerateFiles {
@@ -347,15 +279,4 @@ fn write_rows(comparison: &Comparison) -> Result<ParquetInput> {
     };
     runtime(comparison.threads)?.block_on(generate.run(Arc::new(())))?;
     ParquetInput::open_local(&path.to_string_lossy())
-}
-
-/// Collects all batches of a query in the order of its input rows, and on a cluster the times of the run.
-async fn collect(query: DataFrame) -> Result<(Vec<RecordBatch>, Option<ClusterTimes>)> {
-    let (plan, context) = plan_in_order(query).await?;
-    let batches = collect_partitioned(Arc::clone(&plan), context).await?.into_iter().flatten().collect();
-    let spent = |name: &str| {
-        let nanoseconds = plan.metrics()?.sum_by_name(name)?.as_usize();
-        Some(Duration::from_nanos(nanoseconds as u64))
-    };
-    Ok((batches, spent(COMPUTE_TIME).zip(spent(GATHER_TIME))))
 }

@@ -3,6 +3,7 @@
 use super::external_tools::ToolMode;
 use super::mode::Mode;
 use super::report::model::ModeReport;
+use super::suite::CaseReport;
 use super::workload::Source;
 
 /// The progress of a comparison.
@@ -20,4 +21,8 @@ pub enum Event<'a> {
     Repeat(Mode, usize, usize),
     /// A mode or an external tool has ended.
     Done(&'a ModeReport),
+    /// A case of a suite starts: the name of the formula, the number of the case, from 1, and the number of cases.
+    Case(&'a str, usize, usize),
+    /// A case of a suite has ended.
+    CaseDone(&'a CaseReport),
 }

@@ -1,5 +1,5 @@
-//! The external tools: Python programs that evaluate `log3` with NumPy, Numba, DuckDB and others. The command line and the
-//! JSON report call them peers.
+//! The external tools: Python programs that evaluate the formula with NumPy, Numba, DuckDB and others. The command line and
+//! the JSON report call them peers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -17,23 +17,37 @@ pub struct ToolMode {
     pub program: &'static str,
     /// A short description.
     pub description: &'static str,
+    /// Whether it runs on a GPU.
+    pub needs_gpu: bool,
 }
 
 macro_rules! tools {
-    ($($program:literal { $($name:literal: $description:literal),+ })+) => {
+    ($($program:literal { $($name:literal: $description:literal $(on $gpu:ident)?),+ })+) => {
         /// The modes of all external tools.
         pub const ALL: &[ToolMode] = &[
-            $($(ToolMode { name: $name, program: $program, description: $description }),+),+
+            $($(ToolMode {
+                name: $name,
+                program: $program,
+                description: $description,
+                needs_gpu: tools!(@needs $($gpu)?),
+            }),+),+
         ];
 
         /// The Python programs, which are embedded in this binary: file name and text.
         pub(super) const PROGRAMS: &[(&str, &str)] = &[
             ("run.py", include_str!("../../benches/peers/run.py")),
+            ("formula.py", include_str!("../../benches/peers/formula.py")),
             $((
                 concat!("peer_", $program, ".py"),
                 include_str!(concat!("../../benches/peers/peer_", $program, ".py"))
             )),+
         ];
+    };
+    (@needs gpu) => {
+        true
+    };
+    (@needs) => {
+        false
     };
 }
 
@@ -41,12 +55,19 @@ tools! {
     "python" { "python": "plain loop, extrapolated" }
     "numpy" { "numpy": "NumPy" }
     "numexpr" { "numexpr": "numexpr" }
+    "blosc2" { "blosc2": "Blosc2, lazy expression" }
     "numba" {
         "numba": "Numba",
         "numba-parallel": "Numba, parallel",
-        "numba-rows": "Numba, row triples"
+        "numba-rows": "Numba, row triples",
+        "numba-ufunc": "Numba, vectorize",
+        "numba-ufunc-parallel": "Numba, vectorize"
     }
-    "jax" { "jax": "JAX, jit", "jax-gpu": "JAX, GPU, host to host", "jax-gpu-resident": "JAX, arrays on GPU" }
+    "jax" {
+        "jax": "JAX, jit",
+        "jax-gpu": "JAX, GPU, host to host" on gpu,
+        "jax-gpu-resident": "JAX, arrays on GPU" on gpu
+    }
     "polars" { "polars": "Polars, in memory", "polars-streaming": "Polars, streaming" }
     "duckdb" { "duckdb": "DuckDB" }
     "datafusion" { "datafusion-python": "DataFusion's package" }
@@ -57,9 +78,9 @@ tools! {
         "dask-processes": "Dask, processes",
         "dask-rows": "Dask, row triples"
     }
-    "cupy" { "cupy": "CuPy, host to host", "cupy-resident": "CuPy, arrays on GPU" }
-    "torch" { "torch": "PyTorch, host to host", "torch-resident": "PyTorch, arrays on GPU" }
-    "numba_cuda" { "numba-cuda": "Numba CUDA, host to host" }
+    "cupy" { "cupy": "CuPy, host to host" on gpu, "cupy-resident": "CuPy, arrays on GPU" on gpu }
+    "torch" { "torch": "PyTorch, host to host" on gpu, "torch-resident": "PyTorch, arrays on GPU" on gpu }
+    "numba_cuda" { "numba-cuda": "Numba CUDA, host to host" on gpu }
 }
 
 /// The modes with these names, in the order of [`ALL`]. A name is that of a mode, or of a program for all its modes.
@@ -79,6 +100,11 @@ pub fn select(names: &[String]) -> Result<Vec<&'static ToolMode>> {
     Ok(selected.collect())
 }
 
+/// The modes with exactly these names, in the order of [`ALL`].
+pub fn with_names(names: &[&str]) -> Vec<&'static ToolMode> {
+    ALL.iter().filter(|mode| names.contains(&mode.name)).collect()
+}
+
 impl fmt::Display for ToolMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
@@ -92,6 +118,6 @@ pub struct ExternalTools {
     pub modes: Vec<&'static ToolMode>,
     /// The Python interpreter.
     pub python: PathBuf,
-    /// The limit for all runs of a mode together. A mode that takes longer fails.
+    /// The limit for loading the rows, and for each run. A mode that takes longer fails.
     pub timeout: Duration,
 }

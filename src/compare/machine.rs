@@ -1,14 +1,14 @@
 //! The machine that a report was made on.
 
 use datafusion::common::{DataFusionError, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use warpframe_cpu::SimdPath;
 use warpframe_cuda::Gpus;
 
 /// The properties of a machine that affect the measurements.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Machine {
     /// The brand string of the CPU.
     pub cpu: String,
@@ -52,6 +52,14 @@ impl Machine {
             gpus: Vec::new(),
             gpu_driver: None,
         })
+    }
+
+    /// The CPU, the number of cores, the instruction set, the memory and the GPUs, as text.
+    pub fn describe(&self) -> String {
+        let Self { cpu, cores, simd, memory_bytes, gpus, .. } = self;
+        let gib = *memory_bytes as f64 / f64::from(1 << 30);
+        let gpus: String = gpus.iter().map(|gpu| format!(", {gpu}")).collect();
+        format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB{gpus}")
     }
 
     /// Adds the names and the driver of these GPUs.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use datafusion::common::Result;
 
-use super::verify::{Answer, Reference, Verified};
+use super::verify::{Answer, Reference, ResultsOf, Verified};
 
 /// The limit for the timed runs of a mode, estimated from its first run. A slow mode gets fewer timed runs, but at least
 /// one.
@@ -20,13 +20,13 @@ pub fn measure(
     mut run: impl FnMut() -> Result<(Duration, Answer)>,
 ) -> Result<Measured> {
     let (first, answer) = run()?;
-    let mut verified = reference.verify(answer)?;
+    let mut verified = reference.verify(answer, ResultsOf::Engine)?;
     let affordable = MAX_TIME_PER_MODE.as_secs_f64() / first.as_secs_f64().max(1e-9);
     let repeats = repeat.get().min((affordable as usize).max(1));
     let mut times = Vec::with_capacity(repeats);
     for repeat in 1..=repeats {
         let (time, answer) = run()?;
-        let again = reference.verify(answer)?;
+        let again = reference.verify(answer, ResultsOf::Engine)?;
         verified = verified.worse(again);
         times.push(time);
         on_repeat(repeat, repeats);

@@ -1,9 +1,14 @@
 //! Runs the same formula over the same rows in every execution mode, verifies the results and times the runs.
 //!
 //! `comparison` holds the settings, `run` the main loop. `formula` compiles the expression, `mode` lists the modes,
-//! `engine` and `kernel_mode` run them, `measure` times them, `verify` checks the results. `external_tools` lists the
-//! Python tools, `tool_runner` runs them. `sweep` repeats a comparison for several numbers of rows, `machine` describes the
-//! machine, and `report` renders the findings.
+//! `engine` and `kernel_mode` run them, `session_query` runs single queries, `measure` times them, `reference` has the expected
+//! results, and `verify` and `tool_tolerance` check the results.
+//!
+//! `external_tools` lists the Python tools, `tool_process` is the process of one, `tool_runner` runs them, and `formula_tree` is
+//! the form in which they get the formula.
+//!
+//! `sweep` repeats a comparison for several numbers of rows, `suite` for several formulas. `machine` describes the machine, and
+//! `report` renders the findings.
 
 mod columns;
 mod comparison;
@@ -11,16 +16,22 @@ mod engine;
 mod event;
 pub mod external_tools;
 mod formula;
+mod formula_tree;
 mod kernel_mode;
 mod machine;
 mod measure;
 mod mode;
 mod named_enum;
 mod output_files;
+mod reference;
 pub mod report;
 mod run;
+mod session_query;
+pub mod suite;
 pub mod sweep;
+mod tool_process;
 mod tool_runner;
+mod tool_tolerance;
 mod verify;
 mod workload;
 

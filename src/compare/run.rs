@@ -4,17 +4,18 @@ use std::num::NonZeroUsize;
 
 use datafusion::common::{DataFusionError, Result};
 
-use super::columns::Columns;
+use super::columns;
 use super::comparison::Comparison;
 use super::engine::Engine;
 use super::event::Event;
 use super::formula::Formula;
+use super::kernel_mode::{run_kernel, time_memory_stream};
 use super::machine::Machine;
 use super::measure::{measure, median, milliseconds};
 use super::mode::Mode;
+use super::reference::reference;
 use super::report::model::{ModeReport, Report};
 use super::tool_runner::ToolRunner;
-use super::verify::Reference;
 
 impl Comparison {
     /// Runs all modes, one at a time, then the external tools. `command` is the command line that the report shows,
@@ -33,13 +34,10 @@ impl Comparison {
             .num_threads(self.threads.get())
             .build()
             .map_err(|error| DataFusionError::External(error.into()))?;
-        let mut columns = Columns::generate(&self.generator, self.rows, &pool)?;
-        let engine = Engine::prepare(self, &formula, &columns)?;
-        let reference = match formula.is_log3() {
-            true => Reference::log3(&columns, &pool),
-            false => Reference::new(engine.evaluate_unfused()?, &formula, &columns)?,
-        };
-        let mut stream = pool.install(|| columns.time_memory_stream(self.repeat.get()))?;
+        let rows = columns::generate(&self.generator, self.rows, &pool)?;
+        let engine = Engine::prepare(self, &formula, &rows)?;
+        let reference = reference(&formula, &rows, &pool)?;
+        let mut stream = pool.install(|| time_memory_stream(&rows, self.repeat.get()))?;
         let mut modes = Vec::with_capacity(self.modes.len());
         for (mode, source) in self.runs() {
             on_event(Event::Mode(mode, source));
@@ -50,7 +48,7 @@ impl Comparison {
                     let on_repeat = |run: usize, of: usize| on_event(Event::Repeat(mode, run, of));
                     let measured = match mode {
                         Mode::Rayon => measure(self.repeat, &reference, on_repeat, || {
-                            pool.install(|| columns.run_kernel(&formula, self.result))
+                            pool.install(|| run_kernel(&rows, &formula, self.result))
                         })
                         .map(|measured| (measured, None)),
                         _ => engine.measure_mode((mode, source), threads, |run| {
@@ -77,7 +75,7 @@ impl Comparison {
             modes.push(report);
         }
         if let Some(tools) = &self.external_tools {
-            let runner = ToolRunner::prepare(self, tools, engine.memory())?;
+            let runner = ToolRunner::prepare(self, tools, &formula, &rows)?;
             for mode in &tools.modes {
                 on_event(Event::ExternalTool(mode));
                 let report = runner.run(mode, &reference);
@@ -86,7 +84,7 @@ impl Comparison {
             }
         }
         // Half of these runs are before the modes and half after them, because the speed of a machine drifts.
-        stream.extend(pool.install(|| columns.time_memory_stream(self.repeat.get()))?);
+        stream.extend(pool.install(|| time_memory_stream(&rows, self.repeat.get()))?);
         stream.sort();
         let stream: Vec<_> = stream.into_iter().map(milliseconds).collect();
         Ok(Report::new(self, &formula, command, machine, median(&stream), modes))

@@ -206,6 +206,12 @@ impl Query {
         self.expressions().into_iter().map(Expr::fallible_operations).sum()
     }
 
+    /// Whether rows are left out by a condition.
+    pub fn leaves_out_rows(&self) -> bool {
+        let nested = matches!(&self.source, Source::Nested { filter: Some(_), .. });
+        self.filter.is_some() || nested
+    }
+
     /// Whether each result column is inexact.
     pub fn inexact_columns(&self) -> Vec<bool> {
         let keys = self.ids.len() + self.group.as_ref().map_or(0, Vec::len);

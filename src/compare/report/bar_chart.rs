@@ -27,9 +27,10 @@ const LIMIT: &str = "#1c7a4a";
 
 /// The report as SVG.
 pub fn draw(report: &Report) -> String {
-    let rows = report.modes.len() as f64;
-    let bottom = TOP + rows * ROW_HEIGHT;
-    let height = bottom + 96.0;
+    let modes: Vec<_> = report.shown_modes().collect();
+    let skipped = report.describe_without_gpu();
+    let bottom = TOP + modes.len() as f64 * ROW_HEIGHT;
+    let height = bottom + if skipped.is_some() { 118.0 } else { 96.0 };
     let scale = Scale::new(report);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -58,7 +59,7 @@ pub fn draw(report: &Report) -> String {
     }
     let slowest = report.slowest().map(|(_, time)| time);
     let middle = |position: usize| TOP + (position as f64 + 0.5) * ROW_HEIGHT;
-    for (position, mode) in report.modes.iter().enumerate() {
+    for (position, mode) in modes.iter().enumerate() {
         draw_mode(&mut svg, (mode, &mode.label(report)), middle(position), &scale);
     }
 
@@ -68,13 +69,16 @@ pub fn draw(report: &Report) -> String {
     let label = format!("memory limit {}", format_ms(report.limit.stream_ms));
     let style = format!("fill=\"{LIMIT}\" font-weight=\"bold\" text-anchor=\"middle\"");
     text(&mut svg, limit.max(AXIS_LEFT + 40.0), TOP - 20.0, &style, &label);
-    for (position, mode) in report.modes.iter().enumerate() {
+    for (position, mode) in modes.iter().enumerate() {
         write_result(&mut svg, mode, middle(position), &scale, slowest);
     }
 
     let setting =
         format!("{}; warpframe {} ({})", report.describe_machine(), report.version, report.git_revision);
     text(&mut svg, 24.0, bottom + 54.0, "font-size=\"14\" fill=\"#5c636b\"", &setting);
+    if let Some(skipped) = skipped {
+        text(&mut svg, 24.0, bottom + 98.0, "font-size=\"13\" fill=\"#5c636b\"", &skipped);
+    }
     let others = match report.modes.iter().any(ModeReport::is_external) {
         true => "rose: external tools; ",
         false => "",

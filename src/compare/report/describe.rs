@@ -97,12 +97,16 @@ pub fn describe_tools(report: &Report) -> Option<String> {
             "A run starts with columns in memory, in the tool's own format, and ends with an array in memory."
         }
     };
+    let tolerance = match report.is_log3 {
+        true => "",
+        false => " Operations of tools may err by four times these bounds.",
+    };
     timed.then(|| {
         format!(
             "Each tool runs in a separate process, one at a time, with the same threads and number of runs. {clock} \
              Imports and the conversion of the rows happen before the clock starts. The first run is a warm-up and \
              includes compilation. The result of the last run is checked like that of a mode, Parquet files by number of \
-             rows and sum only."
+             rows and sum only.{tolerance}"
         )
     })
 }

@@ -21,7 +21,7 @@ pub fn page(report: &Report, drawing: &str) -> String {
          <th>repeats</th><th>M rows/s</th><th>speed-up</th><th>× parallel</th><th>× limit</th><th>sum</th><th>max ULP</th></tr>\n"
     );
     let slowest = report.slowest().map_or(f64::NAN, |(_, time)| time);
-    for mode in &report.modes {
+    for mode in report.shown_modes() {
         let _ = match (mode.median_ms, mode.min_ms, mode.max_ms, mode.first_ms, mode.rows_per_s) {
             (Some(median), Some(min), Some(max), Some(first), Some(rate)) => writeln!(
                 html,
@@ -51,6 +51,9 @@ pub fn page(report: &Report, drawing: &str) -> String {
                 escape(mode.reason.as_deref().unwrap_or_default()),
             ),
         };
+    }
+    if let Some(skipped) = report.describe_without_gpu() {
+        let _ = writeln!(html, "<tr><td colspan=\"13\" class=\"skipped\">{}</td></tr>", escape(&skipped));
     }
     html.push_str("</table>\n</div>\n<dl>\n");
     for mode in &report.modes {

@@ -7,6 +7,8 @@ pub(super) mod format;
 pub mod html;
 mod markup;
 pub(super) mod model;
+pub mod suite_chart;
+pub mod suite_page;
 mod svg;
 pub mod sweep_chart;
 pub mod terminal;

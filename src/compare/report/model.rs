@@ -1,7 +1,7 @@
 //! The findings of a comparison as data. `docs/report.md` documents the JSON format.
 
 use datafusion::common::{DataFusionError, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::format::group_digits;
 use crate::compare::comparison::Comparison;
@@ -57,7 +57,7 @@ pub struct Report {
 }
 
 /// Versions of the main libraries.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Libraries {
     /// The version of DataFusion.
     pub datafusion: String,
@@ -65,16 +65,23 @@ pub struct Libraries {
     pub arrow: String,
 }
 
+impl Libraries {
+    /// The versions of the libraries in this binary.
+    pub(in crate::compare) fn current() -> Self {
+        Self { datafusion: datafusion::DATAFUSION_VERSION.to_owned(), arrow: arrow::ARROW_VERSION.to_owned() }
+    }
+}
+
 /// The memory limit: a practical limit, not a bound.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Limit {
-    /// The median time of reading three columns in memory and writing one (`x*y*z`) with all threads, in the buffers of
-    /// the mode `rayon`. Half of the repeats run before the modes and half after them.
+    /// The median time of reading three columns in memory and writing one (`x*y*z`) into new buffers with all threads. Half
+    /// of the repeats run before the modes and half after them.
     pub stream_ms: f64,
 }
 
 /// The outcome of a mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The mode ran, and every result was correct.
@@ -203,6 +210,12 @@ impl ModeReport {
         external_tools::ALL.iter().any(|tool| tool.name == self.mode)
     }
 
+    /// Whether it needs a GPU.
+    fn needs_gpu(&self) -> bool {
+        external_tools::ALL.iter().any(|tool| tool.needs_gpu && tool.name == self.mode)
+            || Mode::ALL.iter().any(|mode| mode.needs_gpu() && mode.name() == self.mode)
+    }
+
     /// The name of the mode, with its source if that differs from the source of the report.
     pub(super) fn label(&self, report: &Report) -> String {
         match self.source == report.source || self.mode.starts_with("cluster") || self.is_external() {
@@ -312,10 +325,7 @@ impl Report {
             command,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             git_revision: env!("WARPFRAME_GIT_REVISION").to_owned(),
-            libraries: Libraries {
-                datafusion: datafusion::DATAFUSION_VERSION.to_owned(),
-                arrow: arrow::ARROW_VERSION.to_owned(),
-            },
+            libraries: Libraries::current(),
             machine,
             limit: Limit { stream_ms },
             modes,
@@ -337,6 +347,24 @@ impl Report {
         serde_json::to_string_pretty(self).map_err(|error| DataFusionError::External(error.into()))
     }
 
+    /// The modes that tables and drawings show in a row each. On a machine without a GPU these do not include the skipped GPU
+    /// modes.
+    pub(super) fn shown_modes(&self) -> impl Iterator<Item = &ModeReport> {
+        self.modes.iter().filter(|mode| !self.is_without_gpu(mode))
+    }
+
+    /// The skipped GPU modes of a machine without a GPU, as a sentence; `None` if there are none.
+    pub(super) fn describe_without_gpu(&self) -> Option<String> {
+        let skipped = self.modes.iter().filter(|mode| self.is_without_gpu(mode));
+        let mut names: Vec<_> = skipped.map(|mode| mode.mode.as_str()).collect();
+        names.dedup();
+        (!names.is_empty()).then(|| format!("no usable GPU, skipped: {}", names.join(", ")))
+    }
+
+    fn is_without_gpu(&self, mode: &ModeReport) -> bool {
+        self.machine.gpus.is_empty() && mode.status == Status::Skipped && mode.needs_gpu()
+    }
+
     /// The rows, their source and the kind of result, as text.
     pub(super) fn describe_input(&self) -> String {
         let source = match self.source.as_str() {
@@ -353,10 +381,7 @@ impl Report {
 
     /// The machine, as text.
     pub(super) fn describe_machine(&self) -> String {
-        let Machine { cpu, cores, simd, memory_bytes, gpus, .. } = &self.machine;
-        let gib = *memory_bytes as f64 / f64::from(1 << 30);
-        let gpus: String = gpus.iter().map(|gpu| format!(", {gpu}")).collect();
-        format!("{cpu}, {cores} cores, {simd}, {gib:.0} GiB{gpus}")
+        self.machine.describe()
     }
 
     /// The ratio of the median of a mode to that of `parallel`, on the same source if `parallel` ran on it.

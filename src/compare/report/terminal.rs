@@ -32,7 +32,8 @@ pub fn table(report: &Report) -> String {
             "× limit"
         ),
     ];
-    lines.extend(report.modes.iter().map(|mode| line(report, mode, limit, slowest)));
+    lines.extend(report.shown_modes().map(|mode| line(report, mode, limit, slowest)));
+    lines.extend(report.describe_without_gpu());
     lines.push(format!(
         "{:<NAME_WIDTH$} {:>7} {:>9} {:>84}  {}",
         "(memory)",
