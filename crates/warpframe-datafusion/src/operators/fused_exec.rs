@@ -110,7 +110,8 @@ impl DisplayAs for FusedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let backend = self.rows.description();
         // The functions in the expressions are bound to the same backend.
-        let text = |expr: &Arc<dyn PhysicalExpr>| expr.to_string().replace(&format!("[{backend}]"), "");
+        let without_backend = |text: &str| text.replace(&format!("[{backend}]"), "");
+        let text = |expr: &Arc<dyn PhysicalExpr>| without_backend(&expr.to_string());
         write!(f, "FusedExec: backend={backend}")?;
         if let Some(predicate) = &self.predicate {
             write!(f, ", predicate={}", text(predicate))?;
@@ -118,7 +119,8 @@ impl DisplayAs for FusedExec {
         let fields = self.rows.schema().fields();
         let expressions = self.expressions.iter().zip(fields).map(|(expression, field)| {
             let text = text(expression);
-            if text == *field.name() { text } else { format!("{text} as {}", field.name()) }
+            let name = without_backend(field.name());
+            if text == name { text } else { format!("{text} as {name}") }
         });
         write!(f, ", expr=[{}]", expressions.collect::<Vec<_>>().join(", "))?;
         match self.fetch {
