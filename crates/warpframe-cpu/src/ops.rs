@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 use warpframe_ir::ops::{Binary, Unary};
 
 use super::lanes::{Lanes, SimdElement};
-use super::math::{self, Acos, Asin, Atan, Atan2, Cos, Cosh, Exp, Log2, Log10, Sin, Sinh, Tan, Tanh};
+use super::math::{self, Acos, Asin, Atan, Atan2, Cos, Cosh, Exp, Sin, Sinh, Tan, Tanh};
 
 /// The vector code of a unary op. It is implemented by types, not by closures, because closures are not inlined into
 /// functions with `#[target_feature]`.
@@ -80,8 +80,8 @@ unary_code! {
     Sqrt |x| x.sqrt();
     Cbrt |x| math::cbrt(x);
     Ln |x| math::ln(x);
-    Log2 |x| L::in_f64::<Log2, 1>([x]);
-    Log10 |x| L::in_f64::<Log10, 1>([x]);
+    Log2 |x| math::log2(x);
+    Log10 |x| math::log10(x);
     Exp |x| L::in_f64::<Exp, 1>([x]);
     Sin |x| L::in_f64::<Sin, 1>([x]);
     Cos |x| L::in_f64::<Cos, 1>([x]);

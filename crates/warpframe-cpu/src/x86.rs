@@ -68,11 +68,6 @@ macro_rules! x86_lanes {
         }
 
         #[inline(always)]
-        fn mul_sub_one(self, factor: Self) -> Self {
-            self.mul_add(factor, Self::splat(-1.0))
-        }
-
-        #[inline(always)]
         fn sqrt(self) -> Self {
             Self(intrinsic!($sqrt(self.0)))
         }

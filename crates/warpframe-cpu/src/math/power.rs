@@ -3,6 +3,7 @@
 use super::super::lanes::{DoubleLanes, Function64};
 use super::exponential::exp_hi_lo;
 use super::log::ln_hi_lo;
+use super::normal::Normal;
 
 /// `x^y = e^(y ln |x|)`, with the exponent as an unevaluated sum of two numbers. The result is negative if `x` is
 /// negative and `y` an odd integer, and NaN if `x` is negative and `y` not an integer. Lanes with a zero, an infinity or
@@ -16,7 +17,7 @@ impl Function64<2> for Power {
             return x.zip_lanes(y, f64::powf);
         }
         let base = x.abs();
-        let (ln, ln_rest) = ln_hi_lo(base);
+        let (ln, ln_rest) = ln_hi_lo(Normal::of(base).unwrap_or_else(|| Normal::of_any(base)));
         let exponent = y.mul(ln);
         let rest = y.mul_add(ln, exponent.neg()).add(y.mul(ln_rest));
         // The rest of an exponent that overflows is NaN or infinite, and not needed.
