@@ -157,6 +157,14 @@ impl Lanes for F64x4 {
 
 impl DoubleLanes for F64x4 {
     #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        intrinsic!({
+            let exponent = _mm256_slli_epi64::<52>(_mm256_castpd_si256(shifted.0));
+            Self(_mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(self.0), exponent)))
+        })
+    }
+
+    #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         // Multiply by two exact powers of two: only the second product can be subnormal, so it rounds once.
         let half = exponent.mul(Self::splat(0.5)).floor();

@@ -2,7 +2,9 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
+use super::lanes::{
+    CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, INTEGER_SHIFT, Lanes, Parts, Table,
+};
 use super::x86::{intrinsic, x86_lanes};
 
 /// Eight `f64`.
@@ -135,6 +137,11 @@ impl Lanes for F64x8 {
 }
 
 impl DoubleLanes for F64x8 {
+    #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        self.scale(shifted.sub(Self::splat(INTEGER_SHIFT)))
+    }
+
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         Self(intrinsic!(_mm512_scalef_pd(self.0, exponent.0)))

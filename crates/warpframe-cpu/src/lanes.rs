@@ -61,6 +61,9 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
 #[derive(Debug, Clone, Copy)]
 pub struct Table<E>(pub [E; 8]);
 
+/// The low mantissa bits of the sum of this constant and a number of magnitude below 2^50 are the nearest integer.
+pub const INTEGER_SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
+
 /// A twelfth of the distance of neighboring powers of two in the bits of numbers. Added to the bits of a number, it makes the
 /// exponent of [`Parts`] the biased exponent, and the cell the upper three bits of the mantissa.
 pub const CELL_OFFSET_F64: u64 = (1 << 52) / 12;
@@ -202,6 +205,12 @@ pub trait Lanes: Copy {
     /// The mask as an integer: bit `i` is lane `i`, higher bits are 0.
     fn mask_bits(mask: Self::Mask) -> u64;
 
+    /// Whether the mask is true in all lanes.
+    #[inline(always)]
+    fn all(mask: Self::Mask) -> bool {
+        Self::mask_bits(mask) == !0 >> (64 - Self::COUNT)
+    }
+
     /// The inverse of [`mask_bits`](Lanes::mask_bits); higher bits are ignored.
     fn mask_from_bits(bits: u64) -> Self::Mask;
 
@@ -254,6 +263,10 @@ pub trait DoubleLanes: Lanes<Element = f64> {
     /// `self * 2^exponent`, rounded once, for an integer `exponent` from -1100 to 1100 and a magnitude of `self` in
     /// [1/4, 4]. NaN if either is NaN.
     fn scale(self, exponent: Self) -> Self;
+
+    /// `self * 2^n` for the integer `n` whose sum with [`INTEGER_SHIFT`] is `shifted`. Both `self` and the result are normal
+    /// numbers.
+    fn add_exponent(self, shifted: Self) -> Self;
 
     /// Whether a bit of the number's binary representation is set; `bit` is a power of two.
     fn has_bit(self, bit: u64) -> Self::Mask;

@@ -193,6 +193,11 @@ macro_rules! neon_lanes {
             }
 
             #[inline(always)]
+            fn all(mask: $mask) -> bool {
+                neon!(vminvq_u32($to_words(mask))) != 0
+            }
+
+            #[inline(always)]
             fn mask_from_bits(bits: u64) -> $mask {
                 let lanes: [$bits; $count] =
                     std::array::from_fn(|lane| if bits >> lane & 1 == 1 { <$bits>::MAX } else { 0 });
@@ -216,7 +221,7 @@ macro_rules! neon_lanes {
                     let above = $sub_bits($to_bits(self.0), $splat_bits(<$float>::MIN_POSITIVE.to_bits()));
                     let limit = <$float>::INFINITY.to_bits() - <$float>::MIN_POSITIVE.to_bits();
                     let normal = $less_bits(above, $splat_bits(limit));
-                    vminvq_u32($to_words(normal)) != 0
+                    Self::all(normal)
                 })
             }
 
@@ -350,6 +355,14 @@ impl F32x4 {
 }
 
 impl DoubleLanes for F64x2 {
+    #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        neon!({
+            let exponent = vshlq_n_u64::<52>(vreinterpretq_u64_f64(shifted.0));
+            Self(vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(self.0), exponent)))
+        })
+    }
+
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         self.zip_lanes(exponent, DoubleLanes::scale)

@@ -187,6 +187,11 @@ portable_lanes!(f32, u32, mantissa_bits: 23, bias: 127, CELL_OFFSET_F32);
 
 impl DoubleLanes for f64 {
     #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        f64::from_bits(self.to_bits().wrapping_add(shifted.to_bits() << 52))
+    }
+
+    #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         // Multiply by two exact powers of two: only the second product can be subnormal, so it rounds once.
         let half = (exponent * 0.5).floor();

@@ -65,7 +65,7 @@ impl Function64<2> for Atan2 {
         let result = high.add(rest.add(base_low).add(high_error)).copysign(y);
 
         let in_range = larger.clamp(L::splat(MIN_LARGER), L::splat(MAX_LARGER)).equal(larger);
-        if L::mask_bits(in_range) == L::mask_bits(one.equal(one)) {
+        if L::all(in_range) {
             return result;
         }
         L::select(in_range, result, y.zip_lanes(x, f64::atan2))

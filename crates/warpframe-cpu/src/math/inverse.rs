@@ -45,7 +45,7 @@ impl<L: DoubleLanes> ArcSine<L> {
         let halved = L::splat(1.0).sub(magnitude).mul(half);
         let (mut s, mut square, mut error) = (magnitude, magnitude.mul(magnitude), zero);
         // The root and the quotient are the most expensive part: skip them if no lane needs them.
-        if L::mask_bits(is_small) != L::mask_bits(half.equal(half)) {
+        if !L::all(is_small) {
             let root = halved.sqrt();
             let root_error = root.neg().mul_add(root, halved).div(root.add(root));
             let root_error = L::select(root.equal(zero), zero, root_error);

@@ -5,16 +5,13 @@
 //! cosine of `r`. Lanes of magnitude 2^27 or more, for which the three numbers have too few bits, are computed by the
 //! standard library, and so are all lanes without FMA.
 
-use super::super::lanes::{DoubleLanes, Function64};
+use super::super::lanes::{DoubleLanes, Function64, INTEGER_SHIFT};
 use super::polynomial::horner;
 
 const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33];
 
 /// The arguments of the vector code have magnitudes below this limit.
 const LIMIT: f64 = (1u64 << 27) as f64;
-
-/// The low mantissa bits of the sum of this constant and a number of magnitude below 2^50 are the nearest integer.
-const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
 
 /// `(1 - sin(r) / r) / r^2` as a polynomial in `r^2` for |r| <= pi/4; error 2^-55 relative to `sin(r) / r`.
 const SIN: [f64; 6] = [
@@ -46,7 +43,7 @@ struct Reduced<L> {
 /// Reduces an angle. `offset`, an integer, is added to the quadrant only: the sine of the result of offset 1 is the cosine.
 #[inline(always)]
 fn reduce<L: DoubleLanes>(x: L, offset: f64) -> Reduced<L> {
-    let shift = L::splat(SHIFT + offset);
+    let shift = L::splat(INTEGER_SHIFT + offset);
     let quadrant = x.mul_add(L::splat(std::f64::consts::FRAC_2_PI), shift);
     let n = quadrant.sub(shift);
     // Exact: both operands are multiples of 2^-53, and the magnitude of the result is below 1.
@@ -85,7 +82,7 @@ impl<L: DoubleLanes> Reduced<L> {
 #[inline(always)]
 fn patch<L: DoubleLanes>(x: L, result: L, scalar: fn(f64) -> f64) -> L {
     let limit = L::splat(LIMIT);
-    if L::mask_bits(x.abs().less(limit)) == L::mask_bits(limit.equal(limit)) {
+    if L::all(x.abs().less(limit)) {
         return result;
     }
     result.zip_lanes(x, |result, x| if x.abs() < LIMIT { result } else { scalar(x) })
