@@ -13,7 +13,7 @@ pub struct F64x4(__m256d);
 #[derive(Clone, Copy)]
 pub struct F32x8(__m256);
 
-/// The methods of masks. A mask is a vector register in which all bits of a lane are 1 (true) or 0 (false).
+/// The methods of masks. A mask is a vector register in which the highest bit of a lane is 1 (true) or 0 (false).
 macro_rules! masks {
     ($register:ty, $select:ident, $to_bits:ident, $from_bits:ident, $greater_bits:ident, $equal_bits:ident,
      $move_mask:ident) => {
@@ -173,10 +173,10 @@ impl DoubleLanes for F64x4 {
 
     #[inline(always)]
     fn has_bit(self, bit: u64) -> __m256d {
+        // A mask needs only the highest bits of lanes.
         intrinsic!({
-            let bit = _mm256_set1_epi64x(bit as i64);
-            let found = _mm256_and_si256(_mm256_castpd_si256(self.0), bit);
-            _mm256_castsi256_pd(_mm256_cmpeq_epi64(found, bit))
+            let shift = _mm_cvtsi64_si128(bit.leading_zeros().into());
+            _mm256_castsi256_pd(_mm256_sll_epi64(_mm256_castpd_si256(self.0), shift))
         })
     }
 }

@@ -7,7 +7,7 @@
 
 use super::super::lanes::{DoubleLanes, Function64};
 use super::inverse::{ATAN, PI_2, PI_2_LOW, TAN_PI_8};
-use super::polynomial::horner;
+use super::polynomial::polynomial;
 
 /// The range of the larger magnitude, if it isn't zero. It keeps sums, reciprocals and remainders from overflowing and
 /// underflowing.
@@ -54,7 +54,8 @@ impl Function64<2> for Atan2 {
         let t_remainder = t.neg().mul_add(denominator, numerator);
         let t_error = denominator_error.neg().mul_add(t, numerator_error.mul_add(sign, t_remainder));
         let square = t.mul(t);
-        let rest = square.mul(t).mul_add(horner(square, &ATAN), t_error.mul(reciprocal));
+        let rest =
+            square.mul(t).mul_add(polynomial(square, square.mul(square), &ATAN), t_error.mul(reciprocal));
 
         let base = n.mul(L::splat(PI_2 / 2.0));
         let base_error = n.mul_add(L::splat(PI_2 / 2.0), base.neg());

@@ -2,7 +2,7 @@
 //! without FMA the standard library is used.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::polynomial::horner;
+use super::polynomial::polynomial;
 
 pub(super) const PI_2: f64 = std::f64::consts::FRAC_PI_2;
 /// pi/2 - `PI_2`.
@@ -53,7 +53,7 @@ impl<L: DoubleLanes> ArcSine<L> {
             square = L::select(is_small, square, halved);
             error = L::select(is_small, zero, root_error);
         }
-        let rest = square.mul(s).mul_add(horner(square, &ASIN), error);
+        let rest = square.mul(s).mul_add(polynomial(square, square.mul(square), &ASIN), error);
         Self { is_small, s, rest }
     }
 }
@@ -156,7 +156,7 @@ impl Function64<1> for Atan {
         let t_remainder = t.neg().mul_add(denominator, numerator);
         let t_error = t_remainder.add(numerator_error).sub(t.mul(denominator_error)).mul(reciprocal);
         let square = t.mul(t);
-        let rest = square.mul(t).mul_add(horner(square, &ATAN), t_error);
+        let rest = square.mul(t).mul_add(polynomial(square, square.mul(square), &ATAN), t_error);
         let base = choose(zero, L::splat(PI_2 / 2.0), L::splat(PI_2));
         let base_low = choose(zero, L::splat(PI_2_LOW / 2.0), L::splat(PI_2_LOW));
         let high = base.add(t);

@@ -48,24 +48,17 @@ fn reduce<L: DoubleLanes>(x: L, offset: f64) -> Reduced<L> {
     let n = quadrant.sub(shift);
     // Exact: both operands are multiples of 2^-53, and the magnitude of the result is below 1.
     let first = n.mul_add(L::splat(-PI_2[0]), x);
-    // The product as a sum of two numbers, and the rounding error of the difference by T. J. Dekker's fast two-sum. It is
-    // exact even where `first` is the smaller number, because `first` is a multiple of the last bit of `second`.
-    let second = n.mul(L::splat(PI_2[1]));
-    let second_rest = n.mul_add(L::splat(PI_2[1]), second.neg());
-    let r = first.sub(second);
-    let rounding_error = first.sub(r).sub(second);
-    // The exact reduced argument is `r - excess`. With this sign, the sine of a zero is a zero of the same sign.
-    let excess = n.mul_add(L::splat(PI_2[2]), second_rest).sub(rounding_error);
+    let r = first.sub(n.mul(L::splat(PI_2[1])));
+    // By T. J. Dekker's fast two-sum, `r - first` is exact, even where `first` is smaller than the product, because `first` is a
+    // multiple of the product's last bit. The exact reduced argument is `r - excess`, where `excess` has the rounding errors of
+    // the product and the difference. With this sign, the sine of a zero is a zero of the same sign.
+    let excess = n.mul_add(L::splat(PI_2[2]), n.mul_add(L::splat(PI_2[1]), r.sub(first)));
 
-    let half = L::splat(0.5);
     let square = r.mul(r);
-    // sin(r - excess) = sin r - excess cos r, with cos r = 1 - r^2/2.
-    let slope = square.mul_add(half.neg(), L::splat(1.0));
-    let sin = r.sub(square.mul(r).mul_add(horner(square, &SIN), excess.mul(slope)));
-    // cos(r - excess) = cos r + excess sin r, with sin r = r. The rounding error of 1 - r^2/2 is compensated.
-    let slope_rest = square.mul_add(half.neg(), L::splat(1.0).sub(slope));
-    let quartic = square.mul(square).mul_add(horner(square, &COS), r.mul(excess));
-    let cos = slope.add(slope_rest.add(quartic));
+    // sin(r - excess) = sin r - excess cos r, with 1 for cos r: |excess| is at most 2^-54.
+    let sin = r.sub(square.mul(r).mul_add(horner(square, &SIN), excess));
+    // cos(r - excess) = cos r + excess sin r, without the second term, which is at most 0.4 ULP.
+    let cos = square.mul_add(square.mul_add(horner(square, &COS), L::splat(-0.5)), L::splat(1.0));
     Reduced { sin, cos, quadrant }
 }
 
