@@ -1,5 +1,4 @@
-//! The inverse trigonometric functions of one argument. They compensate rounding errors that only FMAs compute exactly;
-//! without FMA the standard library is used.
+//! The inverse trigonometric functions of one argument. Without FMA the standard library is used.
 
 use super::super::lanes::{DoubleLanes, Function64};
 use super::polynomial::polynomial;
@@ -107,29 +106,39 @@ impl Function64<1> for Acos {
     }
 }
 
-/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= tan(pi/8); error 2^-57 relative to `atan(t) / t`.
-pub(super) const ATAN: [f64; 11] = [
-    -0.3333333333333333,
-    0.1999999999999552,
-    -0.14285714284666542,
-    0.11111111015256361,
-    -0.09090904578123903,
-    0.07692183190826087,
-    -0.06664511447381948,
-    0.0585814891280221,
-    -0.0508544973794026,
-    0.03923165829558719,
-    -0.01917688711906226,
+/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= 1, the minimax polynomial (Remez exchange with 400 bits); error
+/// 2^-57 relative to `atan(t) / t`.
+const ATAN: [f64; 20] = [
+    -0.3333333333333307,
+    0.19999999999951462,
+    -0.14285714282575138,
+    0.11111111007026689,
+    -0.09090907002996286,
+    0.07692279839307578,
+    -0.06666404057432247,
+    0.05880527812609255,
+    -0.05253518540393546,
+    0.04722322166020388,
+    -0.042191788068867,
+    0.03664190765015804,
+    -0.029903853049685816,
+    0.021984846458900635,
+    -0.013900553525500422,
+    0.007196498559240868,
+    -0.002884916113192239,
+    0.0008313210416848703,
+    -0.00015216069639355874,
+    1.3225059252083415e-05,
 ];
 
-/// tan(pi/8) and tan(3 pi/8).
-pub(super) const TAN_PI_8: f64 = 0.41421356237309503;
-const TAN_3PI_8: f64 = 2.414213562373095;
+/// `atan(t) - t` for |t| <= 1.
+#[inline(always)]
+pub(super) fn atan_rest<L: DoubleLanes>(t: L) -> L {
+    let square = t.mul(t);
+    square.mul(t).mul(polynomial(square, square.mul(square), &ATAN))
+}
 
-/// The arc tangent.
-///
-/// Method: `atan(x) = pi/4 + atan((x - 1) / (x + 1))` for magnitudes of at least tan(pi/8), and `pi/2 + atan(-1 / x)` above
-/// tan(3 pi/8). The rounding errors of the quotient are compensated.
+/// The arc tangent: `pi/2 + atan(-1 / x)` for magnitudes above 1.
 pub struct Atan;
 
 impl Function64<1> for Atan {
@@ -139,30 +148,12 @@ impl Function64<1> for Atan {
             return x.map_lanes(f64::atan);
         }
         let (zero, one) = (L::splat(0.0), L::splat(1.0));
-        // Above 1e300 the result is pi/2 in any case.
-        let magnitude = x.abs().clamp(zero, L::splat(1e300));
-        let is_small = magnitude.less(L::splat(TAN_PI_8));
-        let is_large = L::splat(TAN_3PI_8).less(magnitude);
-        let choose =
-            |small: L, middle: L, large: L| L::select(is_small, small, L::select(is_large, large, middle));
-        let (difference, sum) = (magnitude.sub(one), magnitude.add(one));
-        let numerator = choose(magnitude, difference, one.neg());
-        let denominator = choose(one, sum, magnitude);
-        // The rounding errors of the difference and the sum, for magnitudes from 0.4 to 2.5.
-        let numerator_error = choose(zero, magnitude.sub(difference.add(one)), zero);
-        let denominator_error = choose(zero, magnitude.sub(sum.sub(one)), zero);
-        let reciprocal = one.div(denominator);
-        let t = numerator.mul(reciprocal);
-        let t_remainder = t.neg().mul_add(denominator, numerator);
-        let t_error = t_remainder.add(numerator_error).sub(t.mul(denominator_error)).mul(reciprocal);
-        let square = t.mul(t);
-        let rest = square.mul(t).mul_add(polynomial(square, square.mul(square), &ATAN), t_error);
-        let base = choose(zero, L::splat(PI_2 / 2.0), L::splat(PI_2));
-        let base_low = choose(zero, L::splat(PI_2_LOW / 2.0), L::splat(PI_2_LOW));
-        let high = base.add(t);
-        // By fast two-sum: the base is at least as large as t, or zero.
-        let high_error = base.sub(high).add(t);
-        let result = high.add(rest.add(base_low).add(L::select(is_small, zero, high_error)));
-        result.copysign(x)
+        let magnitude = x.abs();
+        let is_large = one.less(magnitude);
+        let numerator = L::select(is_large, one.neg(), magnitude);
+        let t = numerator.div(L::select(is_large, magnitude, one));
+        let base = L::select(is_large, L::splat(PI_2), zero);
+        let base_low = L::select(is_large, L::splat(PI_2_LOW), zero);
+        base.add(t).add(atan_rest(t).add(base_low)).copysign(x)
     }
 }
