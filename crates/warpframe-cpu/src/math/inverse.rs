@@ -27,8 +27,7 @@ const ASIN: [f64; 13] = [
 /// `s + rest = asin(s)` as an unevaluated sum, of a number `s` in [0, 1/2] that the arc sine of a magnitude `x` up to 1
 /// is reduced to.
 ///
-/// Method: `s = x` below 1/2 (`is_small`). Else `s = sqrt((1 - x) / 2)` with `asin(x) = pi/2 - 2 asin(s)`; the rounding
-/// error of the root is part of `rest`.
+/// Method: `s = x` below 1/2 (`is_small`). Else `s = sqrt((1 - x) / 2)` with `asin(x) = pi/2 - 2 asin(s)`.
 struct ArcSine<L: DoubleLanes> {
     is_small: L::Mask,
     s: L,
@@ -38,22 +37,28 @@ struct ArcSine<L: DoubleLanes> {
 impl<L: DoubleLanes> ArcSine<L> {
     #[inline(always)]
     fn of(magnitude: L) -> Self {
-        let (half, zero) = (L::splat(0.5), L::splat(0.0));
+        let half = L::splat(0.5);
         let is_small = magnitude.less(half);
         // 1 - x is exact for 1/2 <= x <= 1. It is negative for x > 1, and the root NaN.
-        let halved = L::splat(1.0).sub(magnitude).mul(half);
-        let (mut s, mut square, mut error) = (magnitude, magnitude.mul(magnitude), zero);
-        // The root and the quotient are the most expensive part: skip them if no lane needs them.
+        let halved = magnitude.mul_add(half.neg(), half);
+        let (mut s, mut square) = (magnitude, magnitude.mul(magnitude));
+        // The root is the most expensive part: skip it if no lane needs it.
         if !L::all(is_small) {
-            let root = halved.sqrt();
-            let root_error = root.neg().mul_add(root, halved).div(root.add(root));
-            let root_error = L::select(root.equal(zero), zero, root_error);
-            s = L::select(is_small, magnitude, root);
+            s = L::select(is_small, magnitude, halved.sqrt());
             square = L::select(is_small, square, halved);
-            error = L::select(is_small, zero, root_error);
         }
-        let rest = square.mul(s).mul_add(polynomial(square, square.mul(square), &ASIN), error);
+        let rest = square.mul(s).mul(polynomial(square, square.mul(square), &ASIN));
         Self { is_small, s, rest }
+    }
+}
+
+impl<L: DoubleLanes> ArcSine<L> {
+    /// `base + base_low + factor (s + rest)`. The rounding error of the product and the sum of the first terms is compensated.
+    #[inline(always)]
+    fn times(self, factor: L, base: L, base_low: L) -> L {
+        let high = factor.mul_add(self.s, base);
+        let error = factor.mul_add(self.s, base.sub(high));
+        high.add(factor.mul_add(self.rest, base_low).add(error))
     }
 }
 
@@ -66,12 +71,12 @@ impl Function64<1> for Asin {
         if !L::HAS_FMA {
             return x.map_lanes(f64::asin);
         }
-        let ArcSine { is_small, s, rest } = ArcSine::of(x.abs());
-        let two = L::splat(2.0);
-        let (large, low) = (L::splat(PI_2).sub(two.mul(s)), L::splat(PI_2_LOW).sub(two.mul(rest)));
-        // The rounding error of `large`, by fast two-sum: pi/2 is at least as large as 2 s.
-        let error = L::splat(PI_2).sub(large).sub(two.mul(s));
-        L::select(is_small, s.add(rest), large.add(low.add(error))).copysign(x)
+        let zero = L::splat(0.0);
+        let arc = ArcSine::of(x.abs());
+        let factor = L::select(arc.is_small, L::splat(1.0), L::splat(-2.0));
+        let base = L::select(arc.is_small, zero, L::splat(PI_2));
+        let base_low = L::select(arc.is_small, zero, L::splat(PI_2_LOW));
+        arc.times(factor, base, base_low).copysign(x)
     }
 }
 
@@ -85,24 +90,14 @@ impl Function64<1> for Acos {
         if !L::HAS_FMA {
             return x.map_lanes(f64::acos);
         }
-        let ArcSine { is_small, s, rest } = ArcSine::of(x.abs());
-        let two = L::splat(2.0);
-        // (base + base_low) - (s + rest), where the base is pi/2 or pi.
-        let subtract_from = |base: L, base_low: L, s: L, rest: L| {
-            let high = base.sub(s);
-            let error = base.sub(high).sub(s);
-            high.add(base_low.sub(rest).add(error))
-        };
-        let small = subtract_from(
-            L::splat(PI_2),
-            L::splat(PI_2_LOW),
-            s.copysign(x),
-            L::select(x.less(L::splat(0.0)), rest.neg(), rest),
-        );
-        let (s, rest) = (two.mul(s), two.mul(rest));
-        let negative = subtract_from(L::splat(2.0 * PI_2), L::splat(2.0 * PI_2_LOW), s, rest);
-        let large = L::select(x.less(L::splat(0.0)), negative, s.add(rest));
-        L::select(is_small, small, large)
+        let (pi_2, pi_2_low) = (L::splat(PI_2), L::splat(PI_2_LOW));
+        let arc = ArcSine::of(x.abs());
+        let sign = L::splat(1.0).copysign(x);
+        let factor = L::select(arc.is_small, sign.neg(), sign.add(sign));
+        // 0 or pi for large x.
+        let base = L::select(arc.is_small, pi_2, pi_2.sub(pi_2.copysign(x)));
+        let base_low = L::select(arc.is_small, pi_2_low, pi_2_low.sub(pi_2_low.copysign(x)));
+        arc.times(factor, base, base_low)
     }
 }
 
