@@ -2,9 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{
-    CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, INTEGER_SHIFT, Lanes, Parts, Table,
-};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
 use super::x86::{intrinsic, x86_lanes};
 
 /// Eight `f64`.
@@ -139,7 +137,10 @@ impl Lanes for F64x8 {
 impl DoubleLanes for F64x8 {
     #[inline(always)]
     fn add_exponent(self, shifted: Self) -> Self {
-        self.scale(shifted.sub(Self::splat(INTEGER_SHIFT)))
+        intrinsic!({
+            let exponent = _mm512_slli_epi64::<52>(_mm512_castpd_si512(shifted.0));
+            Self(_mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(self.0), exponent)))
+        })
     }
 
     #[inline(always)]

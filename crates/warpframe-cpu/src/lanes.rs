@@ -176,9 +176,6 @@ pub trait Lanes: Copy {
     /// Rounds towards zero to an integer.
     fn trunc(self) -> Self;
 
-    /// Rounds to the nearest integer, ties to even.
-    fn round_even(self) -> Self;
-
     /// `self` restricted to `[low, high]`; NaN for NaN.
     fn clamp(self, low: Self, high: Self) -> Self;
 

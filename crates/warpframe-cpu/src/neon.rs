@@ -26,7 +26,7 @@ macro_rules! neon {
 macro_rules! neon_lanes {
     ($lanes:ident, $float:ty, $count:expr,
      $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident,
-     $div:ident, $sqrt:ident, $abs:ident, $neg:ident, $floor:ident, $ceil:ident, $trunc:ident, $nearest:ident,
+     $div:ident, $sqrt:ident, $abs:ident, $neg:ident, $floor:ident, $ceil:ident, $trunc:ident,
      $less:ident, $equal:ident, $select:ident, $bits:ty, $mask:ty, $load_mask:ident, $store_mask:ident,
      $fraction_bits:expr, $cell_offset:expr, $to_bits:ident, $from_bits:ident, $splat_bits:ident, $add_bits:ident,
      $sub_bits:ident, $and_bits:ident, $shift_bits:ident, $less_bits:ident, $to_words:expr, $to_signed:ident,
@@ -136,11 +136,6 @@ macro_rules! neon_lanes {
             #[inline(always)]
             fn trunc(self) -> Self {
                 Self(neon!($trunc(self.0)))
-            }
-
-            #[inline(always)]
-            fn round_even(self) -> Self {
-                Self(neon!($nearest(self.0)))
             }
 
             #[inline(always)]
@@ -273,7 +268,6 @@ neon_lanes!(
     vrndmq_f64,
     vrndpq_f64,
     vrndq_f64,
-    vrndnq_f64,
     vcltq_f64,
     vceqq_f64,
     vbslq_f64,
@@ -313,7 +307,6 @@ neon_lanes!(
     vrndmq_f32,
     vrndpq_f32,
     vrndq_f32,
-    vrndnq_f32,
     vcltq_f32,
     vceqq_f32,
     vbslq_f32,

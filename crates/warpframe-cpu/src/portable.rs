@@ -91,11 +91,6 @@ macro_rules! portable_lanes {
             }
 
             #[inline(always)]
-            fn round_even(self) -> Self {
-                self.round_ties_even()
-            }
-
-            #[inline(always)]
             fn clamp(self, low: Self, high: Self) -> Self {
                 if self < low {
                     low

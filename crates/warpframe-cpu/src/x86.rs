@@ -104,11 +104,6 @@ macro_rules! x86_lanes {
         }
 
         #[inline(always)]
-        fn round_even(self) -> Self {
-            Self(intrinsic!($round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
         fn clamp(self, low: Self, high: Self) -> Self {
             // Both instructions return their second operand if an operand is NaN.
             Self(intrinsic!($min(high.0, $max(low.0, self.0))))

@@ -6,7 +6,7 @@
 
 use warpframe_ir::ops::Unary;
 
-use super::super::lanes::{DoubleLanes, Function64, Lanes, Parts, SimdElement};
+use super::super::lanes::{DoubleLanes, Function64, INTEGER_SHIFT, Lanes, Parts, SimdElement};
 use super::normal::Normal;
 use super::polynomial::polynomial;
 
@@ -47,14 +47,15 @@ fn root<L: DoubleLanes>(x: Normal<L>) -> L {
     let Parts { mantissa, exponent, .. } = x.number.decompose();
     let exponent = exponent.sub(x.shift);
 
-    // k = floor(exponent / 3). The offset keeps the rounding error away from integers.
-    let k = exponent.mul_add(third, L::splat(1.0 / 6.0)).floor();
+    // k = floor(exponent / 3) is the integer nearest to (exponent - 1) / 3.
+    let shift = L::splat(INTEGER_SHIFT);
+    let shifted = exponent.mul_add(third, third.neg()).add(shift);
+    let k = shifted.sub(shift);
     let remainder = k.mul_add(L::splat(-3.0), exponent);
     let (is_0, is_below_2) = (remainder.less(L::splat(0.5)), remainder.less(L::splat(1.5)));
-    let power = L::select(is_0, one, L::select(is_below_2, L::splat(2.0), L::splat(4.0)));
     let root_of_2 = L::select(is_below_2, L::splat(RECIPROCAL_ROOT_OF_2), L::splat(RECIPROCAL_ROOT_OF_4));
     let root_of_power = L::select(is_0, one, root_of_2);
-    let m = mantissa.mul(power);
+    let m = mantissa.add_exponent(remainder.add(shift));
 
     // z (1 - h)^(-1/3) = z (1 + h/3 + 2/9 h^2 + ...) with h = 1 - m z^3; the next term is 2^-33.
     let z = polynomial(mantissa, mantissa.mul(mantissa), &RECIPROCAL_ROOT).mul(root_of_power);
@@ -66,5 +67,5 @@ fn root<L: DoubleLanes>(x: Normal<L>) -> L {
     let square = y.mul(y);
     let square_rest = y.mul_add(y, square.neg());
     let residual = square_rest.neg().mul_add(y, square.neg().mul_add(y, m));
-    residual.mul_add(z_square.mul(third), y).scale(k)
+    residual.mul_add(z_square.mul(third), y).add_exponent(shifted)
 }
