@@ -319,7 +319,8 @@ fn patch<L: Lanes>(x: L, result: L) -> L {
     let result = L::select(x.less(zero), difference.div(difference), result);
     let result = L::select(x.equal(zero), infinity.neg(), result);
     let result = L::select(x.equal(infinity), infinity, result);
-    L::select(x.is_nan(), x, result)
+    // The sum is a quiet NaN.
+    L::select(x.is_nan(), x.add(x), result)
 }
 
 /// A logarithm by the standard library.
