@@ -423,6 +423,58 @@ fn powers_are_within_their_error_bound_everywhere() {
     }
 }
 
+/// Arguments at which the formulas of the exponential, trigonometric and inverse functions change or end, with their neighbors.
+fn critical_arguments_of_functions() -> Vec<f64> {
+    let eighths = (0..=20).map(|index| f64::from(index) / 8.0);
+    let halves = (0..1080).map(|n| (f64::from(n) + 0.5) * std::f64::consts::LN_2);
+    let angles = (0..400).map(|n| f64::from(n) * std::f64::consts::FRAC_PI_4);
+    let large_angles = (0..400).map(|n| (random(n) >> 37) as f64 * std::f64::consts::FRAC_PI_4);
+    let limits = [0.8, 350.0, 708.0, 709.782712893384, 745.1332191019411, 750.0, 134217728.0, 1e10, 1e300];
+    let numbers: Vec<f64> = eighths.chain(halves).chain(angles).chain(large_angles).chain(limits).collect();
+    let neighbors = numbers.into_iter().flat_map(|x| [x.next_down(), x, x.next_up()]);
+    let smallest = [0.0, 5e-324, f64::MIN_POSITIVE, 1e-300, 1e-20, f64::MAX, f64::INFINITY, f64::NAN];
+    let near_one = (0..3_000).map(|index| 1.0 - 2f64.powi(-(index % 54)) * f64::from(index) / 3_000.0);
+    neighbors.chain(smallest).chain(near_one).flat_map(|x| [x, -x]).collect()
+}
+
+#[test]
+fn elementary_functions_are_within_their_error_bounds_everywhere() {
+    let unit = |index| (random(index) >> 11) as f64 / 2f64.powi(52) - 1.0;
+    let random = (0..6_000).map(number).chain((0..3_000).map(any_number)).chain((0..6_000).map(unit));
+    let inputs: Vec<f64> = random.chain(critical_arguments_of_functions()).collect();
+    for op in
+        [Unary::Exp, Unary::Sin, Unary::Cos, Unary::Tan, Unary::Asin, Unary::Acos, Unary::Atan, Unary::Tanh]
+    {
+        // The reference takes minutes for such arguments.
+        let is_computed = |x: f64| match op {
+            Unary::Exp | Unary::Tanh => x.abs() < 800.0,
+            Unary::Sin | Unary::Cos | Unary::Tan => x.abs() < 1e9,
+            Unary::Asin | Unary::Acos => x.abs() <= 1.0,
+            _ => x.is_finite(),
+        };
+        let exact: Vec<_> = inputs
+            .par_iter()
+            .map_init(
+                || Consts::new().unwrap(),
+                |constants, &x| is_computed(x).then(|| exact_unary(op, &big(x), constants)),
+            )
+            .collect();
+        let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
+        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
+        for (backend, results) in results_of(&program, &[&inputs]) {
+            let worst =
+                check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
+            println!("{}: {} {worst:.3}", op.info().name, backend.description());
+            for (x, result) in inputs.iter().zip(&results) {
+                let is_odd = !matches!(op, Unary::Exp | Unary::Cos | Unary::Acos);
+                let is_zero = *x == 0.0 && is_odd;
+                let sign = !is_zero || result.to_bits() == x.to_bits();
+                assert!(sign, "{} of {x:e} on {} is {result:e}", op.info().name, backend.description());
+            }
+        }
+    }
+}
+
 #[test]
 fn roots_and_hyperbolic_functions_are_within_their_error_bounds_everywhere() {
     let random = (0..30_000).map(number).chain((0..10_000).map(any_number));
