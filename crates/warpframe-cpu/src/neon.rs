@@ -140,7 +140,7 @@ macro_rules! neon_lanes {
 
             #[inline(always)]
             fn copysign(self, sign: Self) -> Self {
-                self.zip_lanes(sign, <$float>::copysign)
+                Self(neon!($select($splat_bits((-0.0 as $float).to_bits()), sign.0, self.0)))
             }
 
             #[inline(always)]

@@ -10,7 +10,7 @@ use super::super::lanes::{DoubleLanes, Function64, INTEGER_SHIFT, Lanes, Parts, 
 use super::normal::Normal;
 use super::polynomial::polynomial;
 
-/// `m^(-1/3)` on [23/24, 23/12], the minimax polynomial (Remez exchange with 300 bits): relative error 2^-11.9.
+/// `m^(-1/3)` on [23/24, 23/12], a minimax polynomial: relative error 2^-11.9.
 const RECIPROCAL_ROOT: [f64; 4] =
     [1.5639169710163414, -0.8572516036085637, 0.35093224091186676, -0.057548362652235695];
 

@@ -12,8 +12,7 @@ const LN2_LOW: f64 = 5.497923018708371e-14;
 /// `e^x` is a positive normal number for magnitudes of `x` below this limit.
 const LIMIT: f64 = 708.0;
 
-/// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2, the minimax polynomial (Remez exchange with 300 bits): error 2^-57 relative to
-/// `e^r`.
+/// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2, a minimax polynomial: error 2^-57 relative to `e^r`.
 const EXP: [f64; 10] = [
     0.5000000000000011,
     0.16666666666666413,

@@ -19,8 +19,8 @@ use super::super::lanes::{DoubleLanes, Function64, INTEGER_SHIFT};
 use super::exponential;
 use super::polynomial::polynomial;
 
-/// `(sinh(r) / r - 1) / r^2` as a polynomial in `r^2` for |r| <= ln(2) / 2, the minimax polynomial (Remez exchange with 400
-/// bits); error 2^-61 relative to `sinh(r) / r`.
+/// `(sinh(r) / r - 1) / r^2` as a polynomial in `r^2` for |r| <= ln(2) / 2, a minimax polynomial: error 2^-61
+/// relative to `sinh(r) / r`.
 const SINH: [f64; 5] = [
     0.16666666666666677,
     0.008333333333321624,
@@ -29,7 +29,8 @@ const SINH: [f64; 5] = [
     2.510903411142188e-08,
 ];
 
-/// `(cosh(r) - 1) / r^2` as a polynomial in `r^2` for |r| <= ln(2) / 2, as for the sine; error 2^-58 relative to `cosh(r)`.
+/// `(cosh(r) - 1) / r^2` as a polynomial in `r^2` for |r| <= ln(2) / 2, a minimax polynomial: error 2^-58
+/// relative to `cosh(r)`.
 const COSH: [f64; 5] = [
     0.5000000000000013,
     0.04166666666651441,
@@ -69,22 +70,21 @@ impl<L: DoubleLanes> Reduced<L> {
         Self { n, shifted, sinh, cosh_minus_1 }
     }
 
-    /// `minus + minus cosh_minus_1 + plus sinh`: half of the hyperbolic cosine for `plus = 1 - w` and `minus = 1 + w`, and of the
-    /// sine for the inverse, without the power of two.
+    /// `a cosh r + b sinh r`
     #[inline(always)]
-    fn sum(&self, plus: L, minus: L) -> L {
-        minus.add(minus.mul_add(self.cosh_minus_1, plus.mul(self.sinh)))
+    fn sum(&self, a: L, b: L) -> L {
+        a.add(a.mul_add(self.cosh_minus_1, b.mul(self.sinh)))
     }
 }
 
-/// Half the hyperbolic sine (`sign` is -1) or cosine (`sign` is 1) of a magnitude, for ones up to [`LIMIT`]
+/// The hyperbolic sine (`sign` is -1) or cosine (`sign` is 1) of a magnitude below [`LIMIT`].
 #[inline(always)]
 fn below_limit<L: DoubleLanes>(magnitude: L, sign: f64) -> L {
     let reduced = Reduced::of(magnitude);
     let (one, half) = (L::splat(1.0), L::splat(0.5));
     let w = one.add_exponent(reduced.n.mul_add(L::splat(-2.0), L::splat(INTEGER_SHIFT)));
     let signed = w.mul(L::splat(sign));
-    reduced.sum(one.sub(signed), one.add(signed)).mul(half.add_exponent(reduced.shifted))
+    reduced.sum(one.add(signed), one.sub(signed)).mul(half.add_exponent(reduced.shifted))
 }
 
 /// As [`below_limit`], for any magnitude.
@@ -96,7 +96,7 @@ fn of_any<L: DoubleLanes>(magnitude: L, sign: f64) -> L {
     // Any `w` far below 2^-53 gives the same results.
     let w = one.scale(reduced.n.mul(L::splat(-2.0)).clamp(L::splat(-200.0), L::splat(0.0)));
     let signed = w.mul(L::splat(sign));
-    let sum = reduced.sum(one.sub(signed), one.add(signed));
+    let sum = reduced.sum(one.add(signed), one.sub(signed));
     // Half of the formula's factor, which overflows for the largest results.
     sum.add(sum).mul(one.scale(reduced.n.sub(L::splat(2.0))))
 }

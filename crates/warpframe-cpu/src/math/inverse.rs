@@ -7,8 +7,8 @@ pub(super) const PI_2: f64 = std::f64::consts::FRAC_PI_2;
 /// pi/2 - `PI_2`.
 pub(super) const PI_2_LOW: f64 = 6.123233995736766e-17;
 
-/// `(asin(s) / s - 1) / s^2` as a polynomial in `s^2` for |s| <= 1/2, the minimax polynomial (Remez exchange with 400 bits); error
-/// 2^-55.9 relative to `asin(s) / s`.
+/// `(asin(s) / s - 1) / s^2` as a polynomial in `s^2` for |s| <= 1/2, a minimax polynomial: error 2^-55.9
+/// relative to `asin(s) / s`.
 const ASIN: [f64; 12] = [
     0.16666666666665408,
     0.07500000000337012,
@@ -101,8 +101,8 @@ impl Function64<1> for Acos {
     }
 }
 
-/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= 1, the minimax polynomial (Remez exchange with 400 bits); error
-/// 2^-57 relative to `atan(t) / t`.
+/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= 1, a minimax polynomial: error 2^-57
+/// relative to `atan(t) / t`.
 const ATAN: [f64; 20] = [
     -0.3333333333333307,
     0.19999999999951462,

@@ -10,9 +10,8 @@
 //!   the high parts is exact for every `e`, and a low part.
 //! - `r = 1` in the cell [23/24, 25/24): for `x` close to 1, on either side, all terms except `f` are zero, and the relative
 //!   error stays small.
-//! - `ln(1 + f) = f + f^2 P(f)`, where `P` is a minimax polynomial (Remez exchange with 300 bits; weight: relative to `f` for
-//!   |f| < 0.0568, beyond that relative to 0.28, the smallest logarithm of cells with such `f`). Its error is 2^-58 (f64,
-//!   degree 9), 2^-27 (f32, degree 3).
+//! - `ln(1 + f) = f + f^2 P(f)`, where `P` is a minimax polynomial. Its error is 2^-58 (f64, degree 9) or 2^-27 (f32, degree 3),
+//!   relative to `f` for |f| < 0.0568, and beyond that relative to 0.28, the smallest logarithm of cells with such `f`.
 //! - The sum of the high part and `f` is computed with its rounding error by T. J. Dekker's fast two-sum. All further terms
 //!   are much smaller, so little more than the last rounding remains.
 
@@ -402,16 +401,16 @@ pub fn log10<L: Lanes>(x: L) -> L {
 /// coefficient of `Q`, 1/3 - 5/16, is small.
 #[inline(always)]
 pub fn ln_hi_lo<L: DoubleLanes>(x: Normal<L>) -> (L, L) {
-    let (half, third) = (L::splat(0.5), L::splat(5.0 / 16.0));
+    let (half, coefficient) = (L::splat(0.5), L::splat(5.0 / 16.0));
     let Reduced { f, high, low } = Reduced::of(x, &LN_PRECISE);
     let square = f.mul(f);
     // The sum's last bit is 2^-19: it is 1.5 times 2^33.
     let shift = L::splat(1.5 * (1u64 << 33) as f64);
     let g = f.add(shift).sub(shift);
     let h = f.sub(g);
-    let exact = g.mul(g).mul(g.mul_add(third, half.neg()));
+    let exact = g.mul(g).mul(g.mul_add(coefficient, half.neg()));
     let sum_of_parts = f.add(g);
-    let slope = g.mul_add(sum_of_parts, square).mul_add(third, sum_of_parts.mul(half).neg());
+    let slope = g.mul_add(sum_of_parts, square).mul_add(coefficient, sum_of_parts.mul(half).neg());
     // |high| > |f| or high = 0, and each further term is smaller: fast two-sum yields the exact rounding errors of the
     // sums.
     let linear = high.add(f);

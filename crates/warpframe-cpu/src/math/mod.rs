@@ -2,8 +2,8 @@
 //! computed in double precision for both types ([`Lanes::in_f64`](super::lanes::Lanes::in_f64)). Their error bounds are in
 //! the op table.
 //!
-//! The polynomials, unless stated otherwise, interpolate the function at Chebyshev nodes; their coefficients were computed
-//! with 400 bits.
+//! The polynomials are minimax polynomials for the error that is stated beside their coefficients, which were computed by Remez
+//! exchange with 300 or 400 bits and then rounded.
 
 mod atan2;
 mod cube_root;

@@ -13,8 +13,8 @@ const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4
 /// The arguments of the vector code have magnitudes below this limit.
 const LIMIT: f64 = (1u64 << 27) as f64;
 
-/// `(1 - sin(r) / r) / r^2` as a polynomial in `r^2` for |r| <= pi/4, the minimax polynomial (Remez exchange with 400 bits);
-/// error 2^-57 relative to `sin(r) / r`.
+/// `(1 - sin(r) / r) / r^2` as a polynomial in `r^2` for |r| <= pi/4, a minimax polynomial: error 2^-57
+/// relative to `sin(r) / r`.
 const SIN: [f64; 6] = [
     0.1666666666666663,
     -0.008333333333322118,
@@ -24,7 +24,8 @@ const SIN: [f64; 6] = [
     -1.5896229238455574e-10,
 ];
 
-/// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial in `r^2` for |r| <= pi/4, as for the sine; error 2^-63 relative to `cos(r)`.
+/// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial in `r^2` for |r| <= pi/4, a minimax polynomial: error
+/// 2^-63 relative to `cos(r)`.
 const COS: [f64; 6] = [
     0.041666666666666595,
     -0.0013888888888873056,
