@@ -375,7 +375,7 @@ fn log_of_normal<L: Lanes>(x: Normal<L>, base: &Base<L::Element>) -> L {
     sum.add(square.mul(scale).mul_add(L::Element::polynomial(f, square), rest))
 }
 
-/// The binary logarithm, with an error of at most 0.7 ULP, and the special cases of [`ln`]; exact for
+/// The binary logarithm, with an error of at most 0.75 ULP, and the special cases of [`ln`]; exact for
 /// powers of two. Scalar without FMA.
 #[inline(always)]
 pub fn log2<L: Lanes>(x: L) -> L {
