@@ -339,7 +339,8 @@ fn results_of(program: &Arc<Program>, arguments: &[&[f64]]) -> Vec<(Box<dyn Back
 /// the cells of the argument reduction (25/24 + i/8), and 1 with many neighbors; random numbers close to 1, and subnormal ones.
 fn critical_arguments_of_logarithms() -> Vec<f64> {
     let cells = (0..8).map(|cell| 25.0 / 24.0 + f64::from(cell) / 8.0).chain([23.0 / 24.0, 1.0]);
-    let scaled = cells.flat_map(|x| [-1021, -300, -1, 0, 1, 2, 600].map(|exponent| x * 2f64.powi(exponent)));
+    let scaled =
+        cells.flat_map(|x| [-1021, -300, -1, 0, 1, 2, 600, 1023].map(|exponent| x * 2f64.powi(exponent)));
     let boundaries = scaled.flat_map(|x| (-20..=20).map(move |step| x.to_bits().wrapping_add_signed(step)));
     let near_one = (0..15_000).map(|index| number(6 * index + 3));
     let around_one = (0..15_000).map(|index| 0.9 + (random(index) >> 11) as f64 / 2f64.powi(55));

@@ -17,6 +17,9 @@ pub struct F32x16(__m512);
 /// NaN.
 const NOT_NORMAL: i32 = 0xFF;
 
+/// The classes of infinities and NaN.
+const NOT_FINITE: i32 = 0b1001_1001;
+
 /// The methods of masks, which are in mask registers.
 macro_rules! masks {
     ($mask:ty, $select:ident, $to_bits:ident, $less_bits:ident, $equal_bits:ident) => {
@@ -105,7 +108,14 @@ impl Lanes for F64x8 {
 
     #[inline(always)]
     fn are_normal(self) -> bool {
-        intrinsic!(_mm512_fpclass_pd_mask::<NOT_NORMAL>(self.0)) == 0
+        // The exponent of the shifted number in `decompose` must not overflow.
+        intrinsic!({
+            let offset = _mm512_set1_epi64(CELL_OFFSET_F64.cast_signed());
+            let shifted = _mm512_castpd_si512(self.0);
+            let shifted = _mm512_castsi512_pd(_mm512_add_epi64(shifted, offset));
+            (_mm512_fpclass_pd_mask::<NOT_NORMAL>(self.0) | _mm512_fpclass_pd_mask::<NOT_FINITE>(shifted))
+                == 0
+        })
     }
 
     #[inline(always)]
@@ -116,10 +126,9 @@ impl Lanes for F64x8 {
             let shifted = _mm512_add_epi64(_mm512_castpd_si512(self.0), _mm512_set1_epi64(OFFSET));
             let fraction = _mm512_and_si512(shifted, _mm512_set1_epi64((1 << 52) - 1));
             let mantissa = _mm512_add_epi64(fraction, _mm512_set1_epi64(ONE - OFFSET));
-            let exponent = _mm512_sub_epi64(_mm512_srli_epi64::<52>(shifted), _mm512_set1_epi64(1023));
             Parts {
                 mantissa: Self(_mm512_castsi512_pd(mantissa)),
-                exponent: Self(_mm512_cvtepi64_pd(exponent)),
+                exponent: Self(_mm512_getexp_pd(_mm512_castsi512_pd(shifted))),
                 // The permutation in `look_up` uses only the low three bits of an index.
                 cell: _mm512_srli_epi64::<49>(shifted),
             }
@@ -215,7 +224,14 @@ impl Lanes for F32x16 {
 
     #[inline(always)]
     fn are_normal(self) -> bool {
-        intrinsic!(_mm512_fpclass_ps_mask::<NOT_NORMAL>(self.0)) == 0
+        // As for `F64x8`.
+        intrinsic!({
+            let offset = _mm512_set1_epi32(CELL_OFFSET_F32.cast_signed());
+            let shifted = _mm512_castps_si512(self.0);
+            let shifted = _mm512_castsi512_ps(_mm512_add_epi32(shifted, offset));
+            (_mm512_fpclass_ps_mask::<NOT_NORMAL>(self.0) | _mm512_fpclass_ps_mask::<NOT_FINITE>(shifted))
+                == 0
+        })
     }
 
     #[inline(always)]
@@ -226,10 +242,9 @@ impl Lanes for F32x16 {
             let shifted = _mm512_add_epi32(_mm512_castps_si512(self.0), _mm512_set1_epi32(OFFSET));
             let fraction = _mm512_and_si512(shifted, _mm512_set1_epi32((1 << 23) - 1));
             let mantissa = _mm512_add_epi32(fraction, _mm512_set1_epi32(ONE - OFFSET));
-            let exponent = _mm512_sub_epi32(_mm512_srli_epi32::<23>(shifted), _mm512_set1_epi32(127));
             Parts {
                 mantissa: Self(_mm512_castsi512_ps(mantissa)),
-                exponent: Self(_mm512_cvtepi32_ps(exponent)),
+                exponent: Self(_mm512_getexp_ps(_mm512_castsi512_ps(shifted))),
                 cell: _mm512_srli_epi32::<20>(shifted),
             }
         })

@@ -218,10 +218,11 @@ pub trait Lanes: Copy {
     /// lane type.
     fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self;
 
-    /// Whether all lanes are positive normal numbers.
+    /// Whether all lanes are positive normal numbers. False also if a lane is greater than half of the largest number and
+    /// [`decompose`](Lanes::decompose) does not support it.
     fn are_normal(self) -> bool;
 
-    /// Decomposes positive normal numbers. The results of other lanes are unspecified.
+    /// Decomposes numbers for which [`are_normal`](Lanes::are_normal) is true. The results of other lanes are unspecified.
     fn decompose(self) -> Parts<Self>;
 
     /// Table lookup: for each lane the table's entry for its cell, which comes from [`decompose`](Lanes::decompose).
