@@ -35,10 +35,11 @@ fn critical_arguments() -> Vec<f64> {
             numbers.push(power * factor);
         }
     }
-    for sixteenth in 0..=16 {
-        let boundary = 1.0 + f64::from(sixteenth) / 16.0;
-        for power in [0.5, 1.0, 2.0] {
-            numbers.extend([boundary * power, (boundary * power).next_up(), (boundary * power).next_down()]);
+    // The cells end at 25/24 + i/8, the first begins at 23/24.
+    for boundary in (0..8).map(|cell| 25.0 / 24.0 + f64::from(cell) / 8.0).chain([23.0 / 24.0, 1.0]) {
+        for power in [0.25, 0.5, 1.0, 2.0] {
+            let bits = (boundary * power).to_bits();
+            numbers.extend((-20..=20).map(|step| f64::from_bits(bits.wrapping_add_signed(step))));
         }
     }
     let (mut above, mut below) = (1.0f64, 1.0f64);

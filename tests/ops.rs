@@ -335,6 +335,182 @@ fn results_of(program: &Arc<Program>, arguments: &[&[f64]]) -> Vec<(Box<dyn Back
     results
 }
 
+/// Positive arguments at which the formula of the logarithms changes, with their neighbors: powers of two, the boundaries of
+/// the cells of the argument reduction (25/24 + i/8), and 1 with many neighbors; random numbers close to 1, and subnormal ones.
+fn critical_arguments_of_logarithms() -> Vec<f64> {
+    let cells = (0..8).map(|cell| 25.0 / 24.0 + f64::from(cell) / 8.0).chain([23.0 / 24.0, 1.0]);
+    let scaled =
+        cells.flat_map(|x| [-1021, -300, -1, 0, 1, 2, 600, 1023].map(|exponent| x * 2f64.powi(exponent)));
+    let boundaries = scaled.flat_map(|x| (-20..=20).map(move |step| x.to_bits().wrapping_add_signed(step)));
+    let near_one = (0..15_000).map(|index| number(6 * index + 3));
+    let around_one = (0..15_000).map(|index| 0.9 + (random(index) >> 11) as f64 / 2f64.powi(55));
+    critical_arguments()
+        .into_iter()
+        .chain(boundaries.map(f64::from_bits))
+        .chain(near_one)
+        .chain(around_one)
+        .collect()
+}
+
+#[test]
+fn logarithms_are_within_their_error_bounds_everywhere() {
+    let random = (0..10_000).map(number).chain((0..10_000).map(any_number));
+    let inputs: Vec<f64> = random.chain(critical_arguments_of_logarithms()).collect();
+    for op in [Unary::Ln, Unary::Log2, Unary::Log10] {
+        let exact: Vec<_> = inputs
+            .par_iter()
+            .map_init(
+                || Consts::new().unwrap(),
+                |constants, &x| (x > 0.0 && x.is_finite()).then(|| exact_unary(op, &big(x), constants)),
+            )
+            .collect();
+        let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
+        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
+        for (backend, results) in results_of(&program, &[&inputs]) {
+            let worst =
+                check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
+            println!("{}: {} {worst:.3}", op.info().name, backend.description());
+        }
+    }
+}
+
+#[test]
+fn binary_logarithms_of_powers_of_two_are_exact() {
+    let exponents: Vec<i32> = (-1074..=1023).collect();
+    let inputs: Vec<f64> =
+        exponents.iter().map(|&e| 2f64.powi(e.max(-1022)) * 2f64.powi((e + 1022).min(0))).collect();
+    let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(Unary::Log2, inputs[0]));
+    for (backend, results) in results_of(&program, &[&inputs]) {
+        for (&exponent, result) in exponents.iter().zip(results) {
+            assert_eq!(result, f64::from(exponent), "log2 of 2^{exponent} on {}", backend.description());
+        }
+    }
+}
+
+/// Bases at which the formula of the logarithms changes, with exponents of which many make the power almost as large or small
+/// as numbers can be: there the error of the logarithm matters most.
+#[test]
+fn powers_are_within_their_error_bound_everywhere() {
+    let bases = critical_arguments_of_logarithms().into_iter().chain((0..10_000).map(any_number));
+    let points = bases.enumerate().map(|(index, x)| {
+        let unit = (random(index as u64) >> 11) as f64 / 2f64.powi(53) - 0.5;
+        let y = match index % 4 {
+            0 => any_number(index as u64 + 1),
+            1 => unit * 20.0,
+            _ => unit * 1400.0 / x.abs().ln(),
+        };
+        [x, if x < 0.0 { y.round() } else { y }]
+    });
+    let (x, y): (Vec<f64>, Vec<f64>) = points.map(|[x, y]| (x, y)).unzip();
+    let plain: Vec<f64> = x.iter().zip(&y).map(|(x, y)| x.powf(*y)).collect();
+    let exact: Vec<_> = (0..x.len())
+        .into_par_iter()
+        .map_init(
+            || Consts::new().unwrap(),
+            |constants, row| {
+                let is_computed = x[row].is_finite() && y[row].is_finite() && !is_special(plain[row]);
+                let power = is_computed
+                    .then(|| exact_binary(Binary::Power, &big(x[row].abs()), &big(y[row]), constants));
+                power.flatten().map(|power| if plain[row] < 0.0 { power.neg() } else { power })
+            },
+        )
+        .collect();
+    let program =
+        program_of(ScalarType::F64, 2, |builder, inputs| builder.binary(Binary::Power, inputs[0], inputs[1]));
+    for (backend, results) in results_of(&program, &[&x, &y]) {
+        let place = |row: usize| format!("{:e}, {:e}", x[row], y[row]);
+        let worst = check(Binary::Power.info(), &*backend, &results, &plain, &exact, place);
+        println!("power: {} {worst:.3}", backend.description());
+    }
+}
+
+/// Arguments at which the formulas of the exponential, trigonometric and inverse functions change or end, with their neighbors.
+fn critical_arguments_of_functions() -> Vec<f64> {
+    let eighths = (0..=20).map(|index| f64::from(index) / 8.0);
+    let halves = (0..1080).map(|n| (f64::from(n) + 0.5) * std::f64::consts::LN_2);
+    let angles = (0..400).map(|n| f64::from(n) * std::f64::consts::FRAC_PI_4);
+    let large_angles = (0..400).map(|n| (random(n) >> 37) as f64 * std::f64::consts::FRAC_PI_4);
+    let limits = [0.8, 350.0, 708.0, 709.782712893384, 745.1332191019411, 750.0, 134217728.0, 1e10, 1e300];
+    let numbers: Vec<f64> = eighths.chain(halves).chain(angles).chain(large_angles).chain(limits).collect();
+    let neighbors = numbers.into_iter().flat_map(|x| [x.next_down(), x, x.next_up()]);
+    let smallest = [0.0, 5e-324, f64::MIN_POSITIVE, 1e-300, 1e-20, f64::MAX, f64::INFINITY, f64::NAN];
+    let near_one = (0..3_000).map(|index| 1.0 - 2f64.powi(-(index % 54)) * f64::from(index) / 3_000.0);
+    neighbors.chain(smallest).chain(near_one).flat_map(|x| [x, -x]).collect()
+}
+
+#[test]
+fn elementary_functions_are_within_their_error_bounds_everywhere() {
+    let unit = |index| (random(index) >> 11) as f64 / 2f64.powi(52) - 1.0;
+    let random = (0..6_000).map(number).chain((0..3_000).map(any_number)).chain((0..6_000).map(unit));
+    let inputs: Vec<f64> = random.chain(critical_arguments_of_functions()).collect();
+    for op in
+        [Unary::Exp, Unary::Sin, Unary::Cos, Unary::Tan, Unary::Asin, Unary::Acos, Unary::Atan, Unary::Tanh]
+    {
+        // The reference takes minutes for such arguments.
+        let is_computed = |x: f64| match op {
+            Unary::Exp | Unary::Tanh => x.abs() < 800.0,
+            Unary::Sin | Unary::Cos | Unary::Tan => x.abs() < 1e9,
+            Unary::Asin | Unary::Acos => x.abs() <= 1.0,
+            _ => x.is_finite(),
+        };
+        let exact: Vec<_> = inputs
+            .par_iter()
+            .map_init(
+                || Consts::new().unwrap(),
+                |constants, &x| is_computed(x).then(|| exact_unary(op, &big(x), constants)),
+            )
+            .collect();
+        let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
+        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
+        for (backend, results) in results_of(&program, &[&inputs]) {
+            let worst =
+                check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
+            println!("{}: {} {worst:.3}", op.info().name, backend.description());
+            for (x, result) in inputs.iter().zip(&results) {
+                let is_odd = !matches!(op, Unary::Exp | Unary::Cos | Unary::Acos);
+                let is_zero = *x == 0.0 && is_odd;
+                let sign = !is_zero || result.to_bits() == x.to_bits();
+                assert!(sign, "{} of {x:e} on {} is {result:e}", op.info().name, backend.description());
+            }
+        }
+    }
+}
+
+/// Registers with special or extreme numbers take another code than the usual ones. The result of a row must not depend on it:
+/// it is the same among other numbers as in registers of this number only.
+#[test]
+fn results_do_not_depend_on_other_rows() {
+    let inputs: Vec<f64> = critical_arguments_of_functions()
+        .into_iter()
+        .chain(critical_arguments().into_iter().step_by(3))
+        .chain((0..2_000).map(number))
+        .collect();
+    let others: Vec<f64> = (0..inputs.len() as u64).map(|index| number(index + 17)).collect();
+    let repeat = |numbers: &[f64]| numbers.iter().flat_map(|&x| [x; 16]).collect::<Vec<f64>>();
+    let check = |entry: OpInfo, program: &Arc<Program>, arguments: &[&[f64]]| {
+        let repeated: Vec<Vec<f64>> = arguments.iter().map(|numbers| repeat(numbers)).collect();
+        let repeated: Vec<&[f64]> = repeated.iter().map(Vec::as_slice).collect();
+        let mixed = results_of(program, arguments);
+        for ((backend, mixed), (_, alone)) in mixed.iter().zip(results_of(program, &repeated)) {
+            for (row, (one, other)) in mixed.iter().zip(alone.chunks(16)).enumerate() {
+                let same = one.to_bits() == other[0].to_bits() || one.is_nan() && other[0].is_nan();
+                let place = format!("{} of row {row} on {}", entry.name, backend.description());
+                assert!(same, "{place} is {one:e} among others, {:e} alone", other[0]);
+            }
+        }
+    };
+    for &op in Unary::ALL {
+        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
+        check(op.info(), &program, &[&inputs]);
+    }
+    for &op in Binary::ALL.iter().filter(|op| op.info().floats) {
+        let program =
+            program_of(ScalarType::F64, 2, |builder, inputs| builder.binary(op, inputs[0], inputs[1]));
+        check(op.info(), &program, &[&inputs, &others]);
+        check(op.info(), &program, &[&others, &inputs]);
+    }
+}
+
 #[test]
 fn roots_and_hyperbolic_functions_are_within_their_error_bounds_everywhere() {
     let random = (0..30_000).map(number).chain((0..10_000).map(any_number));

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{DoubleLanes, Function64, Lanes};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
 use super::x86::{intrinsic, x86_lanes};
 
 /// Four `f64`.
@@ -13,7 +13,7 @@ pub struct F64x4(__m256d);
 #[derive(Clone, Copy)]
 pub struct F32x8(__m256);
 
-/// The methods of masks. A mask is a vector register in which all bits of a lane are 1 (true) or 0 (false).
+/// The methods of masks. A mask is a vector register in which the highest bit of a lane is 1 (true) or 0 (false).
 macro_rules! masks {
     ($register:ty, $select:ident, $to_bits:ident, $from_bits:ident, $greater_bits:ident, $equal_bits:ident,
      $move_mask:ident) => {
@@ -45,49 +45,6 @@ macro_rules! masks {
 }
 
 impl F64x4 {
-    /// Whether all lanes are positive, finite and normal.
-    #[inline(always)]
-    fn all_normal(self) -> bool {
-        let above = intrinsic!(_mm256_cmp_pd::<_CMP_GE_OQ>(self.0, _mm256_set1_pd(f64::MIN_POSITIVE)));
-        let below = intrinsic!(_mm256_cmp_pd::<_CMP_LT_OQ>(self.0, _mm256_set1_pd(f64::INFINITY)));
-        intrinsic!(_mm256_movemask_pd(_mm256_and_pd(above, below))) == 0b1111
-    }
-
-    fn to_array(self) -> [f64; 4] {
-        let mut lanes = [0.0; 4];
-        // SAFETY: the array has four elements.
-        unsafe { self.store(lanes.as_mut_ptr()) };
-        lanes
-    }
-
-    fn from_array(lanes: [f64; 4]) -> Self {
-        // SAFETY: the array has four elements.
-        unsafe { Self::load(lanes.as_ptr()) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn split_scalar(self) -> (Self, Self, __m256i) {
-        let parts = self.to_array().map(Lanes::split);
-        let indices = parts.map(|(_, _, index)| index as i64);
-        (
-            Self::from_array(parts.map(|(mantissa, _, _)| mantissa)),
-            Self::from_array(parts.map(|(_, exponent, _)| exponent)),
-            // SAFETY: the array has the size of the register, and the load may be unaligned.
-            unsafe { _mm256_loadu_si256(indices.as_ptr().cast()) },
-        )
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn patch_scalar(self, argument: Self) -> Self {
-        let (mut results, arguments) = (self.to_array(), argument.to_array());
-        for (result, argument) in results.iter_mut().zip(arguments) {
-            *result = result.patch_ln(argument);
-        }
-        Self::from_array(results)
-    }
-
     /// Signed integers that have the total order of the numbers: the bits except the sign are inverted where the sign is
     /// set.
     #[inline(always)]
@@ -101,7 +58,7 @@ impl F64x4 {
 }
 
 impl Lanes for F64x4 {
-    type Indices = __m256i;
+    type Cell = __m256i;
     x86_lanes!(
         f64,
         u64,
@@ -150,39 +107,63 @@ impl Lanes for F64x4 {
     }
 
     #[inline(always)]
-    fn split(self) -> (Self, Self, __m256i) {
-        if !self.all_normal() {
-            return self.split_scalar();
-        }
+    fn are_normal(self) -> bool {
         intrinsic!({
-            let bits = _mm256_castpd_si256(self.0);
-            let one = _mm256_castpd_si256(_mm256_set1_pd(1.0));
-            let fraction = _mm256_and_si256(bits, _mm256_set1_epi64x((1 << 52) - 1));
-            let mantissa = _mm256_castsi256_pd(_mm256_or_si256(fraction, one));
-            // AVX2 cannot convert 64-bit integers: with the biased exponent in the low mantissa bits of 2^52 the number
-            // is 2^52 plus the biased exponent, and one subtraction removes 2^52 and the bias.
-            let biased = _mm256_srli_epi64::<52>(bits);
-            let two_to_52 = _mm256_castpd_si256(_mm256_set1_pd(TWO_TO_52));
-            let shifted = _mm256_castsi256_pd(_mm256_or_si256(biased, two_to_52));
-            let exponent = _mm256_sub_pd(shifted, _mm256_set1_pd(TWO_TO_52 + 1023.0));
-            let indices = _mm256_srli_epi64::<48>(fraction);
-            (Self(mantissa), Self(exponent), indices)
+            // In the upper halves, which have the sign and the exponent: bits - MIN < INFINITY - MIN of unsigned integers.
+            // The instruction compares signed ones, so both sides have the sign bit inverted.
+            const MIN: i32 = (f64::MIN_POSITIVE.to_bits() >> 32) as i32;
+            const INFINITY: i32 = (f64::INFINITY.to_bits() >> 32) as i32;
+            let above = _mm256_sub_epi32(_mm256_castpd_si256(self.0), _mm256_set1_epi32(MIN ^ i32::MIN));
+            let normal = _mm256_cmpgt_epi32(_mm256_set1_epi32((INFINITY - MIN) ^ i32::MIN), above);
+            _mm256_movemask_pd(_mm256_castsi256_pd(normal)) == 0b1111
         })
     }
 
     #[inline(always)]
-    fn look_up(table: &[f64; 16], indices: __m256i) -> Self {
-        // SAFETY: the indices come from `split` and are from 0 to 15, so within the table.
-        Self(unsafe { _mm256_i64gather_pd::<8>(table.as_ptr(), indices) })
+    fn decompose(self) -> Parts<Self> {
+        intrinsic!({
+            const ONE: i64 = 1f64.to_bits().cast_signed();
+            const OFFSET: i64 = CELL_OFFSET_F64.cast_signed();
+            let shifted = _mm256_add_epi64(_mm256_castpd_si256(self.0), _mm256_set1_epi64x(OFFSET));
+            let fraction = _mm256_and_si256(shifted, _mm256_set1_epi64x((1 << 52) - 1));
+            let mantissa = _mm256_add_epi64(fraction, _mm256_set1_epi64x(ONE - OFFSET));
+            // AVX2 cannot convert 64-bit integers: with the biased exponent in the low mantissa bits of 2^52 the number
+            // is 2^52 plus the biased exponent, and one subtraction removes 2^52 and the bias.
+            let biased = _mm256_srli_epi64::<52>(shifted);
+            let two_to_52 = _mm256_castpd_si256(_mm256_set1_pd(TWO_TO_52));
+            let exponent = _mm256_castsi256_pd(_mm256_or_si256(biased, two_to_52));
+            Parts {
+                mantissa: Self(_mm256_castsi256_pd(mantissa)),
+                exponent: Self(_mm256_sub_pd(exponent, _mm256_set1_pd(TWO_TO_52 + 1023.0))),
+                // The low three bits of the upper halves are the cell.
+                cell: _mm256_srli_epi32::<17>(shifted),
+            }
+        })
     }
 
     #[inline(always)]
-    fn patch_ln(self, argument: Self) -> Self {
-        if argument.all_normal() { self } else { self.patch_scalar(argument) }
+    fn look_up(table: &Table<f64>, cell: __m256i) -> Self {
+        let [upper, lower] = halves(table);
+        intrinsic!({
+            let upper = _mm256_permutevar8x32_epi32(upper, cell);
+            let lower = match is_short(table) {
+                true => _mm256_setzero_si256(),
+                false => _mm256_permutevar8x32_epi32(lower, _mm256_srli_epi64::<32>(cell)),
+            };
+            Self(_mm256_castsi256_pd(_mm256_blend_epi32::<0b1010_1010>(lower, upper)))
+        })
     }
 }
 
 impl DoubleLanes for F64x4 {
+    #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        intrinsic!({
+            let exponent = _mm256_slli_epi64::<52>(_mm256_castpd_si256(shifted.0));
+            Self(_mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(self.0), exponent)))
+        })
+    }
+
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         // Multiply by two exact powers of two: only the second product can be subnormal, so it rounds once.
@@ -192,10 +173,10 @@ impl DoubleLanes for F64x4 {
 
     #[inline(always)]
     fn has_bit(self, bit: u64) -> __m256d {
+        // A mask needs only the highest bits of lanes.
         intrinsic!({
-            let bit = _mm256_set1_epi64x(bit as i64);
-            let found = _mm256_and_si256(_mm256_castpd_si256(self.0), bit);
-            _mm256_castsi256_pd(_mm256_cmpeq_epi64(found, bit))
+            let shift = _mm_cvtsi64_si128(bit.leading_zeros().into());
+            _mm256_castsi256_pd(_mm256_sll_epi64(_mm256_castpd_si256(self.0), shift))
         })
     }
 }
@@ -214,50 +195,23 @@ impl F64x4 {
 
 const TWO_TO_52: f64 = (1u64 << 52) as f64;
 
+/// Whether the last 32 bits of all numbers of a table are zero. The compiler decides it for a constant table.
+#[inline(always)]
+fn is_short(table: &Table<f64>) -> bool {
+    table.0.iter().all(|number| number.to_bits() << 32 == 0)
+}
+
+/// The upper and the lower halves of the numbers of a table. The compiler computes them for a constant table.
+#[inline(always)]
+fn halves(table: &Table<f64>) -> [__m256i; 2] {
+    let halves = |shift: u32| table.0.map(|number| (number.to_bits() >> shift) as u32);
+    [halves(32), halves(0)].map(|halves| {
+        // SAFETY: the array has the size of the register, and the load may be unaligned.
+        unsafe { _mm256_loadu_si256(halves.as_ptr().cast()) }
+    })
+}
+
 impl F32x8 {
-    /// Whether all lanes are positive, finite and normal.
-    #[inline(always)]
-    fn all_normal(self) -> bool {
-        let above = intrinsic!(_mm256_cmp_ps::<_CMP_GE_OQ>(self.0, _mm256_set1_ps(f32::MIN_POSITIVE)));
-        let below = intrinsic!(_mm256_cmp_ps::<_CMP_LT_OQ>(self.0, _mm256_set1_ps(f32::INFINITY)));
-        intrinsic!(_mm256_movemask_ps(_mm256_and_ps(above, below))) == 0b1111_1111
-    }
-
-    fn to_array(self) -> [f32; 8] {
-        let mut lanes = [0.0; 8];
-        // SAFETY: the array has eight elements.
-        unsafe { self.store(lanes.as_mut_ptr()) };
-        lanes
-    }
-
-    fn from_array(lanes: [f32; 8]) -> Self {
-        // SAFETY: the array has eight elements.
-        unsafe { Self::load(lanes.as_ptr()) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn split_scalar(self) -> (Self, Self, __m256i) {
-        let parts = self.to_array().map(Lanes::split);
-        let indices = parts.map(|(_, _, index)| index as i32);
-        (
-            Self::from_array(parts.map(|(mantissa, _, _)| mantissa)),
-            Self::from_array(parts.map(|(_, exponent, _)| exponent)),
-            // SAFETY: the array has the size of the register, and the load may be unaligned.
-            unsafe { _mm256_loadu_si256(indices.as_ptr().cast()) },
-        )
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn patch_scalar(self, argument: Self) -> Self {
-        let (mut results, arguments) = (self.to_array(), argument.to_array());
-        for (result, argument) in results.iter_mut().zip(arguments) {
-            *result = result.patch_ln(argument);
-        }
-        Self::from_array(results)
-    }
-
     /// As for [`F64x4`].
     #[inline(always)]
     fn ordered_bits(self) -> __m256i {
@@ -270,7 +224,7 @@ impl F32x8 {
 }
 
 impl Lanes for F32x8 {
-    type Indices = __m256i;
+    type Cell = __m256i;
     x86_lanes!(
         f32,
         u32,
@@ -323,30 +277,39 @@ impl Lanes for F32x8 {
     }
 
     #[inline(always)]
-    fn split(self) -> (Self, Self, __m256i) {
-        if !self.all_normal() {
-            return self.split_scalar();
-        }
+    fn are_normal(self) -> bool {
         intrinsic!({
-            let bits = _mm256_castps_si256(self.0);
-            let one = _mm256_castps_si256(_mm256_set1_ps(1.0));
-            let fraction = _mm256_and_si256(bits, _mm256_set1_epi32((1 << 23) - 1));
-            let mantissa = _mm256_castsi256_ps(_mm256_or_si256(fraction, one));
-            let biased = _mm256_srli_epi32::<23>(bits);
-            let exponent = _mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(127)));
-            let indices = _mm256_srli_epi32::<19>(fraction);
-            (Self(mantissa), Self(exponent), indices)
+            // As for `F64x4`.
+            const MIN: i32 = f32::MIN_POSITIVE.to_bits().cast_signed();
+            const INFINITY: i32 = f32::INFINITY.to_bits().cast_signed();
+            let above = _mm256_sub_epi32(_mm256_castps_si256(self.0), _mm256_set1_epi32(MIN ^ i32::MIN));
+            let normal = _mm256_cmpgt_epi32(_mm256_set1_epi32((INFINITY - MIN) ^ i32::MIN), above);
+            _mm256_movemask_ps(_mm256_castsi256_ps(normal)) == 0b1111_1111
         })
     }
 
     #[inline(always)]
-    fn look_up(table: &[f32; 16], indices: __m256i) -> Self {
-        // SAFETY: the indices come from `split` and are from 0 to 15, so within the table.
-        Self(unsafe { _mm256_i32gather_ps::<4>(table.as_ptr(), indices) })
+    fn decompose(self) -> Parts<Self> {
+        intrinsic!({
+            const ONE: i32 = 1f32.to_bits().cast_signed();
+            const OFFSET: i32 = CELL_OFFSET_F32.cast_signed();
+            let shifted = _mm256_add_epi32(_mm256_castps_si256(self.0), _mm256_set1_epi32(OFFSET));
+            let fraction = _mm256_and_si256(shifted, _mm256_set1_epi32((1 << 23) - 1));
+            let mantissa = _mm256_add_epi32(fraction, _mm256_set1_epi32(ONE - OFFSET));
+            let exponent = _mm256_sub_epi32(_mm256_srli_epi32::<23>(shifted), _mm256_set1_epi32(127));
+            Parts {
+                mantissa: Self(_mm256_castsi256_ps(mantissa)),
+                exponent: Self(_mm256_cvtepi32_ps(exponent)),
+                // The permutation in `look_up` uses only the low three bits of an index.
+                cell: _mm256_srli_epi32::<20>(shifted),
+            }
+        })
     }
 
     #[inline(always)]
-    fn patch_ln(self, argument: Self) -> Self {
-        if argument.all_normal() { self } else { self.patch_scalar(argument) }
+    fn look_up(table: &Table<f32>, cell: __m256i) -> Self {
+        // SAFETY: the table has eight elements.
+        let table = unsafe { Self::load(table.0.as_ptr()) };
+        Self(intrinsic!(_mm256_permutevar8x32_ps(table.0, cell)))
     }
 }

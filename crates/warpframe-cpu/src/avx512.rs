@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::{DoubleLanes, Function64, Lanes};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
 use super::x86::{intrinsic, x86_lanes};
 
 /// Eight `f64`.
@@ -13,10 +13,12 @@ pub struct F64x8(__m512d);
 #[derive(Clone, Copy)]
 pub struct F32x16(__m512);
 
-// The response table of `vfixupimm` for a logarithm: four bits for each of eight classes of the argument, from the
-// lowest. Quiet and signalling NaN: that NaN (2); zero: -inf (4); one: keep the result (0); -inf: NaN (3);
-// +inf: +inf (5); negative: NaN (3); positive: keep the result (0).
-const LN_FIXUP: i32 = 0x0353_0422;
+/// The classes of numbers that are not positive and normal: quiet NaN, +0, -0, +inf, -inf, subnormal, negative, signalling
+/// NaN.
+const NOT_NORMAL: i32 = 0xFF;
+
+/// The classes of infinities and NaN.
+const NOT_FINITE: i32 = 0b1001_1001;
 
 /// The methods of masks, which are in mask registers.
 macro_rules! masks {
@@ -67,7 +69,7 @@ impl F64x8 {
 }
 
 impl Lanes for F64x8 {
-    type Indices = __m512i;
+    type Cell = __m512i;
     x86_lanes!(
         f64,
         u64,
@@ -105,28 +107,51 @@ impl Lanes for F64x8 {
     }
 
     #[inline(always)]
-    fn split(self) -> (Self, Self, __m512i) {
-        let mantissa = intrinsic!(_mm512_getmant_pd::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
-        let exponent = intrinsic!(_mm512_getexp_pd(self.0));
-        // The permutation in `look_up` uses only the low four bits of an index.
-        let indices = intrinsic!(_mm512_srli_epi64::<48>(_mm512_castpd_si512(mantissa)));
-        (Self(mantissa), Self(exponent), indices)
+    fn are_normal(self) -> bool {
+        // The exponent of the shifted number in `decompose` must not overflow.
+        intrinsic!({
+            let offset = _mm512_set1_epi64(CELL_OFFSET_F64.cast_signed());
+            let shifted = _mm512_castpd_si512(self.0);
+            let shifted = _mm512_castsi512_pd(_mm512_add_epi64(shifted, offset));
+            (_mm512_fpclass_pd_mask::<NOT_NORMAL>(self.0) | _mm512_fpclass_pd_mask::<NOT_FINITE>(shifted))
+                == 0
+        })
     }
 
     #[inline(always)]
-    fn look_up(table: &[f64; 16], indices: __m512i) -> Self {
-        // SAFETY: the table has sixteen elements, eight for each load.
-        let (low, high) = unsafe { (Self::load(table.as_ptr()), Self::load(table.as_ptr().add(8))) };
-        Self(intrinsic!(_mm512_permutex2var_pd(low.0, indices, high.0)))
+    fn decompose(self) -> Parts<Self> {
+        intrinsic!({
+            const ONE: i64 = 1f64.to_bits().cast_signed();
+            const OFFSET: i64 = CELL_OFFSET_F64.cast_signed();
+            let shifted = _mm512_add_epi64(_mm512_castpd_si512(self.0), _mm512_set1_epi64(OFFSET));
+            let fraction = _mm512_and_si512(shifted, _mm512_set1_epi64((1 << 52) - 1));
+            let mantissa = _mm512_add_epi64(fraction, _mm512_set1_epi64(ONE - OFFSET));
+            Parts {
+                mantissa: Self(_mm512_castsi512_pd(mantissa)),
+                exponent: Self(_mm512_getexp_pd(_mm512_castsi512_pd(shifted))),
+                // The permutation in `look_up` uses only the low three bits of an index.
+                cell: _mm512_srli_epi64::<49>(shifted),
+            }
+        })
     }
 
     #[inline(always)]
-    fn patch_ln(self, argument: Self) -> Self {
-        Self(intrinsic!(_mm512_fixupimm_pd::<0>(self.0, argument.0, _mm512_set1_epi64(LN_FIXUP as i64))))
+    fn look_up(table: &Table<f64>, cell: __m512i) -> Self {
+        // SAFETY: the table has eight elements.
+        let table = unsafe { Self::load(table.0.as_ptr()) };
+        Self(intrinsic!(_mm512_permutexvar_pd(cell, table.0)))
     }
 }
 
 impl DoubleLanes for F64x8 {
+    #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        intrinsic!({
+            let exponent = _mm512_slli_epi64::<52>(_mm512_castpd_si512(shifted.0));
+            Self(_mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(self.0), exponent)))
+        })
+    }
+
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         Self(intrinsic!(_mm512_scalef_pd(self.0, exponent.0)))
@@ -151,7 +176,7 @@ impl F32x16 {
 }
 
 impl Lanes for F32x16 {
-    type Indices = __m512i;
+    type Cell = __m512i;
     x86_lanes!(
         f32,
         u32,
@@ -198,23 +223,38 @@ impl Lanes for F32x16 {
     }
 
     #[inline(always)]
-    fn split(self) -> (Self, Self, __m512i) {
-        let mantissa = intrinsic!(_mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_ZERO>(self.0));
-        let exponent = intrinsic!(_mm512_getexp_ps(self.0));
-        // The permutation in `look_up` uses only the low four bits of an index.
-        let indices = intrinsic!(_mm512_srli_epi32::<19>(_mm512_castps_si512(mantissa)));
-        (Self(mantissa), Self(exponent), indices)
+    fn are_normal(self) -> bool {
+        // As for `F64x8`.
+        intrinsic!({
+            let offset = _mm512_set1_epi32(CELL_OFFSET_F32.cast_signed());
+            let shifted = _mm512_castps_si512(self.0);
+            let shifted = _mm512_castsi512_ps(_mm512_add_epi32(shifted, offset));
+            (_mm512_fpclass_ps_mask::<NOT_NORMAL>(self.0) | _mm512_fpclass_ps_mask::<NOT_FINITE>(shifted))
+                == 0
+        })
     }
 
     #[inline(always)]
-    fn look_up(table: &[f32; 16], indices: __m512i) -> Self {
-        // SAFETY: the table has sixteen elements.
-        let table = unsafe { Self::load(table.as_ptr()) };
-        Self(intrinsic!(_mm512_permutexvar_ps(indices, table.0)))
+    fn decompose(self) -> Parts<Self> {
+        intrinsic!({
+            const ONE: i32 = 1f32.to_bits().cast_signed();
+            const OFFSET: i32 = CELL_OFFSET_F32.cast_signed();
+            let shifted = _mm512_add_epi32(_mm512_castps_si512(self.0), _mm512_set1_epi32(OFFSET));
+            let fraction = _mm512_and_si512(shifted, _mm512_set1_epi32((1 << 23) - 1));
+            let mantissa = _mm512_add_epi32(fraction, _mm512_set1_epi32(ONE - OFFSET));
+            Parts {
+                mantissa: Self(_mm512_castsi512_ps(mantissa)),
+                exponent: Self(_mm512_getexp_ps(_mm512_castsi512_ps(shifted))),
+                cell: _mm512_srli_epi32::<20>(shifted),
+            }
+        })
     }
 
     #[inline(always)]
-    fn patch_ln(self, argument: Self) -> Self {
-        Self(intrinsic!(_mm512_fixupimm_ps::<0>(self.0, argument.0, _mm512_set1_epi32(LN_FIXUP))))
+    fn look_up(table: &Table<f32>, cell: __m512i) -> Self {
+        // The permutation uses the low four bits of an index, the last of which is the exponent's: the table is repeated.
+        // SAFETY: the table has eight elements, and the load may be unaligned.
+        let table = unsafe { _mm256_loadu_ps(table.0.as_ptr()) };
+        Self(intrinsic!(_mm512_permutexvar_ps(cell, _mm512_broadcast_f32x8(table))))
     }
 }

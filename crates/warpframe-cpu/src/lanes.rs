@@ -3,7 +3,7 @@
 
 use warpframe_ir::ops::{Binary, Unary};
 
-use super::math::log_tables::LogElement;
+use super::math::LogElement;
 
 /// The largest number of lanes of a register.
 pub const MAX_LANES: usize = 16;
@@ -22,6 +22,10 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     const ZERO: Self;
     /// 1
     const ONE: Self;
+    /// The smallest positive normal number.
+    const MIN_POSITIVE: Self;
+    /// A power of two that makes all subnormal numbers normal, and its exponent.
+    const SUBNORMAL_SCALE: (Self, Self);
     /// The largest number below 1/2.
     const ALMOST_HALF: Self;
     /// The range in which division by a constant through its reciprocal is correctly rounded (see `math::Divisor`): the
@@ -53,6 +57,30 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     fn binary(op: Binary, x: Self, y: Self) -> Self;
 }
 
+/// A table of a number for each cell. It fits in the vector registers that permutations look up in.
+#[derive(Debug, Clone, Copy)]
+pub struct Table<E>(pub [E; 8]);
+
+/// The low mantissa bits of the sum of this constant and a number of magnitude below 2^50 are the nearest integer.
+pub const INTEGER_SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
+
+/// A twelfth of the distance of neighboring powers of two in the bits of numbers. Added to the bits of a number, it makes the
+/// exponent of [`Parts`] the biased exponent, and the cell the upper three bits of the mantissa.
+pub const CELL_OFFSET_F64: u64 = (1 << 52) / 12;
+/// [`CELL_OFFSET_F64`] for `f32`.
+pub const CELL_OFFSET_F32: u32 = (1 << 23) / 12;
+
+/// The parts of positive normal numbers: `mantissa * 2^exponent`, with the mantissa in [23/24, 23/12). Cell 0 is
+/// [23/24, 25/24), and cell `i` from 1 to 7 is [25/24 + (i - 1)/8, 25/24 + i/8).
+pub struct Parts<L: Lanes> {
+    /// The mantissa.
+    pub mantissa: L,
+    /// The exponent.
+    pub exponent: L,
+    /// The cell of the mantissa.
+    pub cell: L::Cell,
+}
+
 /// A vector register of [`COUNT`](Lanes::COUNT) lanes.
 ///
 /// Unless stated otherwise, an operation applies to each lane, and its result is correctly rounded as IEEE 754 requires.
@@ -82,8 +110,8 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
 pub trait Lanes: Copy {
     /// The type of a lane.
     type Element: SimdElement;
-    /// A table index for each lane, as returned by [`split`](Lanes::split).
-    type Indices: Copy;
+    /// A table index for each lane, as returned by [`decompose`](Lanes::decompose).
+    type Cell: Copy;
     /// A Boolean for each lane.
     type Mask: Copy;
     /// The number of lanes, a divisor of 64.
@@ -127,10 +155,6 @@ pub trait Lanes: Copy {
     /// `self * factor + addend`, rounded once if [`HAS_FMA`](Lanes::HAS_FMA), else twice.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
 
-    /// `self * factor - 1` without rounding error, for `self` in [1, 2) and a `factor` of at most seven significant bits
-    /// for which the result is representable.
-    fn mul_sub_one(self, factor: Self) -> Self;
-
     /// The square root; NaN for negative numbers.
     fn sqrt(self) -> Self;
 
@@ -151,9 +175,6 @@ pub trait Lanes: Copy {
 
     /// Rounds towards zero to an integer.
     fn trunc(self) -> Self;
-
-    /// Rounds to the nearest integer, ties to even.
-    fn round_even(self) -> Self;
 
     /// `self` restricted to `[low, high]`; NaN for NaN.
     fn clamp(self, low: Self, high: Self) -> Self;
@@ -181,6 +202,12 @@ pub trait Lanes: Copy {
     /// The mask as an integer: bit `i` is lane `i`, higher bits are 0.
     fn mask_bits(mask: Self::Mask) -> u64;
 
+    /// Whether the mask is true in all lanes.
+    #[inline(always)]
+    fn all(mask: Self::Mask) -> bool {
+        Self::mask_bits(mask) == !0 >> (64 - Self::COUNT)
+    }
+
     /// The inverse of [`mask_bits`](Lanes::mask_bits); higher bits are ignored.
     fn mask_from_bits(bits: u64) -> Self::Mask;
 
@@ -191,17 +218,15 @@ pub trait Lanes: Copy {
     /// lane type.
     fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self;
 
-    /// Decomposes positive finite numbers, subnormal ones included: `self = mantissa * 2^exponent` with the mantissa in
-    /// [1, 2). Returns the mantissa, the exponent, and the index, from 0 to 15, of the sixteenth of [1, 2) that the
-    /// mantissa is in. The results of other lanes (zero, negative, infinite or NaN) are unspecified.
-    fn split(self) -> (Self, Self, Self::Indices);
+    /// Whether all lanes are positive normal numbers. False also if a lane is greater than half of the largest number and
+    /// [`decompose`](Lanes::decompose) does not support it.
+    fn are_normal(self) -> bool;
 
-    /// Table lookup: for each lane the table's entry at its index, which comes from [`split`](Lanes::split).
-    fn look_up(table: &[Self::Element; 16], indices: Self::Indices) -> Self;
+    /// Decomposes numbers for which [`are_normal`](Lanes::are_normal) is true. The results of other lanes are unspecified.
+    fn decompose(self) -> Parts<Self>;
 
-    /// Replaces the special cases in the result of a logarithm: -inf where `argument` is zero, +inf where it is +inf, NaN
-    /// where it is negative or NaN. Other lanes keep `self`.
-    fn patch_ln(self, argument: Self) -> Self;
+    /// Table lookup: for each lane the table's entry for its cell, which comes from [`decompose`](Lanes::decompose).
+    fn look_up(table: &Table<Self::Element>, cell: Self::Cell) -> Self;
 
     /// Applies a scalar function to each lane in turn.
     #[inline(always)]
@@ -236,6 +261,10 @@ pub trait DoubleLanes: Lanes<Element = f64> {
     /// `self * 2^exponent`, rounded once, for an integer `exponent` from -1100 to 1100 and a magnitude of `self` in
     /// [1/4, 4]. NaN if either is NaN.
     fn scale(self, exponent: Self) -> Self;
+
+    /// `self * 2^n` for the integer `n` whose sum with [`INTEGER_SHIFT`] is `shifted`. Both `self` and the result are normal
+    /// numbers.
+    fn add_exponent(self, shifted: Self) -> Self;
 
     /// Whether a bit of the number's binary representation is set; `bit` is a power of two.
     fn has_bit(self, bit: u64) -> Self::Mask;

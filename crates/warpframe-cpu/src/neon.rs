@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::lanes::{DoubleLanes, Function64, Lanes};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
 
 /// Two `f64`.
 #[derive(Clone, Copy)]
@@ -26,8 +26,11 @@ macro_rules! neon {
 macro_rules! neon_lanes {
     ($lanes:ident, $float:ty, $count:expr,
      $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident,
-     $div:ident, $sqrt:ident, $abs:ident, $neg:ident, $floor:ident, $ceil:ident, $trunc:ident, $nearest:ident,
-     $less:ident, $equal:ident, $select:ident, $bits:ty, $mask:ty, $load_mask:ident, $store_mask:ident) => {
+     $div:ident, $sqrt:ident, $abs:ident, $neg:ident, $floor:ident, $ceil:ident, $trunc:ident,
+     $less:ident, $equal:ident, $select:ident, $bits:ty, $mask:ty, $load_mask:ident, $store_mask:ident,
+     $fraction_bits:expr, $cell_offset:expr, $to_bits:ident, $from_bits:ident, $splat_bits:ident, $add_bits:ident,
+     $sub_bits:ident, $and_bits:ident, $shift_bits:ident, $less_bits:ident, $to_words:expr, $to_signed:ident,
+     $convert:ident) => {
         impl $lanes {
             #[inline(always)]
             fn to_array(self) -> [$float; $count] {
@@ -57,7 +60,7 @@ macro_rules! neon_lanes {
 
         impl Lanes for $lanes {
             type Element = $float;
-            type Indices = [usize; $count];
+            type Cell = $mask;
             type Mask = $mask;
             const COUNT: usize = $count;
             const HAS_FMA: bool = true;
@@ -101,11 +104,6 @@ macro_rules! neon_lanes {
             }
 
             #[inline(always)]
-            fn mul_sub_one(self, factor: Self) -> Self {
-                self.mul_add(factor, Self::splat(-1.0))
-            }
-
-            #[inline(always)]
             fn div(self, other: Self) -> Self {
                 Self(neon!($div(self.0, other.0)))
             }
@@ -141,13 +139,8 @@ macro_rules! neon_lanes {
             }
 
             #[inline(always)]
-            fn round_even(self) -> Self {
-                Self(neon!($nearest(self.0)))
-            }
-
-            #[inline(always)]
             fn copysign(self, sign: Self) -> Self {
-                self.zip_lanes(sign, <$float>::copysign)
+                Self(neon!($select($splat_bits((-0.0 as $float).to_bits()), sign.0, self.0)))
             }
 
             #[inline(always)]
@@ -195,6 +188,11 @@ macro_rules! neon_lanes {
             }
 
             #[inline(always)]
+            fn all(mask: $mask) -> bool {
+                neon!(vminvq_u32($to_words(mask))) != 0
+            }
+
+            #[inline(always)]
             fn mask_from_bits(bits: u64) -> $mask {
                 let lanes: [$bits; $count] =
                     std::array::from_fn(|lane| if bits >> lane & 1 == 1 { <$bits>::MAX } else { 0 });
@@ -212,29 +210,41 @@ macro_rules! neon_lanes {
                 Self::convert_and_apply::<F, N>(arguments)
             }
 
-            // NEON has no gather, and with two or four lanes scalar code is no slower.
             #[inline(always)]
-            fn split(self) -> (Self, Self, [usize; $count]) {
-                let parts = self.to_array().map(Lanes::split);
-                (
-                    Self::from_array(parts.map(|(mantissa, _, _)| mantissa)),
-                    Self::from_array(parts.map(|(_, exponent, _)| exponent)),
-                    parts.map(|(_, _, index)| index),
-                )
+            fn are_normal(self) -> bool {
+                neon!({
+                    let above = $sub_bits($to_bits(self.0), $splat_bits(<$float>::MIN_POSITIVE.to_bits()));
+                    let limit = <$float>::INFINITY.to_bits() - <$float>::MIN_POSITIVE.to_bits();
+                    let normal = $less_bits(above, $splat_bits(limit));
+                    Self::all(normal)
+                })
             }
 
             #[inline(always)]
-            fn look_up(table: &[$float; 16], indices: [usize; $count]) -> Self {
-                Self::from_array(indices.map(|index| table[index & 15]))
+            fn decompose(self) -> Parts<Self> {
+                const FRACTION: $bits = (1 << $fraction_bits) - 1;
+                const ONE: $bits = (1.0 as $float).to_bits();
+                const BIAS: $bits = ONE >> $fraction_bits;
+                neon!({
+                    let shifted = $add_bits($to_bits(self.0), $splat_bits($cell_offset));
+                    let fraction = $and_bits(shifted, $splat_bits(FRACTION));
+                    let mantissa = $add_bits(fraction, $splat_bits(ONE - $cell_offset));
+                    let exponent = $sub_bits($shift_bits::<$fraction_bits>(shifted), $splat_bits(BIAS));
+                    Parts {
+                        mantissa: Self($from_bits(mantissa)),
+                        exponent: Self($convert($to_signed(exponent))),
+                        cell: $and_bits($shift_bits::<{ $fraction_bits - 3 }>(shifted), $splat_bits(7)),
+                    }
+                })
             }
 
+            // NEON has no gather, and with two or four lanes scalar loads are no slower.
             #[inline(always)]
-            fn patch_ln(self, argument: Self) -> Self {
-                let (mut results, arguments) = (self.to_array(), argument.to_array());
-                for (result, argument) in results.iter_mut().zip(arguments) {
-                    *result = result.patch_ln(argument);
-                }
-                Self::from_array(results)
+            fn look_up(table: &Table<$float>, cell: $mask) -> Self {
+                let mut cells: [$bits; $count] = [0; $count];
+                // SAFETY: the array has an element for each lane.
+                unsafe { $store_mask(cells.as_mut_ptr(), cell) };
+                Self::from_array(cells.map(|cell| table.0[cell as usize % 8]))
             }
         }
     };
@@ -258,14 +268,26 @@ neon_lanes!(
     vrndmq_f64,
     vrndpq_f64,
     vrndq_f64,
-    vrndnq_f64,
     vcltq_f64,
     vceqq_f64,
     vbslq_f64,
     u64,
     uint64x2_t,
     vld1q_u64,
-    vst1q_u64
+    vst1q_u64,
+    52,
+    CELL_OFFSET_F64,
+    vreinterpretq_u64_f64,
+    vreinterpretq_f64_u64,
+    vdupq_n_u64,
+    vaddq_u64,
+    vsubq_u64,
+    vandq_u64,
+    vshrq_n_u64,
+    vcltq_u64,
+    vreinterpretq_u32_u64,
+    vreinterpretq_s64_u64,
+    vcvtq_f64_s64
 );
 neon_lanes!(
     F32x4,
@@ -285,14 +307,26 @@ neon_lanes!(
     vrndmq_f32,
     vrndpq_f32,
     vrndq_f32,
-    vrndnq_f32,
     vcltq_f32,
     vceqq_f32,
     vbslq_f32,
     u32,
     uint32x4_t,
     vld1q_u32,
-    vst1q_u32
+    vst1q_u32,
+    23,
+    CELL_OFFSET_F32,
+    vreinterpretq_u32_f32,
+    vreinterpretq_f32_u32,
+    vdupq_n_u32,
+    vaddq_u32,
+    vsubq_u32,
+    vandq_u32,
+    vshrq_n_u32,
+    vcltq_u32,
+    std::convert::identity,
+    vreinterpretq_s32_u32,
+    vcvtq_f32_s32
 );
 
 impl F64x2 {
@@ -314,6 +348,14 @@ impl F32x4 {
 }
 
 impl DoubleLanes for F64x2 {
+    #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        neon!({
+            let exponent = vshlq_n_u64::<52>(vreinterpretq_u64_f64(shifted.0));
+            Self(vreinterpretq_f64_u64(vaddq_u64(vreinterpretq_u64_f64(self.0), exponent)))
+        })
+    }
+
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         self.zip_lanes(exponent, DoubleLanes::scale)

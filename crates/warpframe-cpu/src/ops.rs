@@ -101,8 +101,8 @@ unary_code! {
     Sqrt |x| x.sqrt();
     Cbrt |x| math::cbrt(x);
     Ln |x| math::ln(x);
-    Log2 |x| L::in_f64::<math::Log2, 1>([x]);
-    Log10 |x| L::in_f64::<math::Log10, 1>([x]);
+    Log2 |x| math::log2(x);
+    Log10 |x| math::log10(x);
     Exp |x| L::in_f64::<math::Exp, 1>([x]);
     Sin |x| L::in_f64::<math::Sin, 1>([x]);
     Cos |x| L::in_f64::<math::Cos, 1>([x]);

@@ -1,13 +1,13 @@
 //! [`Lanes`] for any CPU: `f64` and `f32` as registers of one lane. The other paths use it as a scalar fallback for
 //! arguments that their vector code does not handle.
 
-use super::lanes::{DoubleLanes, Function64, Lanes};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
 
 macro_rules! portable_lanes {
-    ($float:ty, $bits:ty, mantissa_bits: $mantissa_bits:expr, bias: $bias:expr, upper_half: $upper_half:expr) => {
+    ($float:ty, $bits:ty, mantissa_bits: $mantissa_bits:expr, bias: $bias:expr, $cell_offset:expr) => {
         impl Lanes for $float {
             type Element = $float;
-            type Indices = usize;
+            type Cell = usize;
             type Mask = bool;
             const COUNT: usize = 1;
             const HAS_FMA: bool = false;
@@ -91,11 +91,6 @@ macro_rules! portable_lanes {
             }
 
             #[inline(always)]
-            fn round_even(self) -> Self {
-                self.round_ties_even()
-            }
-
-            #[inline(always)]
             fn clamp(self, low: Self, high: Self) -> Self {
                 if self < low {
                     low
@@ -157,56 +152,40 @@ macro_rules! portable_lanes {
             }
 
             #[inline(always)]
-            fn mul_sub_one(self, factor: Self) -> Self {
-                // The factor has few bits, so the products of both halves with it are exact, and so are both sums.
-                let upper = <$float>::from_bits(self.to_bits() & $upper_half);
-                let lower = self - upper;
-                (upper * factor - 1.0) + lower * factor
+            fn are_normal(self) -> bool {
+                (<$float>::MIN_POSITIVE..<$float>::INFINITY).contains(&self)
             }
 
             #[inline(always)]
-            fn split(self) -> (Self, Self, usize) {
-                const IMPLICIT_ONE: $bits = (1.0 as $float).to_bits();
-                const MANTISSA: $bits = (1 << $mantissa_bits) - 1;
-                // Subnormal numbers have no implicit leading one: scale them to normal numbers first.
-                const SCALE: $float = (1u64 << ($mantissa_bits + 1)) as $float;
-                let (bits, scale_exponent) = if self < <$float>::MIN_POSITIVE {
-                    ((self * SCALE).to_bits(), $mantissa_bits + 1)
-                } else {
-                    (self.to_bits(), 0)
-                };
-                let exponent = (bits >> $mantissa_bits) as i32 - $bias - scale_exponent;
-                let mantissa = <$float>::from_bits((bits & MANTISSA) | IMPLICIT_ONE);
-                let index = (bits >> ($mantissa_bits - 4)) as usize & 15;
-                (mantissa, exponent as $float, index)
-            }
-
-            #[inline(always)]
-            fn look_up(table: &[$float; 16], index: usize) -> Self {
-                table[index & 15]
-            }
-
-            #[inline(always)]
-            fn patch_ln(self, argument: Self) -> Self {
-                if argument > 0.0 && argument < <$float>::INFINITY {
-                    self
-                } else if argument == 0.0 {
-                    <$float>::NEG_INFINITY
-                } else if argument < 0.0 {
-                    // 0 / 0 is the CPU's default NaN. Its sign affects comparisons in the total order.
-                    (argument - argument) / (argument - argument)
-                } else {
-                    argument
+            fn decompose(self) -> Parts<Self> {
+                const ONE: $bits = (1.0 as $float).to_bits();
+                let shifted = self.to_bits().wrapping_add($cell_offset);
+                Parts {
+                    mantissa: <$float>::from_bits(
+                        (shifted & ((1 << $mantissa_bits) - 1)) + (ONE - $cell_offset),
+                    ),
+                    exponent: ((shifted >> $mantissa_bits) as i32 - $bias) as $float,
+                    cell: (shifted >> ($mantissa_bits - 3)) as usize % 8,
                 }
+            }
+
+            #[inline(always)]
+            fn look_up(table: &Table<$float>, cell: usize) -> Self {
+                table.0[cell % 8]
             }
         }
     };
 }
 
-portable_lanes!(f64, u64, mantissa_bits: 52, bias: 1023, upper_half: !0 << 27);
-portable_lanes!(f32, u32, mantissa_bits: 23, bias: 127, upper_half: !0 << 12);
+portable_lanes!(f64, u64, mantissa_bits: 52, bias: 1023, CELL_OFFSET_F64);
+portable_lanes!(f32, u32, mantissa_bits: 23, bias: 127, CELL_OFFSET_F32);
 
 impl DoubleLanes for f64 {
+    #[inline(always)]
+    fn add_exponent(self, shifted: Self) -> Self {
+        f64::from_bits(self.to_bits().wrapping_add(shifted.to_bits() << 52))
+    }
+
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
         // Multiply by two exact powers of two: only the second product can be subnormal, so it rounds once.

@@ -11,6 +11,11 @@ macro_rules! element {
         impl SimdElement for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const MIN_POSITIVE: Self = <$type>::MIN_POSITIVE;
+            const SUBNORMAL_SCALE: (Self, Self) = {
+                let exponent = <$type>::MANTISSA_DIGITS;
+                ((1u64 << exponent) as $type, exponent as $type)
+            };
             const ALMOST_HALF: Self = (0.5 as $type).next_down();
             const DIVISION_BOUNDS: (f64, f64, f64) = $division_bounds;
             type Register<S: InstructionSet> = S::$register;

@@ -68,11 +68,6 @@ macro_rules! x86_lanes {
         }
 
         #[inline(always)]
-        fn mul_sub_one(self, factor: Self) -> Self {
-            self.mul_add(factor, Self::splat(-1.0))
-        }
-
-        #[inline(always)]
         fn sqrt(self) -> Self {
             Self(intrinsic!($sqrt(self.0)))
         }
@@ -106,11 +101,6 @@ macro_rules! x86_lanes {
         #[inline(always)]
         fn trunc(self) -> Self {
             Self(intrinsic!($round::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(self.0)))
-        }
-
-        #[inline(always)]
-        fn round_even(self) -> Self {
-            Self(intrinsic!($round::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0)))
         }
 
         #[inline(always)]

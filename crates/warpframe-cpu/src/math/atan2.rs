@@ -1,21 +1,14 @@
 //! The arc tangent of a quotient, with the quadrant of a point, in double precision.
 //!
-//! Method: with the smaller magnitude of the coordinates divided by the larger, all angles are `n pi/4 + atan(t)` with `n`
-//! from 0 to 4 and |t| <= tan(pi/8), with the sign of `y`: `atan(s / l) = pi/4 + atan((s - l) / (s + l))` above tan(pi/8),
-//! `pi/2 - a` if |y| is the larger one, and `pi - a` if `x` is negative. The polynomial is that of the arc tangent, and
-//! the rounding errors of the quotient are compensated.
+//! Method: with `t` the smaller magnitude of the coordinates divided by the larger, all angles are `n pi/2 + atan(t)` or
+//! `n pi/2 - atan(t)` with `n` from 0 to 2 and the sign of `y`: `pi/2 - a` if |y| is the larger one, and `pi - a` if `x` is
+//! negative. The polynomial is that of the arc tangent.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::inverse::{ATAN, PI_2, PI_2_LOW, TAN_PI_8};
-use super::polynomial::horner;
+use super::inverse::{PI_2, PI_2_LOW, atan_rest};
 
-/// The range of the larger magnitude, if it isn't zero. It keeps sums, reciprocals and remainders from overflowing and
-/// underflowing.
-const MIN_LARGER: f64 = 1e-270;
-const MAX_LARGER: f64 = 1e300;
-
-/// The angle of the point (`x`, `y`), for the arguments `y` and `x`. Lanes with an infinity, or of extreme magnitudes,
-/// are computed by the standard library, and so are all lanes without FMA.
+/// The angle of the point (`x`, `y`), for the arguments `y` and `x`. Lanes with an infinity are computed by
+/// the standard library, and so are all lanes without FMA.
 pub struct Atan2;
 
 impl Function64<2> for Atan2 {
@@ -32,42 +25,20 @@ impl Function64<2> for Atan2 {
         // The angles of 0/0 are those of 0/1.
         let larger = L::select(larger.equal(zero), one, larger);
 
-        let is_middle = larger.mul(L::splat(TAN_PI_8)).less(smaller);
-        let (difference, sum) = (smaller.sub(larger), smaller.add(larger));
-        let numerator = L::select(is_middle, difference, smaller);
-        let denominator = L::select(is_middle, sum, larger);
-        // The rounding errors of the difference and the sum, by fast two-sum.
-        let numerator_error = L::select(is_middle, smaller.sub(difference.add(larger)), zero);
-        let denominator_error = L::select(is_middle, smaller.sub(sum.sub(larger)), zero);
-
         // Each of the two reflections inverts the sign of t.
-        let is_left = x.has_bit(1 << 63);
-        let sign = L::select(is_steep, one.neg(), one);
-        let sign = L::select(is_left, sign.neg(), sign);
-        let n = L::select(is_middle, one, zero);
-        let n = L::select(is_steep, L::splat(2.0).sub(n), n);
-        let n = L::select(is_left, L::splat(4.0).sub(n), n);
+        let signed = smaller.copysign(x);
+        let numerator = L::select(is_steep, signed.neg(), signed);
+        // 1, or 1 - 1 on the right and 1 + 1 on the left.
+        let n = one.sub(L::select(is_steep, zero, one).copysign(x));
 
-        let numerator = numerator.mul(sign);
-        let reciprocal = one.div(denominator);
-        let t = numerator.mul(reciprocal);
-        let t_remainder = t.neg().mul_add(denominator, numerator);
-        let t_error = denominator_error.neg().mul_add(t, numerator_error.mul_add(sign, t_remainder));
-        let square = t.mul(t);
-        let rest = square.mul(t).mul_add(horner(square, &ATAN), t_error.mul(reciprocal));
+        let t = numerator.div(larger);
+        let rest = atan_rest(t).add(n.mul(L::splat(PI_2_LOW)));
+        let result = n.mul_add(L::splat(PI_2), t).add(rest).copysign(y);
 
-        let base = n.mul(L::splat(PI_2 / 2.0));
-        let base_error = n.mul_add(L::splat(PI_2 / 2.0), base.neg());
-        let base_low = n.mul_add(L::splat(PI_2_LOW / 2.0), base_error);
-        let high = base.add(t);
-        // By fast two-sum: the base is at least as large as t, or zero.
-        let high_error = base.sub(high).add(t);
-        let result = high.add(rest.add(base_low).add(high_error)).copysign(y);
-
-        let in_range = larger.clamp(L::splat(MIN_LARGER), L::splat(MAX_LARGER)).equal(larger);
-        if L::mask_bits(in_range) == L::mask_bits(one.equal(one)) {
+        let is_finite = larger.less(L::splat(f64::INFINITY));
+        if L::all(is_finite) {
             return result;
         }
-        L::select(in_range, result, y.zip_lanes(x, f64::atan2))
+        L::select(is_finite, result, y.zip_lanes(x, f64::atan2))
     }
 }

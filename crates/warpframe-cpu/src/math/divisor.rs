@@ -48,7 +48,7 @@ impl<E: SimdElement> Divisor<E> {
         let value = L::splat(self.value);
         let magnitude = x.abs();
         let in_range = magnitude.clamp(L::splat(self.range.0), L::splat(self.range.1)).equal(magnitude);
-        if !L::HAS_FMA || L::mask_bits(in_range) != L::mask_bits(value.equal(value)) {
+        if !L::HAS_FMA || !L::all(in_range) {
             return x.div(value);
         }
         let high = L::splat(self.high);

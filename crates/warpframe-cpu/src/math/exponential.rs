@@ -1,40 +1,112 @@
-//! The exponential function, and the hyperbolic tangent, which is based on it.
+//! The exponential function.
+//!
+//! Method: argument reduction `x = n ln 2 + r` with an integer `n` and |r| <= ln(2) / 2, where `ln 2` is a sum of two numbers, of
+//! which the product of the first with `n` is exact, and a polynomial for `e^r`. The rounding error of `r` is compensated.
 
-use super::super::lanes::{DoubleLanes, Function64};
-use super::polynomial::horner;
+use super::super::lanes::{DoubleLanes, Function64, INTEGER_SHIFT};
+use super::polynomial::polynomial;
 
-pub(super) const LN2_HIGH: f64 = 0.6931471805598903;
-pub(super) const LN2_LOW: f64 = 5.497923018708371e-14;
+const LN2_HIGH: f64 = 0.6931471805598903;
+const LN2_LOW: f64 = 5.497923018708371e-14;
 
-/// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2; error 2^-56 relative to `e^r`.
+/// `e^x` is a positive normal number for magnitudes of `x` below this limit.
+const LIMIT: f64 = 708.0;
+
+/// `(e^r - 1 - r) / r^2` for |r| <= ln(2) / 2, a minimax polynomial: error 2^-57 relative to `e^r`.
 const EXP: [f64; 10] = [
-    0.5000000000000001,
-    0.16666666666666669,
-    0.04166666666662413,
-    0.008333333333330062,
-    0.0013888888917213717,
-    0.00019841269863053618,
-    2.4801521295954376e-05,
-    2.7557268459997064e-06,
-    2.7620088445409746e-07,
-    2.510038549551032e-08,
+    0.5000000000000011,
+    0.16666666666666413,
+    0.041666666666530267,
+    0.008333333333494338,
+    0.0013888888943598074,
+    0.00019841269506770684,
+    2.4801493135751e-05,
+    2.75575862741083e-06,
+    2.7630234087896945e-07,
+    2.5000069975457447e-08,
 ];
 
+/// A reduced argument: `x = n ln 2 + r + rest`.
+#[derive(Clone, Copy)]
+pub(super) struct Reduced<L> {
+    /// The integer nearest to `x / ln 2`.
+    pub n: L,
+    /// `n` plus [`INTEGER_SHIFT`].
+    pub shifted: L,
+    /// A number in [-ln(2) / 2, ln(2) / 2].
+    pub r: L,
+    /// The rounding error of `r`.
+    pub rest: L,
+}
+
+impl<L: DoubleLanes> Reduced<L> {
+    /// Reduces numbers of magnitudes up to 750.
+    #[inline(always)]
+    pub fn of(x: L) -> Self {
+        let (n, shifted) = nearest_integer(x);
+        let high = n.mul_add(L::splat(-LN2_HIGH), x);
+        let r = n.mul_add(L::splat(-LN2_LOW), high);
+        let rest = n.mul_add(L::splat(-LN2_LOW), high.sub(r));
+        Self { n, shifted, r, rest }
+    }
+
+    /// Reduces `x + tail`, for a `tail` that is small compared with `x` or with 1.
+    #[inline(always)]
+    fn of_sum(x: L, tail: L) -> Self {
+        let (n, shifted) = nearest_integer(x);
+        let high = n.mul_add(L::splat(-LN2_HIGH), x);
+        let low = n.mul_add(L::splat(-LN2_LOW), tail);
+        let r = high.add(low);
+        let rest = high.sub(r).add(low);
+        Self { n, shifted, r, rest }
+    }
+
+    /// `e^(r + rest) - 1 - r`
+    #[inline(always)]
+    pub fn higher_order(self) -> L {
+        let square = self.r.mul(self.r);
+        square.mul_add(polynomial(self.r, square, &EXP), self.rest)
+    }
+
+    /// `e^(r + rest)`
+    #[inline(always)]
+    fn power(self) -> L {
+        L::splat(1.0).add(self.r.add(self.higher_order()))
+    }
+}
+
+/// The integer nearest to `x / ln 2`, and its sum with [`INTEGER_SHIFT`].
+#[inline(always)]
+fn nearest_integer<L: DoubleLanes>(x: L) -> (L, L) {
+    let shift = L::splat(INTEGER_SHIFT);
+    let shifted = x.mul_add(L::splat(std::f64::consts::LOG2_E), shift);
+    (shifted.sub(shift), shifted)
+}
+
+/// Whether `e^x` is a positive normal number in all lanes.
+#[inline(always)]
+pub fn is_exp_normal<L: DoubleLanes>(x: L) -> bool {
+    L::all(x.abs().less(L::splat(LIMIT)))
+}
+
+/// `e^(x + tail)`, if that is a positive normal number, for a `tail` that is small compared with `x` or with 1.
+#[inline(always)]
+pub fn normal_exp<L: DoubleLanes>(x: L, tail: L) -> L {
+    let reduced = Reduced::of_sum(x, tail);
+    reduced.power().add_exponent(reduced.shifted)
+}
+
 /// `e^(x + tail)` for a `tail` that is small compared with `x` or with 1.
-///
-/// Method: argument reduction `x = k ln 2 + r`, with `ln 2` as a sum of two numbers, of which the product of the first
-/// with `k` is exact. The rounding error of `r` is compensated.
 #[inline(always)]
 pub fn exp_hi_lo<L: DoubleLanes>(x: L, tail: L) -> L {
-    // Outside of these bounds the result is 0 or infinite in any case; within them `k` is in the domain of `scale`.
-    let x = x.clamp(L::splat(-750.0), L::splat(750.0));
-    let k = x.mul(L::splat(std::f64::consts::LOG2_E)).round_even();
-    let high = k.mul_add(L::splat(-LN2_HIGH), x);
-    let low = k.mul_add(L::splat(-LN2_LOW), tail);
-    let r = high.add(low);
-    let rest = high.sub(r).add(low);
-    let higher_order = r.mul(r).mul_add(horner(r, &EXP), rest);
-    L::splat(1.0).add(r.add(higher_order)).scale(k)
+    let reduced = Reduced::of_sum(clamp(x), tail);
+    reduced.power().scale(reduced.n)
+}
+
+/// Outside of these bounds `e^x` is 0 or infinite in any case.
+#[inline(always)]
+fn clamp<L: DoubleLanes>(x: L) -> L {
+    x.clamp(L::splat(-750.0), L::splat(750.0))
 }
 
 /// `e^x`
@@ -43,38 +115,11 @@ pub struct Exp;
 impl Function64<1> for Exp {
     #[inline(always)]
     fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        exp_hi_lo(x, L::splat(0.0))
-    }
-}
-
-/// `(tanh(x) / x - 1) / x^2` as a polynomial in `x^2` for |x| <= 0.625; error 2^-57 relative to `tanh(x) / x`.
-const TANH: [f64; 12] = [
-    -0.3333333333333333,
-    0.13333333333333042,
-    -0.05396825396789699,
-    0.021869488519008305,
-    -0.008863235103240878,
-    0.0035921217511549622,
-    -0.0014557754120478055,
-    0.0005896606577757043,
-    -0.0002375906496055562,
-    9.257116129556769e-05,
-    -3.12011014257974e-05,
-    6.485163482793113e-06,
-];
-
-/// The hyperbolic tangent: a polynomial for |x| < 0.625, else `1 - 2 / (e^(2|x|) + 1)` with the sign of `x`.
-pub struct Tanh;
-
-impl Function64<1> for Tanh {
-    #[inline(always)]
-    fn apply<L: DoubleLanes>([x]: [L; 1]) -> L {
-        let magnitude = x.abs();
-        let square = x.mul(x);
-        let near = square.mul(horner(square, &TANH)).mul_add(x, x).copysign(x);
-        let power = exp_hi_lo(magnitude.add(magnitude), L::splat(0.0));
-        let one = L::splat(1.0);
-        let far = one.sub(L::splat(2.0).div(power.add(one))).copysign(x);
-        L::select(magnitude.less(L::splat(0.625)), near, far)
+        if is_exp_normal(x) {
+            let reduced = Reduced::of(x);
+            return reduced.power().add_exponent(reduced.shifted);
+        }
+        let reduced = Reduced::of(clamp(x));
+        reduced.power().scale(reduced.n)
     }
 }

@@ -1,35 +1,33 @@
-//! The inverse trigonometric functions of one argument. They compensate rounding errors that only FMAs compute exactly;
-//! without FMA the standard library is used.
+//! The inverse trigonometric functions of one argument. Without FMA the standard library is used.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::polynomial::horner;
+use super::polynomial::polynomial;
 
 pub(super) const PI_2: f64 = std::f64::consts::FRAC_PI_2;
 /// pi/2 - `PI_2`.
 pub(super) const PI_2_LOW: f64 = 6.123233995736766e-17;
 
-/// `(asin(s) / s - 1) / s^2` as a polynomial in `s^2` for |s| <= 1/2; error 2^-57 relative to `asin(s) / s`.
-const ASIN: [f64; 13] = [
-    0.16666666666666669,
-    0.07499999999998433,
-    0.04464285714635543,
-    0.030381944138531247,
-    0.02237217294214989,
-    0.017352392720869973,
-    0.013971212973552933,
-    0.011479177415184906,
-    0.01032281435018578,
-    0.005457506718640358,
-    0.01740087944269402,
-    -0.014851887071247204,
-    0.028757851367421566,
+/// `(asin(s) / s - 1) / s^2` as a polynomial in `s^2` for |s| <= 1/2, a minimax polynomial: error 2^-55.9
+/// relative to `asin(s) / s`.
+const ASIN: [f64; 12] = [
+    0.16666666666665408,
+    0.07500000000337012,
+    0.04464285682832917,
+    0.03038195913687292,
+    0.022371758054880626,
+    0.017359704662007803,
+    0.01388523678272874,
+    0.012169201172044699,
+    0.006528027105056657,
+    0.019528109080674896,
+    -0.016223990607210633,
+    0.03191208133465848,
 ];
 
 /// `s + rest = asin(s)` as an unevaluated sum, of a number `s` in [0, 1/2] that the arc sine of a magnitude `x` up to 1
 /// is reduced to.
 ///
-/// Method: `s = x` below 1/2 (`is_small`). Else `s = sqrt((1 - x) / 2)` with `asin(x) = pi/2 - 2 asin(s)`; the rounding
-/// error of the root is part of `rest`.
+/// Method: `s = x` below 1/2 (`is_small`). Else `s = sqrt((1 - x) / 2)` with `asin(x) = pi/2 - 2 asin(s)`.
 struct ArcSine<L: DoubleLanes> {
     is_small: L::Mask,
     s: L,
@@ -39,22 +37,28 @@ struct ArcSine<L: DoubleLanes> {
 impl<L: DoubleLanes> ArcSine<L> {
     #[inline(always)]
     fn of(magnitude: L) -> Self {
-        let (half, zero) = (L::splat(0.5), L::splat(0.0));
+        let half = L::splat(0.5);
         let is_small = magnitude.less(half);
         // 1 - x is exact for 1/2 <= x <= 1. It is negative for x > 1, and the root NaN.
-        let halved = L::splat(1.0).sub(magnitude).mul(half);
-        let (mut s, mut square, mut error) = (magnitude, magnitude.mul(magnitude), zero);
-        // The root and the quotient are the most expensive part: skip them if no lane needs them.
-        if L::mask_bits(is_small) != L::mask_bits(half.equal(half)) {
-            let root = halved.sqrt();
-            let root_error = root.neg().mul_add(root, halved).div(root.add(root));
-            let root_error = L::select(root.equal(zero), zero, root_error);
-            s = L::select(is_small, magnitude, root);
+        let halved = magnitude.mul_add(half.neg(), half);
+        let (mut s, mut square) = (magnitude, magnitude.mul(magnitude));
+        // The root is the most expensive part: skip it if no lane needs it.
+        if !L::all(is_small) {
+            s = L::select(is_small, magnitude, halved.sqrt());
             square = L::select(is_small, square, halved);
-            error = L::select(is_small, zero, root_error);
         }
-        let rest = square.mul(s).mul_add(horner(square, &ASIN), error);
+        let rest = square.mul(s).mul(polynomial(square, square.mul(square), &ASIN));
         Self { is_small, s, rest }
+    }
+}
+
+impl<L: DoubleLanes> ArcSine<L> {
+    /// `base + base_low + factor (s + rest)`. The rounding error of the product and the sum of the first terms is compensated.
+    #[inline(always)]
+    fn times(self, factor: L, base: L, base_low: L) -> L {
+        let high = factor.mul_add(self.s, base);
+        let error = factor.mul_add(self.s, base.sub(high));
+        high.add(factor.mul_add(self.rest, base_low).add(error))
     }
 }
 
@@ -67,12 +71,12 @@ impl Function64<1> for Asin {
         if !L::HAS_FMA {
             return x.map_lanes(f64::asin);
         }
-        let ArcSine { is_small, s, rest } = ArcSine::of(x.abs());
-        let two = L::splat(2.0);
-        let (large, low) = (L::splat(PI_2).sub(two.mul(s)), L::splat(PI_2_LOW).sub(two.mul(rest)));
-        // The rounding error of `large`, by fast two-sum: pi/2 is at least as large as 2 s.
-        let error = L::splat(PI_2).sub(large).sub(two.mul(s));
-        L::select(is_small, s.add(rest), large.add(low.add(error))).copysign(x)
+        let zero = L::splat(0.0);
+        let arc = ArcSine::of(x.abs());
+        let factor = L::select(arc.is_small, L::splat(1.0), L::splat(-2.0));
+        let base = L::select(arc.is_small, zero, L::splat(PI_2));
+        let base_low = L::select(arc.is_small, zero, L::splat(PI_2_LOW));
+        arc.times(factor, base, base_low).copysign(x)
     }
 }
 
@@ -86,50 +90,50 @@ impl Function64<1> for Acos {
         if !L::HAS_FMA {
             return x.map_lanes(f64::acos);
         }
-        let ArcSine { is_small, s, rest } = ArcSine::of(x.abs());
-        let two = L::splat(2.0);
-        // (base + base_low) - (s + rest), where the base is pi/2 or pi.
-        let subtract_from = |base: L, base_low: L, s: L, rest: L| {
-            let high = base.sub(s);
-            let error = base.sub(high).sub(s);
-            high.add(base_low.sub(rest).add(error))
-        };
-        let small = subtract_from(
-            L::splat(PI_2),
-            L::splat(PI_2_LOW),
-            s.copysign(x),
-            L::select(x.less(L::splat(0.0)), rest.neg(), rest),
-        );
-        let (s, rest) = (two.mul(s), two.mul(rest));
-        let negative = subtract_from(L::splat(2.0 * PI_2), L::splat(2.0 * PI_2_LOW), s, rest);
-        let large = L::select(x.less(L::splat(0.0)), negative, s.add(rest));
-        L::select(is_small, small, large)
+        let (pi_2, pi_2_low) = (L::splat(PI_2), L::splat(PI_2_LOW));
+        let arc = ArcSine::of(x.abs());
+        let sign = L::splat(1.0).copysign(x);
+        let factor = L::select(arc.is_small, sign.neg(), sign.add(sign));
+        // 0 or pi for large x.
+        let base = L::select(arc.is_small, pi_2, pi_2.sub(pi_2.copysign(x)));
+        let base_low = L::select(arc.is_small, pi_2_low, pi_2_low.sub(pi_2_low.copysign(x)));
+        arc.times(factor, base, base_low)
     }
 }
 
-/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= tan(pi/8); error 2^-57 relative to `atan(t) / t`.
-pub(super) const ATAN: [f64; 11] = [
-    -0.3333333333333333,
-    0.1999999999999552,
-    -0.14285714284666542,
-    0.11111111015256361,
-    -0.09090904578123903,
-    0.07692183190826087,
-    -0.06664511447381948,
-    0.0585814891280221,
-    -0.0508544973794026,
-    0.03923165829558719,
-    -0.01917688711906226,
+/// `(atan(t) / t - 1) / t^2` as a polynomial in `t^2` for |t| <= 1, a minimax polynomial: error 2^-57
+/// relative to `atan(t) / t`.
+const ATAN: [f64; 20] = [
+    -0.3333333333333307,
+    0.19999999999951462,
+    -0.14285714282575138,
+    0.11111111007026689,
+    -0.09090907002996286,
+    0.07692279839307578,
+    -0.06666404057432247,
+    0.05880527812609255,
+    -0.05253518540393546,
+    0.04722322166020388,
+    -0.042191788068867,
+    0.03664190765015804,
+    -0.029903853049685816,
+    0.021984846458900635,
+    -0.013900553525500422,
+    0.007196498559240868,
+    -0.002884916113192239,
+    0.0008313210416848703,
+    -0.00015216069639355874,
+    1.3225059252083415e-05,
 ];
 
-/// tan(pi/8) and tan(3 pi/8).
-pub(super) const TAN_PI_8: f64 = 0.41421356237309503;
-const TAN_3PI_8: f64 = 2.414213562373095;
+/// `atan(t) - t` for |t| <= 1.
+#[inline(always)]
+pub(super) fn atan_rest<L: DoubleLanes>(t: L) -> L {
+    let square = t.mul(t);
+    square.mul(t).mul(polynomial(square, square.mul(square), &ATAN))
+}
 
-/// The arc tangent.
-///
-/// Method: `atan(x) = pi/4 + atan((x - 1) / (x + 1))` for magnitudes of at least tan(pi/8), and `pi/2 + atan(-1 / x)` above
-/// tan(3 pi/8). The rounding errors of the quotient are compensated.
+/// The arc tangent: `pi/2 + atan(-1 / x)` for magnitudes above 1.
 pub struct Atan;
 
 impl Function64<1> for Atan {
@@ -139,30 +143,12 @@ impl Function64<1> for Atan {
             return x.map_lanes(f64::atan);
         }
         let (zero, one) = (L::splat(0.0), L::splat(1.0));
-        // Above 1e300 the result is pi/2 in any case.
-        let magnitude = x.abs().clamp(zero, L::splat(1e300));
-        let is_small = magnitude.less(L::splat(TAN_PI_8));
-        let is_large = L::splat(TAN_3PI_8).less(magnitude);
-        let choose =
-            |small: L, middle: L, large: L| L::select(is_small, small, L::select(is_large, large, middle));
-        let (difference, sum) = (magnitude.sub(one), magnitude.add(one));
-        let numerator = choose(magnitude, difference, one.neg());
-        let denominator = choose(one, sum, magnitude);
-        // The rounding errors of the difference and the sum, for magnitudes from 0.4 to 2.5.
-        let numerator_error = choose(zero, magnitude.sub(difference.add(one)), zero);
-        let denominator_error = choose(zero, magnitude.sub(sum.sub(one)), zero);
-        let reciprocal = one.div(denominator);
-        let t = numerator.mul(reciprocal);
-        let t_remainder = t.neg().mul_add(denominator, numerator);
-        let t_error = t_remainder.add(numerator_error).sub(t.mul(denominator_error)).mul(reciprocal);
-        let square = t.mul(t);
-        let rest = square.mul(t).mul_add(horner(square, &ATAN), t_error);
-        let base = choose(zero, L::splat(PI_2 / 2.0), L::splat(PI_2));
-        let base_low = choose(zero, L::splat(PI_2_LOW / 2.0), L::splat(PI_2_LOW));
-        let high = base.add(t);
-        // By fast two-sum: the base is at least as large as t, or zero.
-        let high_error = base.sub(high).add(t);
-        let result = high.add(rest.add(base_low).add(L::select(is_small, zero, high_error)));
-        result.copysign(x)
+        let magnitude = x.abs();
+        let is_large = one.less(magnitude);
+        let numerator = L::select(is_large, one.neg(), magnitude);
+        let t = numerator.div(L::select(is_large, magnitude, one));
+        let base = L::select(is_large, L::splat(PI_2), zero);
+        let base_low = L::select(is_large, L::splat(PI_2_LOW), zero);
+        base.add(t).add(atan_rest(t).add(base_low)).copysign(x)
     }
 }

@@ -2,8 +2,8 @@
 //! computed in double precision for both types ([`Lanes::in_f64`](super::lanes::Lanes::in_f64)). Their error bounds are in
 //! the op table.
 //!
-//! The polynomials, unless stated otherwise, interpolate the function at Chebyshev nodes; their coefficients were computed
-//! with 400 bits.
+//! The polynomials are minimax polynomials for the error that is stated beside their coefficients, which were computed by Remez
+//! exchange with 300 or 400 bits and then rounded.
 
 mod atan2;
 mod cube_root;
@@ -12,7 +12,7 @@ mod exponential;
 mod hyperbolic;
 mod inverse;
 mod log;
-pub(crate) mod log_tables;
+mod normal;
 mod polynomial;
 mod power;
 mod remainder;
@@ -22,10 +22,10 @@ mod trigonometric;
 pub use atan2::Atan2;
 pub use cube_root::cbrt;
 pub use divisor::Divisor;
-pub use exponential::{Exp, Tanh};
-pub use hyperbolic::{Cosh, Sinh};
+pub use exponential::Exp;
+pub use hyperbolic::{Cosh, Sinh, Tanh};
 pub use inverse::{Acos, Asin, Atan};
-pub use log::{Log2, Log10, ln};
+pub use log::{LogElement, ln, log2, log10};
 pub use power::Power;
 pub use remainder::remainder;
 pub use rounding::{round, signum, trunc};

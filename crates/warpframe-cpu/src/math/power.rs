@@ -1,8 +1,9 @@
 //! The power function in double precision.
 
 use super::super::lanes::{DoubleLanes, Function64};
-use super::exponential::exp_hi_lo;
+use super::exponential::{exp_hi_lo, is_exp_normal, normal_exp};
 use super::log::ln_hi_lo;
+use super::normal::Normal;
 
 /// `x^y = e^(y ln |x|)`, with the exponent as an unevaluated sum of two numbers. The result is negative if `x` is
 /// negative and `y` an odd integer, and NaN if `x` is negative and `y` not an integer. Lanes with a zero, an infinity or
@@ -15,34 +16,48 @@ impl Function64<2> for Power {
         if !L::HAS_FMA {
             return x.zip_lanes(y, f64::powf);
         }
-        let base = x.abs();
-        let (ln, ln_rest) = ln_hi_lo(base);
-        let exponent = y.mul(ln);
-        let rest = y.mul_add(ln, exponent.neg()).add(y.mul(ln_rest));
-        // The rest of an exponent that overflows is NaN or infinite, and not needed.
-        let in_range = exponent.abs().less(L::splat(800.0));
-        let magnitude = exp_hi_lo(exponent, L::select(in_range, rest, L::splat(0.0)));
-
-        let mut result = magnitude;
-        let negative = x.less(L::splat(0.0));
-        if L::mask_bits(negative) != 0 {
-            let half = y.mul(L::splat(0.5));
-            let whole = y.equal(y.floor());
-            let signed = L::select(half.equal(half.floor()), magnitude, magnitude.neg());
-            // 0 / 0 is the CPU's default NaN. Its sign affects comparisons in the total order.
-            let zero = x.sub(x);
-            let of_negative = L::select(whole, signed, zero.div(zero));
-            result = L::select(negative, of_negative, magnitude);
+        if let Some(base) = Normal::of(x) {
+            let (exponent, rest) = exponent(base, y);
+            // False for an infinity or NaN.
+            if is_exp_normal(exponent) {
+                return normal_exp(exponent, rest);
+            }
         }
-
-        let infinity = L::splat(f64::INFINITY);
-        let finite = |lanes: L| L::mask_bits(lanes.abs().less(infinity));
-        let nonzero = L::mask_bits(L::splat(0.0).less(base));
-        let all_lanes = L::mask_bits(infinity.equal(infinity));
-        let regular = finite(x) & finite(y) & nonzero;
-        if regular == all_lanes {
-            return result;
-        }
-        L::select(L::mask_from_bits(regular), result, x.zip_lanes(y, f64::powf))
+        of_any(x, y)
     }
+}
+
+/// `y ln base` as a sum of two numbers.
+#[inline(always)]
+fn exponent<L: DoubleLanes>(base: Normal<L>, y: L) -> (L, L) {
+    let (ln, ln_rest) = ln_hi_lo(base);
+    let exponent = y.mul(ln);
+    (exponent, y.mul_add(ln, exponent.neg()).add(y.mul(ln_rest)))
+}
+
+/// The power of any numbers.
+#[inline(always)]
+fn of_any<L: DoubleLanes>(x: L, y: L) -> L {
+    let base = x.abs();
+    let (exponent, rest) = exponent(Normal::of_any(base), y);
+    // The rest of an exponent that overflows is NaN or infinite, and not needed.
+    let in_range = exponent.abs().less(L::splat(800.0));
+    let magnitude = exp_hi_lo(exponent, L::select(in_range, rest, L::splat(0.0)));
+
+    let half = y.mul(L::splat(0.5));
+    let is_whole = y.equal(y.floor());
+    let signed = L::select(half.equal(half.floor()), magnitude, magnitude.neg());
+    // 0 / 0 is the CPU's default NaN. Its sign affects comparisons in the total order.
+    let zero = x.sub(x);
+    let of_negative = L::select(is_whole, signed, zero.div(zero));
+    let result = L::select(x.less(L::splat(0.0)), of_negative, magnitude);
+
+    let infinity = L::splat(f64::INFINITY);
+    let finite = |lanes: L| L::mask_bits(lanes.abs().less(infinity));
+    let regular = finite(x) & finite(y) & L::mask_bits(L::splat(0.0).less(base));
+    let regular = L::mask_from_bits(regular);
+    if L::all(regular) {
+        return result;
+    }
+    L::select(regular, result, x.zip_lanes(y, f64::powf))
 }

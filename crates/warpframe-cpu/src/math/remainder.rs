@@ -48,8 +48,7 @@ pub fn remainder<L: Lanes>(x: L, y: L) -> L {
     }
     let (dividend, divisor) = (x.abs(), y.abs());
     let quotient = dividend.div(divisor);
-    let one = L::splat(L::Element::ONE);
-    if L::mask_bits(quotient.less(limit())) != L::mask_bits(one.equal(one)) {
+    if !L::all(quotient.less(limit())) {
         return L::in_f64::<Reduction, 2>([x, y]);
     }
     finish(x, divisor, step(dividend, divisor, quotient))

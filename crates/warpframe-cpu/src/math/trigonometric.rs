@@ -5,7 +5,7 @@
 //! cosine of `r`. Lanes of magnitude 2^27 or more, for which the three numbers have too few bits, are computed by the
 //! standard library, and so are all lanes without FMA.
 
-use super::super::lanes::{DoubleLanes, Function64};
+use super::super::lanes::{DoubleLanes, Function64, INTEGER_SHIFT};
 use super::polynomial::horner;
 
 const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4973849048591698e-33];
@@ -13,27 +13,26 @@ const PI_2: [f64; 3] = [std::f64::consts::FRAC_PI_2, 6.123233995736766e-17, -1.4
 /// The arguments of the vector code have magnitudes below this limit.
 const LIMIT: f64 = (1u64 << 27) as f64;
 
-/// The low mantissa bits of the sum of this constant and a number of magnitude below 2^50 are the nearest integer.
-const SHIFT: f64 = 1.5 * (1u64 << 52) as f64;
-
-/// `(1 - sin(r) / r) / r^2` as a polynomial in `r^2` for |r| <= pi/4; error 2^-55 relative to `sin(r) / r`.
+/// `(1 - sin(r) / r) / r^2` as a polynomial in `r^2` for |r| <= pi/4, a minimax polynomial: error 2^-57
+/// relative to `sin(r) / r`.
 const SIN: [f64; 6] = [
-    0.16666666666666666,
-    -0.008333333333330946,
-    0.0001984126983675497,
-    -2.755731610068303e-06,
-    2.5051131455427946e-08,
-    -1.591810123027412e-10,
+    0.1666666666666663,
+    -0.008333333333322118,
+    0.00019841269829589173,
+    -2.7557313621268192e-06,
+    2.5050747745842854e-08,
+    -1.5896229238455574e-10,
 ];
 
-/// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial in `r^2` for |r| <= pi/4; error 2^-59 relative to `cos(r)`.
+/// `(cos(r) - 1 + r^2/2) / r^4` as a polynomial in `r^2` for |r| <= pi/4, a minimax polynomial: error
+/// 2^-63 relative to `cos(r)`.
 const COS: [f64; 6] = [
-    0.041666666666666664,
-    -0.0013888888888887395,
-    2.4801587298763433e-05,
-    -2.7557317270560326e-07,
-    2.0876146024689747e-09,
-    -1.1382614868556325e-11,
+    0.041666666666666595,
+    -0.0013888888888873056,
+    2.4801587288851673e-05,
+    -2.7557314179286946e-07,
+    2.0875700840480536e-09,
+    -1.1358536434561556e-11,
 ];
 
 /// A reduced angle: the sine and the cosine of `r`, and the quadrant, `n` modulo 4, in the two lowest bits of `quadrant`.
@@ -46,29 +45,22 @@ struct Reduced<L> {
 /// Reduces an angle. `offset`, an integer, is added to the quadrant only: the sine of the result of offset 1 is the cosine.
 #[inline(always)]
 fn reduce<L: DoubleLanes>(x: L, offset: f64) -> Reduced<L> {
-    let shift = L::splat(SHIFT + offset);
+    let shift = L::splat(INTEGER_SHIFT + offset);
     let quadrant = x.mul_add(L::splat(std::f64::consts::FRAC_2_PI), shift);
     let n = quadrant.sub(shift);
     // Exact: both operands are multiples of 2^-53, and the magnitude of the result is below 1.
     let first = n.mul_add(L::splat(-PI_2[0]), x);
-    // The product as a sum of two numbers, and the rounding error of the difference by T. J. Dekker's fast two-sum. It is
-    // exact even where `first` is the smaller number, because `first` is a multiple of the last bit of `second`.
-    let second = n.mul(L::splat(PI_2[1]));
-    let second_rest = n.mul_add(L::splat(PI_2[1]), second.neg());
-    let r = first.sub(second);
-    let rounding_error = first.sub(r).sub(second);
-    // The exact reduced argument is `r - excess`. With this sign, the sine of a zero is a zero of the same sign.
-    let excess = n.mul_add(L::splat(PI_2[2]), second_rest).sub(rounding_error);
+    let r = first.sub(n.mul(L::splat(PI_2[1])));
+    // By T. J. Dekker's fast two-sum, `r - first` is exact, even where `first` is smaller than the product, because `first` is a
+    // multiple of the product's last bit. The exact reduced argument is `r - excess`, where `excess` has the rounding errors of
+    // the product and the difference. With this sign, the sine of a zero is a zero of the same sign.
+    let excess = n.mul_add(L::splat(PI_2[2]), n.mul_add(L::splat(PI_2[1]), r.sub(first)));
 
-    let half = L::splat(0.5);
     let square = r.mul(r);
-    // sin(r - excess) = sin r - excess cos r, with cos r = 1 - r^2/2.
-    let slope = square.mul_add(half.neg(), L::splat(1.0));
-    let sin = r.sub(square.mul(r).mul_add(horner(square, &SIN), excess.mul(slope)));
-    // cos(r - excess) = cos r + excess sin r, with sin r = r. The rounding error of 1 - r^2/2 is compensated.
-    let slope_rest = square.mul_add(half.neg(), L::splat(1.0).sub(slope));
-    let quartic = square.mul(square).mul_add(horner(square, &COS), r.mul(excess));
-    let cos = slope.add(slope_rest.add(quartic));
+    // sin(r - excess) = sin r - excess cos r, with 1 for cos r: |excess| is at most 2^-54.
+    let sin = r.sub(square.mul(r).mul_add(horner(square, &SIN), excess));
+    // cos(r - excess) = cos r + excess sin r, without the second term, which is at most 0.4 ULP.
+    let cos = square.mul_add(square.mul_add(horner(square, &COS), L::splat(-0.5)), L::splat(1.0));
     Reduced { sin, cos, quadrant }
 }
 
@@ -85,7 +77,7 @@ impl<L: DoubleLanes> Reduced<L> {
 #[inline(always)]
 fn patch<L: DoubleLanes>(x: L, result: L, scalar: fn(f64) -> f64) -> L {
     let limit = L::splat(LIMIT);
-    if L::mask_bits(x.abs().less(limit)) == L::mask_bits(limit.equal(limit)) {
+    if L::all(x.abs().less(limit)) {
         return result;
     }
     result.zip_lanes(x, |result, x| if x.abs() < LIMIT { result } else { scalar(x) })
