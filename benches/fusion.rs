@@ -108,9 +108,8 @@ fn blocks_against_loop(batch: &RecordBatch) {
 fn small_queries(batch: &RecordBatch) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let bare = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    let fused = session(batch, NonZeroUsize::MIN, true);
+    let fused = Session::builder().threads(NonZeroUsize::MIN).build().unwrap();
     for context in [&bare, fused.context()] {
-        context.deregister_table("t").unwrap();
         context.register_batch("t", batch.clone()).unwrap();
     }
     println!(

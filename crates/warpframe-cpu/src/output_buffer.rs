@@ -47,20 +47,33 @@ impl OutputBuffer {
         macro_rules! append {
             ($native:ty) => {{
                 let (from, to) = (first.cast::<$native>(), self.address(self.appended).cast::<$native>());
-                let (mut selected, mut count) = (selected, 0);
-                if selected == u64::MAX {
-                    for row in 0..WORD {
-                        // SAFETY: the caller guarantees that the rows are readable, and that there is memory for them.
-                        unsafe { to.add(row).write(from.add(row * stride).read()) };
+                // SAFETY: the caller guarantees that the rows are readable, and that there is memory for them. No row is written
+                // behind its position in the word.
+                unsafe {
+                    match selected.count_ones() {
+                        64 => {
+                            for row in 0..WORD {
+                                to.add(row).write(from.add(row * stride).read());
+                            }
+                        }
+                        // A loop without branches: each row is written, and overwritten by the next one unless it is selected.
+                        17.. => {
+                            let mut count = 0;
+                            for row in 0..WORD {
+                                to.add(count).write(from.add(row * stride).read());
+                                count += (selected >> row & 1) as usize;
+                            }
+                        }
+                        _ => {
+                            let (mut selected, mut count) = (selected, 0);
+                            while selected != 0 {
+                                let row = selected.trailing_zeros() as usize;
+                                to.add(count).write(from.add(row * stride).read());
+                                selected &= selected - 1;
+                                count += 1;
+                            }
+                        }
                     }
-                    selected = 0;
-                }
-                while selected != 0 {
-                    let row = selected.trailing_zeros() as usize;
-                    // SAFETY: the caller guarantees that the row is readable, and that there is memory for it.
-                    unsafe { to.add(count).write(from.add(row * stride).read()) };
-                    selected &= selected - 1;
-                    count += 1;
                 }
             }};
         }
