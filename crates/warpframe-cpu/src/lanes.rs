@@ -99,10 +99,11 @@ pub struct Parts<L: Lanes> {
 /// - The trait, [`SimdElement`] and the register types are in private modules, and nothing public names them: the public
 ///   kernels are function pointers of a sealed trait (`kernel::sealed`). So all calls of the methods are in this crate.
 /// - Generic code with a type parameter `L: Lanes` is instantiated for the register type of an instruction set only
-///   below `dispatch::run_on`, which enters it through [`Task::run`](super::dispatch::Task::run), an unsafe function
-///   that has the same precondition.
-/// - `run_on` takes a [`DetectedPath`](super::dispatch::DetectedPath), which exists only after
-///   [`SimdPath::is_available`](super::simd_path::SimdPath::is_available) has detected the instructions, and enters it
+///   below `dispatch::run_on`, which enters it through [`Task::run`](super::dispatch::Task::run), and in the functions that
+///   `dispatch::bind` returns, which enter it through [`Loop::run`](super::dispatch::Loop::run). Both are unsafe functions that
+///   have the same precondition.
+/// - `run_on` and `bind` take a [`DetectedPath`](super::dispatch::DetectedPath), which exists only after
+///   [`SimdPath::is_available`](super::simd_path::SimdPath::is_available) has detected the instructions, and enter the code
 ///   through a function with the matching `#[target_feature]`. The methods are `#[inline(always)]`, so that their intrinsics
 ///   are inlined into that function and compiled to single instructions.
 ///
