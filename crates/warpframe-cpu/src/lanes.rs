@@ -3,7 +3,7 @@
 
 use warpframe_ir::ops::{Binary, Unary};
 
-use super::math::LogElement;
+use super::math::{LogElement, Table};
 
 /// The largest number of lanes of a register.
 pub const MAX_LANES: usize = 16;
@@ -56,10 +56,6 @@ pub trait SimdElement: LogElement + Lanes<Element = Self> + Send + Sync {
     /// The scalar definition of a binary op.
     fn binary(op: Binary, x: Self, y: Self) -> Self;
 }
-
-/// A table of a number for each cell. It fits in the vector registers that permutations look up in.
-#[derive(Debug, Clone, Copy)]
-pub struct Table<E>(pub [E; 8]);
 
 /// The low mantissa bits of the sum of this constant and a number of magnitude below 2^50 are the nearest integer.
 pub const INTEGER_SHIFT: f64 = 1.5 * (1u64 << 52) as f64;

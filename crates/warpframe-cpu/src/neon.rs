@@ -2,7 +2,8 @@
 
 use std::arch::aarch64::*;
 
-use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts};
+use super::math::Table;
 
 /// Two `f64`.
 #[derive(Clone, Copy)]

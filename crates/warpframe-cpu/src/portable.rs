@@ -1,7 +1,8 @@
 //! [`Lanes`] for any CPU: `f64` and `f32` as registers of one lane. The other paths use it as a scalar fallback for
 //! arguments that their vector code does not handle.
 
-use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts, Table};
+use super::lanes::{CELL_OFFSET_F32, CELL_OFFSET_F64, DoubleLanes, Function64, Lanes, Parts};
+use super::math::Table;
 
 macro_rules! portable_lanes {
     ($float:ty, $bits:ty, mantissa_bits: $mantissa_bits:expr, bias: $bias:expr, $cell_offset:expr) => {

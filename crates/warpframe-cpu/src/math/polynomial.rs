@@ -17,8 +17,8 @@ pub fn horner<L: Lanes>(x: L, coefficients: &[L::Element]) -> L {
 /// each other, and these by Horner's method in `x^4`. The latency is half of that of Horner's method alone, for one more
 /// multiplication.
 #[inline(always)]
-pub fn polynomial<L: Lanes, const N: usize>(x: L, square: L, coefficients: &[L::Element; N]) -> L {
-    let mut start = N.saturating_sub(1) / 4 * 4;
+pub fn polynomial<L: Lanes>(x: L, square: L, coefficients: &[L::Element]) -> L {
+    let mut start = coefficients.len().saturating_sub(1) / 4 * 4;
     let mut sum = quad(x, square, &coefficients[start..]);
     let fourth = square.mul(square);
     while start > 0 {
