@@ -93,6 +93,17 @@ async fn results_are_those_of_the_operators_that_are_replaced() {
 }
 
 #[tokio::test]
+async fn the_sign_of_nan_is_that_of_separate_operations() {
+    let results = async |fuse: bool| {
+        let session = session(fuse);
+        run(&session, "CREATE TABLE t AS SELECT CAST('inf' AS DOUBLE) AS x, 0.0 AS y, 1 AS k").await.unwrap();
+        // A NaN with its sign bit set is less than all numbers.
+        text(&session, "SELECT -(x * y) >= k, -(x - x) >= k, abs(x * y) >= k, -(y / y) >= k FROM t").await
+    };
+    assert_eq!(results(true).await, results(false).await);
+}
+
+#[tokio::test]
 async fn filters_are_evaluated_first_where_few_rows_pass() {
     // The share of rows that pass changes within the table, so that both ways of evaluation are taken.
     let session = session(true);

@@ -208,8 +208,8 @@ impl Query {
 
     /// Whether rows are left out by a condition.
     pub fn leaves_out_rows(&self) -> bool {
-        let nested = matches!(&self.source, Source::Nested { filter: Some(_), .. });
-        self.filter.is_some() || nested
+        let by_source = matches!(&self.source, Source::Nested { filter: Some(_), .. } | Source::Join { .. });
+        self.filter.is_some() || by_source
     }
 
     /// Whether each result column is inexact.

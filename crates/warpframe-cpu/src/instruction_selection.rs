@@ -233,5 +233,5 @@ fn is_arithmetic(op: Binary) -> bool {
 }
 
 fn is_fused_unary(op: Unary) -> bool {
-    matches!(op, Unary::Negate | Unary::Abs | Unary::Sqrt)
+    matches!(op, Unary::Abs | Unary::Sqrt)
 }

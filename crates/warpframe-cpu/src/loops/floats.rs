@@ -129,10 +129,10 @@ struct BindUnaryOf<E> {
 impl<E: SimdElement> BinaryVisitor for BindUnaryOf<E> {
     type Output = Option<BoundLoop>;
 
+    // Not the negation: the compiler would negate an operand instead of the result, so that NaN gets another sign.
     fn visit<C: BinaryCode>(self) -> Option<BoundLoop> {
         let path = self.bind.path;
         Some(match self.outer {
-            Unary::Negate => bind::<UnaryOf<E, C, unary::Negate>>(path),
             Unary::Abs => bind::<UnaryOf<E, C, unary::Abs>>(path),
             Unary::Sqrt => bind::<UnaryOf<E, C, unary::Sqrt>>(path),
             _ => return None,
