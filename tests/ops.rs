@@ -335,6 +335,33 @@ fn results_of(program: &Arc<Program>, arguments: &[&[f64]]) -> Vec<(Box<dyn Back
     results
 }
 
+/// Checks a unary op of `f64` on all backends: the results within the bound of the exact ones, where they are computed, and a
+/// condition on the sign of each argument and result.
+fn check_unary(
+    op: Unary,
+    inputs: &[f64],
+    is_computed: impl Fn(f64) -> bool + Sync,
+    has_sign: impl Fn(f64, f64) -> bool,
+) {
+    let exact: Vec<_> = inputs
+        .par_iter()
+        .map_init(
+            || Consts::new().unwrap(),
+            |constants, &x| is_computed(x).then(|| exact_unary(op, &big(x), constants)),
+        )
+        .collect();
+    let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
+    let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
+    for (backend, results) in results_of(&program, &[inputs]) {
+        let worst = check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
+        println!("{}: {} {worst:.3}", op.info().name, backend.description());
+        for (&x, &result) in inputs.iter().zip(&results) {
+            let has_sign = has_sign(x, result);
+            assert!(has_sign, "{} of {x:e} on {} is {result:e}", op.info().name, backend.description());
+        }
+    }
+}
+
 /// Positive arguments at which the formula of the logarithms changes, with their neighbors: powers of two, the boundaries of
 /// the cells of the argument reduction (25/24 + i/8), and 1 with many neighbors; random numbers close to 1, and subnormal ones.
 fn critical_arguments_of_logarithms() -> Vec<f64> {
@@ -357,20 +384,7 @@ fn logarithms_are_within_their_error_bounds_everywhere() {
     let random = (0..10_000).map(number).chain((0..10_000).map(any_number));
     let inputs: Vec<f64> = random.chain(critical_arguments_of_logarithms()).collect();
     for op in [Unary::Ln, Unary::Log2, Unary::Log10] {
-        let exact: Vec<_> = inputs
-            .par_iter()
-            .map_init(
-                || Consts::new().unwrap(),
-                |constants, &x| (x > 0.0 && x.is_finite()).then(|| exact_unary(op, &big(x), constants)),
-            )
-            .collect();
-        let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
-        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
-        for (backend, results) in results_of(&program, &[&inputs]) {
-            let worst =
-                check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
-            println!("{}: {} {worst:.3}", op.info().name, backend.description());
-        }
+        check_unary(op, &inputs, |x| x > 0.0 && x.is_finite(), |_, _| true);
     }
 }
 
@@ -453,26 +467,9 @@ fn elementary_functions_are_within_their_error_bounds_everywhere() {
             Unary::Asin | Unary::Acos => x.abs() <= 1.0,
             _ => x.is_finite(),
         };
-        let exact: Vec<_> = inputs
-            .par_iter()
-            .map_init(
-                || Consts::new().unwrap(),
-                |constants, &x| is_computed(x).then(|| exact_unary(op, &big(x), constants)),
-            )
-            .collect();
-        let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
-        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
-        for (backend, results) in results_of(&program, &[&inputs]) {
-            let worst =
-                check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
-            println!("{}: {} {worst:.3}", op.info().name, backend.description());
-            for (x, result) in inputs.iter().zip(&results) {
-                let is_odd = !matches!(op, Unary::Exp | Unary::Cos | Unary::Acos);
-                let is_zero = *x == 0.0 && is_odd;
-                let sign = !is_zero || result.to_bits() == x.to_bits();
-                assert!(sign, "{} of {x:e} on {} is {result:e}", op.info().name, backend.description());
-            }
-        }
+        let is_odd = !matches!(op, Unary::Exp | Unary::Cos | Unary::Acos);
+        let has_sign = |x: f64, result: f64| !(x == 0.0 && is_odd) || result.to_bits() == x.to_bits();
+        check_unary(op, &inputs, is_computed, has_sign);
     }
 }
 
@@ -517,26 +514,11 @@ fn roots_and_hyperbolic_functions_are_within_their_error_bounds_everywhere() {
     let inputs: Vec<f64> = random.chain(critical_arguments()).collect();
     for op in [Unary::Cbrt, Unary::Sinh, Unary::Cosh] {
         let is_computed = |x: f64| x.is_finite() && (op == Unary::Cbrt || x.abs() < 800.0);
-        let exact: Vec<_> = inputs
-            .par_iter()
-            .map_init(
-                || Consts::new().unwrap(),
-                |constants, &x| is_computed(x).then(|| exact_unary(op, &big(x), constants)),
-            )
-            .collect();
-        let plain: Vec<f64> = inputs.iter().map(|&x| op.f64(x)).collect();
-        let program = program_of(ScalarType::F64, 1, |builder, inputs| builder.unary(op, inputs[0]));
-        for (backend, results) in results_of(&program, &[&inputs]) {
-            let worst =
-                check(op.info(), &*backend, &results, &plain, &exact, |row| format!("{:e}", inputs[row]));
-            println!("{}: {} {worst:.3}", op.info().name, backend.description());
-            for (x, result) in inputs.iter().zip(&results) {
-                let is_odd = op != Unary::Cosh;
-                let negative = is_odd && x.is_sign_negative();
-                let sign = x.is_nan() || result.is_sign_negative() == negative;
-                assert!(sign, "{} of {x:e} on {} is {result:e}", op.info().name, backend.description());
-            }
-        }
+        let has_sign = |x: f64, result: f64| {
+            let negative = op != Unary::Cosh && x.is_sign_negative();
+            x.is_nan() || result.is_sign_negative() == negative
+        };
+        check_unary(op, &inputs, is_computed, has_sign);
     }
 }
 
