@@ -97,7 +97,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Replaces an operation, and removes the values that nothing reads any more.
+    /// Replaces an operation.
     fn replace(&mut self, position: usize, selected: Selected) {
         selected.operands.iter().for_each(|operand| self.uses[operand.position()] += 1);
         if let Some(old) = self.selected[position].replace(selected) {
@@ -105,6 +105,7 @@ impl<'a> Selection<'a> {
         }
     }
 
+    /// Counts the reads of an operation no longer.
     fn release(&mut self, old: Selected) {
         for operand in old.operands {
             self.uses[operand.position()] -= 1;

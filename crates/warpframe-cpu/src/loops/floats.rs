@@ -114,7 +114,7 @@ impl<E: SimdElement> BinaryVisitor for BindPair<E> {
                 }
             }
         }
-        // The sum and the product do not depend on the order of the operands, except for the bits of NaN.
+        // Sums and products keep the order of their operands too: of two NaN, the result is the first.
         let path = self.bind.path;
         visit_arithmetic(self.outer, Outer::<E, Inner> { path, right: self.right, types: PhantomData })
     }

@@ -41,6 +41,9 @@ struct Filter {
     with_columns: Option<CompiledRows>,
     /// Whether the expressions take so long that they should be evaluated in few rows.
     costly: bool,
+    /// The positions of the columns that are filtered if the filter is evaluated first: those that the expressions and the
+    /// result have.
+    read_columns: Vec<usize>,
 }
 
 /// A program that is compiled for a backend.
@@ -115,11 +118,13 @@ impl FusedRows {
             Ok(CompiledRows { kernel, columns: rows.columns })
         };
         let costly = lowered.expressions.as_ref().is_some_and(|rows| rows.work.costly);
+        let read_columns = lowered.read_columns();
         let filter = match lowered.filter {
             Some((condition, with_columns)) => Some(Filter {
                 condition: compile(condition)?,
                 with_columns: with_columns.map(compile).transpose()?,
                 costly,
+                read_columns,
             }),
             None => None,
         };
@@ -175,28 +180,14 @@ impl FusedRows {
         }
         let condition = filter.condition.evaluate(batch, context)?.into_column().map_err(datafusion_error)?;
         let builder = FilterBuilder::new(condition.as_boolean());
-        let used = self.used_columns();
-        let selection = if used.len() > 1 { builder.optimize() } else { builder }.build();
+        let selection = if filter.read_columns.len() > 1 { builder.optimize() } else { builder }.build();
         selectivity.add(selection.count(), batch.num_rows());
         // Columns that nothing reads stay as they are.
         let mut columns = batch.columns().to_vec();
-        for position in used {
+        for &position in &filter.read_columns {
             columns[position] = selection.filter(&columns[position])?;
         }
         self.project_columns(&columns, selection.count(), context)
-    }
-
-    /// The positions of the columns that the expressions and the result have.
-    fn used_columns(&self) -> Vec<usize> {
-        let columns = self.sources.iter().filter_map(|source| match source {
-            Source::Column(position) => Some(*position),
-            Source::Expression(_) => None,
-        });
-        let inputs = self.expressions.iter().flat_map(|rows| rows.columns.iter().copied());
-        let mut used: Vec<_> = columns.chain(inputs).collect();
-        used.sort_unstable();
-        used.dedup();
-        used
     }
 
     fn project(&self, batch: &RecordBatch, context: &KernelContext) -> Result<RecordBatch> {
@@ -269,16 +260,21 @@ impl Lowered {
             }
         });
         let sources = sources.collect();
-        let alone = match computed_expressions[..] {
-            [] => None,
+        let count = computed_expressions.len();
+        let is_conjunction = predicate.is_some_and(|predicate| split_conjunction(predicate).len() > 1);
+        // Most operators end here, without lowering.
+        if count < 2 && predicate.is_none() || count == 0 && !is_conjunction {
+            return Err(NotFused::NotProfitable);
+        }
+        let alone = match count {
+            0 => None,
             _ => Some(lower_rows(input, None, &computed_expressions)?),
         };
         let Some(predicate) = predicate else {
-            let count = computed_expressions.len();
             let each =
                 computed_expressions.iter().map(|one| lower_rows(input, None, std::slice::from_ref(one)));
             let each = each.map(|one| one.map(|one| computed(&one.program)));
-            let separate = if count < 2 { 0 } else { each.sum::<std::result::Result<usize, NotLowered>>()? };
+            let separate = each.sum::<std::result::Result<usize, NotLowered>>()?;
             return match alone.filter(|alone| computed(&alone.program) < separate) {
                 Some(alone) => Ok(Self { filter: None, expressions: Some(alone), sources }),
                 None => Err(NotFused::NotProfitable),
@@ -286,13 +282,25 @@ impl Lowered {
         };
         let condition = lower_condition(input, predicate)?;
         let can_fail = |one: &Instruction| matches!(one, Instruction::TrapIf(..));
-        let is_guarded =
-            split_conjunction(predicate).len() > 1 && condition.program.instructions().iter().any(can_fail);
+        let is_guarded = is_conjunction && condition.program.instructions().iter().any(can_fail);
         if !is_guarded && !alone.as_ref().is_some_and(|alone| alone.work.is_profitable()) {
             return Err(NotFused::NotProfitable);
         }
         let with_columns = lower_rows(input, Some(predicate), expressions).ok();
         Ok(Self { filter: Some((condition, with_columns)), expressions: alone, sources })
+    }
+
+    /// The positions of the columns that the expressions and the result have, ascending.
+    fn read_columns(&self) -> Vec<usize> {
+        let columns = self.sources.iter().filter_map(|source| match source {
+            Source::Column(position) => Some(*position),
+            Source::Expression(_) => None,
+        });
+        let inputs = self.expressions.iter().flat_map(|rows| rows.columns.iter().copied());
+        let mut read: Vec<_> = columns.chain(inputs).collect();
+        read.sort_unstable();
+        read.dedup();
+        read
     }
 }
 
