@@ -215,6 +215,21 @@ async fn scans_of_files_leave_expressions_to_fused_operators() {
 }
 
 #[tokio::test]
+async fn scans_below_fused_operators_keep_the_order_of_files() {
+    let folder = tempdir().unwrap();
+    common::ok(folder.path(), &["generate", "--rows", "1000", "--files", "4", "--out", "t"]);
+    let session = session(true);
+    session.register_files("t", &folder.path().join("t").to_string_lossy()).await.unwrap();
+    let query = session.sql("SELECT id, ln(x) * y FROM t WHERE id % 3 = 1").await.unwrap();
+    let (mut state, query) = query.into_parts();
+    state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
+    let plan = state.create_physical_plan(&query).await.unwrap();
+    assert_eq!(plan.name(), "FusedExec");
+    // Otherwise a scan gives files of busy partitions to idle ones.
+    assert!(plan.with_preserve_order(true).is_some());
+}
+
+#[tokio::test]
 async fn metrics_have_rows_in_rows_out_and_time() {
     let session = session(true);
     create_table(&session).await;

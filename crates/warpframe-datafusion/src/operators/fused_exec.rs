@@ -75,6 +75,12 @@ impl FusedExec {
         }
     }
 
+    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = replace_input(&self.replaced.plan, &self.input, &input)?;
+        let replaced = Replaced { plan, operators: self.replaced.operators };
+        Ok(Arc::new(Self { replaced, input, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }))
+    }
+
     /// What the operator replaces.
     pub fn replaced(&self) -> &Replaced {
         &self.replaced
@@ -143,6 +149,10 @@ impl ExecutionPlan for FusedExec {
         vec![&self.input]
     }
 
+    fn with_preserve_order(&self, preserve: bool) -> Option<Arc<dyn ExecutionPlan>> {
+        self.with_input(self.input.with_preserve_order(preserve)?).ok()
+    }
+
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![true]
     }
@@ -175,9 +185,7 @@ impl ExecutionPlan for FusedExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let [input] = <[_; 1]>::try_from(children)
             .or_else(|children| internal_err!("FusedExec has one child, not {}", children.len()))?;
-        let plan = replace_input(&self.replaced.plan, &self.input, &input)?;
-        let replaced = Replaced { plan, operators: self.replaced.operators };
-        Ok(Arc::new(Self { replaced, input, metrics: ExecutionPlanMetricsSet::new(), ..Self::clone(&self) }))
+        self.with_input(input)
     }
 
     fn statistics_from_inputs(
