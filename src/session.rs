@@ -20,7 +20,7 @@ use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
 use warpframe_datafusion::options::WarpframeOptions;
-use warpframe_datafusion::planner::not_fused;
+use warpframe_datafusion::planner::{not_fused, not_fused_operators};
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{open_table, runtime_env_builder};
@@ -101,7 +101,7 @@ impl Session {
         if let LogicalPlan::Explain(explain) = &mut plan
             && explain.verbose
         {
-            explain_fusion(&state, explain)?;
+            explain_fusion(&state, explain).await?;
         }
         self.context.execute_logical_plan(plan).await
     }
@@ -180,15 +180,26 @@ impl Session {
     }
 }
 
-/// Adds a line to `EXPLAIN VERBOSE` for every numeric expression that is not fused, with the reason.
-fn explain_fusion(state: &SessionState, explain: &mut Explain) -> Result<()> {
-    let reasons = match WarpframeOptions::of(state.config_options()).fuse {
-        true => not_fused(&state.optimize(&explain.plan)?)?,
-        false => vec!["warpframe.fuse is false".to_owned()],
+/// Adds lines to `EXPLAIN VERBOSE` for every numeric expression and every operator that is not fused, with the reason.
+async fn explain_fusion(state: &SessionState, explain: &mut Explain) -> Result<()> {
+    let config = state.config_options();
+    let (expressions, operators) = match WarpframeOptions::of(config).fuse {
+        true => {
+            let plan = state.optimize(&explain.plan)?;
+            // `EXPLAIN` itself says why there is no physical plan.
+            let operators = match state.query_planner().create_physical_plan(&plan, state).await {
+                Ok(operators) => not_fused_operators(&operators, &Backends::of(state.config()), config)?,
+                Err(_) => Vec::new(),
+            };
+            (not_fused(&plan)?, operators)
+        }
+        false => (vec!["warpframe.fuse is false".to_owned()], Vec::new()),
     };
-    if !reasons.is_empty() {
-        let label = PlanType::OptimizedLogicalPlan { optimizer_name: "fuse: not fused".to_owned() };
-        explain.stringified_plans.push(StringifiedPlan::new(label, reasons.join("\n")));
+    for (kind, reasons) in [("fuse", expressions), ("fuse_operators", operators)] {
+        if !reasons.is_empty() {
+            let label = PlanType::OptimizedLogicalPlan { optimizer_name: format!("{kind}: not fused") };
+            explain.stringified_plans.push(StringifiedPlan::new(label, reasons.join("\n")));
+        }
     }
     Ok(())
 }

@@ -166,11 +166,27 @@ fn functions_need_no_installation_on_executors() {
     };
     let place = format!("ClusterExec: {}, executors=2, slots=2", cluster.url);
     assert!(explain("EXPLAIN").contains(&place), "{}", explain("EXPLAIN"));
+    // Executors fuse the operators of their stages: the plan that they are sent has those of the query.
+    let query = "SELECT k, sum(a), count(*) FROM (SELECT id % 3 AS k, ln(x) * y AS a FROM t WHERE ln(x) > 12) GROUP BY k";
+    let query = format!("SET datafusion.explain.format = 'indent'; EXPLAIN {query}");
+    let plan = ok(
+        folder,
+        &["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, "--format", "ndjson", "-q", &query],
+    );
+    let plan: Vec<serde_json::Value> =
+        plan.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let plan: Vec<_> =
+        plan.iter().map(|row| row["plan"].as_str().unwrap().replace(&cluster.url, "<url>")).collect();
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"\{\d+ groups?: .*?\]\]\}", "{files}");
+    settings.bind(|| insta::assert_snapshot!("cluster_plan", plan.join("\n")));
     let analyzed = explain("EXPLAIN ANALYZE");
     for part in [
         "Stage 2: ",
         "Stage 1: ",
         "AggregateExec: mode=Partial",
+        // A metric of fused operators.
+        "input_rows=100.0 K",
         "file_type=parquet, metrics=[output_rows=100.0 K",
     ] {
         assert!(analyzed.contains(part), "{part} is not in {analyzed}");

@@ -81,7 +81,7 @@ async fn results_are_those_of_the_operators_that_are_replaced() {
         "SELECT s, x * 2 + 1 AS a FROM t WHERE k = 3 AND x * 2 + 1 < 3000 ORDER BY a DESC LIMIT 20",
         "SELECT k, sum(x * 2 + 1), avg(n - 1 + z), count(n), count(*), min(x * 3 - 1), max(s) FROM t \
          WHERE x * 2 + 1 > 100 GROUP BY k ORDER BY k",
-        "SELECT sum(x * 2 + 1), count(n * 2 + 1), sum(n * 2 + 1), var_pop(x * 2 + 1) FROM t WHERE x * 2 + 1 > 100",
+        "SELECT sum(x * 2 + 1), count(n * 2 + 1), round(sum(n * 2 + 1), 6), var_pop(x * 2 + 1) FROM t WHERE x * 2 + 1 > 100",
         "SELECT sum(x * 2 + 1) FILTER (WHERE n * 2 + 1 > 50), count(DISTINCT k * 2 + 1) FROM t WHERE x > 3",
         "SELECT count(*), sum(x * 2 + 1) FROM t WHERE x * 2 + 1 < 0",
         "SELECT a + 1, b FROM (SELECT x * 2 + 1 AS a, n * 3 - 1 AS b FROM t WHERE k > 2) WHERE a * 2 > b + 40 ORDER BY a",
@@ -110,7 +110,7 @@ async fn filters_are_evaluated_first_where_few_rows_pass() {
     let query = "SELECT sum(ln(x) * ln(x + 1) * 0 + x), count(*) FROM t \
                  WHERE sin(x) > CASE WHEN x < 30000 THEN 0.99 WHEN x < 60000 THEN -2 ELSE 0.9 END";
     run(&session, "CREATE TABLE t AS SELECT x FROM generate_rows(100000)").await.unwrap();
-    assert!(plan(&session, query).await.contains("FusedExec"));
+    assert!(plan(&session, query).await.contains("Fused"));
     let found = run(&session, query).await.unwrap();
     let passes = |x: &f64| {
         let bound = if *x < 30_000.0 {
@@ -143,7 +143,7 @@ async fn conditions_that_can_fail_are_evaluated_where_earlier_ones_hold() {
         ("SELECT x, s FROM t WHERE sqrt(x) > 5 AND x >= 0", 25),
         ("SELECT count(*) FROM t WHERE sqrt(x) > 5 AND x >= 0 HAVING count(*) = 25", 1),
     ] {
-        assert!(plan(&session, query).await.contains("FusedExec"), "{query}");
+        assert!(plan(&session, query).await.contains("Fused"), "{query}");
         let found = run(&session, query).await.unwrap();
         assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), rows, "{query}");
     }
@@ -180,7 +180,7 @@ async fn dynamic_filters_reach_the_scan_through_fused_operators() {
         register(&session, folder.path()).await;
         let query = "SELECT id, ln(x) * y AS a FROM t WHERE ln(x) > 0 ORDER BY id LIMIT 5";
         if fuse {
-            assert!(plan(&session, query).await.contains("FusedExec"));
+            assert!(plan(&session, query).await.contains("Fused"));
         }
         let (groups, analyzed) = pruned(&session, query).await;
         assert!(analyzed.contains("DynamicFilter"), "{analyzed}");
@@ -203,7 +203,7 @@ async fn scans_of_files_leave_expressions_to_fused_operators() {
     register(&session, folder.path()).await;
     let plan = plan(&session, "SELECT ln(x) * 2 AS a, ln(x) * 3 AS b FROM t").await;
     let scan = plan.lines().last().unwrap();
-    assert!(plan.contains("FusedExec") && scan.contains("projection=[x]"), "{plan}");
+    assert!(plan.contains("Fused") && scan.contains("projection=[x]"), "{plan}");
     // A function that the scan defines.
     let query =
         "SELECT sum(r * 2 + 1) FROM (SELECT file_row_index() AS r, ln(x) * 2 AS a, ln(x) * 3 AS b FROM t)";
@@ -234,7 +234,7 @@ async fn metrics_have_rows_in_rows_out_and_time() {
     let session = session(true);
     create_table(&session).await;
     let analyzed = text(&session, "EXPLAIN ANALYZE SELECT ln(x) * y FROM t WHERE x * 2 > 20000").await;
-    let line = analyzed.lines().find(|line| line.contains("FusedExec")).unwrap_or_default();
+    let line = analyzed.lines().find(|line| line.contains("Fused")).unwrap_or_default();
     for metric in ["input_rows=20.00 K", "output_rows=10.00 K", "elapsed_compute="] {
         assert!(line.contains(metric), "{metric}: {analyzed}");
     }
@@ -247,4 +247,49 @@ async fn limits_end_the_operator_early() {
     let query = "SELECT a FROM (SELECT ln(x) * ln(y) AS a FROM t WHERE k > 3 ORDER BY 1) WHERE a > 3 LIMIT 3";
     let rows: usize = run(&session, query).await.unwrap().iter().map(RecordBatch::num_rows).sum();
     assert_eq!(rows, 3);
+}
+
+#[tokio::test]
+async fn cancelled_queries_end() {
+    // The runtime of this test has one thread: the timeout elapses only if the operators yield to it.
+    let session = session_with(1, true);
+    for query in [
+        "SELECT sum(ln(x) * ln(y)) FROM generate_rows(20000000000)",
+        "SELECT max(a) FROM (SELECT ln(x) * 2 AS a, ln(x) * 3 AS b FROM generate_rows(20000000000)) WHERE a * b < 0",
+        "SELECT k, sum(ln(x) * 2), avg(ln(x)) FROM (SELECT floor(x) % 5 AS k, x FROM generate_rows(20000000000)) \
+         GROUP BY k",
+    ] {
+        assert!(plan(&session, query).await.contains("Fused"), "{query}");
+        let limit = std::time::Duration::from_millis(200);
+        assert!(tokio::time::timeout(limit, run(&session, query)).await.is_err(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn memory_limits_hold_above_fused_operators() {
+    let folder = tempdir().unwrap();
+    let arguments = ["generate", "--rows", "300000", "--threads", "2", "--out", "t.parquet"];
+    common::ok(folder.path(), &arguments);
+    let query = "SELECT id % 200000 AS k, sum(sqrt(x) * 2) AS a, max(sqrt(x) * 3) AS b FROM t \
+                 WHERE sqrt(x) > 1 GROUP BY k ORDER BY k LIMIT 5";
+    let mut results = Vec::new();
+    for limit in [None, Some(12 << 20)] {
+        let builder = Session::builder().threads(2.try_into().unwrap());
+        let builder = limit.into_iter().fold(builder, |builder, limit| builder.memory_limit(limit));
+        let session = builder.build().unwrap();
+        register(&session, folder.path()).await;
+        session.sql("SET datafusion.explain.format = 'indent'").await.unwrap().collect().await.unwrap();
+        assert!(plan(&session, query).await.contains("FusedExec"), "{}", plan(&session, query).await);
+        results.push(text(&session, query).await);
+        if limit.is_some() {
+            let analyzed = text(&session, &format!("EXPLAIN ANALYZE {query}")).await;
+            let spills = analyzed.split("spill_count=").skip(1).any(|rest| !rest.starts_with('0'));
+            assert!(spills, "{analyzed}");
+        }
+    }
+    assert_eq!(results[0], results[1]);
+    let session = Session::builder().memory_limit(1 << 20).build().unwrap();
+    register(&session, folder.path()).await;
+    let error = run(&session, query).await.unwrap_err();
+    assert!(error.contains("Resources exhausted"), "{error}");
 }

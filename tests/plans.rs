@@ -150,6 +150,18 @@ async fn explain_verbose_shows_why_an_expression_is_not_fused() {
     masked(|| assert_snapshot!("not_fused", found));
     session.sql("SET warpframe.fuse = false").await.unwrap();
     assert_eq!(reasons(&session, query).await, "warpframe.fuse is false");
+    session.sql("SET warpframe.fuse = true").await.unwrap();
+    let mut operators = Vec::new();
+    for query in [
+        "SELECT x + 1, y FROM rows WHERE arrow_typeof(y) = 'Float64' AND x > 5",
+        "SELECT sum(x * 2), count(DISTINCT floor(x)) FROM rows",
+        "SELECT sum(DISTINCT ln(x)), first_value(x ORDER BY y), sum(CAST(x AS DECIMAL(20, 2)) * 2) FROM rows WHERE id > 3",
+        "SELECT max(x), floor(y) AS g FROM rows GROUP BY g",
+        "SELECT sum(ln(x) * y), ln(x) AS a FROM rows WHERE ln(x) > 2 GROUP BY a",
+    ] {
+        operators.push(format!("{query}\n{}\n", reasons(&session, query).await));
+    }
+    masked(|| assert_snapshot!("not_fused_operators", operators.join("\n")));
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use common::programs::{Case, Checked, Random, array, case, check};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use warpframe::cpu::{Simd, SimdPath};
-use warpframe::ir::{Backend, Interpreter, KernelContext, Program};
+use warpframe::ir::{
+    Accumulator, Backend, Error, Evaluated, Interpreter, Kernel, KernelContext, Program, Reductions,
+};
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..400)
@@ -25,12 +27,39 @@ fn runner(cases: u32) -> TestRunner {
     })
 }
 
+/// Reductions must be those of the arrays of an evaluation, in each bit. Several evaluations fill several chunks.
+fn check_reductions(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluated, Error>) {
+    let reductions = Reductions { sum: true, min: true, max: true, moments: true };
+    let outputs = case.program.outputs().iter();
+    let new = || -> Vec<_> {
+        outputs.clone().map(|one| Accumulator::new(case.program.scalar_type(one.value), reductions)).collect()
+    };
+    let (mut expected, mut found) = (new(), new());
+    for _ in 0..10 {
+        let rows = kernel.reduce(&case.inputs, case.rows, &KernelContext::default(), &mut found);
+        match (evaluated, rows) {
+            (Ok(evaluated), Ok(rows)) => assert_eq!(evaluated.reduce(&mut expected).unwrap(), rows),
+            (Err(one), Err(other)) => return assert_eq!(one.to_string(), other.to_string()),
+            (one, other) => panic!("{one:?} and {other:?}"),
+        }
+    }
+    for (expected, found) in expected.iter().zip(&found) {
+        let results = |one: &Accumulator| {
+            let moments = one.moments();
+            let moments = (moments.count, moments.mean.to_bits(), moments.m2.to_bits());
+            (one.count(), one.sum(), one.min(), one.max(), moments)
+        };
+        assert_eq!(results(expected), results(found), "{}", kernel.description());
+    }
+}
+
 /// Evaluates a case on all paths, and checks the results.
 fn check_paths(case: &Case) -> Checked {
     let mut checked = Checked::default();
     for path in SimdPath::available() {
         let kernel = Simd::on(path).unwrap().compile(&case.program).unwrap();
         let result = kernel.evaluate(&case.inputs, case.rows, &KernelContext::default());
+        check_reductions(case, kernel.as_ref(), &result);
         let Checked { known, unknown, traps } = check(case, result, path.name());
         checked.known += known;
         checked.unknown += unknown;

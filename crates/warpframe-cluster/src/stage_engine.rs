@@ -19,7 +19,7 @@ use datafusion::prelude::SessionConfig;
 use super::metrics_options::MetricsOptions;
 use super::task_errors::encode_task_error;
 use warpframe_datafusion::backends::Backends;
-use warpframe_datafusion::operators::FusedExec;
+use warpframe_datafusion::operators::fused_pass;
 use warpframe_datafusion::planner::{FuseOperators, prepare};
 
 /// The execution engine of an executor.
@@ -137,8 +137,8 @@ fn unfuse_metrics(plan: &Arc<dyn ExecutionPlan>, metrics: Vec<MetricsSet>) -> Ve
 
 /// For each operator of a plan that has metrics, the number of operators that it stands for: parents first.
 fn count_replaced(plan: &Arc<dyn ExecutionPlan>, counts: &mut Vec<usize>) {
-    match plan.downcast_ref::<FusedExec>() {
-        Some(fused) => counts.push(fused.replaced().operators),
+    match fused_pass(plan.as_ref()) {
+        Some(pass) => counts.push(pass.replaced.operators),
         None if plan.metrics().is_some() => counts.push(1),
         None => {}
     }

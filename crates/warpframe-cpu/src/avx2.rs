@@ -14,6 +14,40 @@ pub struct F64x4(__m256d);
 #[derive(Clone, Copy)]
 pub struct F32x8(__m256);
 
+/// For each mask of four lanes, the selected lanes, one after the other.
+static COMPRESSED_F32: [[u32; 4]; 16] = {
+    let mut table = [[0; 4]; 16];
+    let mut mask = 0;
+    while mask < 16 {
+        let (mut lane, mut count) = (0, 0);
+        while lane < 4 {
+            if mask >> lane & 1 == 1 {
+                table[mask][count] = lane;
+                count += 1;
+            }
+            lane += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
+/// [`COMPRESSED_F32`] for lanes of two elements.
+static COMPRESSED_F64: [[u32; 8]; 16] = {
+    let mut table = [[0; 8]; 16];
+    let mut mask = 0;
+    while mask < 16 {
+        let mut lane = 0;
+        while lane < 4 {
+            table[mask][2 * lane] = 2 * COMPRESSED_F32[mask][lane];
+            table[mask][2 * lane + 1] = 2 * COMPRESSED_F32[mask][lane] + 1;
+            lane += 1;
+        }
+        mask += 1;
+    }
+    table
+};
+
 /// The methods of masks. A mask is a vector register in which the highest bit of a lane is 1 (true) or 0 (false).
 macro_rules! masks {
     ($register:ty, $select:ident, $to_bits:ident, $from_bits:ident, $greater_bits:ident, $equal_bits:ident,
@@ -140,6 +174,17 @@ impl Lanes for F64x4 {
                 cell: _mm256_srli_epi32::<17>(shifted),
             }
         })
+    }
+
+    #[inline(always)]
+    unsafe fn compress_store(self, selected: u64, to: *mut f64) {
+        let indices = COMPRESSED_F64[selected as usize & 15].as_ptr();
+        // SAFETY: the table has eight indices; the caller guarantees that `to` is writable.
+        unsafe {
+            let indices = _mm256_loadu_si256(indices.cast());
+            let lanes = _mm256_permutevar8x32_ps(_mm256_castpd_ps(self.0), indices);
+            Self(_mm256_castps_pd(lanes)).store(to);
+        }
     }
 
     #[inline(always)]
@@ -305,6 +350,20 @@ impl Lanes for F32x8 {
                 cell: _mm256_srli_epi32::<20>(shifted),
             }
         })
+    }
+
+    #[inline(always)]
+    unsafe fn compress_store(self, selected: u64, to: *mut f32) {
+        // SAFETY: the tables have four indices; at most four elements are written behind the selected ones of the lower half.
+        unsafe {
+            let half = |half: __m128, selected: u64, to: *mut f32| {
+                let indices = _mm_loadu_si128(COMPRESSED_F32[selected as usize & 15].as_ptr().cast());
+                _mm_storeu_ps(to, _mm_permutevar_ps(half, indices));
+            };
+            half(_mm256_castps256_ps128(self.0), selected, to);
+            let count = (selected & 15).count_ones() as usize;
+            half(_mm256_extractf128_ps::<1>(self.0), selected >> 4, to.add(count));
+        }
     }
 
     #[inline(always)]

@@ -137,6 +137,14 @@ impl Lanes for F64x8 {
     }
 
     #[inline(always)]
+    unsafe fn compress_store(self, selected: u64, to: *mut f64) {
+        // Not the instruction that stores the selected lanes only, which is slow on AMD's CPUs.
+        let selected = Self(intrinsic!(_mm512_maskz_compress_pd(selected as __mmask8, self.0)));
+        // SAFETY: the caller guarantees it.
+        unsafe { selected.store(to) };
+    }
+
+    #[inline(always)]
     fn look_up(table: &Table<f64>, cell: __m512i) -> Self {
         // SAFETY: the table has eight elements.
         let table = unsafe { Self::load(table.0.as_ptr()) };
@@ -249,6 +257,13 @@ impl Lanes for F32x16 {
                 cell: _mm512_srli_epi32::<20>(shifted),
             }
         })
+    }
+
+    #[inline(always)]
+    unsafe fn compress_store(self, selected: u64, to: *mut f32) {
+        let selected = Self(intrinsic!(_mm512_maskz_compress_ps(selected as __mmask16, self.0)));
+        // SAFETY: the caller guarantees it.
+        unsafe { selected.store(to) };
     }
 
     #[inline(always)]

@@ -20,11 +20,13 @@ use super::register_allocation::{RegisterAllocation, Slot};
 const BLOCK_BYTES: usize = 20 * 1024;
 
 /// The largest number of rows in a block.
-const MAX_BLOCK_ROWS: usize = 1024;
+pub(super) const MAX_BLOCK_ROWS: usize = 1024;
 
 /// The compiled form of a program.
 #[derive(Debug)]
 pub(super) struct BlockCode {
+    /// The path that the loops are bound to.
+    pub path: DetectedPath,
     pub registers: RegisterAllocation,
     /// The number of rows in a block, a multiple of [`WORD`].
     pub block_rows: usize,
@@ -102,6 +104,7 @@ impl BlockCode {
         let loaders = loaders.collect::<Result<Vec<_>>>()?;
         let block_rows = block_rows(program, &registers, &loaders);
         let mut code = Self {
+            path,
             block_rows,
             loaders,
             inputs: Vec::new(),

@@ -2,38 +2,44 @@
 //! steps that define outputs write to the arrays of the outputs. Steps over numbers are `loops`; Booleans and validity are
 //! mask words.
 
+use std::cell::Cell;
+
 use arrow_array::ArrayRef;
+use arrow_buffer::NullBuffer;
 use warpframe_ir::instruction::{Comparison, Instruction, Value};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{Arguments, Location, WORD};
-use super::block_code::{BlockCode, LoopCode, Moving, Step};
+use super::block_code::{BlockCode, LoopCode, MAX_BLOCK_ROWS, Moving, Step};
 use super::block_memory::{BlockMemory, Scratch};
-use super::class::Class;
-use super::output_buffer::OutputBuffer;
+use super::compaction::in_range;
+use super::input_conversion::copy_bits;
 use super::register_allocation::Slot;
+use super::sink::{Selection, Sink};
 
 /// One evaluation of a program.
-pub(super) struct Execution<'a> {
+pub(super) struct Execution<'a, 'b> {
     program: &'a Program,
     code: &'a BlockCode,
     memory: BlockMemory<'a>,
     /// The arguments of each loop, for the current block.
     arguments: Vec<Arguments<'a>>,
     rows: usize,
-    outputs: &'a mut [OutputBuffer],
+    outputs: &'a mut [Sink<'b>],
+    /// The nulls of the only output of a strict program, whose validity is not computed, if it is reduced.
+    nulls: Option<&'a NullBuffer>,
 }
 
-impl<'a> Execution<'a> {
-    /// An evaluation of a program on inputs that satisfy `Program::check_inputs`, with an [`OutputBuffer`] for the rows of
-    /// each output.
+impl<'a, 'b> Execution<'a, 'b> {
+    /// An evaluation of a program on inputs that satisfy `Program::check_inputs`, with a [`Sink`] for each output.
     pub fn new(
         (program, code): (&'a Program, &'a BlockCode),
         inputs: &'a [ArrayRef],
         rows: usize,
         scratch: &'a mut Scratch,
-        outputs: &'a mut [OutputBuffer],
+        outputs: &'a mut [Sink<'b>],
+        nulls: Option<&'a NullBuffer>,
     ) -> Self {
         let memory = BlockMemory::new(program, code, inputs, rows, scratch);
         let arguments = code.loops.iter().map(|LoopCode { operands, target, data, .. }| Arguments {
@@ -43,42 +49,54 @@ impl<'a> Execution<'a> {
             data,
         });
         let arguments = arguments.collect();
-        Self { program, code, memory, arguments, rows, outputs }
+        Self { program, code, memory, arguments, rows, outputs, nulls }
     }
 
     /// Stores the outputs of a block, of the rows that the predicate selects, and returns their number.
-    fn store_outputs(&mut self, rows: usize) -> usize {
+    fn store_outputs(&mut self, row: usize, rows: usize) -> usize {
         let words = rows.div_ceil(WORD);
+        let (mut selected, mut valid) = ([0; MAX_BLOCK_ROWS / WORD], [0; MAX_BLOCK_ROWS / WORD]);
+        let (selected, valid) = (&mut selected[..words], &mut valid[..words]);
+        for (word, selected) in selected.iter_mut().enumerate() {
+            *selected = self.selected_word(word, rows);
+        }
+        let is_full = self.program.predicate().is_none();
+        if let Some(nulls) = self.nulls {
+            copy_bits(nulls.inner(), row, rows, Cell::from_mut(&mut *valid).as_slice_of_cells());
+        }
+        let selection = Selection { rows, words: selected, is_full };
         for (position, output) in self.program.outputs().iter().enumerate() {
-            let value = output.value;
-            let scalar_type = self.program.scalar_type(value);
+            let (value, sink) = (output.value, &mut self.outputs[position]);
             let has_validity = self.memory.computes_validity_of(value);
-            let in_place = self.code.registers.slots[value.position()] == Slot::Output(position);
-            if in_place && !has_validity {
+            let mut stored = selection;
+            match sink {
+                Sink::Array(buffer) if has_validity => {
+                    for (word, &selected) in selection.words.iter().enumerate() {
+                        buffer.append_validity(self.memory.validity_word(value, word), selected);
+                    }
+                }
+                Sink::Reduction(..) if has_validity || self.nulls.is_some() => {
+                    for (word, (valid, selected)) in valid.iter_mut().zip(selection.words).enumerate() {
+                        if has_validity {
+                            *valid = self.memory.validity_word(value, word);
+                        }
+                        *valid &= selected;
+                    }
+                    stored = Selection { words: valid, is_full: false, ..selection };
+                }
+                _ => {}
+            }
+            if self.program.scalar_type(value) == ScalarType::Bool {
+                sink.store_bools(|word| self.memory.bool_word(value, word), stored);
                 continue;
             }
-            let Location { first, stride } = self.memory.location(value);
-            for word in 0..words {
-                let selected = self.selected_word(word, rows);
-                if scalar_type == ScalarType::Bool {
-                    let bits = self.memory.bool_word(value, word);
-                    self.outputs[position].append_bools(bits, selected);
-                } else if !in_place {
-                    let width = Class::of(scalar_type).width();
-                    let from = first.cast::<u8>().wrapping_add(word * WORD * stride * width);
-                    // SAFETY: the location is readable for all rows of the word, and the buffer has memory for all rows.
-                    unsafe { self.outputs[position].append_numbers(from.cast(), stride, selected) };
-                }
-                if has_validity {
-                    let bits = self.memory.validity_word(value, word);
-                    self.outputs[position].append_validity(bits, selected);
-                }
+            let in_block = self.code.registers.slots[value.position()] == Slot::Output(position);
+            if !(in_block && sink.is_in_place()) {
+                // SAFETY: the location is readable for all rows of the words. Values in the memory of an array are in place.
+                unsafe { sink.store_numbers(self.code.path, self.memory.location(value), stored) };
             }
         }
-        match self.program.predicate() {
-            None => rows,
-            Some(_) => (0..words).map(|word| self.selected_word(word, rows).count_ones() as usize).sum(),
-        }
+        selection.count() as usize
     }
 
     /// The mask word of the rows of a block of `rows` rows that are in the result.
@@ -91,7 +109,7 @@ impl<'a> Execution<'a> {
     fn prepare_block(&mut self, row: usize, rows: usize) {
         self.memory.load_inputs(row, rows);
         for &(position, output) in &self.code.in_outputs {
-            let first = self.outputs[output].address(row);
+            let first = self.outputs[output].block(row);
             self.memory.set_location(position, Location { first, stride: 1 });
         }
         for &Moving { position, operand, value } in &self.code.moving {
@@ -217,15 +235,9 @@ impl<'a> Execution<'a> {
             for step in &self.code.steps {
                 self.execute(step, rows)?;
             }
-            selected += self.store_outputs(rows);
+            selected += self.store_outputs(row, rows);
             row += rows;
         }
         Ok(selected)
     }
-}
-
-/// The bits of a mask word that belong to the rows of a block of `rows` rows.
-fn in_range(word: usize, rows: usize) -> u64 {
-    let remaining = rows - word * WORD;
-    if remaining >= WORD { !0 } else { (1 << remaining) - 1 }
 }

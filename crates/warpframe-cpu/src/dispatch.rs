@@ -109,36 +109,36 @@ pub fn bind<T: Loop>(DetectedPath(path): DetectedPath) -> BoundLoop {
 }
 
 /// # Safety
-/// The CPU must have AVX-512F and AVX-512DQ.
+/// The CPU must have AVX-512F, AVX-512DQ and POPCNT.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq")]
+#[target_feature(enable = "avx512f,avx512dq,popcnt")]
 unsafe fn avx512<T: Task>(task: T) -> T::Output {
     // SAFETY: the caller has the same obligation.
     unsafe { task.run::<Avx512>() }
 }
 
 /// # Safety
-/// The CPU must have AVX2 and FMA.
+/// The CPU must have AVX2, FMA and POPCNT.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 unsafe fn avx2<T: Task>(task: T) -> T::Output {
     // SAFETY: the caller has the same obligation.
     unsafe { task.run::<Avx2>() }
 }
 
 /// # Safety
-/// The CPU must have AVX-512F and AVX-512DQ. What the loop requires, besides.
+/// The CPU must have AVX-512F, AVX-512DQ and POPCNT. What the loop requires, besides.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq")]
+#[target_feature(enable = "avx512f,avx512dq,popcnt")]
 unsafe fn avx512_loop<T: Loop>(arguments: &Arguments<'_>) {
     // SAFETY: the caller has the same obligation.
     unsafe { T::run::<Avx512>(arguments) }
 }
 
 /// # Safety
-/// The CPU must have AVX2 and FMA. What the loop requires, besides.
+/// The CPU must have AVX2, FMA and POPCNT. What the loop requires, besides.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 unsafe fn avx2_loop<T: Loop>(arguments: &Arguments<'_>) {
     // SAFETY: the caller has the same obligation.
     unsafe { T::run::<Avx2>(arguments) }

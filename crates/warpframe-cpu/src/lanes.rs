@@ -85,7 +85,7 @@ pub struct Parts<L: Lanes> {
 /// # CPU precondition
 ///
 /// All methods have a precondition that the type system does not express: the CPU must have the instruction set of the
-/// implementing type (AVX-512 F and DQ, AVX2 and FMA, or NEON; none for `f64` and `f32`). A call on another CPU is
+/// implementing type (AVX-512 F and DQ, or AVX2 and FMA, and POPCNT; or NEON; none for `f64` and `f32`). A call on another CPU is
 /// undefined behavior. The methods, other than [`load`](Lanes::load) and [`store`](Lanes::store), are safe functions
 /// nevertheless: formulas consist of calls of them, and a function with `#[target_feature]` cannot implement a safe
 /// method of a trait.
@@ -128,6 +128,26 @@ pub trait Lanes: Copy {
     /// # Safety
     /// `to` must be valid for writing `COUNT` elements; it need not be aligned.
     unsafe fn store(self, to: *mut Self::Element);
+
+    /// Stores the lanes whose bits in `selected` are set, one after the other. Bits beyond the lanes are 0.
+    ///
+    /// # Safety
+    /// `to` must be valid for writing `COUNT` elements; it need not be aligned. Those behind the selected ones are
+    /// overwritten with unspecified numbers.
+    #[inline(always)]
+    unsafe fn compress_store(self, selected: u64, to: *mut Self::Element) {
+        let mut lanes = [Self::Element::ZERO; MAX_LANES];
+        let mut count = 0;
+        // SAFETY: no register has more than `MAX_LANES` lanes; `count` is at most the number of the lane.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            // A loop without branches: each lane is written, and overwritten by the next one unless it is selected.
+            for (lane, value) in lanes.iter().enumerate().take(Self::COUNT) {
+                to.add(count).write(*value);
+                count += (selected >> lane & 1) as usize;
+            }
+        }
+    }
 
     /// Prefetches the cache line of an address, which may be invalid. The hardware prefetcher does not cross the end of a
     /// page. No operation where there is no prefetch instruction.

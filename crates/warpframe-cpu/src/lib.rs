@@ -20,6 +20,7 @@ mod block_code;
 mod block_executor;
 mod block_memory;
 mod class;
+mod compaction;
 mod dispatch;
 mod elementwise;
 mod input_conversion;
@@ -37,6 +38,7 @@ mod register_allocation;
 mod simd_backend;
 mod simd_element;
 mod simd_path;
+mod sink;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

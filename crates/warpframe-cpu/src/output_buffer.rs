@@ -7,8 +7,10 @@ use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use warpframe_ir::ScalarType;
 
-use super::block::WORD;
+use super::block::{Location, WORD};
 use super::class::Class;
+use super::compaction::Compact;
+use super::dispatch::{DetectedPath, run_on};
 
 /// An output of numbers or Booleans, with the validity if it is computed.
 #[derive(Debug)]
@@ -38,51 +40,21 @@ impl OutputBuffer {
         self.numbers.as_mut_ptr().cast::<u8>().wrapping_add(row * Class::of(self.scalar_type).width()).cast()
     }
 
-    /// Appends the rows of a mask word whose bits in `selected` are set, from the numbers of the word's rows.
+    /// Appends the numbers of the rows of a block whose bits in the mask words `selected` are set.
     ///
     /// # Safety
-    /// `first` must be readable for the rows, at this distance of numbers of the output's width, and there must be memory
-    /// left for them.
-    pub unsafe fn append_numbers(&mut self, first: *const (), stride: usize, selected: u64) {
-        macro_rules! append {
-            ($native:ty) => {{
-                let (from, to) = (first.cast::<$native>(), self.address(self.appended).cast::<$native>());
-                // SAFETY: the caller guarantees that the rows are readable, and that there is memory for them. No row is written
-                // behind its position in the word.
-                unsafe {
-                    match selected.count_ones() {
-                        64 => {
-                            for row in 0..WORD {
-                                to.add(row).write(from.add(row * stride).read());
-                            }
-                        }
-                        // A loop without branches: each row is written, and overwritten by the next one unless it is selected.
-                        17.. => {
-                            let mut count = 0;
-                            for row in 0..WORD {
-                                to.add(count).write(from.add(row * stride).read());
-                                count += (selected >> row & 1) as usize;
-                            }
-                        }
-                        _ => {
-                            let (mut selected, mut count) = (selected, 0);
-                            while selected != 0 {
-                                let row = selected.trailing_zeros() as usize;
-                                to.add(count).write(from.add(row * stride).read());
-                                selected &= selected - 1;
-                                count += 1;
-                            }
-                        }
-                    }
-                }
-            }};
-        }
-        match Class::of(self.scalar_type) {
-            Class::Bool => return,
-            Class::Narrow => append!(u32),
-            Class::Wide => append!(u64),
-        }
-        self.appended += selected.count_ones() as usize;
+    /// The location must be that of numbers of the output's width, readable for all rows of the mask words, and there must be
+    /// memory left for as many.
+    pub unsafe fn append_numbers(&mut self, path: DetectedPath, numbers: Location, selected: &[u64]) {
+        let to = self.address(self.appended);
+        // SAFETY: the caller guarantees it.
+        self.appended += unsafe {
+            match Class::of(self.scalar_type) {
+                Class::Bool => return,
+                Class::Narrow => run_on(path, Compact::<f32> { from: numbers.of(), selected, to: to.cast() }),
+                Class::Wide => run_on(path, Compact::<f64> { from: numbers.of(), selected, to: to.cast() }),
+            }
+        };
     }
 
     /// Appends the Booleans of a mask word whose bits in `selected` are set.

@@ -1,5 +1,7 @@
 //! The SIMD backend: evaluates programs with the CPU's vector instructions, on the calling thread.
 
+use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -12,16 +14,19 @@ use warpframe_ir::error::{Error, Result};
 use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
-use warpframe_ir::{ScalarType, with_logical_type};
+use warpframe_ir::reduction::Accumulator;
+use warpframe_ir::{ScalarType, is_truncating, with_logical_type};
 
-use super::block_code::BlockCode;
+use super::block::{Location, WORD};
+use super::block_code::{BlockCode, MAX_BLOCK_ROWS};
 use super::block_executor::Execution;
 use super::block_memory::Scratch;
 use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
+use super::input_conversion::copy_bits;
 use super::lanes::SimdElement;
-use super::output_buffer::OutputBuffer;
 use super::simd_path::SimdPath;
+use super::sink::{Selection, Sink, reduce_numbers};
 
 /// The SIMD backend on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,6 +133,43 @@ impl Kernel for SimdKernel {
             (Code::Blocks(blocks), _) => self.blocks(blocks, inputs, rows),
         }
     }
+
+    fn reduce(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        let program = &self.program;
+        program.check_inputs(inputs, rows)?;
+        let blocks = match (&self.code, inputs, &mut *accumulators) {
+            (Code::Blocks(blocks), ..) => blocks,
+            (Code::Log3(ScalarType::F32), [x, y, z], [accumulator]) => {
+                self.reduce_log3::<Float32Type>([x, y, z], accumulator);
+                return Ok(rows);
+            }
+            (Code::Log3(_), [x, y, z], [accumulator]) => {
+                self.reduce_log3::<Float64Type>([x, y, z], accumulator);
+                return Ok(rows);
+            }
+            (Code::Log3(_), ..) => {
+                return Err(Error::InvalidInput("log3 has three inputs and one output".to_owned()));
+            }
+        };
+        if !program.is_strict() && program.has_undeclared_nulls(inputs) {
+            return Interpreter::evaluate(program, inputs, rows)?.reduce(accumulators);
+        }
+        if program.outputs().iter().any(|output| is_truncating(&output.data_type)) {
+            return self.evaluate(inputs, rows, context)?.reduce(accumulators);
+        }
+        let (program, code) = self.code_for(blocks, inputs);
+        let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
+        let sinks = accumulators.iter_mut().zip(program.outputs()).map(|(accumulator, output)| {
+            Sink::reduction(program.scalar_type(output.value), code.block_rows, accumulator)
+        });
+        self.execute((program, code), inputs, rows, &mut sinks.collect::<Vec<_>>(), nulls.as_ref())
+    }
 }
 
 impl SimdKernel {
@@ -143,24 +185,68 @@ impl SimdKernel {
         Evaluated { columns: vec![Arc::new(array)], rows }
     }
 
+    /// Reduces the results of the hand-written loop, which stay in the L1 cache.
+    fn reduce_log3<T: ArrowPrimitiveType<Native: SimdElement>>(
+        &self,
+        arrays: [&ArrayRef; 3],
+        accumulator: &mut Accumulator,
+    ) {
+        let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
+        let nulls = union_of_nulls(arrays);
+        // Initialized, because whole mask words are read.
+        let mut values = [T::Native::ZERO; MAX_BLOCK_ROWS];
+        let mut words = [!0; MAX_BLOCK_ROWS / WORD];
+        let all_rows = inputs[0].len();
+        for start in (0..all_rows).step_by(MAX_BLOCK_ROWS) {
+            let rows = MAX_BLOCK_ROWS.min(all_rows - start);
+            let inputs = inputs.map(|input| &input[start..][..rows]);
+            evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, as_uninit(&mut values[..rows]));
+            if let Some(nulls) = &nulls {
+                words = [0; MAX_BLOCK_ROWS / WORD];
+                copy_bits(nulls.inner(), start, rows, Cell::from_mut(&mut words[..]).as_slice_of_cells());
+            }
+            let selection =
+                Selection { rows, words: &words[..rows.div_ceil(WORD)], is_full: nulls.is_none() };
+            let numbers = Location { first: values.as_mut_ptr().cast(), stride: 1 };
+            // SAFETY: the array has the numbers of all rows of the words.
+            unsafe { reduce_numbers(self.backend.path, numbers, selection, accumulator) };
+        }
+    }
+
+    /// The program and the code for arrays, which may have no nulls.
+    fn code_for<'a>(&'a self, blocks: &'a Blocks, inputs: &[ArrayRef]) -> (&'a Program, &'a BlockCode) {
+        match &blocks.without_nulls {
+            Some((program, code)) if inputs.iter().all(|array| array.null_count() == 0) => (program, code),
+            _ => (&self.program, &blocks.code),
+        }
+    }
+
+    /// Executes code on blocks, and returns the number of selected rows. `nulls` are those of the output of a strict program
+    /// that is reduced.
+    fn execute(
+        &self,
+        (program, code): (&Program, &BlockCode),
+        inputs: &[ArrayRef],
+        rows: usize,
+        sinks: &mut [Sink<'_>],
+        nulls: Option<&NullBuffer>,
+    ) -> Result<usize> {
+        let selected = Scratch::with(|scratch| {
+            Execution::new((program, code), inputs, rows, scratch, sinks, nulls).evaluate()
+        });
+        selected.map_err(|trap| Interpreter::describe_trap(program, inputs, rows, trap))
+    }
+
     /// Evaluates with the block executor.
     fn blocks(&self, blocks: &Blocks, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
-        let (program, code) = match &blocks.without_nulls {
-            Some((program, code)) if inputs.iter().all(|array| array.null_count() == 0) => (program, code),
-            _ => (&*self.program, &blocks.code),
-        };
+        let (program, code) = self.code_for(blocks, inputs);
         let outputs = program.outputs();
-        let mut buffers: Vec<_> =
-            outputs.iter().map(|one| OutputBuffer::new(program.scalar_type(one.value), rows)).collect();
-        let selected = Scratch::with(|scratch| {
-            Execution::new((program, code), inputs, rows, scratch, &mut buffers).evaluate()
-        });
-        let selected = match selected {
-            Ok(selected) => selected,
-            Err(trap) => return Err(Interpreter::describe_trap(program, inputs, rows, trap)),
-        };
+        let sinks = outputs.iter().map(|output| Sink::array(program.scalar_type(output.value), rows));
+        let mut sinks: Vec<_> = sinks.collect();
+        let selected = self.execute((program, code), inputs, rows, &mut sinks, None)?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
-        let columns = buffers.into_iter().zip(outputs).map(|(buffer, output)| {
+        let buffers = sinks.into_iter().filter_map(Sink::into_array);
+        let columns = buffers.zip(outputs).map(|(buffer, output)| {
             // SAFETY: the execution has written all selected rows.
             let array = unsafe { buffer.finish(selected, nulls.clone()) };
             with_logical_type(array, &output.data_type)
@@ -172,4 +258,11 @@ impl SimdKernel {
 /// The nulls of rows in which any array is null.
 fn union_of_nulls<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
     NullBuffer::union_many(arrays.into_iter().map(|array| array.nulls()))
+}
+
+/// Elements that are overwritten without being read.
+fn as_uninit<E>(values: &mut [E]) -> &mut [MaybeUninit<E>] {
+    let (first, count) = (values.as_mut_ptr().cast(), values.len());
+    // SAFETY: `MaybeUninit<E>` has the layout of `E`, and `evaluate` stores only initialized elements.
+    unsafe { std::slice::from_raw_parts_mut(first, count) }
 }

@@ -9,6 +9,7 @@ use super::error::{Error, Result};
 use super::memory::{MemoryBudget, Unlimited};
 use super::metrics::Metrics;
 use super::program::Program;
+use super::reduction::Accumulator;
 
 /// Compiles programs for a target such as the CPU's vector units or a GPU.
 ///
@@ -43,6 +44,22 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// fails.
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated>;
 
+    /// Evaluates the program on `rows` rows as [`evaluate`](Self::evaluate) does, adds the values of each output to an
+    /// accumulator, of the type of the output's values, and returns the number of rows in which the predicate is true, or
+    /// `rows`.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate); the accumulators must not be used then.
+    fn reduce(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        self.evaluate(inputs, rows, context)?.reduce(accumulators)
+    }
+
     /// The smallest number of rows for which the kernel uses a device, if it has one. Devices need larger batches than
     /// a query engine produces for the CPU. `None` for kernels on the CPU.
     fn device_batch_rows(&self) -> Option<usize> {
@@ -60,6 +77,17 @@ pub struct Evaluated {
 }
 
 impl Evaluated {
+    /// Adds the arrays to the accumulators of [`Kernel::reduce`], and returns the number of rows.
+    ///
+    /// # Errors
+    /// An accumulator is of another type.
+    pub fn reduce(&self, accumulators: &mut [Accumulator]) -> Result<usize> {
+        for (accumulator, column) in accumulators.iter_mut().zip(&self.columns) {
+            accumulator.update(column)?;
+        }
+        Ok(self.rows)
+    }
+
     /// The array of a program with one output.
     ///
     /// # Errors

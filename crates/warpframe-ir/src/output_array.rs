@@ -9,6 +9,12 @@ use arrow_schema::DataType;
 
 use super::error::{Error, Result};
 
+/// Whether [`with_logical_type`] truncates values to an Arrow type.
+pub fn is_truncating(data_type: &DataType) -> bool {
+    use DataType::*;
+    matches!(data_type, Int8 | Int16 | UInt8 | UInt16 | UInt32)
+}
+
 /// An array of a value's own type, with the Arrow type of an output: integers are truncated to 8, 16 and 32 bits, and become
 /// dates, times, timestamps and durations without a copy.
 ///

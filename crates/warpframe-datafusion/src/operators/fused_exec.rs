@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::coalesce::{LimitedBatchCoalescer, PushBatchStatus};
@@ -15,117 +15,49 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, replace_children_if_necessary,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
 
+use super::fused_pass::FusedPass;
 use super::fused_rows::{FusedRows, Selectivity};
 use crate::memory_pool::PoolBudget;
 use warpframe_ir::backend::KernelContext;
-use warpframe_ir::metrics::Metrics;
 
 /// Filters the rows of its input and computes expressions of them, in one pass by a kernel.
 ///
-/// It replaces filters and projections, which it keeps: its schema, ordering, equivalences and statistics are theirs.
+/// It replaces filters and projections, which it keeps: see [`FusedPass`].
 #[derive(Debug, Clone)]
 pub struct FusedExec {
-    replaced: Replaced,
-    input: Arc<dyn ExecutionPlan>,
-    /// The predicate and the expressions, over the columns of the input.
-    predicate: Option<Arc<dyn PhysicalExpr>>,
-    expressions: Vec<Arc<dyn PhysicalExpr>>,
-    rows: Arc<FusedRows>,
+    pass: FusedPass,
     /// The largest number of rows in the result of a partition.
     fetch: Option<usize>,
-    /// The metrics of the kernels.
-    kernel_metrics: Arc<Metrics>,
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// What a fused operator replaces.
-#[derive(Debug, Clone)]
-pub struct Replaced {
-    /// Filters and projections, with the input of the operator at the bottom.
-    pub plan: Arc<dyn ExecutionPlan>,
-    /// The number of filters and projections that were part of the query's plan.
-    pub operators: usize,
-}
-
 impl FusedExec {
-    /// The operator that replaces filters and projections over `input`: with this predicate and these expressions over the
-    /// input's columns, compiled to `rows`, and at most `fetch` rows in each partition.
-    pub fn new(
-        replaced: Replaced,
-        input: Arc<dyn ExecutionPlan>,
-        predicate: Option<Arc<dyn PhysicalExpr>>,
-        expressions: Vec<Arc<dyn PhysicalExpr>>,
-        rows: FusedRows,
-        fetch: Option<usize>,
-    ) -> Self {
-        Self {
-            replaced,
-            input,
-            predicate,
-            expressions,
-            rows: Arc::new(rows),
-            fetch,
-            kernel_metrics: Arc::default(),
-            metrics: ExecutionPlanMetricsSet::new(),
-        }
+    /// The operator whose rows are those of a pass, at most `fetch` in each partition.
+    pub fn new(pass: FusedPass, fetch: Option<usize>) -> Self {
+        Self { pass, fetch, metrics: ExecutionPlanMetricsSet::new() }
     }
 
-    fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = replace_input(&self.replaced.plan, &self.input, &input)?;
-        let replaced = Replaced { plan, operators: self.replaced.operators };
-        Ok(Arc::new(Self { replaced, input, metrics: ExecutionPlanMetricsSet::new(), ..self.clone() }))
+    /// The filter, the expressions and what is replaced.
+    pub fn pass(&self) -> &FusedPass {
+        &self.pass
     }
 
-    /// What the operator replaces.
-    pub fn replaced(&self) -> &Replaced {
-        &self.replaced
-    }
-
-    /// The compiled filter and expressions.
-    pub fn rows(&self) -> &FusedRows {
-        &self.rows
-    }
-
-    /// The metrics of the kernels.
-    pub fn kernel_metrics(&self) -> &Arc<Metrics> {
-        &self.kernel_metrics
-    }
-}
-
-/// A plan in which `old` is replaced by `new`, among nodes with one child.
-fn replace_input(
-    plan: &Arc<dyn ExecutionPlan>,
-    old: &Arc<dyn ExecutionPlan>,
-    new: &Arc<dyn ExecutionPlan>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    if Arc::ptr_eq(plan, old) {
-        return Ok(Arc::clone(new));
-    }
-    match plan.children()[..] {
-        [child] => replace_children_if_necessary(Arc::clone(plan), vec![replace_input(child, old, new)?]),
-        _ => internal_err!("a fused operator has one input"),
+    fn with_pass(&self, pass: FusedPass) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self::new(pass, self.fetch))
     }
 }
 
 impl DisplayAs for FusedExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        let backend = self.rows.description();
-        // The functions in the expressions are bound to the same backend.
-        let without_backend = |text: &str| text.replace(&format!("[{backend}]"), "");
-        let text = |expr: &Arc<dyn PhysicalExpr>| without_backend(&expr.to_string());
-        write!(f, "FusedExec: backend={backend}")?;
-        if let Some(predicate) = &self.predicate {
-            write!(f, ", predicate={}", text(predicate))?;
-        }
-        let fields = self.rows.schema().fields();
-        let expressions = self.expressions.iter().zip(fields).map(|(expression, field)| {
-            let text = text(expression);
-            let name = without_backend(field.name());
+        let pass = &self.pass;
+        pass.fmt_as("FusedExec", f)?;
+        let expressions = pass.expressions.iter().zip(pass.rows.schema().fields());
+        let expressions = expressions.map(|(expression, field)| {
+            let text = pass.without_backend(&expression.to_string());
+            let name = pass.without_backend(field.name());
             if text == name { text } else { format!("{text} as {name}") }
         });
         write!(f, ", expr=[{}]", expressions.collect::<Vec<_>>().join(", "))?;
@@ -142,15 +74,16 @@ impl ExecutionPlan for FusedExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.replaced.plan.properties()
+        self.pass.replaced.plan.properties()
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
+        vec![&self.pass.input]
     }
 
     fn with_preserve_order(&self, preserve: bool) -> Option<Arc<dyn ExecutionPlan>> {
-        self.with_input(self.input.with_preserve_order(preserve)?).ok()
+        let input = self.pass.input.with_preserve_order(preserve)?;
+        Some(self.with_pass(self.pass.with_input(input).ok()?))
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
@@ -162,7 +95,7 @@ impl ExecutionPlan for FusedExec {
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
-        match self.rows.has_filter() {
+        match self.pass.rows.has_filter() {
             true => CardinalityEffect::LowerEqual,
             false => CardinalityEffect::Equal,
         }
@@ -176,16 +109,15 @@ impl ExecutionPlan for FusedExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        datafusion::physical_plan::apply_expression_roots(self.predicate.iter().chain(&self.expressions), f)
+        let FusedPass { predicate, expressions, .. } = &self.pass;
+        datafusion::physical_plan::apply_expression_roots(predicate.iter().chain(expressions), f)
     }
 
     fn with_new_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let [input] = <[_; 1]>::try_from(children)
-            .or_else(|children| internal_err!("FusedExec has one child, not {}", children.len()))?;
-        self.with_input(input)
+        Ok(self.with_pass(self.pass.with_children(children)?))
     }
 
     fn statistics_from_inputs(
@@ -193,7 +125,7 @@ impl ExecutionPlan for FusedExec {
         _: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        StatisticsContext::new().compute(self.replaced.plan.as_ref(), args)
+        StatisticsContext::new().compute(self.pass.replaced.plan.as_ref(), args)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
@@ -202,9 +134,9 @@ impl ExecutionPlan for FusedExec {
         let memory = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
         let schema = self.schema();
         let batches = Batches {
-            input: self.input.execute(partition, context)?,
-            rows: Arc::clone(&self.rows),
-            kernel: KernelContext { metrics: Arc::clone(&self.kernel_metrics), memory },
+            input: self.pass.input.execute(partition, context)?,
+            rows: Arc::clone(&self.pass.rows),
+            kernel: KernelContext { metrics: Arc::clone(&self.pass.kernel_metrics), memory },
             rest: None,
             results: LimitedBatchCoalescer::new(Arc::clone(&schema), batch_size, self.fetch),
             batch_size,

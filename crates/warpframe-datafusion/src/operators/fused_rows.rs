@@ -1,5 +1,6 @@
 //! The evaluation of filters and expressions on batches in one pass.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
@@ -17,6 +18,7 @@ use warpframe_cuda::Compiler;
 use warpframe_ir::backend::{Evaluated, Kernel, KernelContext};
 use warpframe_ir::instruction::Instruction;
 use warpframe_ir::program::Program;
+use warpframe_ir::reduction::Accumulator;
 
 /// The share of rows that pass a filter below which the filter is evaluated before the expressions, if they are costly: then
 /// they are evaluated in fewer rows, but what they share with the filter is computed twice.
@@ -82,6 +84,15 @@ impl Selectivity {
     }
 }
 
+/// What is done with the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// They are the rows of the result. Fusion is profitable if it saves passes.
+    Rows,
+    /// They are reduced. Fusion is profitable if anything is computed, since the results need not be stored.
+    Reductions,
+}
+
 /// The reason why a filter and expressions are not fused.
 #[derive(Debug)]
 pub enum NotFused {
@@ -89,8 +100,26 @@ pub enum NotFused {
     NotLowered(NotLowered),
     /// The backend cannot compile their programs.
     Backend(DataFusionError),
+    /// The operator is no filter, projection or first stage of an aggregation, or its expressions are too large.
+    OtherOperator,
     /// One pass would not be faster.
     NotProfitable,
+    /// An operator is not supported, for this reason.
+    Unsupported(String),
+}
+
+impl fmt::Display for NotFused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLowered(reason) => reason.fmt(f),
+            Self::Backend(error) => write!(f, "the backend cannot compile it: {}", error.strip_backtrace()),
+            Self::OtherOperator => {
+                f.write_str("it is no filter, projection or first stage of an aggregation")
+            }
+            Self::NotProfitable => f.write_str("one pass would not be faster"),
+            Self::Unsupported(reason) => f.write_str(reason),
+        }
+    }
 }
 
 impl From<NotLowered> for NotFused {
@@ -111,8 +140,9 @@ impl FusedRows {
         schema: SchemaRef,
         backends: &Backends,
         config: &ConfigOptions,
+        purpose: Purpose,
     ) -> std::result::Result<Self, NotFused> {
-        let lowered = Lowered::new(input, predicate, expressions)?;
+        let lowered = Lowered::new(input, predicate, expressions, purpose)?;
         let compile = |rows: LoweredRows| -> std::result::Result<CompiledRows, NotFused> {
             let kernel = backends.kernel(config, &Arc::new(rows.program)).map_err(NotFused::Backend)?;
             Ok(CompiledRows { kernel, columns: rows.columns })
@@ -160,6 +190,56 @@ impl FusedRows {
         filter.chain([self.expressions.as_ref()]).flatten().map(|rows| &rows.kernel)
     }
 
+    /// Adds the values of the expressions of a batch to accumulators, one for each, and returns the number of rows that pass
+    /// the filter.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn reduce(
+        &self,
+        batch: &RecordBatch,
+        selectivity: &mut Selectivity,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        let Some(filter) = &self.filter else {
+            return self.reduce_columns(batch.columns(), batch.num_rows(), context, accumulators);
+        };
+        if let Some(with_columns) = filter.in_one_pass(*selectivity) {
+            let rows = with_columns.reduce(batch.columns(), batch.num_rows(), context, accumulators)?;
+            selectivity.add(rows, batch.num_rows());
+            return Ok(rows);
+        }
+        let (columns, rows) = filter.select(batch, selectivity, context)?;
+        self.reduce_columns(&columns, rows, context, accumulators)
+    }
+
+    fn reduce_columns(
+        &self,
+        columns: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        let mut computed = Vec::new();
+        for (source, accumulator) in self.sources.iter().zip(&mut *accumulators) {
+            match source {
+                Source::Column(position) => {
+                    accumulator.update(&columns[*position]).map_err(datafusion_error)?;
+                }
+                Source::Expression(_) => {
+                    computed.push(std::mem::replace(accumulator, Accumulator::counter()))
+                }
+            }
+        }
+        let Some(expressions) = &self.expressions else { return Ok(rows) };
+        expressions.reduce(columns, rows, context, &mut computed)?;
+        let is_computed = |source: &Source| matches!(source, Source::Expression(_));
+        let targets = self.sources.iter().zip(accumulators).filter(|(source, _)| is_computed(source));
+        targets.zip(computed).for_each(|((_, accumulator), computed)| *accumulator = computed);
+        Ok(rows)
+    }
+
     /// Evaluates a batch.
     ///
     /// # Errors
@@ -171,23 +251,14 @@ impl FusedRows {
         context: &KernelContext,
     ) -> Result<RecordBatch> {
         let Some(filter) = &self.filter else { return self.project(batch, context) };
-        if let Some(with_columns) = &filter.with_columns
-            && !(filter.costly && selectivity.is_low())
-        {
-            let Evaluated { columns, rows } = with_columns.evaluate(batch, context)?;
+        if let Some(with_columns) = filter.in_one_pass(*selectivity) {
+            let Evaluated { columns, rows } =
+                with_columns.evaluate(batch.columns(), batch.num_rows(), context)?;
             selectivity.add(rows, batch.num_rows());
             return self.batch(columns, rows);
         }
-        let condition = filter.condition.evaluate(batch, context)?.into_column().map_err(datafusion_error)?;
-        let builder = FilterBuilder::new(condition.as_boolean());
-        let selection = if filter.read_columns.len() > 1 { builder.optimize() } else { builder }.build();
-        selectivity.add(selection.count(), batch.num_rows());
-        // Columns that nothing reads stay as they are.
-        let mut columns = batch.columns().to_vec();
-        for &position in &filter.read_columns {
-            columns[position] = selection.filter(&columns[position])?;
-        }
-        self.project_columns(&columns, selection.count(), context)
+        let (columns, rows) = filter.select(batch, selectivity, context)?;
+        self.project_columns(&columns, rows, context)
     }
 
     fn project(&self, batch: &RecordBatch, context: &KernelContext) -> Result<RecordBatch> {
@@ -201,7 +272,7 @@ impl FusedRows {
         context: &KernelContext,
     ) -> Result<RecordBatch> {
         let computed = match &self.expressions {
-            Some(expressions) => expressions.evaluate_columns(columns, rows, context)?.columns,
+            Some(expressions) => expressions.evaluate(columns, rows, context)?.columns,
             None => Vec::new(),
         };
         let result = self.sources.iter().map(|source| match source {
@@ -217,19 +288,49 @@ impl FusedRows {
     }
 }
 
-impl CompiledRows {
-    fn evaluate(&self, batch: &RecordBatch, context: &KernelContext) -> Result<Evaluated> {
-        self.evaluate_columns(batch.columns(), batch.num_rows(), context)
+impl Filter {
+    /// The filter with all columns, unless few rows pass and the expressions are costly.
+    fn in_one_pass(&self, selectivity: Selectivity) -> Option<&CompiledRows> {
+        self.with_columns.as_ref().filter(|_| !(self.costly && selectivity.is_low()))
     }
 
-    fn evaluate_columns(
+    /// The rows of a batch that pass, and their number. Columns that nothing reads stay as they are.
+    fn select(
+        &self,
+        batch: &RecordBatch,
+        selectivity: &mut Selectivity,
+        context: &KernelContext,
+    ) -> Result<(Vec<ArrayRef>, usize)> {
+        let condition = self.condition.evaluate(batch.columns(), batch.num_rows(), context)?;
+        let condition = condition.into_column().map_err(datafusion_error)?;
+        let builder = FilterBuilder::new(condition.as_boolean());
+        let selection = if self.read_columns.len() > 1 { builder.optimize() } else { builder }.build();
+        selectivity.add(selection.count(), batch.num_rows());
+        let mut columns = batch.columns().to_vec();
+        for &position in &self.read_columns {
+            columns[position] = selection.filter(&columns[position])?;
+        }
+        Ok((columns, selection.count()))
+    }
+}
+
+impl CompiledRows {
+    fn inputs(&self, columns: &[ArrayRef]) -> Vec<ArrayRef> {
+        self.columns.iter().map(|position| Arc::clone(&columns[*position])).collect()
+    }
+
+    fn evaluate(&self, columns: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
+        self.kernel.evaluate(&self.inputs(columns), rows, context).map_err(datafusion_error)
+    }
+
+    fn reduce(
         &self,
         columns: &[ArrayRef],
         rows: usize,
         context: &KernelContext,
-    ) -> Result<Evaluated> {
-        let inputs: Vec<_> = self.columns.iter().map(|position| Arc::clone(&columns[*position])).collect();
-        self.kernel.evaluate(&inputs, rows, context).map_err(datafusion_error)
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        self.kernel.reduce(&self.inputs(columns), rows, context, accumulators).map_err(datafusion_error)
     }
 }
 
@@ -243,13 +344,14 @@ struct Lowered {
 }
 
 impl Lowered {
-    /// Lowers a filter and expressions, if one pass over them is faster than several: expressions behind a filter that are
-    /// worth a pass of their own, or expressions that share instructions with each other. And if a condition of the filter can
+    /// Lowers a filter and expressions, if one pass over them is faster than several: to reduce them; expressions behind a
+    /// filter that are worth a pass of their own; or expressions that share instructions with each other. And if a condition of the filter can
     /// fail, which DataFusion evaluates in rows that other conditions exclude.
     fn new(
         input: &Schema,
         predicate: Option<&Arc<dyn PhysicalExpr>>,
         expressions: &[Arc<dyn PhysicalExpr>],
+        purpose: Purpose,
     ) -> std::result::Result<Self, NotFused> {
         let mut computed_expressions = Vec::new();
         let sources = expressions.iter().map(|expression| match expression.downcast_ref::<Column>() {
@@ -263,7 +365,12 @@ impl Lowered {
         let count = computed_expressions.len();
         let is_conjunction = predicate.is_some_and(|predicate| split_conjunction(predicate).len() > 1);
         // Most operators end here, without lowering.
-        if count < 2 && predicate.is_none() || count == 0 && !is_conjunction {
+        let is_profitable = match purpose {
+            Purpose::Rows if predicate.is_none() => count >= 2,
+            Purpose::Rows => count > 0 || is_conjunction,
+            Purpose::Reductions => count > 0 || predicate.is_some(),
+        };
+        if !is_profitable {
             return Err(NotFused::NotProfitable);
         }
         let alone = match count {
@@ -271,6 +378,9 @@ impl Lowered {
             _ => Some(lower_rows(input, None, &computed_expressions)?),
         };
         let Some(predicate) = predicate else {
+            if purpose == Purpose::Reductions {
+                return Ok(Self { filter: None, expressions: alone, sources });
+            }
             let each =
                 computed_expressions.iter().map(|one| lower_rows(input, None, std::slice::from_ref(one)));
             let each = each.map(|one| one.map(|one| computed(&one.program)));
@@ -283,10 +393,14 @@ impl Lowered {
         let condition = lower_condition(input, predicate)?;
         let can_fail = |one: &Instruction| matches!(one, Instruction::TrapIf(..));
         let is_guarded = is_conjunction && condition.program.instructions().iter().any(can_fail);
-        if !is_guarded && !alone.as_ref().is_some_and(|alone| alone.work.is_profitable()) {
+        let costs_a_pass = || alone.as_ref().is_some_and(|alone| alone.work.is_profitable());
+        if purpose == Purpose::Rows && !is_guarded && !costs_a_pass() {
             return Err(NotFused::NotProfitable);
         }
-        let with_columns = lower_rows(input, Some(predicate), expressions).ok();
+        let with_columns = match expressions {
+            [] => None,
+            _ => lower_rows(input, Some(predicate), expressions).ok(),
+        };
         Ok(Self { filter: Some((condition, with_columns)), expressions: alone, sources })
     }
 

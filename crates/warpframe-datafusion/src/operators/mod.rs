@@ -1,7 +1,21 @@
 //! Physical operators that evaluate programs.
 
+mod fused_aggregate_exec;
 mod fused_exec;
+mod fused_pass;
 mod fused_rows;
+mod partial_state;
 
-pub use fused_exec::{FusedExec, Replaced};
-pub use fused_rows::{FusedRows, NotFused};
+use datafusion::physical_plan::ExecutionPlan;
+
+pub use fused_aggregate_exec::FusedAggregateExec;
+pub use fused_exec::FusedExec;
+pub use fused_pass::{FusedPass, Replaced};
+pub use fused_rows::{FusedRows, NotFused, Purpose};
+pub use partial_state::{PartialState, ReducedAggregate};
+
+/// The pass of an operator, if it is a fused one.
+pub fn fused_pass(plan: &dyn ExecutionPlan) -> Option<&FusedPass> {
+    let fused = plan.downcast_ref::<FusedExec>().map(FusedExec::pass);
+    fused.or_else(|| plan.downcast_ref::<FusedAggregateExec>().map(FusedAggregateExec::pass))
+}

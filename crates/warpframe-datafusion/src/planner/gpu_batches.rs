@@ -17,7 +17,7 @@ use datafusion::physical_plan::{
 };
 
 use super::fused_functions::{device_batch_rows, for_each_fused_function, prepare};
-use crate::operators::FusedExec;
+use crate::operators::fused_pass;
 use warpframe_ir::metrics::{Metric, Metrics};
 
 /// Adds a `GpuBatchExec` as the root of a plan with functions that are evaluated on GPUs:
@@ -79,11 +79,11 @@ impl GpuBatchExec {
             Ok(())
         })?;
         plan.apply(|node| {
-            if let Some(fused) = node.downcast_ref::<FusedExec>() {
-                let least = fused.rows().kernels().filter_map(|kernel| kernel.device_batch_rows()).max();
+            if let Some(pass) = fused_pass(node.as_ref()) {
+                let least = pass.rows.kernels().filter_map(|kernel| kernel.device_batch_rows()).max();
                 if least.is_some() {
                     device_rows = device_rows.max(least);
-                    metrics.push(Arc::clone(fused.kernel_metrics()));
+                    metrics.push(Arc::clone(&pass.kernel_metrics));
                 }
             }
             Ok(TreeNodeRecursion::Continue)

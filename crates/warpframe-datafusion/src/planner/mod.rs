@@ -5,10 +5,13 @@ mod conditions;
 mod float_partitions;
 mod float_statistics;
 mod fuse;
+mod fuse_aggregate;
 mod fuse_operators;
 mod fused_functions;
+mod fused_operators;
 mod gpu_batches;
 mod keep_projections;
+mod not_fused_operators;
 mod operator_chain;
 
 pub use bind_backend::BindBackend;
@@ -19,3 +22,4 @@ pub use fuse_operators::FuseOperators;
 pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
+pub use not_fused_operators::not_fused_operators;

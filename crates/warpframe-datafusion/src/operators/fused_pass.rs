@@ -1,0 +1,83 @@
+//! What fused operators have in common: one pass over the rows of an input that replaces other operators.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::{Result, internal_err};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
+
+use super::fused_rows::FusedRows;
+use warpframe_ir::metrics::Metrics;
+
+/// A filter and expressions over the rows of an input, compiled, and the operators that they replace.
+#[derive(Debug, Clone)]
+pub struct FusedPass {
+    /// What is replaced. Schema, ordering, equivalences and statistics of the fused operator are those of this plan.
+    pub replaced: Replaced,
+    /// The operator below.
+    pub input: Arc<dyn ExecutionPlan>,
+    /// The condition of the filter, over the columns of the input.
+    pub predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// The expressions, over the columns of the input.
+    pub expressions: Vec<Arc<dyn PhysicalExpr>>,
+    /// Their compiled form.
+    pub rows: Arc<FusedRows>,
+    /// The metrics of the kernels.
+    pub kernel_metrics: Arc<Metrics>,
+}
+
+/// What a fused operator replaces.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// The operators, with the input of the fused operator at the bottom.
+    pub plan: Arc<dyn ExecutionPlan>,
+    /// The number of operators that were part of the query's plan.
+    pub operators: usize,
+}
+
+impl FusedPass {
+    /// The same over another input.
+    pub fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let plan = replace_input(&self.replaced.plan, &self.input, &input)?;
+        let replaced = Replaced { plan, operators: self.replaced.operators };
+        Ok(Self { replaced, input, ..self.clone() })
+    }
+
+    /// The same over the only one of new children.
+    pub fn with_children(&self, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
+        match <[_; 1]>::try_from(children) {
+            Ok([input]) => self.with_input(input),
+            Err(children) => internal_err!("a fused operator has one input, not {}", children.len()),
+        }
+    }
+
+    /// Writes the name of the operator, the backend and the predicate.
+    pub fn fmt_as(&self, name: &str, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{name}: backend={}", self.rows.description())?;
+        match &self.predicate {
+            Some(predicate) => write!(f, ", predicate={}", self.without_backend(&predicate.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// A text without the backend of functions in it: they are bound to that of the pass.
+    pub fn without_backend(&self, text: &str) -> String {
+        text.replace(&format!("[{}]", self.rows.description()), "")
+    }
+}
+
+/// A plan in which `old` is replaced by `new`, among nodes with one child.
+fn replace_input(
+    plan: &Arc<dyn ExecutionPlan>,
+    old: &Arc<dyn ExecutionPlan>,
+    new: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    if Arc::ptr_eq(plan, old) {
+        return Ok(Arc::clone(new));
+    }
+    match plan.children()[..] {
+        [child] => replace_children_if_necessary(Arc::clone(plan), vec![replace_input(child, old, new)?]),
+        _ => internal_err!("a fused operator has one input"),
+    }
+}
