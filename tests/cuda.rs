@@ -5,7 +5,7 @@ mod common;
 
 use std::cell::RefCell;
 use std::ops::Deref;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -23,14 +23,15 @@ use datafusion::prelude::{col, lit};
 use futures::StreamExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
+use warpframe::auto_backend::Auto;
 use warpframe::compare::{Comparison, Mode, ResultSink, Source, Status};
 use warpframe::cost_model::CostModel;
 use warpframe::cpu::Simd;
 use warpframe::cuda::metrics::{BATCHES, COMPILE_TIME, FALLBACK_BATCHES};
 use warpframe::cuda::{Calibration, Cuda, CudaSettings, Gpus, KernelSource, measure};
 use warpframe::ir::{
-    Backend, Error, ErrorInterval, Evaluated, Interpreter, KernelContext, MemoryBudget, Program, Scalar,
-    ScalarType,
+    Accumulator, Backend, Error, ErrorInterval, Evaluated, Interpreter, Kernel, KernelContext, MemoryBudget,
+    Program, Reductions, Scalar, ScalarType,
 };
 use warpframe::lowering::compile;
 use warpframe::memory_pool::PoolBudget;
@@ -677,6 +678,87 @@ async fn auto_shows_its_reason_and_uses_the_gpu_for_large_batches_only() {
     let (on_gpu, on_cpu) = (sum(&on_gpu), sum(&on_cpu));
     assert!((on_gpu - on_cpu).abs() <= 1e-12 * on_cpu.abs(), "{on_gpu} {on_cpu}");
     drop(session);
+    assert_nothing_leaked(gpus, &controls);
+}
+
+/// A backend for the CPU that counts the calls of its kernels.
+#[derive(Debug, Clone)]
+struct Counting(Simd, Arc<Calls>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    evaluations: AtomicUsize,
+    reductions: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct CountingKernel(Arc<dyn Kernel>, Arc<Calls>);
+
+impl Backend for Counting {
+    fn description(&self) -> String {
+        self.0.description()
+    }
+
+    fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>, Error> {
+        Ok(Arc::new(CountingKernel(self.0.compile(program)?, Arc::clone(&self.1))))
+    }
+}
+
+impl Kernel for CountingKernel {
+    fn description(&self) -> String {
+        self.0.description()
+    }
+
+    fn evaluate(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+    ) -> Result<Evaluated, Error> {
+        self.1.evaluations.fetch_add(1, Ordering::Relaxed);
+        self.0.evaluate(inputs, rows, context)
+    }
+
+    fn reduce(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize, Error> {
+        self.1.reductions.fetch_add(1, Ordering::Relaxed);
+        self.0.reduce(inputs, rows, context, accumulators)
+    }
+}
+
+#[test]
+fn auto_reduces_by_the_kernel_that_it_chooses() {
+    if !has_compiler() {
+        return skipped("there is no C++ compiler to compile kernels for the CPU");
+    }
+    let (gpus, controls) = FakeDriver::with_calibration(1, FAST_BUS);
+    let calls = Arc::new(Calls::default());
+    let cpu = Counting(simd(), Arc::clone(&calls));
+    let cuda = Cuda::new(Arc::clone(&gpus), CudaSettings::default(), Arc::new(cpu.clone()));
+    let schema = Schema::new(vec![Field::new("x", DataType::Float64, false)]);
+    let program = compile(&ln(exp(ln(col("x") + lit(1.0)))), &schema).unwrap().program;
+    let kernel = Auto::new(Arc::new(cpu), Some(cuda), 1).compile(&program).unwrap();
+    let column = columns(100_000)[0].clone();
+    let sum = |rows: usize| {
+        let reductions = Reductions { sum: true, ..Reductions::default() };
+        let mut sums = [Accumulator::new(ScalarType::F64, reductions)];
+        kernel.reduce(&[column.slice(0, rows)], rows, &KernelContext::default(), &mut sums).unwrap();
+        sums[0].sum().and_then(Scalar::as_float).unwrap()
+    };
+    let expected: f64 = (0..1000).map(|row| (row as f64 + 1.5).ln()).sum();
+    assert!((sum(1000) - expected).abs() <= 1e-10 * expected);
+    let counts = || [&calls.evaluations, &calls.reductions].map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(counts(), [0, 1], "few rows are reduced on the CPU, without arrays of results");
+    assert!(controls.launches().is_empty());
+    let expected: f64 = (0..100_000).map(|row| (row as f64 + 1.5).ln()).sum();
+    assert!((sum(100_000) - expected).abs() <= 1e-10 * expected);
+    assert_eq!((counts(), controls.launches().len()), ([0, 1], 1), "many rows are reduced on the GPU");
+    drop(kernel);
     assert_nothing_leaked(gpus, &controls);
 }
 

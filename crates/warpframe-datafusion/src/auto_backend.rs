@@ -9,8 +9,9 @@ use crate::cost_model::CostModel;
 use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::error::Result;
 use warpframe_ir::program::Program;
+use warpframe_ir::reduction::Accumulator;
 
-/// Chooses between the CPU and a GPU for each program.
+/// The backend that chooses between the CPU and a GPU for each program and batch.
 #[derive(Debug)]
 pub struct Auto {
     cpu: Arc<dyn Backend>,
@@ -53,6 +54,16 @@ struct AutoKernel {
     gpu: Arc<dyn Kernel>,
 }
 
+impl AutoKernel {
+    /// The kernel that evaluates a batch.
+    fn for_rows(&self, rows: usize) -> &Arc<dyn Kernel> {
+        match self.cost.gpu_from {
+            Some(least) if rows >= least => &self.gpu,
+            _ => &self.cpu,
+        }
+    }
+}
+
 impl Kernel for AutoKernel {
     fn description(&self) -> String {
         let chosen = match self.cost.gpu_from {
@@ -63,10 +74,17 @@ impl Kernel for AutoKernel {
     }
 
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
-        match self.cost.gpu_from {
-            Some(least) if rows >= least => self.gpu.evaluate(inputs, rows, context),
-            _ => self.cpu.evaluate(inputs, rows, context),
-        }
+        self.for_rows(rows).evaluate(inputs, rows, context)
+    }
+
+    fn reduce(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        self.for_rows(rows).reduce(inputs, rows, context, accumulators)
     }
 
     fn device_batch_rows(&self) -> Option<usize> {

@@ -8,7 +8,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
-mod auto_backend;
+pub mod auto_backend;
 pub mod backend_names;
 pub mod backends;
 pub mod cost_model;
