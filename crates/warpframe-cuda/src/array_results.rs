@@ -1,4 +1,4 @@
-//! The results of an evaluation: collected from completed chunks, in the order of their rows. Numbers are copied from the GPU
+//! The arrays of an evaluation: collected from completed chunks, in the order of their rows. Numbers are copied from the GPU
 //! to page-locked memory that becomes the buffer of the result array. If the program has a predicate, the selected rows of
 //! each chunk are moved together when it has completed.
 
@@ -13,19 +13,34 @@ use warpframe_ir::error::Error;
 use warpframe_ir::memory::Reservation;
 use warpframe_ir::program::Program;
 
+use super::chunk_pipeline::{Failure, Reserve, grid_blocks};
+use super::chunk_results::ChunkResults;
 use super::codegen::{computes_validity, has_validity};
-use super::driver::CudaError;
 use super::gpu::Gpu;
-use super::layout::Layout;
+use super::layout::{Layout, ResultColumn};
 use super::memory::{Pinned, reserved_buffer};
-use super::metrics::Counts;
 
-/// The results of completed chunks.
-pub(super) struct ChunkResults {
+/// The layout of a chunk of rows whose outputs are stored, for all rows.
+pub(super) fn arrays_layout(program: &Program, rows: usize) -> Layout {
+    let mut columns = Vec::new();
+    let bytes_of_rows = ResultColumn { bytes: rows, staged: true };
+    for output in program.outputs() {
+        columns.push(match output.data_type.primitive_width() {
+            Some(width) => ResultColumn { bytes: rows * width, staged: false },
+            None => bytes_of_rows,
+        });
+        columns.extend(has_validity(program, output.value).then_some(bytes_of_rows));
+    }
+    columns.extend(program.predicate().map(|_| bytes_of_rows));
+    Layout::new(program, computes_validity(program), rows, columns)
+}
+
+/// The arrays of completed chunks.
+pub(super) struct ArrayResults<'a> {
+    program: &'a Program,
     outputs: Vec<OutputColumn>,
     /// The rows that were selected so far; without a predicate, all rows.
     selected_rows: usize,
-    pub counts: Counts,
 }
 
 /// The results of an output.
@@ -45,18 +60,18 @@ enum Values {
     Booleans(BitmapBuilder),
 }
 
-impl ChunkResults {
-    /// Results for a number of rows. `reserve` reserves a number of bytes for the memory of a result.
+impl<'a> ArrayResults<'a> {
+    /// Results for a number of rows.
     ///
     /// # Errors
     /// Memory is exhausted.
-    pub fn new<E: From<CudaError>>(
+    pub fn new(
         gpu: &Arc<Gpu>,
-        program: &Program,
+        program: &'a Program,
         rows: usize,
         limit: usize,
-        reserve: impl Fn(usize) -> Result<Box<dyn Reservation>, E>,
-    ) -> Result<Self, E> {
+        reserve: &Reserve,
+    ) -> Result<Self, Failure> {
         let outputs = program.outputs().iter().map(|output| {
             let values = match output.data_type.primitive_width() {
                 Some(width) => {
@@ -68,63 +83,16 @@ impl ChunkResults {
             let validity = has_validity(program, output.value);
             Ok(OutputColumn { values, validity: validity.then(|| BitmapBuilder::with_capacity(rows)) })
         });
-        Ok(Self { outputs: outputs.collect::<Result<_, E>>()?, selected_rows: 0, counts: Counts::default() })
-    }
-
-    /// For each output of numbers the address to which a chunk is copied that starts at a row, `None` for Booleans.
-    pub fn addresses(&self, first_row: usize) -> impl Iterator<Item = Option<*mut u8>> {
-        self.outputs.iter().map(move |output| match &output.values {
-            // In bounds for every row of the evaluation.
-            Values::Numbers { memory, width, .. } => {
-                Some(memory.address().as_ptr().wrapping_add(first_row * width))
-            }
-            Values::Booleans(_) => None,
-        })
-    }
-
-    /// Adds the results of a chunk. `staged` returns a range of staging memory, by its offset and its length.
-    ///
-    /// # Safety
-    /// The chunk is the next one in the order of rows, and its operations have completed.
-    pub unsafe fn add_chunk<'a>(
-        &mut self,
-        rows: Range<usize>,
-        layout: &Layout,
-        staged: impl Fn(usize, usize) -> &'a [u8],
-    ) {
-        let selected = layout.selected().map(|offset| staged(offset, rows.len()));
-        let to = self.selected_rows;
-        self.selected_rows += match selected {
-            Some(selected) => selected.iter().filter(|&&selected| selected != 0).count(),
-            None => rows.len(),
-        };
-        for (column, place) in self.outputs.iter_mut().zip(layout.outputs()) {
-            if let (Some(validity), Some(offset)) = (&mut column.validity, place.validity) {
-                validity.extend(staged(offset, rows.len()), selected);
-            }
-            match (&mut column.values, selected) {
-                (Values::Booleans(bits), _) => bits.extend(staged(place.values, rows.len()), selected),
-                (Values::Numbers { .. }, None) => {}
-                (Values::Numbers { memory, width, .. }, Some(selected)) => {
-                    // SAFETY: only operations of later chunks are pending, which write to later rows.
-                    let bytes = unsafe { memory.first_bytes_mut(rows.end * *width) };
-                    match width {
-                        1 => move_selected::<1>(bytes, rows.start, selected, to),
-                        2 => move_selected::<2>(bytes, rows.start, selected, to),
-                        4 => move_selected::<4>(bytes, rows.start, selected, to),
-                        _ => move_selected::<8>(bytes, rows.start, selected, to),
-                    }
-                }
-            }
-        }
+        let outputs = outputs.collect::<Result<_, Failure>>()?;
+        Ok(Self { program, outputs, selected_rows: 0 })
     }
 
     /// Builds the result arrays.
     ///
     /// # Errors
     /// The arrays are not valid, which the verifier of programs excludes.
-    pub fn finish(self, program: &Program, inputs: &[ArrayRef]) -> Result<Evaluated, Error> {
-        let rows = self.selected_rows;
+    pub fn finish(self, inputs: &[ArrayRef]) -> Result<Evaluated, Error> {
+        let (program, rows) = (self.program, self.selected_rows);
         let columns = self.outputs.into_iter().zip(program.outputs()).map(|(column, output)| {
             let nulls = match column.validity {
                 _ if !computes_validity(program) => {
@@ -141,6 +109,63 @@ impl ChunkResults {
             data.build().map(make_array).map_err(Error::backend)
         });
         Ok(Evaluated { columns: columns.collect::<Result<_, _>>()?, rows })
+    }
+}
+
+// SAFETY: the page-locked memory has room for all rows of the evaluation, and is owned.
+unsafe impl ChunkResults for ArrayResults<'_> {
+    fn layout(&self, rows: usize) -> Layout {
+        arrays_layout(self.program, rows)
+    }
+
+    fn blocks(&self, gpu: &Gpu, rows: usize) -> u32 {
+        grid_blocks(gpu, rows)
+    }
+
+    fn addresses(&self, first_row: usize) -> Vec<*mut u8> {
+        let outputs = self.outputs.iter().filter_map(|output| match &output.values {
+            Values::Numbers { memory, width, .. } => {
+                Some(memory.address().as_ptr().wrapping_add(first_row * width))
+            }
+            Values::Booleans(_) => None,
+        });
+        outputs.collect()
+    }
+
+    unsafe fn add_chunk(&mut self, rows: Range<usize>, layout: &Layout, staging: &[u8]) {
+        let mut places = layout.results();
+        // The last one, behind the outputs.
+        let selected = match self.program.predicate() {
+            Some(_) => layout.results().last().map(|place| &staging[place.range()]),
+            None => None,
+        };
+        let to = self.selected_rows;
+        self.selected_rows += match selected {
+            Some(selected) => selected.iter().filter(|&&selected| selected != 0).count(),
+            None => rows.len(),
+        };
+        for column in &mut self.outputs {
+            let values = places.next();
+            if let Some(validity) = &mut column.validity
+                && let Some(place) = places.next()
+            {
+                validity.extend(&staging[place.range()], selected);
+            }
+            match (&mut column.values, selected, values) {
+                (Values::Booleans(bits), _, Some(place)) => bits.extend(&staging[place.range()], selected),
+                (Values::Numbers { memory, width, .. }, Some(selected), _) => {
+                    // SAFETY: only operations of later chunks are pending, which write to later rows.
+                    let bytes = unsafe { memory.first_bytes_mut(rows.end * *width) };
+                    match width {
+                        1 => move_selected::<1>(bytes, rows.start, selected, to),
+                        2 => move_selected::<2>(bytes, rows.start, selected, to),
+                        4 => move_selected::<4>(bytes, rows.start, selected, to),
+                        _ => move_selected::<8>(bytes, rows.start, selected, to),
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 

@@ -8,9 +8,8 @@ use std::time::Instant;
 use arrow_array::ArrayRef;
 use rayon::prelude::*;
 use warpframe_ir::Trap;
-use warpframe_ir::backend::Evaluated;
 use warpframe_ir::error::Error;
-use warpframe_ir::memory::MemoryBudget;
+use warpframe_ir::memory::Reservation;
 use warpframe_ir::program::Program;
 
 use super::chunk_results::ChunkResults;
@@ -49,6 +48,9 @@ impl From<CudaError> for Failure {
     }
 }
 
+/// Reserves a number of bytes of the memory budget.
+pub(super) type Reserve<'a> = dyn Fn(usize) -> Result<Box<dyn Reservation>, Failure> + 'a;
+
 /// An evaluation of a program on a batch.
 pub(super) struct ChunkPipeline<'a> {
     pub gpu: &'a Arc<Gpu>,
@@ -63,26 +65,21 @@ pub(super) struct ChunkPipeline<'a> {
 }
 
 impl ChunkPipeline<'_> {
-    /// Evaluates all chunks. The memory is reserved from the budget under the consumer's name. The reservations for the
-    /// results are released when the results are dropped, the rest before the function returns.
+    /// Evaluates all chunks, and adds their results to `results`. The memory of the chunks is reserved until the function
+    /// returns.
     ///
     /// # Errors
-    /// A row traps, an array has a type that programs do not support, memory is exhausted, or the GPU fails.
-    pub fn run(&self, consumer: &str, memory: &dyn MemoryBudget) -> Result<(Evaluated, Counts), Failure> {
+    /// A row traps, an array has a type that programs do not support, memory is exhausted, or the GPU fails. The results are
+    /// then incomplete.
+    pub fn run(&self, reserve: &Reserve, results: &mut impl ChunkResults) -> Result<Counts, Failure> {
         let columns = self.inputs.iter().map(InputColumn::new).collect::<Result<Vec<_>, _>>();
         let columns = columns.map_err(Failure::Program)?;
         let chunks = self.rows.div_ceil(self.chunk_rows);
-        let bytes = Layout::new(self.program, self.chunk_rows.min(self.rows.next_multiple_of(8))).bytes();
+        let bytes = results.layout(self.chunk_rows.min(self.rows.next_multiple_of(8))).bytes();
         let slots = STREAM_SLOTS.min(chunks);
-        let reserve = |bytes: usize| {
-            memory.reserve(consumer, bytes).map_err(|error| match error {
-                Error::ResourcesExhausted(message) => Failure::Cuda(CudaError::OutOfMemory(message)),
-                other => Failure::Program(other),
-            })
-        };
-        let reservation = reserve(slots * (bytes.device + bytes.staging))?;
-        let mut results = ChunkResults::new(self.gpu, self.program, self.rows, self.limit, reserve)?;
-        // Dropped before `results`, because their drop waits for the copies to it.
+        let _reservation = reserve(slots * (bytes.device + bytes.staging))?;
+        let mut counts = Counts::default();
+        // Their drop waits for the copies to `results`.
         let mut streams: Vec<_> = (0..slots)
             .map(|_| {
                 let slot = self.gpu.stream_slot(bytes, self.limit)?;
@@ -93,19 +90,15 @@ impl ChunkPipeline<'_> {
             let rows = chunk * self.chunk_rows..((chunk + 1) * self.chunk_rows).min(self.rows);
             let position = chunk % streams.len();
             let stream = &mut streams[position];
-            stream.finish(self.program, &mut results)?;
-            stream.enqueue(self, &columns, rows, &mut results)?;
+            stream.finish(self.program, results, &mut counts)?;
+            stream.enqueue(self, &columns, rows, results, &mut counts)?;
         }
         // The remaining chunks, in the order of their rows.
         for chunk in chunks..chunks + streams.len() {
             let position = chunk % streams.len();
-            streams[position].finish(self.program, &mut results)?;
+            streams[position].finish(self.program, results, &mut counts)?;
         }
-        drop(streams);
-        drop(reservation);
-        let counts = results.counts;
-        let evaluated = results.finish(self.program, self.inputs).map_err(Failure::Program)?;
-        Ok((evaluated, counts))
+        Ok(counts)
     }
 }
 
@@ -134,9 +127,10 @@ impl ChunkStream {
         pipeline: &ChunkPipeline,
         columns: &[InputColumn],
         rows: Range<usize>,
-        results: &mut ChunkResults,
+        results: &impl ChunkResults,
+        counts: &mut Counts,
     ) -> Result<(), CudaError> {
-        let layout = Layout::new(pipeline.program, rows.len());
+        let layout = results.layout(rows.len());
         let (device, stream, [started, copied, computed, done]) =
             (&pipeline.gpu.device, self.slot.stream, self.slot.events);
         let mut copies = Vec::new();
@@ -163,11 +157,11 @@ impl ChunkStream {
                 copies.push((validity_at, staged.as_ptr(), staged.len()));
             }
         }
-        results.counts.stage_time += start.elapsed();
+        counts.stage_time += start.elapsed();
         let memory = &self.slot.memory;
         let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
         let arguments = layout.arguments(rows.len(), |offset| memory.at(offset).0, &inputs);
-        let addresses: Vec<_> = results.addresses(rows.start).collect();
+        let addresses = results.addresses(rows.start);
         // SAFETY: the stream, the events and the kernel were created by this device. The ranges are within the device
         // memory and the staging memory of the slot, an input, or the result, and the arguments match the parameters of the
         // kernel. The inputs and the result outlive the slot guard, and nothing accesses the ranges until `finish` or the
@@ -176,28 +170,22 @@ impl ChunkStream {
             device.record(stream, started)?;
             for (to, from, bytes) in copies {
                 device.memcpy_htod_async(stream, memory.at(to), from, bytes)?;
-                results.counts.h2d_bytes += bytes as u64;
+                counts.h2d_bytes += bytes as u64;
             }
             device.memset_async(stream, memory.at(layout.trap()), size_of::<i32>())?;
             device.record(stream, copied)?;
-            let (kernel, blocks) = (pipeline.kernel.loaded, grid_blocks(pipeline.gpu, rows.len()));
+            let (kernel, blocks) = (pipeline.kernel.loaded, results.blocks(pipeline.gpu, rows.len()));
             device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
             device.record(stream, computed)?;
-            let staging = self.slot.staging.address().as_ptr();
-            let mut copy_to_host = |to: *mut u8, from: usize, bytes: usize| {
-                results.counts.d2h_bytes += bytes as u64;
-                device.memcpy_dtoh_async(stream, to, memory.at(from), bytes)
+            let mut copy_to_host = |to: *mut u8, from: Range<usize>| {
+                counts.d2h_bytes += from.len() as u64;
+                device.memcpy_dtoh_async(stream, to, memory.at(from.start), from.len())
             };
-            for (output, address) in layout.outputs().zip(addresses) {
-                copy_to_host(address.unwrap_or(staging.add(output.values)), output.values, output.bytes)?;
-                if let Some(validity) = output.validity {
-                    copy_to_host(staging.add(validity), validity, rows.len())?;
-                }
+            for (place, address) in layout.direct().zip(addresses) {
+                copy_to_host(address, place.range())?;
             }
-            if let Some(selected) = layout.selected() {
-                copy_to_host(staging.add(selected), selected, rows.len())?;
-            }
-            copy_to_host(staging.add(layout.trap()), layout.trap(), size_of::<i32>())?;
+            let staged = layout.staged();
+            copy_to_host(self.slot.staging.address().as_ptr().add(staged.start), staged)?;
             device.record(stream, done)?;
         }
         self.in_flight = Some(ChunkInFlight { rows, layout });
@@ -205,7 +193,12 @@ impl ChunkStream {
     }
 
     /// Waits for the chunk in flight, if there is one, and adds its results.
-    fn finish(&mut self, program: &Program, results: &mut ChunkResults) -> Result<(), Failure> {
+    fn finish(
+        &mut self,
+        program: &Program,
+        results: &mut impl ChunkResults,
+        counts: &mut Counts,
+    ) -> Result<(), Failure> {
         let Some(ChunkInFlight { rows, layout }) = self.in_flight.take() else { return Ok(()) };
         let (device, [started, copied, computed, done]) = (Arc::clone(self.slot.device()), self.slot.events);
         // SAFETY: the events were created by this device.
@@ -217,16 +210,15 @@ impl ChunkStream {
                 device.elapsed(computed, done)?,
             ]
         };
-        let counts = &mut results.counts;
         (counts.h2d_time, counts.kernel_time, counts.d2h_time) =
             (counts.h2d_time + h2d, counts.kernel_time + kernel, counts.d2h_time + d2h);
         // SAFETY: no operation is pending in the stream.
-        let staged = |offset: usize, bytes: usize| unsafe { self.slot.staging.range(offset, bytes) };
-        if let Some(trap) = stored_trap(program, staged(layout.trap(), size_of::<i32>())) {
+        let staging = unsafe { self.slot.staging.range(0, layout.bytes().staging) };
+        if let Some(trap) = stored_trap(program, &staging[layout.trap()..]) {
             return Err(Failure::Trap(trap));
         }
         // SAFETY: chunks are finished in the order of their rows, and all operations of this one have completed.
-        unsafe { results.add_chunk(rows, &layout, staged) };
+        unsafe { results.add_chunk(rows, &layout, staging) };
         Ok(())
     }
 }

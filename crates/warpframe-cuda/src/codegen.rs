@@ -45,14 +45,18 @@ pub fn has_validity(program: &Program, value: Value) -> bool {
     computes_validity(program) && program.may_be_null(value)
 }
 
+/// The number of parameters for the inputs of a program, whose kernel computes validity or not.
+pub(super) fn input_parameters(program: &Program, validity: bool) -> usize {
+    program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable)).sum()
+}
+
 /// The number of parameters of a program's kernel: see [`source`].
 pub fn parameters(program: &Program) -> usize {
-    let validity = computes_validity(program);
-    let inputs = program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable));
     let outputs = program.outputs().iter();
     let outputs = outputs.map(|output| 1 + usize::from(has_validity(program, output.value)));
+    let inputs = input_parameters(program, computes_validity(program));
     // The rows, the predicate and the trap are the others.
-    inputs.chain(outputs).sum::<usize>() + 2 + usize::from(program.predicate().is_some())
+    inputs + outputs.sum::<usize>() + 2 + usize::from(program.predicate().is_some())
 }
 
 /// The CUDA C++ source of a program's kernel, without the [`PRELUDE`].
@@ -71,24 +75,11 @@ pub fn parameters(program: &Program) -> usize {
 /// dimension; the grid may have any size.
 pub fn source(program: &Program, name: &str) -> String {
     let generator = Generator { program, validity: computes_validity(program) };
-    let mut source = format!("extern \"C\" __global__ void __launch_bounds__(WF_THREADS) {name}(\n");
-    generator.parameters(&mut source);
-    for (position, table) in program.tables().iter().enumerate() {
-        generator.table(&mut source, position, table);
-    }
-    // Writing to a String cannot fail.
-    let _ = writeln!(source, "    const wf_rows step = (wf_rows)gridDim.x * blockDim.x;");
-    let start = "(wf_rows)blockIdx.x * blockDim.x + threadIdx.x";
-    let _ = writeln!(source, "    for (wf_rows row = {start}; row < rows; row += step) {{");
-    for position in 0..program.instructions().len() {
-        generator.instruction(&mut source, position);
-    }
-    generator.stores(&mut source);
-    source + "    }\n}\n"
+    generator.kernel(name, &generator.stores())
 }
 
 /// The C++ type of local variables.
-fn c_type(scalar_type: ScalarType) -> &'static str {
+pub(super) fn c_type(scalar_type: ScalarType) -> &'static str {
     match scalar_type {
         ScalarType::Bool => "bool",
         ScalarType::I32 => "int",
@@ -99,7 +90,7 @@ fn c_type(scalar_type: ScalarType) -> &'static str {
 }
 
 /// The C++ type of a column's numbers. Booleans are bits in inputs and bytes in outputs.
-fn c_column(data_type: &DataType) -> &'static str {
+pub(super) fn c_column(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Int8 => "signed char",
         DataType::Int16 => "short",
@@ -115,7 +106,7 @@ fn c_column(data_type: &DataType) -> &'static str {
 }
 
 /// The C++ expression of an `int`. A literal has no sign in C++, so the smallest integer is a difference.
-fn c_int(number: i32) -> String {
+pub(super) fn c_int(number: i32) -> String {
     match number {
         i32::MIN => format!("({} - 1)", i32::MIN + 1),
         _ => number.to_string(),
@@ -123,7 +114,7 @@ fn c_int(number: i32) -> String {
 }
 
 /// The C++ expression of a `long long`.
-fn c_long(number: i64) -> String {
+pub(super) fn c_long(number: i64) -> String {
     match number {
         i64::MIN => format!("({}LL - 1)", i64::MIN + 1),
         _ => format!("{number}LL"),
@@ -164,19 +155,55 @@ fn v(value: Value) -> String {
 }
 
 /// Generates the code of a program.
-struct Generator<'a> {
-    program: &'a Program,
+pub(super) struct Generator<'a> {
+    pub program: &'a Program,
     /// Whether the kernel computes validity.
-    validity: bool,
+    pub validity: bool,
+}
+
+/// The parts of a kernel that depend on what becomes of the outputs.
+#[derive(Default)]
+pub(super) struct KernelParts {
+    /// The parameters for results.
+    pub parameters: String,
+    /// The statements before the rows of a thread. `thread` is its number among `threads`.
+    pub before: String,
+    /// The statements for the values of the row `row`.
+    pub row: String,
+    /// The statements after the rows of a thread.
+    pub after: String,
 }
 
 impl Generator<'_> {
-    fn may_be_null(&self, value: Value) -> bool {
-        has_validity(self.program, value)
+    /// The source of a kernel.
+    pub fn kernel(&self, name: &str, parts: &KernelParts) -> String {
+        let mut source = format!("extern \"C\" __global__ void __launch_bounds__(WF_THREADS) {name}(\n");
+        self.input_parameters(&mut source);
+        source += "    wf_rows rows,\n";
+        source += &parts.parameters;
+        source += "    int *trap) {\n";
+        for (position, table) in self.program.tables().iter().enumerate() {
+            self.table(&mut source, position, table);
+        }
+        source += "    const wf_rows thread = (wf_rows)blockIdx.x * blockDim.x + threadIdx.x;\n";
+        source += "    const wf_rows threads = (wf_rows)gridDim.x * blockDim.x;\n";
+        source += &parts.before;
+        source += "    for (wf_rows row = thread; row < rows; row += threads) {\n";
+        for position in 0..self.program.instructions().len() {
+            self.instruction(&mut source, position);
+        }
+        source += &parts.row;
+        source += "    }\n";
+        source += &parts.after;
+        source + "}\n"
+    }
+
+    pub fn may_be_null(&self, value: Value) -> bool {
+        self.validity && self.program.may_be_null(value)
     }
 
     /// The C++ expression of a value's validity.
-    fn n(&self, value: Value) -> String {
+    pub fn n(&self, value: Value) -> String {
         if self.may_be_null(value) { format!("n{}", value.position()) } else { "true".to_owned() }
     }
 
@@ -188,34 +215,22 @@ impl Generator<'_> {
     }
 
     /// The C++ expression of: a Boolean is valid and true.
-    fn holds(&self, value: Value) -> String {
+    pub fn holds(&self, value: Value) -> String {
         match self.may_be_null(value) {
             true => format!("({} && {})", self.n(value), v(value)),
             false => v(value),
         }
     }
 
-    fn parameters(&self, source: &mut String) {
-        let program = self.program;
-        for (position, input) in program.inputs().iter().enumerate() {
+    fn input_parameters(&self, source: &mut String) {
+        // Writing to a String cannot fail.
+        for (position, input) in self.program.inputs().iter().enumerate() {
             let column = c_column(&input.data_type);
             let _ = writeln!(source, "    const {column} *__restrict__ in{position},");
             if self.validity && input.nullable {
                 let _ = writeln!(source, "    const wf_byte *__restrict__ valid{position},");
             }
         }
-        let _ = writeln!(source, "    wf_rows rows,");
-        for (position, output) in program.outputs().iter().enumerate() {
-            let column = c_column(&output.data_type);
-            let _ = writeln!(source, "    {column} *__restrict__ out{position},");
-            if self.may_be_null(output.value) {
-                let _ = writeln!(source, "    wf_byte *__restrict__ out{position}_valid,");
-            }
-        }
-        if program.predicate().is_some() {
-            let _ = writeln!(source, "    wf_byte *__restrict__ selected,");
-        }
-        let _ = writeln!(source, "    int *trap) {{");
     }
 
     /// Appends the array of a table that is searched.
@@ -323,17 +338,22 @@ impl Generator<'_> {
         }
     }
 
-    /// Appends the stores of the outputs. Integers are truncated to the width of their column.
-    fn stores(&self, source: &mut String) {
+    /// The parts of a kernel that stores the outputs of all rows. Integers are truncated to the width of their column.
+    fn stores(&self) -> KernelParts {
+        let KernelParts { mut parameters, mut row, .. } = KernelParts::default();
         for (position, output) in self.program.outputs().iter().enumerate() {
             let (column, value) = (c_column(&output.data_type), output.value);
-            let _ = writeln!(source, "        out{position}[row] = ({column}){};", v(value));
+            let _ = writeln!(parameters, "    {column} *__restrict__ out{position},");
+            let _ = writeln!(row, "        out{position}[row] = ({column}){};", v(value));
             if self.may_be_null(value) {
-                let _ = writeln!(source, "        out{position}_valid[row] = {};", self.n(value));
+                let _ = writeln!(parameters, "    wf_byte *__restrict__ out{position}_valid,");
+                let _ = writeln!(row, "        out{position}_valid[row] = {};", self.n(value));
             }
         }
         if let Some(predicate) = self.program.predicate() {
-            let _ = writeln!(source, "        selected[row] = {};", self.holds(predicate));
+            let _ = writeln!(parameters, "    wf_byte *__restrict__ selected,");
+            let _ = writeln!(row, "        selected[row] = {};", self.holds(predicate));
         }
+        KernelParts { parameters, row, ..KernelParts::default() }
     }
 }

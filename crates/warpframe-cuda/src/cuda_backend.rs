@@ -1,20 +1,28 @@
 //! The backend `cuda`: evaluates programs on NVIDIA GPUs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, make_array, new_empty_array};
+use parking_lot::Mutex;
 use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::error::{Error, Result};
+use warpframe_ir::instruction::Output;
 use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::program::Program;
+use warpframe_ir::reduction::{Accumulator, Reductions};
 
-use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, parallel_copy};
+use super::array_results::ArrayResults;
+use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, Reserve, parallel_copy};
+use super::chunk_results::ChunkResults;
 use super::codegen::parameters;
 use super::driver::CudaError;
-use super::gpu::Gpus;
+use super::gpu::{Gpu, Gpus};
 use super::input_column::primitive_bytes;
 use super::kernel_source::KernelSource;
 use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
+use super::partial_results::PartialResults;
+use super::reduction_codegen::reducing_parameters;
 
 /// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
@@ -48,6 +56,9 @@ impl Default for CudaSettings {
 /// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
 /// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable. Programs
 /// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU.
+///
+/// Outputs are reduced by kernels that store the results of each thread. Where that is not possible, because a kernel would
+/// have too many parameters or an array has undeclared nulls, the CPU reduces the arrays of an evaluation.
 #[derive(Debug, Clone)]
 pub struct Cuda {
     gpus: Arc<Gpus>,
@@ -116,37 +127,49 @@ impl Backend for Cuda {
             backend: self.clone(),
             program: Arc::clone(program),
             source: KernelSource::of(program),
+            reducing: Mutex::default(),
             fallback,
         }))
     }
 }
 
-/// A program with the source of its kernel, which is compiled and loaded at the first evaluation on each GPU.
+/// A program with the sources of its kernels, which are compiled and loaded at the first evaluation on each GPU.
 #[derive(Debug)]
 struct CudaKernel {
     backend: Cuda,
     program: Arc<Program>,
     source: KernelSource,
+    /// The sources of the kernels that reduce the outputs, by the reductions of each output.
+    reducing: Mutex<HashMap<Vec<Reductions>, Arc<KernelSource>>>,
     fallback: Arc<dyn Kernel>,
 }
 
 impl CudaKernel {
-    /// Evaluates on a GPU. If memory is exhausted, it retries with smaller chunks, down to [`MIN_CHUNK_ROWS`].
-    fn on_gpu(
+    /// Runs a kernel on a GPU, and returns the results of all chunks. If memory is exhausted, it starts again, with new results
+    /// and smaller chunks, down to [`MIN_CHUNK_ROWS`].
+    fn on_gpu<R: ChunkResults>(
         &self,
+        source: &KernelSource,
         inputs: &[ArrayRef],
         rows: usize,
         context: &KernelContext,
-    ) -> Result<Evaluated, Failure> {
+        new_results: impl Fn(&Arc<Gpu>, &Reserve) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
         let Cuda { gpus, settings, .. } = &self.backend;
         let gpu = gpus.next()?;
         let mark_failed = |error: CudaError| {
             gpu.mark_failed(&error);
             error
         };
-        let (kernel, compile_time) = gpu.kernel(&self.source).map_err(mark_failed)?;
+        let (kernel, compile_time) = gpu.kernel(source).map_err(mark_failed)?;
         context.metrics.add_time(COMPILE_TIME, compile_time);
         gpus.metrics().add_time(COMPILE_TIME, compile_time);
+        let reserve = |bytes: usize| {
+            context.memory.reserve(CONSUMER, bytes).map_err(|error| match error {
+                Error::ResourcesExhausted(message) => Failure::Cuda(CudaError::OutOfMemory(message)),
+                other => Failure::Program(other),
+            })
+        };
         let _permit = gpu.acquire();
         let mut chunk_rows = settings.chunk_rows.min(rows).next_multiple_of(64);
         loop {
@@ -159,11 +182,15 @@ impl CudaKernel {
                 chunk_rows,
                 limit: settings.memory_limit,
             };
-            match pipeline.run(CONSUMER, context.memory.as_ref()) {
-                Ok((evaluated, counts)) => {
+            let results = new_results(&gpu, &reserve).and_then(|mut results| {
+                let counts = pipeline.run(&reserve, &mut results)?;
+                Ok((results, counts))
+            });
+            match results {
+                Ok((results, counts)) => {
                     counts.report(&context.metrics);
                     counts.report(gpus.metrics());
-                    return Ok(evaluated);
+                    return Ok(results);
                 }
                 Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
                     chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(64);
@@ -172,6 +199,49 @@ impl CudaKernel {
                 Err(failure) => return Err(failure),
             }
         }
+    }
+
+    /// The result of a GPU, or that of `on_cpu` if memory is exhausted.
+    fn or_on_cpu<T>(
+        &self,
+        result: Result<T, Failure>,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        on_cpu: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        match result {
+            Ok(result) => Ok(result),
+            Err(Failure::Trap(trap)) => Err(Interpreter::describe_trap(&self.program, inputs, rows, trap)),
+            Err(Failure::Program(error)) => Err(error),
+            Err(Failure::Cuda(CudaError::OutOfMemory(_))) => {
+                self.count_fallback(context);
+                on_cpu()
+            }
+            Err(Failure::Cuda(error)) => Err(error.into()),
+        }
+    }
+
+    /// The source of the kernel that reduces the outputs for accumulators. `None` if it had too many parameters, or if the
+    /// accumulators are not those of the outputs.
+    fn reducing_source(&self, accumulators: &[Accumulator]) -> Option<Arc<KernelSource>> {
+        let program = &self.program;
+        let is_of_output = |(accumulator, output): (&Accumulator, &Output)| {
+            accumulator.scalar_type().is_none_or(|values| values == program.scalar_type(output.value))
+        };
+        let outputs = program.outputs();
+        if accumulators.len() != outputs.len() || !accumulators.iter().zip(outputs).all(is_of_output) {
+            return None;
+        }
+        let reductions: Vec<_> = accumulators.iter().map(Accumulator::reductions).collect();
+        if reducing_parameters(program, &reductions) > MAX_PARAMETERS {
+            return None;
+        }
+        let mut sources = self.reducing.lock();
+        let source = sources.entry(reductions);
+        Some(Arc::clone(
+            source.or_insert_with_key(|reductions| Arc::new(KernelSource::of_reduction(program, reductions))),
+        ))
     }
 
     fn count_fallback(&self, context: &KernelContext) {
@@ -198,16 +268,49 @@ impl Kernel for CudaKernel {
             self.count_fallback(context);
             return Interpreter::evaluate(program, inputs, rows);
         }
-        match self.on_gpu(inputs, rows, context) {
-            Ok(evaluated) => Ok(evaluated),
-            Err(Failure::Trap(trap)) => Err(Interpreter::describe_trap(program, inputs, rows, trap)),
-            Err(Failure::Program(error)) => Err(error),
-            Err(Failure::Cuda(CudaError::OutOfMemory(_))) => {
-                self.count_fallback(context);
-                self.fallback.evaluate(inputs, rows, context)
-            }
-            Err(Failure::Cuda(error)) => Err(error.into()),
+        let limit = self.backend.settings.memory_limit;
+        let result = self.on_gpu(&self.source, inputs, rows, context, |gpu, reserve| {
+            ArrayResults::new(gpu, program, rows, limit, reserve)
+        });
+        let result = result.and_then(|results| results.finish(inputs).map_err(Failure::Program));
+        self.or_on_cpu(result, inputs, rows, context, || self.fallback.evaluate(inputs, rows, context))
+    }
+
+    fn reduce(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        accumulators: &mut [Accumulator],
+    ) -> Result<usize> {
+        let program = &self.program;
+        program.check_inputs(inputs, rows)?;
+        if rows == 0 {
+            return Ok(0);
         }
+        // Reducing kernels, of strict programs too, compute validity for values that are nullable by declaration only.
+        let source = match program.has_undeclared_nulls(inputs) {
+            true => None,
+            false => self.reducing_source(accumulators),
+        };
+        let Some(source) = source else {
+            return self.evaluate(inputs, rows, context)?.reduce(accumulators);
+        };
+        // Copies, so that no part of an evaluation that fails is in the accumulators of the next attempt.
+        let result = self.on_gpu(&source, inputs, rows, context, |_, _| {
+            Ok(PartialResults::new(program, accumulators.to_vec()))
+        });
+        if let Err(Failure::Cuda(CudaError::Missing(_))) = result {
+            // Without a compiler, a kernel that is shipped evaluates.
+            return self.evaluate(inputs, rows, context)?.reduce(accumulators);
+        }
+        let result = result.map(PartialResults::finish).map(|(reduced, rows)| {
+            accumulators.iter_mut().zip(reduced).for_each(|(accumulator, reduced)| *accumulator = reduced);
+            rows
+        });
+        self.or_on_cpu(result, inputs, rows, context, || {
+            self.fallback.reduce(inputs, rows, context, accumulators)
+        })
     }
 
     fn device_batch_rows(&self) -> Option<usize> {

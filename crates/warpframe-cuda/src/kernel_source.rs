@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use warpframe_ir::ScalarType;
 use warpframe_ir::builder::Builder;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
+use warpframe_ir::{Reductions, ScalarType};
 
 use super::codegen::{PRELUDE, source};
+use super::reduction_codegen::reducing_source;
 
 /// Threads per block; equals `WF_THREADS` in `kernels/prelude.cuh`.
 pub const THREADS: u32 = 256;
@@ -15,6 +16,9 @@ pub const THREADS: u32 = 256;
 /// The width in bytes of the vector loads of hand-written kernels; equals `WF_VECTOR_BYTES` in `kernels/prelude.cuh`.
 /// Columns in device memory are aligned to it.
 pub const VECTOR_BYTES: usize = 16;
+
+/// The name of generated kernels.
+const GENERATED: &str = "program";
 
 /// `kernels/log3.cu`
 const LOG3_SOURCE: &str = include_str!("../../../kernels/log3.cu");
@@ -48,11 +52,18 @@ impl KernelSource {
         match program.output_type() {
             ScalarType::F64 if is_log3(program) => Self::shipped("log3_f64"),
             ScalarType::F32 if is_log3(program) => Self::shipped("log3_f32"),
-            _ => {
-                let name = "program";
-                Self { name, text: format!("{PRELUDE}{}", source(program, name)).into(), ptx: None }
-            }
+            _ => Self::generated(source(program, GENERATED)),
         }
+    }
+
+    /// The kernel that reduces the outputs of a program: each thread those of its rows. `reductions` has what is computed of
+    /// each output, besides the number of values.
+    pub fn of_reduction(program: &Program, reductions: &[Reductions]) -> Self {
+        Self::generated(reducing_source(program, reductions, GENERATED))
+    }
+
+    fn generated(source: String) -> Self {
+        Self { name: GENERATED, text: format!("{PRELUDE}{source}").into(), ptx: None }
     }
 
     /// The kernel of one step of a sum of `f64`: see `kernels/sum.cu`.

@@ -1,50 +1,67 @@
 //! The places of a chunk's columns in device memory and in staging memory, and the arguments of kernels.
 
 use std::ffi::c_void;
+use std::ops::Range;
 
 use warpframe_ir::Trap;
 use warpframe_ir::program::Program;
 
-use super::codegen::{computes_validity, has_validity, trap_of_code};
+use super::codegen::trap_of_code;
 use super::gpu::SlotBytes;
 
 /// The alignment of columns in bytes: a multiple of the widest load and of a cache line of the GPU.
 pub(super) const ALIGNMENT: usize = 256;
 
 /// The offsets in bytes of a chunk's columns in device memory and in staging memory. They are the same in both, except
-/// that staging memory has no places for outputs of numbers, which are copied directly to the result.
+/// that staging memory has no places for results that are copied directly to where they stay.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// For each input the offsets of its values and, if the kernel has the parameter, of its validity.
     inputs: Vec<(usize, Option<usize>)>,
     trap: usize,
-    selected: Option<usize>,
-    outputs: Vec<OutputPlace>,
+    /// In the order of the kernel's parameters.
+    results: Vec<ResultPlace>,
     bytes: SlotBytes,
 }
 
-/// The place of an output.
+/// A column of results.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OutputPlace {
-    /// The offset of its values.
-    pub values: usize,
-    /// The size of its values in bytes.
+pub(super) struct ResultColumn {
+    /// Its size in bytes.
     pub bytes: usize,
-    /// The offset of its validity, if the kernel has the parameter: a byte for each row.
-    pub validity: Option<usize>,
-    /// Whether it is a Boolean, with a byte for each row.
-    pub is_bool: bool,
+    /// Whether it is copied to staging memory.
+    pub staged: bool,
+}
+
+/// The place of a column of results.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ResultPlace {
+    /// The offset.
+    pub offset: usize,
+    pub column: ResultColumn,
+}
+
+impl ResultPlace {
+    /// Its bytes in memory.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.column.bytes
+    }
 }
 
 impl Layout {
-    pub fn new(program: &Program, rows: usize) -> Self {
+    /// The layout of a chunk of `rows` rows of a program, whose kernel computes validity or not, and stores these results.
+    pub fn new(
+        program: &Program,
+        validity: bool,
+        rows: usize,
+        results: impl IntoIterator<Item = ResultColumn>,
+    ) -> Self {
         let mut end = 0;
         let mut take = |bytes: usize| {
             let start = end;
             end += bytes.next_multiple_of(ALIGNMENT);
             start
         };
-        let validity = computes_validity(program);
         let inputs = program.inputs().iter().map(|input| {
             let values = take(match input.data_type.primitive_width() {
                 Some(width) => rows * width,
@@ -54,23 +71,15 @@ impl Layout {
         });
         let inputs = inputs.collect();
         let trap = take(size_of::<i32>());
-        let selected = program.predicate().map(|_| take(rows));
-        let outputs = program.outputs().iter().map(|output| {
-            let width = output.data_type.primitive_width();
-            OutputPlace {
-                values: if width.is_none() { take(rows) } else { 0 },
-                bytes: rows * width.unwrap_or(1),
-                validity: has_validity(program, output.value).then(|| take(rows)),
-                is_bool: width.is_none(),
-            }
-        });
-        let mut outputs: Vec<_> = outputs.collect();
-        let staging = take(0);
-        outputs
-            .iter_mut()
-            .filter(|output| !output.is_bool)
-            .for_each(|output| output.values = take(output.bytes));
-        Self { inputs, trap, selected, outputs, bytes: SlotBytes { device: end, staging } }
+        let results = results.into_iter().map(|column| ResultPlace { offset: 0, column });
+        let mut results: Vec<_> = results.collect();
+        let mut place = |staged: bool| {
+            let places = results.iter_mut().filter(|place| place.column.staged == staged);
+            places.for_each(|place| place.offset = take(place.column.bytes));
+            take(0)
+        };
+        let (staging, device) = (place(true), place(false));
+        Self { inputs, trap, results, bytes: SlotBytes { device, staging } }
     }
 
     /// For each input the offsets of its values and, if the kernel has the parameter, of its validity.
@@ -83,14 +92,19 @@ impl Layout {
         self.trap
     }
 
-    /// The offset of the bytes that say which rows the predicate selects, if there is a predicate.
-    pub fn selected(&self) -> Option<usize> {
-        self.selected
+    /// The places of the results, in the order of the kernel's parameters.
+    pub fn results(&self) -> impl Iterator<Item = ResultPlace> {
+        self.results.iter().copied()
     }
 
-    /// The places of the outputs.
-    pub fn outputs(&self) -> impl Iterator<Item = OutputPlace> {
-        self.outputs.iter().copied()
+    /// The places in device memory of the results that have none in staging memory.
+    pub fn direct(&self) -> impl Iterator<Item = ResultPlace> {
+        self.results().filter(|place| !place.column.staged)
+    }
+
+    /// The part of device memory and of staging memory that has the trap code and the staged results, and nothing else.
+    pub fn staged(&self) -> Range<usize> {
+        self.trap..self.bytes.staging
     }
 
     /// The sizes of the memory.
@@ -107,11 +121,7 @@ impl Layout {
             arguments.0.extend(validity.map(&at));
         }
         arguments.0.push(rows as u64);
-        for output in &self.outputs {
-            arguments.0.push(at(output.values));
-            arguments.0.extend(output.validity.map(&at));
-        }
-        arguments.0.extend(self.selected.map(&at));
+        arguments.0.extend(self.results.iter().map(|place| at(place.offset)));
         arguments.0.push(at(self.trap));
         arguments
     }

@@ -3,10 +3,10 @@
 //!
 //! - `driver` is the trait over the part of the CUDA driver API that the backend uses, `nvidia` implements it, and `nvrtc`
 //!   compiles kernels.
-//! - `codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
+//! - `codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
 //! - `gpu` and `memory` manage open devices and their memory.
 //! - `chunk_pipeline` evaluates a batch: from `input_column`, through device memory as `layout` places it, to
-//!   `chunk_results`.
+//!   `chunk_results`, which are arrays (`array_results`) or reductions (`partial_results`, whose columns `partial_column` names).
 //! - `cuda_backend` is the backend, `resident` evaluates programs on columns in device memory, `calibrate` measures the
 //!   parameters of the cost model (`calibration`), and `metrics` has the names of metrics.
 
@@ -14,6 +14,7 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+mod array_results;
 mod calibrate;
 mod calibration;
 mod chunk_pipeline;
@@ -31,6 +32,9 @@ pub mod metrics;
 mod nvidia;
 mod nvrtc;
 pub mod ops;
+mod partial_column;
+mod partial_results;
+mod reduction_codegen;
 mod resident;
 
 pub use calibrate::{calibrate, measure};

@@ -9,6 +9,7 @@ use arrow_schema::DataType;
 use warpframe_ir::error::{Error, Result};
 use warpframe_ir::program::Program;
 
+use super::array_results::arrays_layout;
 use super::chunk_pipeline::{grid_blocks, parallel_copy};
 use super::cuda_backend::Cuda;
 use super::driver::{CudaError, DeviceAddress};
@@ -72,7 +73,7 @@ impl Cuda {
         }
         let limit = self.settings().memory_limit;
         let gpu = self.gpus().next()?;
-        let layout = Layout::new(program, rows);
+        let layout = arrays_layout(program, rows);
         let (kernel, program_time) = gpu.kernel(&KernelSource::of(program))?;
         let (sum, sum_time) = gpu.kernel(&KernelSource::sum_f64())?;
         let slot = gpu.stream_slot(SlotBytes { device: ALIGNMENT, staging: STAGING_BYTES }, limit)?;
@@ -166,7 +167,7 @@ impl Resident {
 
     /// The offset in `memory` of the results.
     fn output(&self) -> usize {
-        self.layout.outputs().next().map_or(0, |output| output.values)
+        self.layout.results().next().map_or(0, |place| place.offset)
     }
 
     /// Enqueues the program's kernel.

@@ -9,6 +9,7 @@ mod gpu;
 #[path = "../../../tests/common/kernel_compiler.rs"]
 mod kernel_compiler;
 mod programs;
+mod reductions;
 #[path = "../../../tests/common/skipped.rs"]
 mod skipped;
 

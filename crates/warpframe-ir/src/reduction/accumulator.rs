@@ -66,6 +66,22 @@ impl Accumulator {
         Self { values: Values::Count(0) }
     }
 
+    /// What is computed, besides the number of values. For backends that compute it themselves.
+    pub fn reductions(&self) -> Reductions {
+        by_type!(&self.values, _ => Reductions::default(), values => values.reductions())
+    }
+
+    /// The type of the values; `None` if only their number is computed, of any type.
+    pub fn scalar_type(&self) -> Option<ScalarType> {
+        match self.values {
+            Values::Count(_) => None,
+            Values::I32(_) => Some(ScalarType::I32),
+            Values::I64(_) => Some(ScalarType::I64),
+            Values::F32(_) => Some(ScalarType::F32),
+            Values::F64(_) => Some(ScalarType::F64),
+        }
+    }
+
     /// The values, for backends that add to them.
     pub fn values_mut(&mut self) -> &mut Values {
         &mut self.values
@@ -108,22 +124,22 @@ impl Accumulator {
         by_type!(&self.values, count => *count, values => values.count())
     }
 
-    /// The sum; `None` of no values.
+    /// The sum; `None` of no values, or if it was not asked for.
     pub fn sum(&self) -> Option<Scalar> {
         by_type!(&self.values, _ => None, values => values.sum())
     }
 
-    /// The smallest value; `None` of no values.
+    /// The smallest value; `None` of no values, or if it was not asked for.
     pub fn min(&self) -> Option<Scalar> {
         by_type!(&self.values, _ => None, values => values.min())
     }
 
-    /// The largest value; `None` of no values.
+    /// The largest value; `None` of no values, or if it was not asked for.
     pub fn max(&self) -> Option<Scalar> {
         by_type!(&self.values, _ => None, values => values.max())
     }
 
-    /// The moments.
+    /// The moments; those of no values if they were not asked for.
     pub fn moments(&self) -> Moments {
         by_type!(&self.values, _ => Moments::default(), values => values.moments())
     }

@@ -134,7 +134,11 @@ impl Moments {
     /// The moments of the values of two sets.
     ///
     /// Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
-    fn combine(self, other: Self) -> Self {
+    pub fn combine(self, other: Self) -> Self {
+        // The mean of no values has no meaning.
+        if self.count == 0 || other.count == 0 {
+            return if self.count == 0 { other } else { self };
+        }
         let count = self.count + other.count;
         let share = other.count as f64 / count as f64;
         let delta = other.mean - self.mean;
@@ -144,6 +148,21 @@ impl Moments {
             m2: self.m2 + other.m2 + delta * delta * self.count as f64 * share,
         }
     }
+}
+
+/// The reductions of some values, as a backend has computed them. Those that nothing asks for are ignored.
+#[derive(Debug, Clone, Copy)]
+pub struct Partial<T: Element> {
+    /// The number of values. If it is 0, the other parts have no meaning.
+    pub count: u64,
+    /// The sum.
+    pub sum: T::Sum,
+    /// The key of the smallest value.
+    pub min: T::Key,
+    /// The key of the largest value.
+    pub max: T::Key,
+    /// The moments, with the same number of values.
+    pub moments: Moments,
 }
 
 /// The values of an output so far, reduced: all but those of an incomplete chunk.
@@ -214,6 +233,31 @@ impl<T: Element> ChunkedValues<T> {
         }
     }
 
+    /// Adds the values of a partial result, which is the result of a chunk of its own.
+    pub fn add_partial(&mut self, partial: &Partial<T>) {
+        if partial.count == 0 {
+            return;
+        }
+        self.reduced += partial.count;
+        if self.reductions.sum {
+            self.sum.push(partial.sum, T::add);
+        }
+        if self.reductions.moments {
+            self.moments.push(partial.moments, Moments::combine);
+        }
+        if self.reductions.min {
+            self.min = self.min.into_iter().chain([partial.min]).min();
+        }
+        if self.reductions.max {
+            self.max = self.max.into_iter().chain([partial.max]).max();
+        }
+    }
+
+    /// What is computed.
+    pub fn reductions(&self) -> Reductions {
+        self.reductions
+    }
+
     #[inline(always)]
     fn reduce(&mut self, chunk: &[T]) {
         self.reduced += chunk.len() as u64;
@@ -241,26 +285,38 @@ impl<T: Element> ChunkedValues<T> {
         self.reduced + self.filled as u64
     }
 
-    /// The sum; `None` of no values.
+    /// The sum; `None` of no values, or if it was not asked for.
     pub fn sum(&self) -> Option<Scalar> {
+        if !self.reductions.sum {
+            return None;
+        }
         let rest = (self.filled > 0).then(|| sum(self.rest()));
         self.sum.total(rest, T::add).map(T::sum_scalar)
     }
 
-    /// The smallest value; `None` of no values.
+    /// The smallest value; `None` of no values, or if it was not asked for.
     pub fn min(&self) -> Option<Scalar> {
+        if !self.reductions.min {
+            return None;
+        }
         let least = self.min.into_iter().chain(extreme(self.rest(), Ord::min)).min();
         least.map(|key| T::from_key(key).scalar())
     }
 
-    /// The largest value; `None` of no values.
+    /// The largest value; `None` of no values, or if it was not asked for.
     pub fn max(&self) -> Option<Scalar> {
+        if !self.reductions.max {
+            return None;
+        }
         let largest = self.max.into_iter().chain(extreme(self.rest(), Ord::max)).max();
         largest.map(|key| T::from_key(key).scalar())
     }
 
-    /// The moments.
+    /// The moments; those of no values if they were not asked for.
     pub fn moments(&self) -> Moments {
+        if !self.reductions.moments {
+            return Moments::default();
+        }
         let rest = (self.filled > 0).then(|| moments(self.rest()));
         self.moments.total(rest, Moments::combine).unwrap_or_default()
     }
@@ -321,4 +377,64 @@ fn extreme<T: Element>(chunk: &[T], choose: impl Fn(T::Key, T::Key) -> T::Key) -
         *lane = choose(*lane, value.key());
     }
     lanes.into_iter().reduce(choose)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partial<T: Element>(values: &[T]) -> Partial<T> {
+        let key = |choose: fn(T::Key, T::Key) -> T::Key| extreme(values, choose);
+        let none = T::default().key();
+        Partial {
+            count: values.len() as u64,
+            sum: sum(values),
+            min: key(Ord::min).unwrap_or(none),
+            max: key(Ord::max).unwrap_or(none),
+            moments: moments(values),
+        }
+    }
+
+    /// Values in parts, some of which are partial results and some of which are empty, reduce to what they do in one part.
+    #[test]
+    fn partial_results_count_as_their_values() {
+        let reductions = Reductions { sum: true, min: true, max: true, moments: true };
+        let values: Vec<i32> = (0..10_000).map(|row| row * 7919 % 10_007 - 3000).collect();
+        let (mut whole, mut parts) = (ChunkedValues::new(reductions), ChunkedValues::new(reductions));
+        whole.extend(&values);
+        let mut rest = &values[..];
+        for length in [0, 1, 500, 0, 3000, 17, 2048, 0, 4434] {
+            let (part, later) = rest.split_at(length);
+            match length % 2 {
+                0 => parts.add_partial(&partial(part)),
+                _ => parts.extend(part),
+            }
+            rest = later;
+        }
+        assert!(rest.is_empty());
+        let exact = |one: &ChunkedValues<i32>| (one.count(), one.sum(), one.min(), one.max());
+        assert_eq!(exact(&whole), exact(&parts));
+        let (one, other) = (whole.moments(), parts.moments());
+        assert_eq!(one.count, other.count);
+        assert!((one.mean - other.mean).abs() < 1e-9 * one.mean.abs(), "{one:?} {other:?}");
+        assert!((one.m2 - other.m2).abs() < 1e-12 * one.m2, "{one:?} {other:?}");
+    }
+
+    /// Also those of the values of an incomplete chunk, which are known.
+    #[test]
+    fn reductions_that_were_not_asked_for_are_absent() {
+        let mut values = ChunkedValues::<i64>::new(Reductions { max: true, ..Reductions::default() });
+        values.extend(&[3; CHUNK + 5]);
+        assert_eq!((values.sum(), values.min(), values.max()), (None, None, Some(Scalar::I64(3))));
+        assert_eq!((values.count(), values.moments()), (CHUNK as u64 + 5, Moments::default()));
+    }
+
+    #[test]
+    fn no_values_have_no_reductions() {
+        let reductions = Reductions { sum: true, min: true, max: true, moments: true };
+        let mut values = ChunkedValues::<f64>::new(reductions);
+        values.add_partial(&partial(&[]));
+        assert_eq!((values.count(), values.sum(), values.min(), values.max()), (0, None, None, None));
+        assert_eq!(values.moments(), Moments::default());
+    }
 }

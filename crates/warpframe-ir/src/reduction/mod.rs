@@ -5,13 +5,16 @@
 //! the chunks by a binary tree. The result depends on the values and their order only: not on the batches and blocks in which
 //! they arrive, and not on the width of vector registers. Sums of `n` floats by a tree have an error that grows with `log n`; that
 //! of one running sum grows with `n`.
+//!
+//! A backend that reduces values itself, in chunks of its own, adds the results of the chunks as [`Partial`]s.
 
 mod accumulator;
 mod chunk;
 mod tree;
 
 pub use accumulator::{Accumulator, Values};
-pub use chunk::{CHUNK, ChunkedValues, Element, Moments, WORD};
+pub use chunk::{CHUNK, ChunkedValues, Element, Moments, Partial, WORD};
+pub use tree::combine_pairwise;
 
 /// What is computed of the values of an output, besides their number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! The tree that combines the results of chunks.
+//! The trees that combine the results of chunks, and those of parts of a chunk.
 
 /// Results of chunks, combined by a binary tree whose shape depends on their number only.
 ///
@@ -37,9 +37,39 @@ impl<P: Copy> Tree<P> {
     }
 }
 
+/// Combines results pairwise, in their order: neighbors, then the combinations of neighbors, until one is left. `None` of no
+/// results. `combine` takes the earlier result first.
+pub fn combine_pairwise<P: Copy>(mut results: Vec<P>, combine: impl Fn(P, P) -> P) -> Option<P> {
+    while results.len() > 1 {
+        let pairs = results.len() / 2;
+        for pair in 0..pairs {
+            results[pair] = combine(results[2 * pair], results[2 * pair + 1]);
+        }
+        // One without a neighbor stays as it is.
+        if results.len() % 2 == 1 {
+            results[pairs] = results[2 * pairs];
+        }
+        results.truncate(results.len().div_ceil(2));
+    }
+    results.first().copied()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Tree;
+    use super::{Tree, combine_pairwise};
+
+    #[test]
+    fn pairs_are_neighbors() {
+        assert_eq!(combine_pairwise(Vec::<(usize, usize)>::new(), |a, _| a), None);
+        for count in 1..200 {
+            let results = (0..count).map(|one| (one, one + 1)).collect();
+            let combined = combine_pairwise(results, |a: (usize, usize), b| {
+                assert_eq!(a.1, b.0);
+                (a.0, b.1)
+            });
+            assert_eq!(combined, Some((0, count)));
+        }
+    }
 
     #[test]
     fn results_are_combined_in_their_order() {
