@@ -21,7 +21,7 @@ use kernel_compiler::{ARCHITECTURES, Used, assemble_without_spills, compiler, pt
 use libloading::Symbol;
 use warpframe::cuda::codegen::PRELUDE;
 use warpframe::cuda::{Compiler, KernelSource, THREADS, VECTOR_BYTES};
-use warpframe::ir::{Program, ScalarType};
+use warpframe::ir::{Program, Reductions, ScalarType};
 use warpframe::lowering::compile;
 
 /// The environment variable that makes the tests write `kernels/shipped.ptx`.
@@ -43,7 +43,12 @@ fn random_programs(count: u32) -> Vec<Arc<Program>> {
 fn generated_kernels_compile_for_every_architecture_without_spills() {
     let Some(compiler) = compiler(None) else { return };
     let folder = tempfile::tempdir().unwrap();
-    let kernels: Vec<_> = random_programs(8).iter().map(|program| KernelSource::of(program)).collect();
+    let programs = random_programs(8);
+    let reductions = [Reductions { sum: true, min: true, max: true, moments: true }];
+    let kernels: Vec<_> = programs
+        .iter()
+        .flat_map(|program| [KernelSource::of(program), KernelSource::of_reduction(program, &reductions)])
+        .collect();
     for architecture in ARCHITECTURES {
         let mut most = 0;
         for kernel in &kernels {

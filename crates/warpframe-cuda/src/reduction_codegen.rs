@@ -47,6 +47,8 @@ pub(super) fn reducing_source(program: &Program, reductions: &[Reductions], name
         let _ = writeln!(parts.row, "        selected += {};", generator.holds(predicate));
         parts.after += "    selected_count[thread] = selected;\n";
     }
+    // A loop that is unrolled needs more registers, of which the results have many already.
+    parts.before += "#pragma unroll 1\n";
     generator.kernel(name, &parts)
 }
 
