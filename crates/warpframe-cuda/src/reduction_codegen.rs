@@ -61,6 +61,9 @@ fn outputs<'a>(
     outputs.zip(reductions).map(|((position, output), reductions)| (position, output, *reductions))
 }
 
+/// The C++ expression of infinity.
+const INFINITY: &str = "__longlong_as_double(0x7ff0000000000000LL)";
+
 /// Generates the code that reduces an output.
 struct Reducer<'a> {
     generator: &'a Generator<'a>,
@@ -82,7 +85,7 @@ impl Reducer<'_> {
             let _ = writeln!(parts.before, "    {number} {name}{position} = {};", start(column, values));
             let _ = writeln!(parts.after, "    out{position}_{name}[thread] = {};", end(column, position));
         }
-        if reductions.moments && values != ScalarType::Bool {
+        if columns().any(|column| column == PartialColumn::Mean) {
             let _ = writeln!(parts.before, "    double pivot{position} = 0;");
         }
         let selects = generator.program.predicate().map(|predicate| generator.holds(predicate));
@@ -142,15 +145,17 @@ fn step(column: PartialColumn, values: ScalarType, output: usize) -> String {
 /// The mean and the squared differences from it are computed from those from the thread's first value, which need no division
 /// for each row. Chan, Golub, LeVeque: "Algorithms for Computing the Sample Variance: Analysis and Recommendations", 1983. The
 /// squared differences of `n` values from one of them are at most `n + 1` times those from the mean, so that their difference
-/// loses few digits of the few values of a thread.
+/// loses few digits of the few values of a thread. Where finite numbers have squares that are not, the result is infinite; of
+/// an infinite number it is NaN.
 fn end(column: PartialColumn, output: usize) -> String {
     match column {
         PartialColumn::Mean => {
             format!("count{output} ? pivot{output} + mean{output} / count{output} : 0")
         }
-        PartialColumn::M2 => {
-            format!("count{output} ? m2{output} - mean{output} * mean{output} / count{output} : 0")
-        }
+        PartialColumn::M2 => format!(
+            "count{output} == 0 ? 0 : m2{output} == {INFINITY} && fabs(mean{output}) < {INFINITY} ? m2{output} \
+             : m2{output} - mean{output} / count{output} * mean{output}"
+        ),
         other => format!("{}{output}", other.name()),
     }
 }

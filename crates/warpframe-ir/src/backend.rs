@@ -46,7 +46,7 @@ pub trait Kernel: fmt::Debug + Send + Sync {
 
     /// Evaluates the program on `rows` rows as [`evaluate`](Self::evaluate) does, adds the values of each output to an
     /// accumulator, of the type of the output's values, and returns the number of rows in which the predicate is true, or
-    /// `rows`.
+    /// `rows`. The kernels of GPUs add floats in an order of their own; all others give the bits of reduced arrays.
     ///
     /// # Errors
     /// Those of [`evaluate`](Self::evaluate); the accumulators must not be used then.
