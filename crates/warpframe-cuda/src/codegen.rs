@@ -164,6 +164,8 @@ pub(super) struct Generator<'a> {
 /// The parts of a kernel that depend on what becomes of the outputs.
 #[derive(Default)]
 pub(super) struct KernelParts {
+    /// The number of blocks on a multiprocessor that the compiler leaves registers for; by default, it decides.
+    pub min_blocks: Option<u32>,
     /// The parameters for results.
     pub parameters: String,
     /// The statements before the rows of a thread. `thread` is its number among `threads`.
@@ -177,7 +179,9 @@ pub(super) struct KernelParts {
 impl Generator<'_> {
     /// The source of a kernel.
     pub fn kernel(&self, name: &str, parts: &KernelParts) -> String {
-        let mut source = format!("extern \"C\" __global__ void __launch_bounds__(WF_THREADS) {name}(\n");
+        let min_blocks = parts.min_blocks.map(|blocks| format!(", {blocks}")).unwrap_or_default();
+        let bounds = format!("__launch_bounds__(WF_THREADS{min_blocks})");
+        let mut source = format!("extern \"C\" __global__ void {bounds} {name}(\n");
         self.input_parameters(&mut source);
         source += "    wf_rows rows,\n";
         source += &parts.parameters;

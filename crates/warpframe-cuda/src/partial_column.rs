@@ -13,10 +13,12 @@ pub(super) enum PartialColumn {
     Min,
     /// The key of the largest value; the smallest key if there is no value.
     Max,
-    /// The mean; 0 if there is no value.
-    Mean,
-    /// The sum of the squares of the differences from the mean.
-    M2,
+    /// The first value of the thread, from which the differences are.
+    Pivot,
+    /// The sum of the differences from the first value.
+    Differences,
+    /// The sum of the squares of the differences from the first value.
+    Squares,
 }
 
 impl PartialColumn {
@@ -30,8 +32,9 @@ impl PartialColumn {
             (Self::Sum, numbers && sum),
             (Self::Min, numbers && min),
             (Self::Max, numbers && max),
-            (Self::Mean, numbers && moments),
-            (Self::M2, numbers && moments),
+            (Self::Pivot, numbers && moments),
+            (Self::Differences, numbers && moments),
+            (Self::Squares, numbers && moments),
         ];
         columns.into_iter().filter(|(_, wanted)| *wanted).map(|(column, _)| column)
     }
@@ -43,8 +46,9 @@ impl PartialColumn {
             Self::Sum => "sum",
             Self::Min => "min",
             Self::Max => "max",
-            Self::Mean => "mean",
-            Self::M2 => "m2",
+            Self::Pivot => "pivot",
+            Self::Differences => "differences",
+            Self::Squares => "squares",
         }
     }
 
@@ -53,7 +57,7 @@ impl PartialColumn {
         match self {
             Self::Count => None,
             Self::Sum if values.is_integer() => Some(ScalarType::I64),
-            Self::Sum | Self::Mean | Self::M2 => Some(ScalarType::F64),
+            Self::Sum | Self::Pivot | Self::Differences | Self::Squares => Some(ScalarType::F64),
             Self::Min | Self::Max => match values {
                 ScalarType::I64 | ScalarType::F64 => Some(ScalarType::I64),
                 _ => Some(ScalarType::I32),

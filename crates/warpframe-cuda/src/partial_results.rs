@@ -105,25 +105,61 @@ fn add<'b, T: Element<Key: Number, Sum: Number>>(
         max: none.key(),
         moments: Moments::default(),
     };
-    let (mut counts, mut means): (&[u8], &[u8]) = (&[], &[]);
+    let [mut counts, mut pivots, mut differences]: [&[u8]; 3] = [&[]; 3];
     for (column, bytes) in columns {
         match column {
             PartialColumn::Count => (counts, partial.count) = (bytes, sum_of_counts(bytes)),
-            PartialColumn::Sum => {
-                partial.sum = combine_pairwise(numbers(bytes).collect(), T::add).unwrap_or_default();
-            }
+            PartialColumn::Sum => partial.sum = sum(numbers(bytes), T::add),
             PartialColumn::Min => partial.min = numbers(bytes).min().unwrap_or(partial.min),
             PartialColumn::Max => partial.max = numbers(bytes).max().unwrap_or(partial.max),
-            PartialColumn::Mean => means = bytes,
-            PartialColumn::M2 => {
-                let moments = numbers::<u32>(counts).zip(numbers(means)).zip(numbers(bytes));
-                let moments =
-                    moments.map(|((count, mean), m2)| Moments { count: count.into(), mean, m2 }).collect();
-                partial.moments = combine_pairwise(moments, Moments::combine).unwrap_or_default();
+            PartialColumn::Pivot => pivots = bytes,
+            PartialColumn::Differences => differences = bytes,
+            PartialColumn::Squares => {
+                let of_threads = moments_of_threads(counts, pivots, differences, bytes);
+                partial.moments = moments(partial.count, &of_threads);
             }
         }
     }
     values.add_partial(&partial);
+}
+
+/// The moments of each thread's values, of columns with their number, the first value, the sum of the differences from it, and
+/// that of their squares.
+///
+/// Chan, Golub, LeVeque: "Algorithms for Computing the Sample Variance: Analysis and Recommendations", 1983. The squared
+/// differences of `n` values from one of them are at most `n + 1` times those from the mean, so that the subtraction loses few
+/// digits of the few values of a thread, and kernels need no division. Where the squares of finite numbers overflow, the result
+/// is infinite; with an infinite number it is NaN.
+fn moments_of_threads(counts: &[u8], pivots: &[u8], differences: &[u8], squares: &[u8]) -> Vec<Moments> {
+    let sums = numbers::<f64>(pivots).zip(numbers::<f64>(differences)).zip(numbers::<f64>(squares));
+    let threads = numbers::<u32>(counts).zip(sums).map(|(count, ((pivot, differences), squares))| {
+        // That of no values is 0, as are the sums.
+        let mean_difference = differences / f64::from(count.max(1));
+        let overflows = squares == f64::INFINITY && differences.is_finite();
+        let m2 = if overflows { squares } else { squares - mean_difference * differences };
+        Moments { count: count.into(), mean: pivot + mean_difference, m2 }
+    });
+    threads.collect()
+}
+
+/// The moments of `count` values, of those of the threads.
+///
+/// The squared differences from the mean of all values are those from the mean of a thread, and those of that mean from the mean
+/// of all. Two passes need fewer divisions than pairs.
+fn moments(count: u64, threads: &[Moments]) -> Moments {
+    let add = |x: f64, y: f64| x + y;
+    let mean = sum(threads.iter().map(|thread| thread.count as f64 * thread.mean), add) / count as f64;
+    let squares = threads.iter().map(|thread| {
+        // That of a thread without values is 0, unless the mean is not finite.
+        let difference = if thread.count > 0 { thread.mean - mean } else { 0.0 };
+        thread.m2 + thread.count as f64 * difference * difference
+    });
+    Moments { count, mean, m2: sum(squares, add) }
+}
+
+/// The sum of numbers, by a binary tree.
+fn sum<S: Copy + Default>(numbers: impl Iterator<Item = S>, add: impl Fn(S, S) -> S) -> S {
+    combine_pairwise(numbers.collect(), add).unwrap_or_default()
 }
 
 /// The sum of a column of counts.

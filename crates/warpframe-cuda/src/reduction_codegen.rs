@@ -28,15 +28,16 @@ pub(super) fn reducing_parameters(program: &Program, reductions: &[Reductions]) 
 /// - the number of rows;
 /// - for each output, arrays with a number for each thread: the number of values that are not null in the selected rows
 ///   (`unsigned int`) and, as asked for, their sum (`double` for floats, `long long` for integers), the keys of the smallest
-///   and the largest value in the total order (`int` or `long long`), and the mean and the sum of squared differences from it
-///   (`double`). Integers are truncated to the width of the output's Arrow type before;
+///   and the largest value in the total order (`int` or `long long`), and the thread's first value, the sum of the differences
+///   from it, and the sum of their squares (`double`). Integers are truncated to the width of the output's Arrow type before;
 /// - if the program has a predicate, an array with the number of selected rows (`unsigned int`) for each thread;
 /// - the trap, as in [`source`](super::codegen::source).
 ///
 /// Blocks and the grid have one dimension.
 pub(super) fn reducing_source(program: &Program, reductions: &[Reductions], name: &str) -> String {
     let generator = Generator { program, validity: true };
-    let mut parts = KernelParts::default();
+    // A chunk has too few threads for several blocks on a multiprocessor, and the results need many registers.
+    let mut parts = KernelParts { min_blocks: Some(1), ..KernelParts::default() };
     for (position, output, reductions) in outputs(program, reductions) {
         Reducer { generator: &generator, position, output, reductions }.append(&mut parts);
     }
@@ -47,8 +48,6 @@ pub(super) fn reducing_source(program: &Program, reductions: &[Reductions], name
         let _ = writeln!(parts.row, "        selected += {};", generator.holds(predicate));
         parts.after += "    selected_count[thread] = selected;\n";
     }
-    // A loop that is unrolled needs more registers, of which the results have many already.
-    parts.before += "#pragma unroll 1\n";
     generator.kernel(name, &parts)
 }
 
@@ -60,9 +59,6 @@ fn outputs<'a>(
     let outputs = program.outputs().iter().enumerate();
     outputs.zip(reductions).map(|((position, output), reductions)| (position, output, *reductions))
 }
-
-/// The C++ expression of infinity.
-const INFINITY: &str = "__longlong_as_double(0x7ff0000000000000LL)";
 
 /// Generates the code that reduces an output.
 struct Reducer<'a> {
@@ -83,10 +79,7 @@ impl Reducer<'_> {
             let (name, number) = (column.name(), column.scalar_type(values).map_or("unsigned int", c_type));
             let _ = writeln!(parts.parameters, "    {number} *__restrict__ out{position}_{name},");
             let _ = writeln!(parts.before, "    {number} {name}{position} = {};", start(column, values));
-            let _ = writeln!(parts.after, "    out{position}_{name}[thread] = {};", end(column, position));
-        }
-        if columns().any(|column| column == PartialColumn::Mean) {
-            let _ = writeln!(parts.before, "    double pivot{position} = 0;");
+            let _ = writeln!(parts.after, "    out{position}_{name}[thread] = {name}{position};");
         }
         let selects = generator.program.predicate().map(|predicate| generator.holds(predicate));
         let is_valid = generator.may_be_null(output.value).then(|| generator.n(output.value));
@@ -131,31 +124,13 @@ fn step(column: PartialColumn, values: ScalarType, output: usize) -> String {
         PartialColumn::Sum => format!("sum{output} += (double)x;"),
         PartialColumn::Min => format!("min{output} = {key} < min{output} ? {key} : min{output};"),
         PartialColumn::Max => format!("max{output} = {key} > max{output} ? {key} : max{output};"),
-        // The first value, for which the count is 1 already, is the pivot.
-        PartialColumn::Mean => format!(
-            "pivot{output} = count{output} == 1 ? (double)x : pivot{output}; \
-             const double difference = (double)x - pivot{output}; mean{output} += difference;"
-        ),
-        PartialColumn::M2 => format!("m2{output} += difference * difference;"),
-    }
-}
-
-/// The C++ expression of the result of an output that a thread stores.
-///
-/// The mean and the squared differences from it are computed from those from the thread's first value, which need no division
-/// for each row. Chan, Golub, LeVeque: "Algorithms for Computing the Sample Variance: Analysis and Recommendations", 1983. The
-/// squared differences of `n` values from one of them are at most `n + 1` times those from the mean, so that their difference
-/// loses few digits of the few values of a thread. Where finite numbers have squares that are not, the result is infinite; of
-/// an infinite number it is NaN.
-fn end(column: PartialColumn, output: usize) -> String {
-    match column {
-        PartialColumn::Mean => {
-            format!("count{output} ? pivot{output} + mean{output} / count{output} : 0")
+        // The first value, for which the count is 1 already.
+        PartialColumn::Pivot => {
+            format!("pivot{output} = count{output} == 1 ? (double)x : pivot{output};")
         }
-        PartialColumn::M2 => format!(
-            "count{output} == 0 ? 0 : m2{output} == {INFINITY} && fabs(mean{output}) < {INFINITY} ? m2{output} \
-             : m2{output} - mean{output} / count{output} * mean{output}"
-        ),
-        other => format!("{}{output}", other.name()),
+        PartialColumn::Differences => {
+            format!("const double difference = (double)x - pivot{output}; differences{output} += difference;")
+        }
+        PartialColumn::Squares => format!("squares{output} += difference * difference;"),
     }
 }

@@ -134,11 +134,7 @@ impl Moments {
     /// The moments of the values of two sets.
     ///
     /// Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
-    pub fn combine(self, other: Self) -> Self {
-        // The mean of no values has no meaning.
-        if self.count == 0 || other.count == 0 {
-            return if self.count == 0 { other } else { self };
-        }
+    fn combine(self, other: Self) -> Self {
         let count = self.count + other.count;
         let share = other.count as f64 / count as f64;
         let delta = other.mean - self.mean;
