@@ -13,7 +13,8 @@ use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, distrust_float_statistics,
+    BindBackend, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, SortKeys, TopKFloats,
+    distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -73,7 +74,11 @@ pub fn install_with(
         builder = builder.with_function_factory(Some(Arc::new(SqlFunctions)));
     }
     distrust_float_statistics(&mut builder);
-    builder = builder.with_optimizer_rule(Arc::new(Fuse)).with_optimizer_rule(Arc::new(FloatPartitions));
+    builder = builder
+        .with_optimizer_rule(Arc::new(Fuse))
+        .with_optimizer_rule(Arc::new(SortKeys))
+        .with_optimizer_rule(Arc::new(FloatPartitions))
+        .with_physical_optimizer_rule(Arc::new(TopKFloats));
     KeepProjections::wrap(
         &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules,
     );

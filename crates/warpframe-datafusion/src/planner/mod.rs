@@ -10,6 +10,8 @@ mod fused_functions;
 mod gpu_batches;
 mod keep_projections;
 mod operator_chain;
+mod sort_keys;
+mod top_k_floats;
 
 pub use bind_backend::BindBackend;
 pub use float_partitions::FloatPartitions;
@@ -19,3 +21,5 @@ pub use fuse_operators::FuseOperators;
 pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
+pub use sort_keys::SortKeys;
+pub use top_k_floats::TopKFloats;
