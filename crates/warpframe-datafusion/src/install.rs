@@ -13,8 +13,8 @@ use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, SortKeys, TopKFloats,
-    distrust_float_statistics,
+    BindBackend, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, SortKeys,
+    TopKFloats, distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -76,6 +76,7 @@ pub fn install_with(
     distrust_float_statistics(&mut builder);
     builder = builder
         .with_optimizer_rule(Arc::new(Fuse))
+        .with_optimizer_rule(Arc::new(Equality))
         .with_optimizer_rule(Arc::new(SortKeys))
         .with_optimizer_rule(Arc::new(FloatPartitions))
         .with_physical_optimizer_rule(Arc::new(TopKFloats));

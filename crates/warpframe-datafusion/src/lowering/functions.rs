@@ -75,7 +75,8 @@ impl Lowerer<'_> {
             (Function::Nullif, [x, y]) => {
                 let [x, y] = self.lower_each([x, y])?;
                 self.work.add_select();
-                let same = self.builder.compare(Comparison::BitEq, x, y);
+                let [comparable, y] = [x, y].map(|operand| self.builder.canonicalize_zero(operand));
+                let same = self.builder.compare(Comparison::BitEq, comparable, y);
                 let null = self.builder.null(scalar_type);
                 self.builder.select(same, null, x)
             }

@@ -2,6 +2,7 @@
 
 mod bind_backend;
 mod conditions;
+mod equality;
 mod float_partitions;
 mod float_statistics;
 mod fuse;
@@ -14,6 +15,7 @@ mod sort_keys;
 mod top_k_floats;
 
 pub use bind_backend::BindBackend;
+pub use equality::Equality;
 pub use float_partitions::FloatPartitions;
 pub use float_statistics::{DropFloatStatistics, GuardFloatPredicates, distrust_float_statistics};
 pub use fuse::{Fuse, not_fused};
