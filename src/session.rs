@@ -7,9 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{
-    Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
-};
+use datafusion::logical_expr::{Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -135,7 +133,8 @@ impl Session {
     }
 
     /// Defines the function `name` by an expression over columns with the parameters' names, all of type
-    /// Float64. A function that was defined before under this name is replaced.
+    /// Float64. A function that was defined before under this name is replaced. Names are taken as they are; for columns with
+    /// capital letters or dots in their names, use [`ident`](datafusion::prelude::ident) instead of `col`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -162,7 +161,7 @@ impl Session {
             default: None,
         });
         let (name, parameters) = (name.to_owned(), parameters.collect());
-        let function = SqlFunction::new(&state, name, parameters, body, None, Volatility::Immutable)?;
+        let function = SqlFunction::new(&state, name, parameters, body, None)?;
         self.context.register_udf(ScalarUDF::from(function));
         Ok(())
     }

@@ -13,8 +13,8 @@ use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, SortKeys,
-    TopKFloats, distrust_float_statistics,
+    BindBackend, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections,
+    ScalarSubqueries, SortKeys, TopKFloats, distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -75,6 +75,7 @@ pub fn install_with(
     }
     distrust_float_statistics(&mut builder);
     builder = builder
+        .with_analyzer_rule(Arc::new(ScalarSubqueries))
         .with_optimizer_rule(Arc::new(Fuse))
         .with_optimizer_rule(Arc::new(Equality))
         .with_optimizer_rule(Arc::new(SortKeys))

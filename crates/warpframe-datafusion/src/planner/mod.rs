@@ -11,6 +11,7 @@ mod fused_functions;
 mod gpu_batches;
 mod keep_projections;
 mod operator_chain;
+mod scalar_subqueries;
 mod sort_keys;
 mod top_k_floats;
 
@@ -23,5 +24,6 @@ pub use fuse_operators::FuseOperators;
 pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
+pub use scalar_subqueries::ScalarSubqueries;
 pub use sort_keys::SortKeys;
 pub use top_k_floats::TopKFloats;
