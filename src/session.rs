@@ -15,6 +15,7 @@ use warpframe_cluster::ClusterSettings;
 use warpframe_cuda::Gpus;
 use warpframe_datafusion::backend_names::AUTO;
 use warpframe_datafusion::backends::Backends;
+use warpframe_datafusion::column_names::{NAMINGS, name_casts};
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
 use warpframe_datafusion::options::WarpframeOptions;
@@ -95,7 +96,7 @@ impl Session {
                 _ => {}
             }
         }
-        let mut plan = state.statement_to_plan(statement).await?;
+        let mut plan = plan_statement(&state, statement).await?;
         if let LogicalPlan::Explain(explain) = &mut plan
             && explain.verbose
         {
@@ -177,6 +178,24 @@ impl Session {
         self.context.register_table(name, table)?;
         Ok(())
     }
+}
+
+/// Plans a statement. If this fails, it may be because DataFusion gives two columns of a query one name, as those of
+/// `SELECT x, CAST(x AS DOUBLE)`: then the statement is planned with distinct names.
+async fn plan_statement(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    let error = match state.statement_to_plan(statement.clone()).await {
+        Ok(plan) => return Ok(plan),
+        Err(error) => error,
+    };
+    for naming in NAMINGS {
+        let mut named = statement.clone();
+        if name_casts(&mut named, naming)
+            && let Ok(plan) = state.statement_to_plan(named).await
+        {
+            return Ok(plan);
+        }
+    }
+    Err(error)
 }
 
 /// Adds a line to `EXPLAIN VERBOSE` for every numeric expression that is not fused, with the reason.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{TableFunction, TableFunctionImpl};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
@@ -13,8 +14,8 @@ use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections,
-    ScalarSubqueries, SortKeys, TopKFloats, distrust_float_statistics,
+    BindBackend, CorrelatedSubqueries, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches,
+    KeepProjections, ScalarSubqueries, SortKeys, TopKFloats, distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -74,6 +75,8 @@ pub fn install_with(
         builder = builder.with_function_factory(Some(Arc::new(SqlFunctions)));
     }
     distrust_float_statistics(&mut builder);
+    let rules = &mut builder.optimizer().get_or_insert_with(Optimizer::new).rules;
+    rules.insert(0, Arc::new(CorrelatedSubqueries));
     builder = builder
         .with_analyzer_rule(Arc::new(ScalarSubqueries))
         .with_optimizer_rule(Arc::new(Fuse))

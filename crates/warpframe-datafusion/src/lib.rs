@@ -11,6 +11,7 @@
 mod auto_backend;
 pub mod backend_names;
 pub mod backends;
+pub mod column_names;
 pub mod cost_model;
 pub mod errors;
 pub mod functions;

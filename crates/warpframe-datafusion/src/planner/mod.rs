@@ -24,6 +24,6 @@ pub use fuse_operators::FuseOperators;
 pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
-pub use scalar_subqueries::ScalarSubqueries;
+pub use scalar_subqueries::{CorrelatedSubqueries, ScalarSubqueries};
 pub use sort_keys::SortKeys;
 pub use top_k_floats::TopKFloats;
