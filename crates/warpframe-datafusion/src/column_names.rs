@@ -79,6 +79,7 @@ impl NameCasts {
             let mut known: Vec<String> = Vec::new();
             visit_expressions_mut(part, |expr| {
                 if let Expr::Cast { .. } = expr {
+                    self.changed = true;
                     let text = expr.to_string();
                     let position = known.iter().position(|known| *known == text).unwrap_or_else(|| {
                         known.push(text);

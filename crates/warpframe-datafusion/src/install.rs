@@ -15,7 +15,7 @@ use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
     BindBackend, CorrelatedSubqueries, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches,
-    KeepProjections, ScalarSubqueries, SortKeys, TopKFloats, distrust_float_statistics,
+    KeepProjections, ScalarSubqueries, ShortCircuit, SortKeys, TopKFloats, distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -75,6 +75,10 @@ pub fn install_with(
         builder = builder.with_function_factory(Some(Arc::new(SqlFunctions)));
     }
     distrust_float_statistics(&mut builder);
+    let physical_rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+    physical_rules.insert(0, Arc::new(ShortCircuit));
+    physical_rules.push(Arc::new(TopKFloats));
+    KeepProjections::wrap(physical_rules);
     let rules = &mut builder.optimizer().get_or_insert_with(Optimizer::new).rules;
     rules.insert(0, Arc::new(CorrelatedSubqueries));
     builder = builder
@@ -82,11 +86,7 @@ pub fn install_with(
         .with_optimizer_rule(Arc::new(Fuse))
         .with_optimizer_rule(Arc::new(Equality))
         .with_optimizer_rule(Arc::new(SortKeys))
-        .with_optimizer_rule(Arc::new(FloatPartitions))
-        .with_physical_optimizer_rule(Arc::new(TopKFloats));
-    KeepProjections::wrap(
-        &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules,
-    );
+        .with_optimizer_rule(Arc::new(FloatPartitions));
     match execution {
         Execution::Local => builder
             .with_optimizer_rule(Arc::new(BindBackend::new(Arc::clone(&backends))))

@@ -12,6 +12,7 @@ mod gpu_batches;
 mod keep_projections;
 mod operator_chain;
 mod scalar_subqueries;
+mod short_circuit;
 mod sort_keys;
 mod top_k_floats;
 
@@ -25,5 +26,6 @@ pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
 pub use scalar_subqueries::{CorrelatedSubqueries, ScalarSubqueries};
+pub use short_circuit::ShortCircuit;
 pub use sort_keys::SortKeys;
 pub use top_k_floats::TopKFloats;
