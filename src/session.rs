@@ -15,7 +15,7 @@ use warpframe_cluster::ClusterSettings;
 use warpframe_cuda::Gpus;
 use warpframe_datafusion::backend_names::AUTO;
 use warpframe_datafusion::backends::Backends;
-use warpframe_datafusion::column_names::{NAMINGS, name_casts};
+use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
 use warpframe_datafusion::options::WarpframeOptions;
@@ -189,7 +189,7 @@ async fn plan_statement(state: &SessionState, statement: Statement) -> Result<Lo
     };
     for naming in NAMINGS {
         let mut named = statement.clone();
-        if name_casts(&mut named, naming)
+        if give_distinct_names(&mut named, naming)
             && let Ok(plan) = state.statement_to_plan(named).await
         {
             return Ok(plan);

@@ -14,15 +14,15 @@ pub const NAMINGS: [Naming; 2] = [Naming::Columns, Naming::Casts];
 /// A way to give the columns of a query distinct names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// Columns with casts whose names are those of other columns, also of columns that only `ORDER BY` reads, are named by
-    /// their text:
+    /// Columns with casts or subqueries whose names are those of other columns, also of columns that only `ORDER BY` reads, are
+    /// named by their text:
     ///
     /// ```text
     /// SELECT x, CAST(x AS DOUBLE) FROM t
     /// SELECT x, CAST(x AS DOUBLE) AS "CAST(x AS DOUBLE)" FROM t
     /// ```
     Columns,
-    /// All columns with casts are named by their text, and casts become calls of a function that does nothing, for aggregate
+    /// All such columns are named by their text, and casts become calls of a function that does nothing, for aggregate
     /// functions and group keys, which have no names in SQL:
     ///
     /// ```text
@@ -32,15 +32,15 @@ pub enum Naming {
     Casts,
 }
 
-/// Gives columns that have casts other names than DataFusion does: it leaves casts out of names, and refuses two columns of one
-/// name (apache/datafusion#13558).
+/// Gives columns that have casts or subqueries other names than DataFusion does: it leaves these out of names, and refuses two
+/// columns of one name (apache/datafusion#13558).
 ///
 /// Returns whether it has changed the statement.
-pub fn name_casts(statement: &mut Statement, naming: Naming) -> bool {
-    let mut names = NameCasts { naming, changed: false };
+pub fn give_distinct_names(statement: &mut Statement, naming: Naming) -> bool {
+    let mut names = Namer { naming, changed: false };
     let _: ControlFlow<()> = match statement {
         Statement::Statement(statement) => names.apply(&mut **statement),
-        Statement::Explain(explain) => return name_casts(&mut explain.statement, naming),
+        Statement::Explain(explain) => return give_distinct_names(&mut explain.statement, naming),
         Statement::CopyTo(copy) => match &mut copy.source {
             CopyToSource::Query(query) => names.apply(&mut **query),
             CopyToSource::Relation(_) => return false,
@@ -50,12 +50,12 @@ pub fn name_casts(statement: &mut Statement, naming: Naming) -> bool {
     names.changed
 }
 
-struct NameCasts {
+struct Namer {
     naming: Naming,
     changed: bool,
 }
 
-impl VisitorMut for NameCasts {
+impl VisitorMut for Namer {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
@@ -72,7 +72,7 @@ impl VisitorMut for NameCasts {
     }
 }
 
-impl NameCasts {
+impl Namer {
     fn apply(&mut self, part: &mut impl VisitMut) -> ControlFlow<()> {
         part.visit(self)?;
         if self.naming == Naming::Casts {
@@ -117,7 +117,7 @@ impl NameCasts {
             // A wildcard may have any column.
             let collides = others.any(|(_, other)| other.as_ref().is_none_or(|other| other == name));
             let named = self.naming == Naming::Casts || collides || ordered_by.contains(name);
-            if named && has_cast(expr) {
+            if named && has_incomplete_name(expr) {
                 let alias = Ident::with_quote('"', expr.to_string());
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
                 self.changed = true;
@@ -135,7 +135,7 @@ fn item_name(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// The text of an expression without its casts, and with columns as unqualified names.
+/// The text of an expression without its casts and subqueries, and with columns as unqualified names.
 fn name_without_casts(expr: &Expr) -> String {
     let mut expr = expr.clone();
     let _: ControlFlow<()> = visit_expressions_mut(&mut expr, |part| {
@@ -150,6 +150,11 @@ fn name_without_casts(expr: &Expr) -> String {
                 }
             }
             Expr::Identifier(ident) => *ident = normalized(ident),
+            Expr::Subquery(_) | Expr::Exists { .. } => *part = Expr::Identifier(Ident::new("<subquery>")),
+            Expr::InSubquery { expr, negated, .. } => {
+                let list = vec![Expr::Identifier(Ident::new("<subquery>"))];
+                *part = Expr::InList { expr: expr.clone(), list, negated: *negated };
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -176,10 +181,14 @@ fn coalesce(argument: Expr) -> Expr {
     })
 }
 
-fn has_cast(expr: &Expr) -> bool {
+/// Whether DataFusion leaves a part out of the name of an expression: a cast or a subquery.
+fn has_incomplete_name(expr: &Expr) -> bool {
     let mut found = false;
     let _: ControlFlow<()> = ast::visit_expressions(expr, |part| {
-        found |= matches!(part, Expr::Cast { .. });
+        found |= matches!(
+            part,
+            Expr::Cast { .. } | Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. }
+        );
         ControlFlow::Continue(())
     });
     found

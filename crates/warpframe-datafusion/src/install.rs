@@ -14,8 +14,9 @@ use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, CorrelatedSubqueries, Equality, FloatPartitions, Fuse, FuseOperators, GpuBatches,
-    KeepProjections, ScalarSubqueries, ShortCircuit, SortKeys, TopKFloats, distrust_float_statistics,
+    BindBackend, CorrelatedSubqueries, Equality, ExactFunctions, FloatPartitions, Fuse, FuseOperators,
+    GpuBatches, KeepProjections, ScalarSubqueries, ShortCircuit, SortKeys, TopKFloats,
+    distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -81,6 +82,7 @@ pub fn install_with(
     KeepProjections::wrap(physical_rules);
     let rules = &mut builder.optimizer().get_or_insert_with(Optimizer::new).rules;
     rules.insert(0, Arc::new(CorrelatedSubqueries));
+    rules.insert(1, Arc::new(ExactFunctions));
     builder = builder
         .with_analyzer_rule(Arc::new(ScalarSubqueries))
         .with_optimizer_rule(Arc::new(Fuse))

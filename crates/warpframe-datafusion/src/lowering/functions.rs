@@ -7,7 +7,7 @@ use super::built_in::{Function, built_in};
 use super::integers::Integer;
 use super::lowered::{LowerResult, NotLowered, scalar_type};
 use super::lowerer::Lowerer;
-use crate::functions::{FusedFunction, ProgramFunction};
+use crate::functions::{FusedFunction, ProgramFunction, log_to_base};
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::{ScalarType, Trap};
@@ -151,13 +151,11 @@ impl Lowerer<'_> {
         Ok(self.builder.binary(op, x, y))
     }
 
-    /// `ln x / ln base`, as DataFusion computes it.
     fn lower_log(&mut self, base: Value, x: Value) -> Value {
         let scalar_type = self.builder.scalar_type(x);
         self.work.add_unary(Unary::Ln);
         self.work.add_binary(Binary::Divide, scalar_type);
-        let (x, base) = (self.builder.unary(Unary::Ln, x), self.builder.unary(Unary::Ln, base));
-        self.builder.binary(Binary::Divide, x, base)
+        log_to_base(&mut self.builder, base, x)
     }
 
     /// The greater or lesser of two values in total order; where one is null, the other.

@@ -23,7 +23,10 @@ use datafusion::prelude::lit;
 ///   count(DISTINCT x)             count(DISTINCT x + 0.0)
 ///   rank() OVER (PARTITION BY x ORDER BY y)
 ///                                 rank() OVER (PARTITION BY x + 0.0 ORDER BY y + 0.0)
+///   Inner Join: t.x = u.y         Inner Join: t.x + 0.0 = u.y + 0.0
 ///   ```
+///
+///   Hash joins find equal zeros by themselves, but also filter the rows of one side by an IN list of the other one's values.
 ///
 /// - Elements of IN lists that are not constants are compared by `=`, because DataFusion takes those for constants that it
 ///   can evaluate without rows, such as CASE.
@@ -54,11 +57,17 @@ impl OptimizerRule for Equality {
             other => merge_schema(&other.inputs()),
         };
         let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
+        let mut plan = plan.map_expressions(|expr| {
             let name = names.save(&expr);
             let rewritten = expr.transform_up(|expr| rewrite(expr, &schema))?;
             Ok(rewritten.update_data(|expr| name.restore(expr)))
-        })
+        })?;
+        if let LogicalPlan::Join(join) = &mut plan.data {
+            for key in join.on.iter_mut().flat_map(|(left, right)| [left, right]) {
+                plan.transformed |= canonicalize(key, &schema);
+            }
+        }
+        Ok(plan)
     }
 }
 

@@ -3,6 +3,7 @@
 mod bind_backend;
 mod conditions;
 mod equality;
+mod exact_functions;
 mod float_partitions;
 mod float_statistics;
 mod fuse;
@@ -18,6 +19,7 @@ mod top_k_floats;
 
 pub use bind_backend::BindBackend;
 pub use equality::Equality;
+pub use exact_functions::ExactFunctions;
 pub use float_partitions::FloatPartitions;
 pub use float_statistics::{DropFloatStatistics, GuardFloatPredicates, distrust_float_statistics};
 pub use fuse::{Fuse, not_fused};
