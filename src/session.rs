@@ -18,16 +18,21 @@ use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
+use warpframe_datafusion::long_expressions::balance;
 use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::not_fused;
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{open_table, runtime_env_builder};
 
+use crate::large_stack::OnLargeStack;
 use crate::script::Script;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
+
+/// Statements with longer chains of operators are planned on a large stack.
+const LONG_CHAIN: usize = 100;
 
 /// A warpframe session: `log3`, `generate_rows`, the table `rows` and the `warpframe.*` options on a
 /// DataFusion [`SessionContext`].
@@ -88,6 +93,13 @@ impl Session {
     /// # Errors
     /// The statement is not valid.
     pub async fn statement(&self, mut statement: Statement) -> Result<DataFrame> {
+        let long = balance(&mut statement)? > LONG_CHAIN;
+        let planned = self.plan(statement);
+        let plan = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
+        self.context.execute_logical_plan(plan).await
+    }
+
+    async fn plan(&self, mut statement: Statement) -> Result<LogicalPlan> {
         let state = self.context.state();
         if let Statement::Statement(sql) = &mut statement {
             match &mut **sql {
@@ -102,7 +114,7 @@ impl Session {
         {
             explain_fusion(&state, explain)?;
         }
-        self.context.execute_logical_plan(plan).await
+        Ok(plan)
     }
 
     /// Runs statements separated by ';' for what they do to the session, such as `CREATE FUNCTION`.

@@ -12,6 +12,7 @@ use datafusion::prelude::SessionConfig;
 use crate::backends::Backends;
 use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
+use crate::long_expressions::LongChains;
 use crate::options::WarpframeOptions;
 use crate::planner::{
     BindBackend, CorrelatedSubqueries, Equality, ExactFunctions, FloatPartitions, Fuse, FuseOperators,
@@ -80,6 +81,7 @@ pub fn install_with(
     physical_rules.insert(0, Arc::new(ShortCircuit));
     physical_rules.push(Arc::new(TopKFloats));
     KeepProjections::wrap(physical_rules);
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(LongChains));
     let rules = &mut builder.optimizer().get_or_insert_with(Optimizer::new).rules;
     rules.insert(0, Arc::new(CorrelatedSubqueries));
     rules.insert(1, Arc::new(ExactFunctions));

@@ -16,6 +16,7 @@ pub mod cost_model;
 pub mod errors;
 pub mod functions;
 mod install;
+pub mod long_expressions;
 pub mod lowering;
 pub mod memory_pool;
 pub mod operators;

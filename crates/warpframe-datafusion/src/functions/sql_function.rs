@@ -20,6 +20,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::evaluate::evaluate_arrays;
+use super::exact_expression::exact_expression;
 
 /// A parameter of a SQL function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -65,7 +66,8 @@ impl SqlFunction {
         check_scalar(&name, &body)?;
         let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
         let simplifier = ExprSimplifier::new(context);
-        let body = simplifier.coerce(body, &schema)?;
+        // It is inlined after the rule that does this.
+        let body = exact_expression(simplifier.coerce(body, &schema)?, &schema)?.data;
         let found = body.get_type(&schema)?;
         let return_type = return_type.unwrap_or_else(|| found.clone());
         let body = cast_checked(&name, "its body", body, &found, &return_type)?;

@@ -12,6 +12,10 @@ use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::{ScalarType, Trap};
 
+/// Programs with more instructions are not inlined, so that the time to lower a chain of functions, each an argument of the next,
+/// is in proportion to its length.
+const MAX_INLINED: usize = 8_192;
+
 impl Lowerer<'_> {
     pub(super) fn lower_scalar_function(&mut self, call: &ScalarFunction) -> LowerResult<Option<Value>> {
         let arguments = &call.args[..];
@@ -20,6 +24,9 @@ impl Lowerer<'_> {
             return self.call_program_function(function, &operands).map(Some);
         }
         if let Some(function) = call.func.inner().downcast_ref::<FusedFunction>() {
+            if function.program().instructions().len() > MAX_INLINED {
+                return Ok(None);
+            }
             return self.call_fused_function(function, arguments).map(Some);
         }
         let Some(function) = built_in(&call.func) else { return Ok(None) };
