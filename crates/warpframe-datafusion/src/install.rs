@@ -78,7 +78,7 @@ pub fn install_with(
     }
     distrust_float_statistics(&mut builder);
     let physical_rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
-    physical_rules.insert(0, Arc::new(ShortCircuit));
+    physical_rules.insert(0, Arc::new(ShortCircuit::First));
     physical_rules.push(Arc::new(TopKFloats));
     KeepProjections::wrap(physical_rules);
     builder.expr_planners().get_or_insert_default().insert(0, Arc::new(LongChains));
@@ -95,8 +95,9 @@ pub fn install_with(
         Execution::Local => builder
             .with_optimizer_rule(Arc::new(BindBackend::new(Arc::clone(&backends))))
             .with_physical_optimizer_rule(Arc::new(FuseOperators::new(backends)))
+            .with_physical_optimizer_rule(Arc::new(ShortCircuit::Last))
             .with_physical_optimizer_rule(Arc::new(GpuBatches)),
-        Execution::Remote => builder,
+        Execution::Remote => builder.with_physical_optimizer_rule(Arc::new(ShortCircuit::Last)),
     }
 }
 

@@ -36,8 +36,12 @@ impl ExprPlanner for LongChains {
         } else {
             1 + chain_length(&raw.left)
         };
-        let is_long = operators % AT_A_TIME == 0 || op == Operator::And && operators > AT_A_TIME;
-        if is_long
+        // If there is no program for a part, there is none for the whole.
+        let is_part = match op {
+            Operator::And => (AT_A_TIME..=2 * AT_A_TIME).contains(&operators),
+            _ => operators == AT_A_TIME,
+        };
+        if is_part
             && let Some(fused) = fuse(binary(raw.left.clone(), op, raw.right.clone()), operators, schema)
         {
             return Ok(PlannerResult::Planned(fused));

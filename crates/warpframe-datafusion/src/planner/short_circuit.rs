@@ -17,6 +17,8 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use warpframe_ir::instruction::Instruction;
 
 use crate::functions::FusedFunction;
+use crate::lowering::lower_condition;
+use crate::options::WarpframeOptions;
 
 /// Evaluates operands of AND that can fail only in rows in which no operand before them is false, and those of OR only in rows
 /// in which no operand before them is true, in filters, projections, and the arguments of aggregates:
@@ -30,19 +32,36 @@ use crate::functions::FusedFunction;
 ///
 /// DataFusion evaluates an operand in all rows of a batch unless those before it decide most of them
 /// (apache/datafusion#8927). It also replaces a CASE of Boolean values by AND and OR. The rule runs first, so that scans that
-/// evaluate conditions and projections get these.
-#[derive(Debug, Default)]
-pub struct ShortCircuit;
+/// evaluate conditions and projections get these, but for filters that [`FuseOperators`](super::FuseOperators) may fuse, which
+/// evaluates conditions in this order. It runs again for those that are not fused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShortCircuit {
+    /// The rule before all others.
+    First,
+    /// The rule after filters are fused.
+    Last,
+}
 
 impl PhysicalOptimizerRule for ShortCircuit {
     fn name(&self) -> &str {
         "short_circuit"
     }
 
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        // Scans do not fuse the conditions that are pushed into them.
+        let may_be_fused = *self == Self::First
+            && WarpframeOptions::of(config).fuse
+            && !config.execution.parquet.pushdown_filters;
         let plan = plan.transform_up(|node| {
             let rewritten = if let Some(filter) = node.downcast_ref::<FilterExec>() {
-                rewrite_filter(filter)?
+                match may_be_fused && lower_condition(&filter.input().schema(), filter.predicate()).is_ok() {
+                    true => None,
+                    false => rewrite_filter(filter)?,
+                }
             } else if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
                 rewrite_projection(projection)?
             } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
