@@ -147,7 +147,7 @@ impl Session {
 
     /// Defines the function `name` by an expression over columns with the parameters' names, all of type
     /// Float64. A function that was defined before under this name is replaced. Names are taken as they are; for columns with
-    /// capital letters or dots in their names, use [`ident`](datafusion::prelude::ident) instead of `col`.
+    /// capital letters or dots in their names, use [`ident`](datafusion::logical_expr::ident) instead of `col`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -35,9 +35,9 @@ pub enum Execution {
 /// - the functions `log3` and `generate_rows`, and `CREATE FUNCTION`;
 /// - the options `warpframe.*`;
 /// - the rules that fuse numeric expressions and evaluate them by a backend;
-/// - rules that correct two faults of DataFusion: statistics of floating-point columns, which say nothing of NaN, lose
-///   rows with NaN (apache/datafusion#19089), and floating-point partitions are pruned by the text of their folders'
-///   names.
+/// - rules that correct answers of DataFusion, such as those of comparisons of -0.0, of subqueries without rows, and of files
+///   with NaN; `docs/differences.md` lists them. Those that need the text of a statement, [`column_names`](crate::column_names)
+///   and [`balance`](crate::long_expressions::balance()), are for the caller to apply.
 ///
 /// Options, functions and rules of the builder are kept. Call [`SessionStateBuilder::with_default_features`] before
 /// this function.
