@@ -18,6 +18,7 @@
 
 pub mod batch;
 pub mod compare;
+mod large_stack;
 mod script;
 mod session;
 

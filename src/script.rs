@@ -8,6 +8,7 @@ use datafusion::config::SqlParserOptions;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::dialect_from_str;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
 /// The option that names the dialect.
@@ -114,7 +115,8 @@ impl Script {
                 return Ok(());
             }
             let beginning = next.span.start;
-            let statement = parser.parse_statement().map_err(at(beginning))?;
+            let statement =
+                parser.parse_statement().map_err(|error| at(beginning)(explained(error, options)))?;
             let end = parser.parser.peek_token();
             if end != Token::EOF && end != Token::SemiColon {
                 let expected = parser.parser.expected::<()>("end of statement", end);
@@ -122,6 +124,20 @@ impl Script {
             }
             self.statements.push_back((beginning, statement));
         }
+    }
+}
+
+/// The error of a parser, in a sentence if it is that of the recursion limit.
+fn explained(error: DataFusionError, options: &SqlParserOptions) -> DataFusionError {
+    match error {
+        DataFusionError::SQL(error, _) if matches!(*error, ParserError::RecursionLimitExceeded) => {
+            plan_datafusion_err!(
+                "the statement has more than {} levels of parentheses, functions or subqueries: simplify it, or raise \
+             datafusion.sql_parser.recursion_limit",
+                options.recursion_limit.get()
+            )
+        }
+        error => error,
     }
 }
 

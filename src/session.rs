@@ -7,9 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{
-    Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
-};
+use datafusion::logical_expr::{Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -17,18 +15,24 @@ use warpframe_cluster::ClusterSettings;
 use warpframe_cuda::Gpus;
 use warpframe_datafusion::backend_names::AUTO;
 use warpframe_datafusion::backends::Backends;
+use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
+use warpframe_datafusion::long_expressions::balance;
 use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::{not_fused, not_fused_operators};
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{open_table, runtime_env_builder};
 
+use crate::large_stack::OnLargeStack;
 use crate::script::Script;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
+
+/// Statements with longer chains of operators are planned on a large stack.
+const LONG_CHAIN: usize = 100;
 
 /// A warpframe session: `log3`, `generate_rows`, the table `rows` and the `warpframe.*` options on a
 /// DataFusion [`SessionContext`].
@@ -89,6 +93,13 @@ impl Session {
     /// # Errors
     /// The statement is not valid.
     pub async fn statement(&self, mut statement: Statement) -> Result<DataFrame> {
+        let long = balance(&mut statement)? > LONG_CHAIN;
+        let planned = self.plan(statement);
+        let plan = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
+        self.context.execute_logical_plan(plan).await
+    }
+
+    async fn plan(&self, mut statement: Statement) -> Result<LogicalPlan> {
         let state = self.context.state();
         if let Statement::Statement(sql) = &mut statement {
             match &mut **sql {
@@ -97,13 +108,13 @@ impl Session {
                 _ => {}
             }
         }
-        let mut plan = state.statement_to_plan(statement).await?;
+        let mut plan = plan_statement(&state, statement).await?;
         if let LogicalPlan::Explain(explain) = &mut plan
             && explain.verbose
         {
             explain_fusion(&state, explain).await?;
         }
-        self.context.execute_logical_plan(plan).await
+        Ok(plan)
     }
 
     /// Runs statements separated by ';' for what they do to the session, such as `CREATE FUNCTION`.
@@ -135,7 +146,8 @@ impl Session {
     }
 
     /// Defines the function `name` by an expression over columns with the parameters' names, all of type
-    /// Float64. A function that was defined before under this name is replaced.
+    /// Float64. A function that was defined before under this name is replaced. Names are taken as they are; for columns with
+    /// capital letters or dots in their names, use [`ident`](datafusion::logical_expr::ident) instead of `col`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -162,7 +174,7 @@ impl Session {
             default: None,
         });
         let (name, parameters) = (name.to_owned(), parameters.collect());
-        let function = SqlFunction::new(&state, name, parameters, body, None, Volatility::Immutable)?;
+        let function = SqlFunction::new(&state, name, parameters, body, None)?;
         self.context.register_udf(ScalarUDF::from(function));
         Ok(())
     }
@@ -178,6 +190,24 @@ impl Session {
         self.context.register_table(name, table)?;
         Ok(())
     }
+}
+
+/// Plans a statement. If this fails, it may be because DataFusion gives two columns of a query one name, as those of
+/// `SELECT x, CAST(x AS DOUBLE)`: then the statement is planned with distinct names.
+async fn plan_statement(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+    let error = match state.statement_to_plan(statement.clone()).await {
+        Ok(plan) => return Ok(plan),
+        Err(error) => error,
+    };
+    for naming in NAMINGS {
+        let mut named = statement.clone();
+        if give_distinct_names(&mut named, naming)
+            && let Ok(plan) = state.statement_to_plan(named).await
+        {
+            return Ok(plan);
+        }
+    }
+    Err(error)
 }
 
 /// Adds lines to `EXPLAIN VERBOSE` for every numeric expression and every operator that is not fused, with the reason.

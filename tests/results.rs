@@ -234,14 +234,14 @@ fn ops_page() -> String {
         row(sql, op.info(), both.map(|one| binary_template(op, one)));
     }
     page + "\n\
-        Composed of these ops, with the semantics of DataFusion: `log(x)` and `log(base, x)` (quotients of two \
-        `ln`), `=`, `<>`, `<`, `<=`, `>`, `>=`, `IS [NOT] DISTINCT FROM`, `BETWEEN` and `IN` lists of constants on all \
+        Composed of these ops, with the semantics of DataFusion: `log(x)` and `log(base, x)` (`log10`, `log2` or a \
+        quotient of two `ln`, and exact where the result is an integer), `round(x, n)`, `trunc(x, n)`, `=`, `<>`, `<`, `<=`, `>`, `>=`, `IS [NOT] DISTINCT FROM`, `BETWEEN` and `IN` lists of constants on all \
         of these types, `AND`, `OR`, `NOT`, `IS [NOT] NULL`, \
         `IS [NOT] TRUE`, `IS [NOT] FALSE`, `IS [NOT] UNKNOWN`, `CASE`, `CAST`, `TRY_CAST`, `isnan`, `iszero`, `nanvl`, `nullif`, \
         `coalesce`, `greatest`, `least`, `log3`, literals and columns.\n\n\
         Comparisons are those of DataFusion: both zeros are equal, and NaN is greater than all numbers, or less \
-        than all numbers if its sign bit is set. In `IN` lists, in `nullif`, and between the operand and the values of a `CASE`, \
-        zeros of different signs are not equal. The square root of a negative number, zero raised to a negative \
+        than all numbers if its sign bit is set. [docs/differences.md](differences.md) lists where DataFusion's own \
+        expressions, PostgreSQL and DuckDB answer otherwise. The square root of a negative number, zero raised to a negative \
         power, division of integers by zero, the quotient of the smallest integer and -1, the absolute value of the smallest \
         integer, a sum or difference of timestamps out of range, and a `CAST` of a number that the type does not have are \
         errors, but only in rows in which they are evaluated.\n\n\

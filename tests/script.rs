@@ -59,3 +59,61 @@ fn a_syntax_error_means_that_nothing_runs() {
     ok(folder.path(), &["sql", "-q", &last, "--format", "csv", "--out", "one.csv"]);
     assert_eq!(std::fs::read_to_string(folder.path().join("one.csv")).unwrap(), "array_sum\n1\n");
 }
+
+/// The number that a query has as its only value.
+async fn number(session: &Session, query: &str) -> f64 {
+    let rows = session.sql(query).await.unwrap().collect().await.unwrap();
+    let column = arrow::compute::cast(rows[0].column(0), &arrow::datatypes::DataType::Float64).unwrap();
+    column.as_primitive::<Float64Type>().value(0)
+}
+
+/// `term(1)`, ..., `term(count)`, separated by an operator.
+fn terms(count: usize, operator: &str, term: impl Fn(usize) -> String) -> String {
+    (1..=count).map(term).collect::<Vec<_>>().join(operator)
+}
+
+#[tokio::test]
+async fn expressions_of_thousands_of_terms_are_planned() {
+    let session = Session::new().unwrap();
+    let rows = "(VALUES (1, 0.5), (1499, 2.0)) t(c, x)";
+    let any = terms(1500, " OR ", |term| format!("c = {term}"));
+    assert_eq!(number(&session, &format!("SELECT count(*) FROM {rows} WHERE {any}")).await, 2.0);
+    let any = terms(1500, " OR ", |term| format!("c * 2 > {term} + 1490"));
+    assert_eq!(number(&session, &format!("SELECT count(*) FROM {rows} WHERE {any}")).await, 1.0);
+    let all = terms(1500, " AND ", |term| format!("c * 2 > {term}"));
+    assert_eq!(number(&session, &format!("SELECT count(*) FROM {rows} WHERE {all}")).await, 1.0);
+    let none = terms(1500, " AND ", |term| format!("c <> {}", term + 1));
+    assert_eq!(number(&session, &format!("SELECT count(*) FROM {rows} WHERE {none}")).await, 1.0);
+    // The order of the sum stays: 1e16 + 1 + 1 + ... is 1e16.
+    let sum = terms(1500, " + ", |_| "1.0e0 * c".to_owned());
+    assert_eq!(
+        number(&session, &format!("SELECT sum(x * 2e16 + {sum} - 1e16) FROM {rows} WHERE c = 1")).await,
+        0.0
+    );
+    let sum = terms(1500, " + ", |term| format!("c * {term}"));
+    assert_eq!(number(&session, &format!("SELECT {sum} FROM {rows} WHERE c = 1")).await, 1_125_750.0);
+    let list = terms(20_000, ", ", |term| (term + 1).to_string());
+    assert_eq!(number(&session, &format!("SELECT count(*) FROM {rows} WHERE c IN ({list})")).await, 1.0);
+    let name = format!("c + {}", terms(70, " + ", |term| term.to_string()));
+    let frame = session.sql(&format!("SELECT {name} FROM {rows}")).await.unwrap();
+    let expected = format!("t.c + {}", terms(70, " + ", |term| format!("Int64({term})")));
+    assert_eq!(*frame.schema().field(0).name(), expected);
+}
+
+#[tokio::test]
+async fn longer_expressions_are_refused_in_one_sentence() {
+    let session = Session::new().unwrap();
+    let refused = async |query: String| session.sql(&query).await.unwrap_err().strip_backtrace();
+    let text = terms(1500, " || ", |term| format!("'{term}'"));
+    let message = refused(format!("SELECT {text}")).await;
+    assert!(message.contains("a chain of 1499 operators, and at most 1000 can be planned"), "{message}");
+    let sum = terms(1500, " + ", |_| "CAST(1 AS DECIMAL(5, 2))".to_owned());
+    let message = refused(format!("SELECT {sum}")).await;
+    assert!(message.contains("a chain of more than 1000 operators"), "{message}");
+    let sum = terms(100_002, " + ", |_| "1".to_owned());
+    let message = refused(format!("SELECT {sum}")).await;
+    assert!(message.contains("a chain of 100001 operators, and at most 100000 can be planned"), "{message}");
+    let nested = format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000));
+    let message = refused(nested).await;
+    assert!(message.contains("more than 50 levels of parentheses"), "{message}");
+}

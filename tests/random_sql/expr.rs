@@ -71,6 +71,12 @@ impl Expr {
         usize::from(self.fallible) + self.children.iter().map(Self::fallible_operations).sum::<usize>()
     }
 
+    /// Whether an operand of AND or OR is not evaluated in rows that others decide. BETWEEN is a conjunction.
+    fn short_circuits(&self) -> bool {
+        let logical = [" AND ", " OR "].iter().any(|operator| self.template.contains(operator));
+        logical || self.children.iter().any(Self::short_circuits)
+    }
+
     pub fn is_inexact(&self) -> bool {
         self.inexact || self.children.iter().any(Self::is_inexact)
     }
@@ -206,10 +212,10 @@ impl Query {
         self.expressions().into_iter().map(Expr::fallible_operations).sum()
     }
 
-    /// Whether rows are left out by a condition.
+    /// Whether rows are left out by a condition, also by an operand of AND or OR.
     pub fn leaves_out_rows(&self) -> bool {
         let by_source = matches!(&self.source, Source::Nested { filter: Some(_), .. } | Source::Join { .. });
-        self.filter.is_some() || by_source
+        self.filter.is_some() || by_source || self.expressions().into_iter().any(Expr::short_circuits)
     }
 
     /// Whether each result column is inexact.

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use datafusion::catalog::{TableFunction, TableFunctionImpl};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::backends::Backends;
 use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
+use crate::long_expressions::LongChains;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, distrust_float_statistics,
+    BindBackend, CorrelatedSubqueries, Equality, ExactFunctions, FloatPartitions, Fuse, FuseOperators,
+    GpuBatches, KeepProjections, ScalarSubqueries, ShortCircuit, SortKeys, TopKFloats,
+    distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -31,9 +35,9 @@ pub enum Execution {
 /// - the functions `log3` and `generate_rows`, and `CREATE FUNCTION`;
 /// - the options `warpframe.*`;
 /// - the rules that fuse numeric expressions and evaluate them by a backend;
-/// - rules that correct two faults of DataFusion: statistics of floating-point columns, which say nothing of NaN, lose
-///   rows with NaN (apache/datafusion#19089), and floating-point partitions are pruned by the text of their folders'
-///   names.
+/// - rules that correct answers of DataFusion, such as those of comparisons of -0.0, of subqueries without rows, and of files
+///   with NaN; `docs/differences.md` lists them. Those that need the text of a statement, [`column_names`](crate::column_names)
+///   and [`balance`](crate::long_expressions::balance()), are for the caller to apply.
 ///
 /// Options, functions and rules of the builder are kept. Call [`SessionStateBuilder::with_default_features`] before
 /// this function.
@@ -73,16 +77,27 @@ pub fn install_with(
         builder = builder.with_function_factory(Some(Arc::new(SqlFunctions)));
     }
     distrust_float_statistics(&mut builder);
-    builder = builder.with_optimizer_rule(Arc::new(Fuse)).with_optimizer_rule(Arc::new(FloatPartitions));
-    KeepProjections::wrap(
-        &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules,
-    );
+    let physical_rules = &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+    physical_rules.insert(0, Arc::new(ShortCircuit::First));
+    physical_rules.push(Arc::new(TopKFloats));
+    KeepProjections::wrap(physical_rules);
+    builder.expr_planners().get_or_insert_default().insert(0, Arc::new(LongChains));
+    let rules = &mut builder.optimizer().get_or_insert_with(Optimizer::new).rules;
+    rules.insert(0, Arc::new(CorrelatedSubqueries));
+    rules.insert(1, Arc::new(ExactFunctions));
+    builder = builder
+        .with_analyzer_rule(Arc::new(ScalarSubqueries))
+        .with_optimizer_rule(Arc::new(Fuse))
+        .with_optimizer_rule(Arc::new(Equality))
+        .with_optimizer_rule(Arc::new(SortKeys))
+        .with_optimizer_rule(Arc::new(FloatPartitions));
     match execution {
         Execution::Local => builder
             .with_optimizer_rule(Arc::new(BindBackend::new(Arc::clone(&backends))))
             .with_physical_optimizer_rule(Arc::new(FuseOperators::new(backends)))
+            .with_physical_optimizer_rule(Arc::new(ShortCircuit::Last))
             .with_physical_optimizer_rule(Arc::new(GpuBatches)),
-        Execution::Remote => builder,
+        Execution::Remote => builder.with_physical_optimizer_rule(Arc::new(ShortCircuit::Last)),
     }
 }
 

@@ -11,10 +11,12 @@
 pub mod auto_backend;
 pub mod backend_names;
 pub mod backends;
+pub mod column_names;
 pub mod cost_model;
 pub mod errors;
 pub mod functions;
 mod install;
+pub mod long_expressions;
 pub mod lowering;
 pub mod memory_pool;
 pub mod operators;

@@ -36,6 +36,8 @@ pub struct ProgramFunction {
     body: ProgramBody,
     signature: Signature,
     documentation: Option<Documentation>,
+    /// Whether the result is null exactly where an argument is, even if the program's instructions do not show it.
+    strict: bool,
     /// The program for each type of the arguments.
     programs: [OnceLock<error::Result<Arc<Program>>>; ScalarType::ALL.len()],
 }
@@ -45,12 +47,25 @@ impl ProgramFunction {
     pub fn new(name: &'static str, parameters: &'static [&'static str], body: ProgramBody) -> Self {
         let mut signature = Signature::user_defined(Volatility::Immutable);
         signature.parameter_names = Some(parameters.iter().map(|name| (*name).to_owned()).collect());
-        Self { name, parameters, body, signature, documentation: None, programs: Default::default() }
+        Self {
+            name,
+            parameters,
+            body,
+            signature,
+            documentation: None,
+            strict: false,
+            programs: Default::default(),
+        }
     }
 
     /// The function with documentation for `SHOW FUNCTIONS`.
     pub fn with_documentation(self, documentation: Documentation) -> Self {
         Self { documentation: Some(documentation), ..self }
+    }
+
+    /// The function, whose result is known to be null exactly where an argument is.
+    pub fn null_only_with_arguments(self) -> Self {
+        Self { strict: true, ..self }
     }
 
     /// Inlines a call into a program.
@@ -149,7 +164,7 @@ impl ScalarUDFImpl for ProgramFunction {
     }
 
     fn is_strict(&self) -> bool {
-        self.program(ScalarType::F64).is_ok_and(|program| program.is_strict())
+        self.strict || self.program(ScalarType::F64).is_ok_and(|program| program.is_strict())
     }
 
     // The default is an interval of type Null, which range analysis cannot combine with numeric intervals.

@@ -1,10 +1,11 @@
 //! Functions that are defined by a SQL expression over their parameters. The optimizer inlines calls, so that the body
 //! is fused with the surrounding expression and executors of a cluster do not need the definition.
 
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::can_cast_types;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -19,6 +20,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 
 use super::evaluate::evaluate_arrays;
+use super::exact_expression::exact_expression;
 
 /// A parameter of a SQL function.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,7 +50,7 @@ pub struct SqlFunction {
 
 impl SqlFunction {
     /// Creates a function from a definition. Parameters are columns with their names in `body`, which is cast to
-    /// `return_type`; without one, the return type is that of the body.
+    /// `return_type`; without one, the return type is that of the body. The volatility is that of the body and the defaults.
     ///
     /// # Errors
     /// The body is not valid for parameters of these types, contains an aggregate function, a window function or a
@@ -59,13 +61,13 @@ impl SqlFunction {
         parameters: Vec<Parameter>,
         body: Expr,
         return_type: Option<DataType>,
-        volatility: Volatility,
     ) -> Result<Self> {
         let schema = schema_of(&parameters, |_| true)?;
         check_scalar(&name, &body)?;
         let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
         let simplifier = ExprSimplifier::new(context);
-        let body = simplifier.coerce(body, &schema)?;
+        // It is inlined after the rule that does this.
+        let body = exact_expression(simplifier.coerce(body, &schema)?, &schema)?.data;
         let found = body.get_type(&schema)?;
         let return_type = return_type.unwrap_or_else(|| found.clone());
         let body = cast_checked(&name, "its body", body, &found, &return_type)?;
@@ -82,9 +84,24 @@ impl SqlFunction {
             checked.push(Parameter { default, ..parameter });
         }
         let compiled = state.create_physical_expr(body.clone(), &schema)?;
-        let signature = signature(&checked, volatility);
+        let defaults = checked.iter().filter_map(|parameter| parameter.default.as_ref());
+        let signature = signature(&checked, volatility(defaults.chain([&body])));
         let documentation = documentation(&name, &checked, &body);
         Ok(Self { name, parameters: checked, body, return_type, signature, documentation, compiled })
+    }
+
+    /// Evaluates the body on the arguments, and the defaults of omitted ones.
+    fn evaluate(&self, mut arrays: Vec<ArrayRef>, rows: usize) -> Result<ColumnarValue> {
+        for parameter in &self.parameters[arrays.len().min(self.parameters.len())..] {
+            let Some(Expr::Literal(default, _)) = &parameter.default else {
+                return plan_err!("{} needs its argument {}", self.name, parameter.name);
+            };
+            arrays.push(default.to_array_of_size(rows)?);
+        }
+        let schema = Arc::new(schema_of(&self.parameters, |_| true)?.as_arrow().clone());
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
+        self.compiled.evaluate(&batch)
     }
 
     /// The arguments of a call, followed by the defaults of omitted ones.
@@ -115,8 +132,27 @@ fn documentation(name: &str, parameters: &[Parameter], body: &Expr) -> Documenta
         .build()
 }
 
-/// The types of the arguments, and their names if all have one. Calls may omit trailing arguments whose parameters have
-/// a default.
+/// The highest volatility of the functions that expressions call.
+fn volatility<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> Volatility {
+    let mut highest = Volatility::Immutable;
+    for expression in expressions {
+        // The visitor does not fail.
+        let _ = expression.apply(|part| {
+            if let Expr::ScalarFunction(call) = part {
+                highest = match (highest, call.func.signature().volatility) {
+                    (Volatility::Volatile, _) | (_, Volatility::Volatile) => Volatility::Volatile,
+                    (Volatility::Stable, _) | (_, Volatility::Stable) => Volatility::Stable,
+                    _ => Volatility::Immutable,
+                };
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    highest
+}
+
+/// The types of the arguments, and their names if all have one and they differ not only in case: DataFusion looks for unquoted
+/// names without regard to case. Calls may omit trailing arguments whose parameters have a default.
 fn signature(parameters: &[Parameter], volatility: Volatility) -> Signature {
     let required = parameters.iter().take_while(|parameter| parameter.default.is_none()).count();
     let of_length = |count: usize| match count {
@@ -129,7 +165,11 @@ fn signature(parameters: &[Parameter], volatility: Volatility) -> Signature {
         true => Signature::new(of_length(required), volatility),
         false => Signature::one_of((required..=parameters.len()).rev().map(of_length).collect(), volatility),
     };
-    if !parameters.is_empty() && parameters.iter().all(|parameter| !parameter.name.starts_with('$')) {
+    let names: HashSet<_> = parameters.iter().map(|parameter| parameter.name.to_ascii_lowercase()).collect();
+    if !parameters.is_empty()
+        && names.len() == parameters.len()
+        && parameters.iter().all(|parameter| !parameter.name.starts_with('$'))
+    {
         // Set directly, because `with_parameter_names` rejects signatures with several numbers of arguments.
         signature.parameter_names = Some(parameters.iter().map(|parameter| parameter.name.clone()).collect());
     }
@@ -209,11 +249,11 @@ impl ScalarUDFImpl for SqlFunction {
     }
 
     fn simplify(&self, arguments: Vec<Expr>, _: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        let arguments = self.with_defaults(arguments)?;
         // The body may use a parameter several times, and a volatile argument must be evaluated once.
         if arguments.iter().any(Expr::is_volatile) {
             return Ok(ExprSimplifyResult::Original(arguments));
         }
-        let arguments = self.with_defaults(arguments)?;
         let inlined = self.body.clone().transform(|expr| {
             let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
             match self.parameters.iter().position(|parameter| parameter.name == column.name) {
@@ -232,19 +272,13 @@ impl ScalarUDFImpl for SqlFunction {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        evaluate_arrays(arguments, |mut arrays, rows| {
-            for parameter in &self.parameters[arrays.len().min(self.parameters.len())..] {
-                let Some(Expr::Literal(default, _)) = &parameter.default else {
-                    return plan_err!("{} needs its argument {}", self.name, parameter.name);
-                };
-                arrays.push(default.to_array_of_size(rows)?);
-            }
-            let schema = schema_of(&self.parameters, |_| true)?;
-            let options =
-                datafusion::arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows));
-            let schema = Arc::new(schema.as_arrow().clone());
-            let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
-            self.compiled.evaluate(&batch)
-        })
+        if self.signature.volatility == Volatility::Volatile {
+            // Each row has a value of its own, also with constant arguments.
+            let rows = arguments.number_rows;
+            let arrays = arguments.args.into_iter().map(|value| value.into_array(rows));
+            let arrays = arrays.collect::<Result<Vec<_>>>()?;
+            return self.evaluate(arrays, rows);
+        }
+        evaluate_arrays(arguments, |arrays, rows| self.evaluate(arrays, rows))
     }
 }

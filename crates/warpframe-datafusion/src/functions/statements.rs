@@ -11,7 +11,7 @@ use datafusion::common::{Result, not_impl_err, plan_err};
 use datafusion::execution::SessionState;
 use datafusion::execution::context::{FunctionFactory, RegisterFunction};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{CreateFunction, Expr, ScalarUDF, Volatility};
+use datafusion::logical_expr::{CreateFunction, Expr, ScalarUDF};
 use datafusion::prelude::Column;
 use datafusion::sql::sqlparser::ast::{
     self, CreateFunctionBody, Ident, ObjectName, ObjectNamePart, Value, visit_expressions_mut,
@@ -67,8 +67,8 @@ impl FunctionFactory for SqlFunctions {
                 other => Ok(Transformed::no(other)),
             })?
             .data;
-        let volatility = params.behavior.unwrap_or(Volatility::Immutable);
-        let function = SqlFunction::new(state, name, parameters, body, return_type, volatility)?;
+        // The declared behavior is ignored: that of the body is known.
+        let function = SqlFunction::new(state, name, parameters, body, return_type)?;
         Ok(RegisterFunction::Scalar(Arc::new(ScalarUDF::from(function))))
     }
 }
@@ -123,8 +123,10 @@ pub fn prepare_create(state: &SessionState, statement: &mut ast::CreateFunction)
     let mut parameters = Vec::new();
     for argument in statement.args.iter_mut().flatten() {
         if let Some(parameter) = &mut argument.name {
-            *parameter = Ident::new(normalized(parameter));
-            parameters.push(parameter.value.clone());
+            let value = normalized(&unquoted(parameter));
+            parameters.push(value.clone());
+            // In quotes, it is not normalized again.
+            *parameter = Ident::with_quote('"', value);
         }
     }
     let Some(body) = &mut statement.function_body else { return Ok(()) };
@@ -154,7 +156,7 @@ pub fn prepare_create(state: &SessionState, statement: &mut ast::CreateFunction)
                     None => {
                         return failed(format!(
                             "its body uses {ident}, and its parameters are {}",
-                            parameters.join(", ")
+                            comma_separated(&parameters)
                         ));
                     }
                 }
@@ -195,6 +197,29 @@ pub fn prepare_drop(state: &SessionState, statement: &mut ast::DropFunction) -> 
         }
     }
     Ok(())
+}
+
+/// The name of a parameter. The parser gives it as the text of its token, with the quotes around but none doubled inside.
+fn unquoted(parameter: &Ident) -> Ident {
+    for (open, close) in [('"', '"'), ('`', '`'), ('[', ']')] {
+        let inner = parameter.value.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+        if let (None, Some(inner)) = (parameter.quote_style, inner) {
+            return Ident::with_quote(open, inner);
+        }
+    }
+    parameter.clone()
+}
+
+/// Names as they are written in SQL: in quotes if they would be converted to lower case, or contain more than letters, digits
+/// and underscores.
+fn comma_separated(names: &[String]) -> String {
+    let is_plain =
+        |character: char| character.is_alphanumeric() && !character.is_uppercase() || character == '_';
+    let quoted = names.iter().map(|name| match name.chars().all(is_plain) {
+        true => name.clone(),
+        false => Ident::with_quote('"', name).to_string(),
+    });
+    quoted.collect::<Vec<_>>().join(", ")
 }
 
 fn normalized(ident: &Ident) -> String {

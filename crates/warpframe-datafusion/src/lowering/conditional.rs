@@ -44,7 +44,8 @@ impl Lowerer<'_> {
                 if self.common_types(whens.chain([&**subject]))?.is_none() {
                     return Ok(None);
                 }
-                Some(self.lower_expr(subject)?)
+                let subject = self.lower_expr(subject)?;
+                Some(self.builder.canonicalize_zero(subject))
             }
             None => None,
         };
@@ -93,12 +94,13 @@ impl Lowerer<'_> {
         ))
     }
 
-    /// The condition of a branch: `when`, or whether it equals the subject. Zeros of different signs are not equal there.
+    /// The condition of a branch: `when`, or whether it equals the subject, which has canonical zeros.
     fn lower_when(&mut self, subject: Option<Value>, when: &Expr) -> LowerResult<Value> {
         let value = self.lower_expr(when)?;
         Ok(match subject {
             Some(subject) => {
                 self.work.add_cheap();
+                let value = self.builder.canonicalize_zero(value);
                 self.builder.compare(Comparison::BitEq, subject, value)
             }
             None => value,

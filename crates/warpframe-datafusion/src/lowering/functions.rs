@@ -7,10 +7,14 @@ use super::built_in::{Function, built_in};
 use super::integers::Integer;
 use super::lowered::{LowerResult, NotLowered, scalar_type};
 use super::lowerer::Lowerer;
-use crate::functions::{FusedFunction, ProgramFunction};
+use crate::functions::{FusedFunction, ProgramFunction, log_to_base};
 use warpframe_ir::instruction::{Comparison, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::{ScalarType, Trap};
+
+/// Programs with more instructions are not inlined, so that the time to lower a chain of functions, each an argument of the next,
+/// is in proportion to its length.
+const MAX_INLINED: usize = 8_192;
 
 impl Lowerer<'_> {
     pub(super) fn lower_scalar_function(&mut self, call: &ScalarFunction) -> LowerResult<Option<Value>> {
@@ -20,6 +24,9 @@ impl Lowerer<'_> {
             return self.call_program_function(function, &operands).map(Some);
         }
         if let Some(function) = call.func.inner().downcast_ref::<FusedFunction>() {
+            if function.program().instructions().len() > MAX_INLINED {
+                return Ok(None);
+            }
             return self.call_fused_function(function, arguments).map(Some);
         }
         let Some(function) = built_in(&call.func) else { return Ok(None) };
@@ -75,7 +82,8 @@ impl Lowerer<'_> {
             (Function::Nullif, [x, y]) => {
                 let [x, y] = self.lower_each([x, y])?;
                 self.work.add_select();
-                let same = self.builder.compare(Comparison::BitEq, x, y);
+                let [comparable, y] = [x, y].map(|operand| self.builder.canonicalize_zero(operand));
+                let same = self.builder.compare(Comparison::BitEq, comparable, y);
                 let null = self.builder.null(scalar_type);
                 self.builder.select(same, null, x)
             }
@@ -150,13 +158,11 @@ impl Lowerer<'_> {
         Ok(self.builder.binary(op, x, y))
     }
 
-    /// `ln x / ln base`, as DataFusion computes it.
     fn lower_log(&mut self, base: Value, x: Value) -> Value {
         let scalar_type = self.builder.scalar_type(x);
         self.work.add_unary(Unary::Ln);
         self.work.add_binary(Binary::Divide, scalar_type);
-        let (x, base) = (self.builder.unary(Unary::Ln, x), self.builder.unary(Unary::Ln, base));
-        self.builder.binary(Binary::Divide, x, base)
+        log_to_base(&mut self.builder, base, x)
     }
 
     /// The greater or lesser of two values in total order; where one is null, the other.

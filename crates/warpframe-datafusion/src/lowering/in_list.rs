@@ -5,12 +5,12 @@ use datafusion::logical_expr::expr::InList;
 
 use super::lowered::LowerResult;
 use super::lowerer::{Lowerer, constant};
-use warpframe_ir::ScalarType;
 use warpframe_ir::instruction::Value;
+use warpframe_ir::{Scalar, ScalarType};
 
 impl Lowerer<'_> {
-    /// A list without constants of the operand's type has no lowering. As in DataFusion, floats are in a list if their bits
-    /// are: -0 is not in a list that has +0 only.
+    /// A list without constants of the operand's type has no lowering. Zeros of both signs are in a list that has one of
+    /// them.
     pub(super) fn lower_in_list(&mut self, in_list: &InList) -> LowerResult<Option<Value>> {
         let InList { expr, list, negated } = in_list;
         let Some((data_type, _)) = self.types(expr)? else { return Ok(None) };
@@ -22,6 +22,12 @@ impl Lowerer<'_> {
                 Some(constant) if literal.data_type() == data_type => constants.push(constant),
                 _ => return Ok(None),
             }
+        }
+        // A table compares bits.
+        match constants.iter().find(|constant| constant.as_float() == Some(0.0)) {
+            Some(Scalar::F32(_)) => constants.extend([Scalar::F32(0.0), Scalar::F32(-0.0)]),
+            Some(Scalar::F64(_)) => constants.extend([Scalar::F64(0.0), Scalar::F64(-0.0)]),
+            _ => {}
         }
         let x = self.lower_expr(expr)?;
         self.work.add_cheap();

@@ -2,6 +2,8 @@
 
 mod bind_backend;
 mod conditions;
+mod equality;
+mod exact_functions;
 mod float_partitions;
 mod float_statistics;
 mod fuse;
@@ -13,8 +15,14 @@ mod gpu_batches;
 mod keep_projections;
 mod not_fused_operators;
 mod operator_chain;
+mod scalar_subqueries;
+mod short_circuit;
+mod sort_keys;
+mod top_k_floats;
 
 pub use bind_backend::BindBackend;
+pub use equality::Equality;
+pub use exact_functions::ExactFunctions;
 pub use float_partitions::FloatPartitions;
 pub use float_statistics::{DropFloatStatistics, GuardFloatPredicates, distrust_float_statistics};
 pub use fuse::{Fuse, not_fused};
@@ -23,3 +31,7 @@ pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
 pub use not_fused_operators::not_fused_operators;
+pub use scalar_subqueries::{CorrelatedSubqueries, ScalarSubqueries};
+pub use short_circuit::ShortCircuit;
+pub use sort_keys::SortKeys;
+pub use top_k_floats::TopKFloats;
