@@ -23,7 +23,7 @@ use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::not_fused;
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
-use warpframe_io::{open_table, runtime_env_builder};
+use warpframe_io::{CsvFormatFactory, open_table, runtime_env_builder};
 
 use crate::script::Script;
 
@@ -303,6 +303,9 @@ impl SessionBuilder {
         }
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
+        // DataFusion's own CSV format, which `SessionContext::read_csv` uses, splits files at line breaks inside of quotes
+        // (apache/datafusion#11472) unless it is told that there are some. warpframe's format looks for them itself.
+        config.options_mut().catalog.newlines_in_values = true;
         if let Some(threads) = self.threads {
             config = config.with_target_partitions(threads.get());
         }
@@ -318,7 +321,8 @@ impl SessionBuilder {
                 install_with(state, backends, Execution::Remote)
             }
         };
-        let state = state.build();
+        let mut state = state.build();
+        state.register_file_format(Arc::new(CsvFormatFactory), true)?;
         let context = SessionContext::new_with_state(state);
         let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };
         context.register_table("rows", Arc::new(GeneratedRows::new(generator, DEFAULT_ROWS)))?;

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use datafusion_proto::protobuf;
 use prost::Message;
 use serde::de::DeserializeOwned;
@@ -21,7 +24,7 @@ use super::ipc_scan_exec::IpcScanExec;
 use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
-use warpframe_io::{WriteShardsExec, WriterSettings};
+use warpframe_io::{CsvDialect, CsvScan, WriteShardsExec, WriterSettings};
 use warpframe_ir::program::Program;
 
 /// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
@@ -42,6 +45,8 @@ enum Function {
 enum Node {
     Generate { generator: RowGenerator, columns: Vec<usize> },
     FileListScan,
+    /// `scan` is DataFusion's scan of the same files, as a physical plan.
+    CsvScan { scan: Vec<u8>, dialect: CsvDialect, compression: String, is_inferred: bool },
     IpcScan { schema: Vec<u8>, fetch: Option<usize> },
     WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
 }
@@ -74,6 +79,35 @@ fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     Ok(envelope.content)
 }
 
+/// The scan of CSV files that a plan is.
+fn csv_scan(node: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &CsvScan)> {
+    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
+    let config: &FileScanConfig = source.downcast_ref()?;
+    Some((config, config.file_source().downcast_ref::<CsvScan>()?))
+}
+
+/// The scan of CSV files for which DataFusion's scan was encoded.
+fn decode_csv_scan(
+    scan: &Arc<dyn ExecutionPlan>,
+    dialect: CsvDialect,
+    compression: &str,
+    is_inferred: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let source = scan.downcast_ref::<DataSourceExec>().map(|scan| scan.data_source().as_ref());
+    let config = source.and_then(|source| (source as &dyn std::any::Any).downcast_ref::<FileScanConfig>());
+    let csv = config.and_then(|config| Some((config, config.file_source().downcast_ref::<CsvSource>()?)));
+    let Some((config, csv)) = csv else {
+        return internal_err!("cannot decode a plan: {} is no scan of CSV files", scan.name());
+    };
+    let compression: CompressionTypeVariant = compression.parse()?;
+    let csv = CsvScan::from_datafusion(csv, dialect, compression, is_inferred)?;
+    let config = FileScanConfigBuilder::from(config.clone())
+        .with_file_compression_type(compression.into())
+        .with_source(csv)
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
 impl PhysicalExtensionCodec for ClusterCodec {
     fn try_decode(
         &self,
@@ -91,6 +125,12 @@ impl PhysicalExtensionCodec for ClusterCodec {
             }
             (Node::FileListScan, [files, template]) => {
                 Arc::new(FileListScanExec::try_new(Arc::clone(files), Arc::clone(template))?)
+            }
+            (Node::CsvScan { scan, dialect, compression, is_inferred }, []) => {
+                let scan = protobuf::PhysicalPlanNode::decode(&*scan)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                let scan = scan.try_into_physical_plan(context, self)?;
+                decode_csv_scan(&scan, dialect, &compression, is_inferred)?
             }
             (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
@@ -115,6 +155,16 @@ impl PhysicalExtensionCodec for ClusterCodec {
         if let Some(rows) = node.downcast_ref::<GenerateExec>() {
             return encode(
                 Node::Generate { generator: rows.generator(), columns: rows.columns().to_vec() },
+                buffer,
+            );
+        }
+        if let Some((config, csv)) = csv_scan(&node) {
+            let config = FileScanConfigBuilder::from(config.clone()).with_source(csv.to_datafusion()?).build();
+            let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+            let scan = protobuf::PhysicalPlanNode::try_from_physical_plan(scan, self)?.encode_to_vec();
+            let (dialect, compression) = (csv.dialect().clone(), csv.compression().to_string());
+            return encode(
+                Node::CsvScan { scan, dialect, compression, is_inferred: csv.is_inferred() },
                 buffer,
             );
         }

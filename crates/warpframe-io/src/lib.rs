@@ -1,7 +1,7 @@
 //! Files and object stores: what batch runs and clusters share.
 //!
-//! - Input: [`open_table`] opens files as tables, and [`ParquetInput`] checks Parquet files before a query
-//!   is planned.
+//! - Input: [`open_table`] opens files as tables, [`ParquetInput`] checks Parquet files before a query is planned, and
+//!   [`CsvFormat`] reads CSV.
 //! - Output: Parquet shards are [staged](Staging), and published only when they are complete. On a cluster,
 //!   [`WriteShardsExec`] writes them where they are computed.
 //! - [`GenerateFiles`] writes generated rows, and [`flush_cleanup`] waits for what runs after a cancelled query.
@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod background_cleanup;
+mod csv;
 mod generate_files;
 mod local_files;
 mod multipart_upload;
@@ -31,8 +32,9 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
+pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvWriter};
 pub use generate_files::GenerateFiles;
-pub use local_files::{file_error, find_files};
+pub use local_files::{file_error, find_files, is_special_file};
 pub use object_stores::{ObjectStores, runtime_env_builder};
 pub use parquet_input::ParquetInput;
 pub use parquet_shard::{Shard, ShardWriter, concatenate_shards};

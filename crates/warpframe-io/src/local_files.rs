@@ -11,6 +11,19 @@ pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> D
     DataFusionError::Execution(format!("cannot {action} '{}': {cause}", path.display()))
 }
 
+/// Whether a path names something that exists and is neither a regular file nor a folder: a pipe, a device or a socket.
+/// The names of this process's open files, such as `/dev/stdout`, count as such whatever is behind them: a rename would
+/// replace the name, not the file.
+pub fn is_special_file(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    if !metadata.is_file() && !metadata.is_dir() {
+        return true;
+    }
+    let parent = std::path::absolute(path).ok().and_then(|path| path.parent()?.canonicalize().ok());
+    let names_open_file = |parent: PathBuf| parent == Path::new("/dev") || parent.starts_with("/proc");
+    cfg!(unix) && path.is_symlink() && parent.is_some_and(names_open_file)
+}
+
 /// The files that match a path, a folder or a glob pattern, sorted by path. Of a folder these are the files in it
 /// with the given extension; a path or a pattern matches files of any extension.
 ///

@@ -7,10 +7,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::prelude::SessionContext;
 
+use super::csv::CsvFormat;
 use super::local_files::{file_url, find_files};
 use super::object_stores::is_object_store_url;
 use super::parquet_input::ParquetInput;
@@ -30,7 +30,7 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
     let (files, extension) = find_local_table(pattern)?;
     let format: Arc<dyn FileFormat> = match extension {
         "parquet" => return ParquetInput::open_local(pattern)?.table(),
-        "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
+        "csv" => Arc::new(CsvFormat::with_header()),
         _ => Arc::new(ArrowFormat),
     };
     let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
@@ -50,7 +50,7 @@ async fn open_remote(context: &SessionContext, url: &str) -> Result<Arc<dyn Tabl
     let extension =
         Path::new(location.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
     let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
+        Some("csv") => Arc::new(CsvFormat::with_header()),
         Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
         _ => return ParquetInput::open(url, context).await?.table(),
     };
