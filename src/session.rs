@@ -23,7 +23,7 @@ use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::not_fused;
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
-use warpframe_io::{CsvFormatFactory, open_table, runtime_env_builder};
+use warpframe_io::{CsvFormatFactory, RepairFooters, TableFactory, open_table, runtime_env_builder};
 
 use crate::script::Script;
 
@@ -321,8 +321,11 @@ impl SessionBuilder {
                 install_with(state, backends, Execution::Remote)
             }
         };
-        let mut state = state.build();
+        let mut state = state.with_physical_optimizer_rule(Arc::new(RepairFooters)).build();
         state.register_file_format(Arc::new(CsvFormatFactory), true)?;
+        for file_type in TableFactory::FILE_TYPES {
+            state.table_factories_mut().insert(file_type.to_owned(), Arc::new(TableFactory::default()));
+        }
         let context = SessionContext::new_with_state(state);
         let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };
         context.register_table("rows", Arc::new(GeneratedRows::new(generator, DEFAULT_ROWS)))?;

@@ -76,7 +76,7 @@ fn errors_name_missing_objects_and_buckets() {
     let Some(store) = Store::start() else { return };
     let folder = tempdir().unwrap();
     let cases = [
-        ("s3://rows/none/", "there is no *.parquet object"),
+        ("s3://rows/none/", "there is no object"),
         ("s3://rows/none", "the URL of a folder ends in '/'"),
         ("s3://other/none/", "there is no such bucket"),
         ("ftp://rows/none/", "use a path, or s3://BUCKET/PATH"),

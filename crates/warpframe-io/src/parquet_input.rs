@@ -9,33 +9,37 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::Error::NotFound;
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
-use url::Url;
 
-use super::local_files::{file_error, file_url, find_files};
-use super::object_stores::{error_message, is_object_store_url};
+use super::hive_partitions::PartitionColumns;
+use super::local_files::file_error;
+use super::partitioned_table::{PartitionedTable, table_schema};
+use super::table_location::TableFiles;
 
 /// The number of footers that are read from an object store concurrently.
 const CONCURRENT_FOOTER_READS: usize = 16;
 
-const FOLDER_HINT: &str = "there is no such object; the URL of a folder ends in '/'";
+/// The extension of the files in a folder.
+const EXTENSION: &str = "parquet";
 
 /// Parquet files that have the same columns.
 #[derive(Debug, Clone)]
 pub struct ParquetInput {
-    urls: Vec<ListingTableUrl>,
-    /// The suffix by which objects below a URL are selected; empty for a file or a single object.
-    extension: &'static str,
+    files: TableFiles,
+    /// The number of rows of each file.
+    rows: Vec<u64>,
+    partitions: PartitionColumns,
+    file_schema: SchemaRef,
     schema: SchemaRef,
-    rows: u64,
     dropped_metadata: Vec<String>,
 }
 
@@ -47,74 +51,49 @@ impl ParquetInput {
     /// # Errors
     /// The same as for [`open_local`](Self::open_local), or the object store cannot be read.
     pub async fn open(name: &str, context: &SessionContext) -> Result<Self> {
-        match is_object_store_url(name) {
-            true => Self::open_url(name, context).await,
-            false => Self::open_local(name),
-        }
+        let files = TableFiles::find(context, name).await?.with_extension(EXTENSION)?;
+        Self::of_files(files, context).await
     }
 
-    async fn open_url(name: &str, context: &SessionContext) -> Result<Self> {
-        let unreadable = |cause: &str| DataFusionError::Execution(format!("cannot read '{name}': {cause}"));
-        let url = parse_url(name)?;
-        let extension = if url.is_collection() { ".parquet" } else { "" };
-        let store = context.runtime_env().object_store(&url)?;
-        let state = context.state();
-        let found = url.list_all_files(&state, &*store, extension).await;
-        let found: Result<Vec<_>> = match found {
-            Ok(found) => found.try_collect().await,
-            Err(error) => Err(error),
-        };
-        let mut found = found.map_err(|error| match error.find_root() {
-            DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
-                unreadable(FOLDER_HINT)
-            }
-            DataFusionError::ObjectStore(cause) => unreadable(&error_message(cause)),
-            other => unreadable(&other.message()),
-        })?;
-        if found.is_empty() {
-            return Err(unreadable(match url.is_collection() {
-                true => "there is no *.parquet object",
-                false => FOLDER_HINT,
-            }));
-        }
-        found.sort_by(|one, other| one.location.cmp(&other.location));
-        let footers = stream::iter(found)
-            .map(|object| {
+    /// Reads the footers of files.
+    ///
+    /// # Errors
+    /// A file is not valid Parquet, or two files have different columns.
+    pub(super) async fn of_files(files: TableFiles, context: &SessionContext) -> Result<Self> {
+        let store = context.runtime_env().object_store(&files.store)?;
+        let is_local = files.store == ObjectStoreUrl::local_filesystem();
+        let footers = stream::iter(files.files.clone())
+            .map(|file| {
                 let store = Arc::clone(&store);
-                let name = PathBuf::from(format!("{}{}", url.object_store(), object.location));
                 async move {
-                    let footer = read_remote_footer(&*store, &object, &name).await?;
-                    Ok::<_, DataFusionError>((name, footer))
+                    let footer = match is_local {
+                        true => read_footer(&file.name)?,
+                        false => read_remote_footer(&*store, &file.object, &file.name).await?,
+                    };
+                    Ok::<_, DataFusionError>((file.name, footer))
                 }
             })
             .buffered(CONCURRENT_FOOTER_READS);
-        Self::from_footers(name, footers.try_collect().await?, vec![url.clone()], extension)
+        let footers = footers.try_collect().await?;
+        Self::from_footers(files, footers)
     }
 
-    /// Opens local files: a file, a folder (the `*.parquet` files in it) or a glob pattern. The files are sorted
-    /// by path.
+    /// Opens local files: a file, a folder (the `*.parquet` files in it and in its partition folders) or a glob pattern. The
+    /// files are sorted by path.
     ///
     /// # Errors
     /// No file matches, a file is not valid Parquet, or two files have different columns.
     pub fn open_local(pattern: &str) -> Result<Self> {
-        let files = find_files(pattern, "parquet")?;
-        let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
-        let footers = files.into_iter().map(|file| {
-            let footer = read_footer(&file)?;
-            Ok((file, footer))
-        });
-        Self::from_footers(pattern, footers.collect::<Result<_>>()?, urls, "")
+        let files = TableFiles::find_local(pattern)?.with_extension(EXTENSION)?;
+        let footers = files.files.iter().map(|file| Ok((file.name.clone(), read_footer(&file.name)?)));
+        let footers = footers.collect::<Result<_>>()?;
+        Self::from_footers(files, footers)
     }
 
     /// Checks that all files have the same columns, and merges their metadata.
-    fn from_footers(
-        pattern: &str,
-        footers: Vec<(PathBuf, ArrowReaderMetadata)>,
-        urls: Vec<ListingTableUrl>,
-        extension: &'static str,
-    ) -> Result<Self> {
+    fn from_footers(files: TableFiles, footers: Vec<(PathBuf, ArrowReaderMetadata)>) -> Result<Self> {
         let Some(((first_file, first), others)) = footers.split_first() else {
-            return exec_err!("no file matches '{pattern}'");
+            return exec_err!("no file matches '{}'", files.pattern);
         };
         for (file, footer) in others {
             check_same_columns(first_file, first.schema(), file, footer.schema())?;
@@ -133,23 +112,26 @@ impl ParquetInput {
             }
         }
         dropped_metadata.sort();
+        let file_schema = Arc::new(Schema::new_with_metadata(first.schema().fields().clone(), metadata));
+        let partitions = files.partitions()?;
         Ok(Self {
-            schema: Arc::new(Schema::new_with_metadata(first.schema().fields().clone(), metadata)),
-            rows: footers.iter().map(|(_, footer)| footer.metadata().file_metadata().num_rows() as u64).sum(),
-            urls,
-            extension,
+            schema: table_schema(&file_schema, &partitions, &files.pattern)?,
+            file_schema,
+            partitions,
+            rows: footers.iter().map(|(_, footer)| row_count(footer.metadata())).collect(),
+            files,
             dropped_metadata,
         })
     }
 
-    /// The columns, with the key-value metadata that is the same in all files.
+    /// The columns of the files, then those of partition folders, with the key-value metadata that is the same in all files.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// The number of rows in all files together, according to their footers.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.rows.iter().sum()
     }
 
     /// The metadata keys that are not the same in all files and are therefore not in the schema, sorted.
@@ -164,25 +146,31 @@ impl ParquetInput {
     /// # Errors
     /// DataFusion does not accept the files as a listing table.
     pub fn table(&self) -> Result<Arc<dyn TableProvider>> {
-        let format = Arc::new(ParquetFormat::default());
-        let options = ListingOptions::new(format).with_file_extension(self.extension);
-        let config = ListingTableConfig::new_with_multi_paths(self.urls.clone())
+        self.table_with(Arc::new(ParquetFormat::default()))
+    }
+
+    /// The files as a table with this Parquet format.
+    ///
+    /// # Errors
+    /// The same as for [`table`](Self::table).
+    pub(super) fn table_with(&self, format: Arc<dyn FileFormat>) -> Result<Arc<dyn TableProvider>> {
+        if !self.partitions.fields.is_empty() {
+            let (schema, rows) = (Arc::clone(&self.file_schema), Some(self.rows.clone()));
+            let table = PartitionedTable::new(&self.files, self.partitions.clone(), format, schema, rows)?;
+            return Ok(Arc::new(table));
+        }
+        let options =
+            ListingOptions::new(format).with_file_extension(self.files.listed_extension(EXTENSION));
+        let config = ListingTableConfig::new_with_multi_paths(self.files.urls.clone())
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.schema));
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
 }
 
-/// Parses a URL whose last part may be a glob pattern.
-fn parse_url(name: &str) -> Result<ListingTableUrl> {
-    let Some(folder) = name.find(['*', '?', '[']).and_then(|glob| name[..glob].rfind('/')) else {
-        return ListingTableUrl::parse(name);
-    };
-    let (folder, pattern) = name.split_at(folder + 1);
-    let invalid =
-        |what: &dyn std::fmt::Display| DataFusionError::Execution(format!("'{name}' is not valid: {what}"));
-    let url = Url::parse(folder).map_err(|error| invalid(&error))?;
-    ListingTableUrl::try_new(url, Some(glob::Pattern::new(pattern).map_err(|error| invalid(&error))?))
+/// The number of rows of a file. Some writers leave the total in the footer at 0; readers count the row groups.
+fn row_count(metadata: &ParquetMetaData) -> u64 {
+    metadata.row_groups().iter().map(|group| group.num_rows() as u64).sum()
 }
 
 async fn read_remote_footer(
@@ -214,12 +202,10 @@ fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
 
 /// Checks the values of a footer that the Parquet reader uses without checking them.
 fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static str> {
-    let mut rows = 0i64;
     for row_group in metadata.row_groups() {
         if row_group.num_rows() < 0 {
             return Err("its footer is damaged: a row group has a negative number of rows");
         }
-        rows = rows.saturating_add(row_group.num_rows());
         for chunk in row_group.columns() {
             let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
             let end = start.checked_add(chunk.compressed_size());
@@ -231,9 +217,6 @@ fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static 
                 return Err("its footer is damaged: a column lies outside of the file");
             }
         }
-    }
-    if metadata.file_metadata().num_rows() != rows {
-        return Err("its footer is damaged: the row groups do not add up to the file's rows");
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ mod writer;
 pub use dialect::CsvDialect;
 pub use format::{CsvFormat, CsvFormatFactory};
 pub use scan::CsvScan;
+pub(super) use type_inference::Kinds;
 pub use writer::CsvWriter;
 
 /// A fault in a CSV file.

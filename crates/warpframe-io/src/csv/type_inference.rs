@@ -9,7 +9,7 @@ use arrow::datatypes::{
 
 /// The kinds of values that a column has, as a set of bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Kinds(u16);
+pub(crate) struct Kinds(u16);
 
 impl Kinds {
     const BOOLEAN: u16 = 1;
