@@ -10,6 +10,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{
     Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
 };
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -23,7 +24,10 @@ use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::not_fused;
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
-use warpframe_io::{CsvFormatFactory, RepairFooters, TableFactory, open_table, runtime_env_builder};
+use warpframe_io::{
+    CsvFormatFactory, ParquetFormatFactory, RepairFooters, ReplaceCsvScans, TableFactory, open_table,
+    runtime_env_builder,
+};
 
 use crate::script::Script;
 
@@ -303,9 +307,6 @@ impl SessionBuilder {
         }
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
-        // DataFusion's own CSV format, which `SessionContext::read_csv` uses, splits files at line breaks inside of quotes
-        // (apache/datafusion#11472) unless it is told that there are some. warpframe's format looks for them itself.
-        config.options_mut().catalog.newlines_in_values = true;
         if let Some(threads) = self.threads {
             config = config.with_target_partitions(threads.get());
         }
@@ -321,8 +322,15 @@ impl SessionBuilder {
                 install_with(state, backends, Execution::Remote)
             }
         };
-        let mut state = state.with_physical_optimizer_rule(Arc::new(RepairFooters)).build();
+        let mut state = state.with_physical_optimizer_rule(Arc::new(RepairFooters));
+        state
+            .physical_optimizers()
+            .get_or_insert_with(PhysicalOptimizer::new)
+            .rules
+            .insert(0, Arc::new(ReplaceCsvScans));
+        let mut state = state.build();
         state.register_file_format(Arc::new(CsvFormatFactory), true)?;
+        state.register_file_format(Arc::new(ParquetFormatFactory::default()), true)?;
         for file_type in TableFactory::FILE_TYPES {
             state.table_factories_mut().insert(file_type.to_owned(), Arc::new(TableFactory::default()));
         }

@@ -28,9 +28,7 @@ pub async fn open(path: &Path) -> Result<Option<File>, CliError> {
     // Opening a pipe blocks until it has a reader, and an interrupt must be noticed in the meantime.
     let opened = tokio::task::spawn_blocking(move || File::options().append(true).open(owned)).await;
     let opened = opened.map_err(std::io::Error::other).flatten();
-    opened
-        .map(Some)
-        .map_err(|error| CliError::failure(format!("cannot write '{}': {error}", path.display())))
+    opened.map(Some).map_err(|error| CliError::failure(format!("cannot write '{}': {error}", path.display())))
 }
 
 /// Whether bytes can be written to the file one after the other.

@@ -13,7 +13,9 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::{AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion_proto::physical_plan::{
+    AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension,
+};
 use datafusion_proto::protobuf;
 use prost::Message;
 use serde::de::DeserializeOwned;
@@ -43,12 +45,27 @@ enum Function {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Node {
-    Generate { generator: RowGenerator, columns: Vec<usize> },
+    Generate {
+        generator: RowGenerator,
+        columns: Vec<usize>,
+    },
     FileListScan,
     /// `scan` is DataFusion's scan of the same files, as a physical plan.
-    CsvScan { scan: Vec<u8>, dialect: CsvDialect, compression: String, is_inferred: bool },
-    IpcScan { schema: Vec<u8>, fetch: Option<usize> },
-    WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
+    CsvScan {
+        scan: Vec<u8>,
+        dialect: CsvDialect,
+        compression: String,
+        is_inferred: bool,
+    },
+    IpcScan {
+        schema: Vec<u8>,
+        fetch: Option<usize>,
+    },
+    WriteShards {
+        folder: PathBuf,
+        settings: WriterSettings,
+        metadata: BTreeMap<String, String>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -159,7 +176,8 @@ impl PhysicalExtensionCodec for ClusterCodec {
             );
         }
         if let Some((config, csv)) = csv_scan(&node) {
-            let config = FileScanConfigBuilder::from(config.clone()).with_source(csv.to_datafusion()?).build();
+            let config =
+                FileScanConfigBuilder::from(config.clone()).with_source(csv.to_datafusion()?).build();
             let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
             let scan = protobuf::PhysicalPlanNode::try_from_physical_plan(scan, self)?.encode_to_vec();
             let (dialect, compression) = (csv.dialect().clone(), csv.compression().to_string());

@@ -13,7 +13,7 @@ use crate::functions::log3_udf;
 use crate::functions::statements::SqlFunctions;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, FloatPartitions, Fuse, FuseOperators, GpuBatches, KeepProjections, distrust_float_statistics,
+    BindBackend, Fuse, FuseOperators, GpuBatches, KeepProjections, PartitionValues, distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
 
@@ -32,8 +32,8 @@ pub enum Execution {
 /// - the options `warpframe.*`;
 /// - the rules that fuse numeric expressions and evaluate them by a backend;
 /// - rules that correct two faults of DataFusion: statistics of floating-point columns, which say nothing of NaN, lose
-///   rows with NaN (apache/datafusion#19089), and floating-point partitions are pruned by the text of their folders'
-///   names.
+///   rows with NaN (apache/datafusion#19089), and partitions are pruned by the text of their folders' names where their
+///   values are no text.
 ///
 /// Options, functions and rules of the builder are kept. Call [`SessionStateBuilder::with_default_features`] before
 /// this function.
@@ -73,7 +73,7 @@ pub fn install_with(
         builder = builder.with_function_factory(Some(Arc::new(SqlFunctions)));
     }
     distrust_float_statistics(&mut builder);
-    builder = builder.with_optimizer_rule(Arc::new(Fuse)).with_optimizer_rule(Arc::new(FloatPartitions));
+    builder = builder.with_optimizer_rule(Arc::new(Fuse)).with_optimizer_rule(Arc::new(PartitionValues));
     KeepProjections::wrap(
         &mut builder.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules,
     );

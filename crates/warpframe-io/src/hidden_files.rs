@@ -68,9 +68,7 @@ impl ObjectStore for VisibleObjects {
         let below = prefix.cloned();
         let listed = self.0.list(prefix);
         listed
-            .try_filter(move |object| {
-                std::future::ready(!is_hidden_below(below.as_ref(), &object.location))
-            })
+            .try_filter(move |object| std::future::ready(!is_hidden_below(below.as_ref(), &object.location)))
             .boxed()
     }
 

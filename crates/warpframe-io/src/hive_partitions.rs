@@ -53,7 +53,11 @@ impl PartitionColumns {
             }
         }
         if let Some(position) = (0..columns.len()).find(|at| columns[..*at].contains(&columns[*at])) {
-            return exec_err!("two folders of '{}' have the name '{}'", first_file.display(), columns[position]);
+            return exec_err!(
+                "two folders of '{}' have the name '{}'",
+                first_file.display(),
+                columns[position]
+            );
         }
         let (mut fields, mut values) = (Vec::new(), vec![Vec::new(); files.len()]);
         for (column, name) in columns.into_iter().enumerate() {

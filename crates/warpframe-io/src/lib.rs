@@ -12,7 +12,6 @@
 
 mod background_cleanup;
 mod csv;
-mod footer_repair;
 mod generate_files;
 mod hidden_files;
 mod hive_partitions;
@@ -21,6 +20,7 @@ mod multipart_upload;
 mod object_location;
 mod object_store_output;
 mod object_stores;
+mod parquet_footer;
 mod parquet_input;
 mod parquet_shard;
 mod partitioned_table;
@@ -38,11 +38,11 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
-pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvWriter};
-pub use footer_repair::RepairFooters;
+pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvWriter, ReplaceCsvScans};
 pub use generate_files::GenerateFiles;
 pub use local_files::{file_error, find_files, is_special_file};
 pub use object_stores::{ObjectStores, runtime_env_builder};
+pub use parquet_footer::{ParquetFormatFactory, RepairFooters};
 pub use parquet_input::ParquetInput;
 pub use parquet_shard::{Shard, ShardWriter, concatenate_shards};
 pub use private_folder::{private_folder, private_folder_in};

@@ -68,7 +68,10 @@ impl ObjectLocation {
     /// The store cannot be listed.
     pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
         // A plain list is without hidden objects.
-        let below = self.store.list_with_offset(Some(&self.path), &ObjectPath::default()).map_ok(|object| object.location);
+        let below = self
+            .store
+            .list_with_offset(Some(&self.path), &ObjectPath::default())
+            .map_ok(|object| object.location);
         let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.error("read", &error))?;
         if self.exists().await? {
             objects.push(self.path.clone());

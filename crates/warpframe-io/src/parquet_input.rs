@@ -10,20 +10,20 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
-use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::hive_partitions::PartitionColumns;
 use super::local_files::file_error;
+use super::object_stores::error_message;
+use super::parquet_footer::{TolerantParquetFormat, read_footer};
 use super::partitioned_table::{PartitionedTable, table_schema};
-use super::table_location::TableFiles;
+use super::table_location::{TableFile, TableFiles};
 
 /// The number of footers that are read from an object store concurrently.
 const CONCURRENT_FOOTER_READS: usize = 16;
@@ -61,15 +61,12 @@ impl ParquetInput {
     /// A file is not valid Parquet, or two files have different columns.
     pub(super) async fn of_files(files: TableFiles, context: &SessionContext) -> Result<Self> {
         let store = context.runtime_env().object_store(&files.store)?;
-        let is_local = files.store == ObjectStoreUrl::local_filesystem();
+        let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
         let footers = stream::iter(files.files.clone())
             .map(|file| {
-                let store = Arc::clone(&store);
+                let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
                 async move {
-                    let footer = match is_local {
-                        true => read_footer(&file.name)?,
-                        false => read_remote_footer(&*store, &file.object, &file.name).await?,
-                    };
+                    let footer = read_file_footer(&*store, &file, &cache).await?;
                     Ok::<_, DataFusionError>((file.name, footer))
                 }
             })
@@ -85,7 +82,7 @@ impl ParquetInput {
     /// No file matches, a file is not valid Parquet, or two files have different columns.
     pub fn open_local(pattern: &str) -> Result<Self> {
         let files = TableFiles::find_local(pattern)?.with_extension(EXTENSION)?;
-        let footers = files.files.iter().map(|file| Ok((file.name.clone(), read_footer(&file.name)?)));
+        let footers = files.files.iter().map(|file| Ok((file.name.clone(), read_local_footer(&file.name)?)));
         let footers = footers.collect::<Result<_>>()?;
         Self::from_footers(files, footers)
     }
@@ -146,7 +143,7 @@ impl ParquetInput {
     /// # Errors
     /// DataFusion does not accept the files as a listing table.
     pub fn table(&self) -> Result<Arc<dyn TableProvider>> {
-        self.table_with(Arc::new(ParquetFormat::default()))
+        self.table_with(Arc::new(TolerantParquetFormat::default()))
     }
 
     /// The files as a table with this Parquet format.
@@ -159,8 +156,7 @@ impl ParquetInput {
             let table = PartitionedTable::new(&self.files, self.partitions.clone(), format, schema, rows)?;
             return Ok(Arc::new(table));
         }
-        let options =
-            ListingOptions::new(format).with_file_extension(self.files.listed_extension(EXTENSION));
+        let options = ListingOptions::new(format).with_file_extension(self.files.listed_extension(EXTENSION));
         let config = ListingTableConfig::new_with_multi_paths(self.files.urls.clone())
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.schema));
@@ -173,31 +169,35 @@ fn row_count(metadata: &ParquetMetaData) -> u64 {
     metadata.row_groups().iter().map(|group| group.num_rows() as u64).sum()
 }
 
-async fn read_remote_footer(
+async fn read_file_footer(
     store: &dyn ObjectStore,
-    object: &ObjectMeta,
-    name: &Path,
+    file: &TableFile,
+    cache: &Arc<FileMetadataCache>,
 ) -> Result<ArrowReaderMetadata> {
-    let unreadable = |error| file_error("read as Parquet", name, error);
-    let metadata = DFParquetMetadata::new(store, object).fetch_metadata().await;
-    let metadata = metadata.map_err(|error| unreadable(error.find_root().message().into_owned()))?;
-    let footer = catch_unwind(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
-        .map_err(|_| unreadable("its footer is damaged".to_owned()))?
-        .map_err(|error| unreadable(error.to_string()))?;
-    check_footer(footer.metadata(), object.size).map_err(|what| unreadable(what.to_owned()))?;
-    Ok(footer)
+    let unreadable = |error| file_error("read as Parquet", &file.name, error);
+    let metadata = read_footer(store, &file.object, Some(cache)).await;
+    let metadata = metadata.map_err(|error| match error.find_root() {
+        DataFusionError::ObjectStore(error) => unreadable(error_message(error)),
+        error => unreadable(error.message().into_owned()),
+    })?;
+    with_arrow_schema(metadata, file.object.size).map_err(unreadable)
 }
 
-fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
-    let unreadable = |error| file_error("read as Parquet", path, error);
+fn read_local_footer(path: &Path) -> Result<ArrowReaderMetadata> {
     let file = File::open(path).map_err(|error| file_error("open", path, error))?;
     let length = file.metadata().map_err(|error| file_error("open", path, error))?.len();
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string());
+    let footer = metadata.and_then(|metadata| with_arrow_schema(Arc::new(metadata), length));
+    footer.map_err(|error| file_error("read as Parquet", path, error))
+}
+
+/// Checks a footer of a file of this length, and derives the Arrow schema from it.
+fn with_arrow_schema(metadata: Arc<ParquetMetaData>, length: u64) -> Result<ArrowReaderMetadata, String> {
+    check_footer(&metadata, length)?;
     // The decoder of the embedded Arrow schema panics on some invalid input.
-    let footer = catch_unwind(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
-        .map_err(|_| unreadable("its footer is damaged".to_owned()))?
-        .map_err(|error| unreadable(error.to_string()))?;
-    check_footer(footer.metadata(), length).map_err(|what| unreadable(what.to_owned()))?;
-    Ok(footer)
+    catch_unwind(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
+        .map_err(|_| "its footer is damaged".to_owned())?
+        .map_err(|error| error.to_string())
 }
 
 /// Checks the values of a footer that the Parquet reader uses without checking them.

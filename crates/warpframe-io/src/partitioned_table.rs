@@ -143,8 +143,7 @@ impl TableProvider for PartitionedTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let selected = self.selected(state, filters)?;
         let chosen = |row: &usize| selected.get(*row).copied().unwrap_or(true);
-        let files: Vec<_> =
-            (0..self.files.len()).filter(chosen).map(|row| self.files[row].clone()).collect();
+        let files: Vec<_> = (0..self.files.len()).filter(chosen).map(|row| self.files[row].clone()).collect();
         if files.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.project(columns)?),

@@ -86,7 +86,8 @@ impl TableFiles {
     }
 
     async fn find_remote(context: &SessionContext, pattern: &str) -> Result<Self> {
-        let unreadable = |cause: &str| DataFusionError::Execution(format!("cannot read '{pattern}': {cause}"));
+        let unreadable =
+            |cause: &str| DataFusionError::Execution(format!("cannot read '{pattern}': {cause}"));
         let url = parse_url(pattern)?;
         let is_folder = url.is_collection() && url.get_glob().is_none();
         let store = context.runtime_env().object_store(&url)?;
@@ -96,7 +97,9 @@ impl TableFiles {
             Err(error) => Err(error),
         };
         let mut found = found.map_err(|error| match error.find_root() {
-            DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => unreadable(FOLDER_HINT),
+            DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
+                unreadable(FOLDER_HINT)
+            }
             DataFusionError::ObjectStore(cause) => unreadable(&error_message(cause)),
             other => unreadable(&other.message()),
         })?;
@@ -140,9 +143,8 @@ impl TableFiles {
         let known = EXTENSIONS.join(", .");
         let has = |file: &TableFile, extension: &str| has_extension(&file.name, extension);
         if self.is_folder {
-            let found = EXTENSIONS
-                .into_iter()
-                .find(|extension| self.files.iter().any(|file| has(file, extension)));
+            let found =
+                EXTENSIONS.into_iter().find(|extension| self.files.iter().any(|file| has(file, extension)));
             let Some(extension) = found else {
                 let pattern = &self.pattern;
                 return exec_err!("there is no file with the extension .{known} in the folder '{pattern}'");

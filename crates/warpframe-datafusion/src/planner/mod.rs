@@ -2,7 +2,7 @@
 
 mod bind_backend;
 mod conditions;
-mod float_partitions;
+
 mod float_statistics;
 mod fuse;
 mod fuse_operators;
@@ -10,12 +10,14 @@ mod fused_functions;
 mod gpu_batches;
 mod keep_projections;
 mod operator_chain;
+mod partition_values;
 
 pub use bind_backend::BindBackend;
-pub use float_partitions::FloatPartitions;
+
 pub use float_statistics::{DropFloatStatistics, GuardFloatPredicates, distrust_float_statistics};
 pub use fuse::{Fuse, not_fused};
 pub use fuse_operators::FuseOperators;
 pub use fused_functions::{for_each_fused_function, prepare};
 pub use gpu_batches::GpuBatches;
 pub use keep_projections::KeepProjections;
+pub use partition_values::PartitionValues;

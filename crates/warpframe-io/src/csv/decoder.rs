@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray, new_null_array,
+};
 use arrow::compute::kernels::regexp::regexp_is_match_scalar;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, nullif};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
@@ -66,7 +68,11 @@ impl Decoder {
     ) -> Result<Self, String> {
         for field in schema.fields() {
             if !can_cast_types(&DataType::Utf8, field.data_type()) {
-                return Err(format!("column '{}' cannot be read as {}", field.name(), type_name(field.data_type())));
+                return Err(format!(
+                    "column '{}' cannot be read as {}",
+                    field.name(),
+                    type_name(field.data_type())
+                ));
             }
         }
         if map.values == 1 {
@@ -163,7 +169,10 @@ impl Decoder {
             let column = read_as(&text, field.data_type()).map_err(|row| {
                 let what = type_name(field.data_type());
                 let value: String = text.value(row).chars().take(SHOWN_CHARACTERS).collect();
-                CsvError::new(line(row), format!("the value '{value}' of column '{name}' is no {what}{}", self.type_hint))
+                CsvError::new(
+                    line(row),
+                    format!("the value '{value}' of column '{name}' is no {what}{}", self.type_hint),
+                )
             })?;
             if !field.is_nullable()
                 && let Some(row) = (0..column.len()).find(|row| column.is_null(*row))
@@ -203,7 +212,8 @@ fn read_as(text: &Arc<StringArray>, data_type: &DataType) -> Result<ArrayRef, us
     let options = CastOptions { safe: true, format_options: FormatOptions::default() };
     let values = cast_with_options(text.as_ref(), data_type, &options).map_err(|_| 0usize)?;
     if values.null_count() > text.null_count() {
-        let is_wrong = |row: &usize| text.is_valid(*row) && values.is_null(*row) && !text.value(*row).is_empty();
+        let is_wrong =
+            |row: &usize| text.is_valid(*row) && values.is_null(*row) && !text.value(*row).is_empty();
         if let Some(row) = (0..text.len()).find(is_wrong) {
             return Err(row);
         }

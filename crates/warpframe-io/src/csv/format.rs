@@ -11,7 +11,9 @@ use datafusion::common::config::{ConfigFileType, CsvOptions};
 use datafusion::common::{DataFusionError, GetExt, Result, Statistics, internal_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory, csv};
-use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder, FileSinkConfig, FileSource};
+use datafusion::datasource::physical_plan::{
+    FileScanConfig, FileScanConfigBuilder, FileSinkConfig, FileSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::LexRequirement;
@@ -56,7 +58,12 @@ impl CsvFormat {
 
     /// Whether threads may read parts of these files, which is so if no file has a line break inside of quotes. Only local
     /// files are searched for them, and only if they are large enough to be split.
-    async fn is_splittable(&self, state: &dyn Session, scan: &FileScanConfig, dialect: &CsvDialect) -> Result<bool> {
+    async fn is_splittable(
+        &self,
+        state: &dyn Session,
+        scan: &FileScanConfig,
+        dialect: &CsvDialect,
+    ) -> Result<bool> {
         if let Some(newlines_in_values) = self.options.newlines_in_values {
             return Ok(!newlines_in_values);
         }

@@ -131,21 +131,27 @@ impl Input {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn skip_to_record(mut self, dialect: &CsvDialect, start: u64) -> Result<Option<(Self, RecordReader)>> {
+    pub async fn skip_to_record(
+        mut self,
+        dialect: &CsvDialect,
+        start: u64,
+    ) -> Result<Option<(Self, RecordReader)>> {
         let (mut skipped, mut after_cr) = (start, false);
         while let Some(piece) = self.next().await? {
             let begins = match after_cr {
                 // A line feed behind a carriage return belongs to it.
                 true => Some(usize::from(piece.first() == Some(&b'\n'))),
                 false => match piece.iter().position(|byte| dialect.ends_record(*byte)) {
-                    Some(end) if dialect.terminator.is_none() && piece[end] == b'\r' => match piece.get(end + 1) {
-                        Some(b'\n') => Some(end + 2),
-                        Some(_) => Some(end + 1),
-                        None => {
-                            after_cr = true;
-                            None
+                    Some(end) if dialect.terminator.is_none() && piece[end] == b'\r' => {
+                        match piece.get(end + 1) {
+                            Some(b'\n') => Some(end + 2),
+                            Some(_) => Some(end + 1),
+                            None => {
+                                after_cr = true;
+                                None
+                            }
                         }
-                    },
+                    }
                     end => end.map(|end| end + 1),
                 },
             };

@@ -17,6 +17,7 @@ mod format;
 mod input;
 mod quoted_newlines;
 mod record_reader;
+mod replace_scans;
 mod scan;
 mod schema;
 mod text_columns;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use dialect::CsvDialect;
 pub use format::{CsvFormat, CsvFormatFactory};
+pub use replace_scans::ReplaceCsvScans;
 pub use scan::CsvScan;
 pub(super) use type_inference::Kinds;
 pub use writer::CsvWriter;

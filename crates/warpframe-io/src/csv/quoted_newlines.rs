@@ -11,7 +11,9 @@ const PIECE: usize = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Outside of quotes. A quote opens a quoted value only at the beginning of a value.
-    Plain { at_value_start: bool },
+    Plain {
+        at_value_start: bool,
+    },
     Quoted,
     /// Behind a quote that closes the quotes or is the first of a doubled quote.
     BehindQuote,

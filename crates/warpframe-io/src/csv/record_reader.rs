@@ -119,7 +119,8 @@ impl RecordReader {
                 return Ok(if self.is_complete { Step::End } else { Step::NeedsInput });
             };
             if self.dialect.comment == Some(first) {
-                let Some(length) = self.text[self.next..].iter().position(|byte| self.dialect.ends_record(*byte))
+                let Some(length) =
+                    self.text[self.next..].iter().position(|byte| self.dialect.ends_record(*byte))
                 else {
                     if self.is_complete {
                         return Ok(Step::End);
@@ -243,8 +244,12 @@ impl RecordReader {
                 if is_unescaped || end > special + 1 {
                     self.unescaped.extend_from_slice(&self.text[quoted_text]);
                     self.unescaped.extend_from_slice(&self.text[special + 1..end]);
-                    let span =
-                        Span { start: unescaped, end: self.unescaped.len(), is_unescaped: true, is_quoted: true };
+                    let span = Span {
+                        start: unescaped,
+                        end: self.unescaped.len(),
+                        is_unescaped: true,
+                        is_quoted: true,
+                    };
                     self.values.push(span);
                 } else {
                     self.values.push(Span { start, end: special, is_unescaped: false, is_quoted: true });

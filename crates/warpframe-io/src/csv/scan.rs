@@ -256,9 +256,11 @@ impl Part {
         }
         let decoder = self.decoder(reader, &map, end).map_err(|message| input.error(&message))?;
         let open = OpenPart { part: self, file, input, decoder, start: counted_from };
-        let batches = stream::try_unfold(open, |mut open| async move {
-            Ok(open.next().await?.map(|batch| (batch, open)))
-        });
+        let batches =
+            stream::try_unfold(
+                open,
+                |mut open| async move { Ok(open.next().await?.map(|batch| (batch, open))) },
+            );
         Ok(batches.boxed())
     }
 

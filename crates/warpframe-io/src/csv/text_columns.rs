@@ -50,9 +50,9 @@ impl TextColumn {
         let starts = offsets.clone();
         let values = Buffer::from_vec(bytes);
         let invalid = || {
-            starts.windows(2).position(|ends| {
-                std::str::from_utf8(&values[ends[0] as usize..ends[1] as usize]).is_err()
-            })
+            starts
+                .windows(2)
+                .position(|ends| std::str::from_utf8(&values[ends[0] as usize..ends[1] as usize]).is_err())
         };
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         let array = StringArray::try_new(offsets, values.clone(), nulls.finish());

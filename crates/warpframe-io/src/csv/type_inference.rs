@@ -42,11 +42,8 @@ impl Kinds {
     /// The type that has all values of these kinds; text if there are none.
     pub fn data_type(self) -> DataType {
         let time = |unit| DataType::Timestamp(unit, None);
-        const TIMES: u16 = Kinds::DATE
-            | Kinds::SECONDS
-            | Kinds::MILLISECONDS
-            | Kinds::MICROSECONDS
-            | Kinds::NANOSECONDS;
+        const TIMES: u16 =
+            Kinds::DATE | Kinds::SECONDS | Kinds::MILLISECONDS | Kinds::MICROSECONDS | Kinds::NANOSECONDS;
         match self.0 {
             Self::BOOLEAN => DataType::Boolean,
             Self::INTEGER => DataType::Int64,
@@ -111,7 +108,8 @@ fn time_kind(value: &str) -> Option<u16> {
     let time = value.get(10..)?;
     let has_seconds = time.starts_with(['T', ' ']) && time.get(6..7) == Some(":") && time.len() >= 9;
     let rest = time.get(9..).filter(|_| has_seconds)?;
-    let fraction = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let fraction =
+        rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
     match fraction {
         0 => TimestampSecondType::parse(value).map(|_| Kinds::SECONDS),
         1..=3 => TimestampMillisecondType::parse(value).map(|_| Kinds::MILLISECONDS),

@@ -28,7 +28,9 @@ use parquet::file::metadata::{
     ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataBuilder, RowGroupMetaData,
 };
 
-/// The physical rule that makes Parquet scans tolerate these faults. It does not change plans otherwise.
+use super::reading::{decode_nonconforming, footer_range, tail_range};
+
+/// The physical rule that makes Parquet scans tolerate the faults of footers. It does not change plans otherwise.
 #[derive(Debug, Default)]
 pub struct RepairFooters;
 
@@ -74,31 +76,52 @@ impl ParquetFileReaderFactory for RepairingReaders {
         size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        Ok(Box::new(RepairingReader(self.0.create_reader(partition, file, size_hint, metrics)?)))
+        let size = file.object_meta.size;
+        let reader = self.0.create_reader(partition, file, size_hint, metrics)?;
+        Ok(Box::new(RepairingReader { reader, size }))
     }
 }
 
-struct RepairingReader(Box<dyn AsyncFileReader + Send>);
+struct RepairingReader {
+    reader: Box<dyn AsyncFileReader + Send>,
+    /// The size of the file in bytes.
+    size: u64,
+}
+
+impl RepairingReader {
+    async fn read_nonconforming(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
+        let tail = self.reader.get_bytes(tail_range(self.size)?).await?;
+        let footer = self.reader.get_bytes(footer_range(self.size, &tail)?).await?;
+        decode_nonconforming(&footer)
+    }
+}
 
 impl AsyncFileReader for RepairingReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.0.get_bytes(range)
+        self.reader.get_bytes(range)
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        self.0.get_byte_ranges(ranges)
+        self.reader.get_byte_ranges(ranges)
     }
 
     fn get_metadata<'a>(
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        async move { repaired(self.0.get_metadata(options).await?) }.boxed()
+        async move {
+            let failure = match self.reader.get_metadata(options).await {
+                Ok(footer) => return repaired(footer),
+                Err(error) => error,
+            };
+            self.read_nonconforming().await.map_err(|_| failure)
+        }
+        .boxed()
     }
 }
 
 /// A footer without the faults.
-fn repaired(footer: Arc<ParquetMetaData>) -> ParquetResult<Arc<ParquetMetaData>> {
+pub(super) fn repaired(footer: Arc<ParquetMetaData>) -> ParquetResult<Arc<ParquetMetaData>> {
     let has_fault = |column: &ColumnChunkMetaData| column.dictionary_page_offset() == Some(0);
     let rows = footer.row_groups().iter().fold(0i64, |rows, group| rows.saturating_add(group.num_rows()));
     let file = footer.file_metadata();
