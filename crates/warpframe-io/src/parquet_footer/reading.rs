@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::physical_plan::parquet::CachedParquetMetaData;
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::physical_plan::parquet::metadata::{CachedParquetMetaData, DFParquetMetadata};
 use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -26,11 +25,15 @@ pub async fn read_footer(
     file: &ObjectMeta,
     cache: Option<&Arc<FileMetadataCache>>,
 ) -> Result<Arc<ParquetMetaData>> {
-    let failure = match DFParquetMetadata::new(store, file).fetch_metadata().await {
-        Ok(footer) => return Ok(repaired(footer)?),
-        Err(error) => error,
+    let read = DFParquetMetadata::new(store, file).fetch_metadata().await;
+    let footer = match read {
+        Ok(footer) if !is_misread(&footer) => return Ok(repaired(footer)?),
+        read => match (read_nonconforming(store, file).await, read) {
+            (Ok(footer), _) => footer,
+            (Err(_), Err(failure)) => return Err(failure),
+            (Err(failure), Ok(_)) => return Err(failure),
+        },
     };
-    let Ok(footer) = read_nonconforming(store, file).await else { return Err(failure) };
     if let Some(cache) = cache {
         let footer = Arc::new(CachedParquetMetaData::new(Arc::clone(&footer)));
         cache.put(&file.location, CachedFileMetadataEntry::new(file.clone(), footer));
@@ -42,6 +45,13 @@ async fn read_nonconforming(store: &dyn ObjectStore, file: &ObjectMeta) -> Resul
     let tail = store.get_range(&file.location, tail_range(file.size)?).await?;
     let footer = store.get_range(&file.location, footer_range(file.size, &tail)?).await?;
     Ok(decode_nonconforming(&footer)?)
+}
+
+/// Whether a footer seems to have been misread: it has the length of a bloom filter, but none. Dremio has used the number of
+/// that field for something else.
+pub(super) fn is_misread(footer: &ParquetMetaData) -> bool {
+    let mut columns = footer.row_groups().iter().flat_map(|group| group.columns());
+    columns.any(|column| column.bloom_filter_length().is_some() && column.bloom_filter_offset().is_none())
 }
 
 /// Where the length of the footer is in a file of this size.

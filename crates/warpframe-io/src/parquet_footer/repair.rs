@@ -28,7 +28,7 @@ use parquet::file::metadata::{
     ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataBuilder, RowGroupMetaData,
 };
 
-use super::reading::{decode_nonconforming, footer_range, tail_range};
+use super::reading::{decode_nonconforming, footer_range, is_misread, tail_range};
 
 /// The physical rule that makes Parquet scans tolerate the faults of footers. It does not change plans otherwise.
 #[derive(Debug, Default)]
@@ -110,11 +110,11 @@ impl AsyncFileReader for RepairingReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
-            let failure = match self.reader.get_metadata(options).await {
-                Ok(footer) => return repaired(footer),
-                Err(error) => error,
-            };
-            self.read_nonconforming().await.map_err(|_| failure)
+            match self.reader.get_metadata(options).await {
+                Ok(footer) if !is_misread(&footer) => repaired(footer),
+                Ok(_) => self.read_nonconforming().await,
+                Err(failure) => self.read_nonconforming().await.map_err(|_| failure),
+            }
         }
         .boxed()
     }
