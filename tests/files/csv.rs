@@ -234,6 +234,33 @@ async fn marks_comments_and_line_ends_are_read() {
     assert_eq!(query(&session, &create).await.unwrap(), ["1,x'y;", "2,NULL"]);
 }
 
+#[tokio::test]
+async fn copy_and_insert_write_csv_that_is_read_back_as_it_was() {
+    let folder = tempdir().unwrap();
+    let at = folder.path().display();
+    let session = session(2).await;
+    let rows = "(VALUES (1, 'a;'), (2, ''), (3, NULL), (4, '\"x\"')) AS v(id, s)";
+    let columns = "(id BIGINT, s VARCHAR) STORED AS CSV";
+    let statements = format!(
+        "COPY (SELECT * FROM {rows}) TO '{at}/copy.csv'; \
+         COPY (SELECT * FROM {rows}) TO '{at}/other.csv' OPTIONS ('format.delimiter' ';', 'format.quote' ''''); \
+         CREATE EXTERNAL TABLE t {columns} LOCATION '{at}/t/'; INSERT INTO t SELECT * FROM {rows}; \
+         CREATE EXTERNAL TABLE c {columns} LOCATION '{at}/copy.csv'; \
+         CREATE EXTERNAL TABLE o {columns} LOCATION '{at}/other.csv' OPTIONS ('format.delimiter' ';', 'format.quote' '''');"
+    );
+    fs::create_dir(folder.path().join("t")).unwrap();
+    session.run_script(&statements).await.unwrap();
+    let text = fs::read_to_string(folder.path().join("copy.csv")).unwrap();
+    assert_eq!(text, "id,s\n1,a;\n2,\"\"\n3,\n4,\"\"\"x\"\"\"\n");
+    let text = fs::read_to_string(folder.path().join("other.csv")).unwrap();
+    assert_eq!(text, "id;s\n1;'a;'\n2;''\n3;\n4;\"x\"\n");
+    for table in ["t", "c", "o"] {
+        let rows =
+            query(&session, &format!("SELECT id, s IS NULL, length(s) FROM {table} ORDER BY id")).await;
+        assert_eq!(rows.unwrap(), ["1,false,2", "2,false,0", "3,true,NULL", "4,false,3"], "{table}");
+    }
+}
+
 /// A value of a CSV file, and how it is written there.
 fn values() -> impl Strategy<Value = (Option<String>, bool)> {
     prop_oneof![

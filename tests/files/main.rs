@@ -1,5 +1,6 @@
 //! Files in and out: CSV, folders that other tools have written, Parquet of other writers, and outputs that are no files.
 
+mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod csv;

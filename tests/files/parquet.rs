@@ -12,9 +12,11 @@ fn files_with_faulty_footers_are_read() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/parquet-testing");
-    for (name, column, expected) in
-        [("repeated_no_annotation", "id", "6,6,21"), ("dict-page-offset-zero", "l_partkey", "39,39,60528")]
-    {
+    for (name, column, expected) in [
+        ("repeated_no_annotation", "id", "6,6,21"),
+        ("dict-page-offset-zero", "l_partkey", "39,39,60528"),
+        ("nation.dict-malformed", "nation_key", "25,25,300"),
+    ] {
         let file = files.join(format!("{name}.parquet"));
         let file = file.to_string_lossy();
         let (table, out) = (format!("t={file}"), format!("{name}.parquet"));

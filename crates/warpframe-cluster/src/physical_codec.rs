@@ -8,11 +8,14 @@ use std::sync::Arc;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::datasource::file_format::csv;
 use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion_proto::physical_plan::{
     AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension,
 };
@@ -26,7 +29,7 @@ use super::ipc_scan_exec::IpcScanExec;
 use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
-use warpframe_io::{CsvDialect, CsvScan, WriteShardsExec, WriterSettings};
+use warpframe_io::{CsvDialect, CsvScan, CsvSink, WriteShardsExec, WriterSettings};
 use warpframe_ir::program::Program;
 
 /// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
@@ -56,6 +59,10 @@ enum Node {
         dialect: CsvDialect,
         compression: String,
         is_inferred: bool,
+    },
+    /// `sink` is DataFusion's sink of the same files over no rows, as a physical plan.
+    CsvSink {
+        sink: Vec<u8>,
     },
     IpcScan {
         schema: Vec<u8>,
@@ -125,6 +132,20 @@ fn decode_csv_scan(
     Ok(DataSourceExec::from_data_source(config))
 }
 
+/// The sink of CSV files for which DataFusion's sink was encoded.
+fn decode_csv_sink(
+    sink: &Arc<dyn ExecutionPlan>,
+    input: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let exec = sink.downcast_ref::<DataSinkExec>();
+    let sinks = exec.and_then(|exec| Some((exec, exec.sink().downcast_ref::<csv::CsvSink>()?)));
+    let Some((exec, csv)) = sinks else {
+        return internal_err!("cannot decode a plan: {} is no sink of CSV files", sink.name());
+    };
+    let csv = Arc::new(CsvSink::from_datafusion(csv));
+    Ok(Arc::new(DataSinkExec::new(Arc::clone(input), csv, exec.sort_order().clone())))
+}
+
 impl PhysicalExtensionCodec for ClusterCodec {
     fn try_decode(
         &self,
@@ -148,6 +169,11 @@ impl PhysicalExtensionCodec for ClusterCodec {
                     .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
                 let scan = scan.try_into_physical_plan(context, self)?;
                 decode_csv_scan(&scan, dialect, &compression, is_inferred)?
+            }
+            (Node::CsvSink { sink }, [input]) => {
+                let sink = protobuf::PhysicalPlanNode::decode(&*sink)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                decode_csv_sink(&sink.try_into_physical_plan(context, self)?, input)?
             }
             (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
@@ -185,6 +211,15 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 Node::CsvScan { scan, dialect, compression, is_inferred: csv.is_inferred() },
                 buffer,
             );
+        }
+        if let Some(exec) = node.downcast_ref::<DataSinkExec>()
+            && let Some(sink) = exec.sink().downcast_ref::<CsvSink>()
+        {
+            let no_rows = Arc::new(EmptyExec::new(exec.input().schema()));
+            let sink = DataSinkExec::new(no_rows, Arc::new(sink.to_datafusion()), exec.sort_order().clone());
+            let sink =
+                protobuf::PhysicalPlanNode::try_from_physical_plan(Arc::new(sink), self)?.encode_to_vec();
+            return encode(Node::CsvSink { sink }, buffer);
         }
         if node.is::<FileListScanExec>() {
             return encode(Node::FileListScan, buffer);

@@ -38,7 +38,7 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
-pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvWriter, ReplaceCsvScans};
+pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
 pub use generate_files::GenerateFiles;
 pub use local_files::{file_error, find_files, is_special_file};
 pub use object_stores::{ObjectStores, runtime_env_builder};

@@ -14,8 +14,10 @@ use datafusion::datasource::file_format::{FileFormat, FileFormatFactory, csv};
 use datafusion::datasource::physical_plan::{
     FileScanConfig, FileScanConfigBuilder, FileSinkConfig, FileSource,
 };
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::path::Path;
@@ -27,6 +29,7 @@ use super::input::local_file;
 use super::quoted_newlines::has_quoted_newlines;
 use super::scan::CsvScan;
 use super::schema::infer_schema;
+use super::sink::CsvSink;
 
 /// CSV files as a format of listing tables.
 #[derive(Debug, Default)]
@@ -179,6 +182,13 @@ impl FileFormat for CsvFormat {
         sink: FileSinkConfig,
         order: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let has_header = self.options.has_header.unwrap_or(state.config_options().catalog.has_header);
+        let options = self.options.clone().with_has_header(has_header);
+        if sink.insert_op == InsertOp::Append
+            && let Some(sink) = CsvSink::try_new(sink.clone(), &options)?
+        {
+            return Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)));
+        }
         self.datafusion().create_writer_physical_plan(input, state, sink, order).await
     }
 

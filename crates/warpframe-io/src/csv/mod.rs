@@ -20,6 +20,7 @@ mod record_reader;
 mod replace_scans;
 mod scan;
 mod schema;
+mod sink;
 mod text_columns;
 mod type_inference;
 mod writer;
@@ -28,6 +29,7 @@ pub use dialect::CsvDialect;
 pub use format::{CsvFormat, CsvFormatFactory};
 pub use replace_scans::ReplaceCsvScans;
 pub use scan::CsvScan;
+pub use sink::CsvSink;
 pub(super) use type_inference::Kinds;
 pub use writer::CsvWriter;
 

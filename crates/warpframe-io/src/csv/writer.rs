@@ -7,11 +7,20 @@ use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+/// The syntax that is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WriterDialect {
+    pub has_header: bool,
+    pub delimiter: u8,
+    pub quote: u8,
+}
+
 /// A writer of CSV with a header: a comma between values, LF behind records, and quotes where they are needed. NULL is an
 /// empty value, and an empty text is `""`.
 #[derive(Debug)]
 pub struct CsvWriter<W: Write> {
     out: W,
+    dialect: WriterDialect,
     /// The text of the records that are not written yet.
     text: Vec<u8>,
 }
@@ -22,6 +31,10 @@ impl<W: Write> CsvWriter<W> {
     /// # Errors
     /// A column has a nested type, or the output cannot be written.
     pub fn begin(out: W, schema: &Schema) -> Result<Self, ArrowError> {
+        Self::with_dialect(out, schema, WriterDialect { has_header: true, delimiter: b',', quote: b'"' })
+    }
+
+    pub(super) fn with_dialect(out: W, schema: &Schema, dialect: WriterDialect) -> Result<Self, ArrowError> {
         if let Some(nested) = schema.fields().iter().find(|field| field.data_type().is_nested()) {
             return Err(ArrowError::CsvError(format!(
                 "column '{}' cannot be written as CSV: it is a {}",
@@ -29,7 +42,10 @@ impl<W: Write> CsvWriter<W> {
                 nested.data_type()
             )));
         }
-        let mut writer = Self { out, text: Vec::new() };
+        let mut writer = Self { out, dialect, text: Vec::new() };
+        if !dialect.has_header {
+            return Ok(writer);
+        }
         for (position, field) in schema.fields().iter().enumerate() {
             writer.push_delimiter(position);
             writer.push_text(field.name());
@@ -71,23 +87,24 @@ impl<W: Write> CsvWriter<W> {
 
     fn push_delimiter(&mut self, position: usize) {
         if position > 0 {
-            self.text.push(b',');
+            self.text.push(self.dialect.delimiter);
         }
     }
 
     fn push_text(&mut self, text: &str) {
-        let is_special = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-        if !text.is_empty() && !text.bytes().any(is_special) {
+        let WriterDialect { delimiter, quote, .. } = self.dialect;
+        let is_special = |byte: &u8| *byte == delimiter || *byte == quote || matches!(byte, b'\n' | b'\r');
+        if !text.is_empty() && !text.as_bytes().iter().any(is_special) {
             return self.text.extend_from_slice(text.as_bytes());
         }
-        self.text.push(b'"');
-        for (position, part) in text.split('"').enumerate() {
-            if position > 0 {
-                self.text.extend_from_slice(b"\"\"");
+        self.text.push(quote);
+        for byte in text.bytes() {
+            if byte == quote {
+                self.text.push(quote);
             }
-            self.text.extend_from_slice(part.as_bytes());
+            self.text.push(byte);
         }
-        self.text.push(b'"');
+        self.text.push(quote);
     }
 
     fn write_text(&mut self) -> Result<(), ArrowError> {

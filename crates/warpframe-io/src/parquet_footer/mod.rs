@@ -3,7 +3,7 @@
 //!
 //! - A field has another type than the one in the specification, because the writer has used its number for something
 //!   else (Dremio). Such fields are [left out](conformance).
-//! - The number of rows and the offsets of dictionary pages are [repaired](repair).
+//! - The number of rows, the sizes of columns and the offsets of dictionary pages are [repaired](repair).
 
 mod conformance;
 mod format;

@@ -11,7 +11,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::conformance::without_foreign_fields;
-use super::repair::repaired;
+use super::repair::{leaves_out_dictionary_headers, repaired};
 
 /// The length of the end of a file: the length of the footer, and `PAR1`.
 const TAIL: u64 = 8;
@@ -27,7 +27,13 @@ pub async fn read_footer(
 ) -> Result<Arc<ParquetMetaData>> {
     let read = DFParquetMetadata::new(store, file).fetch_metadata().await;
     let footer = match read {
-        Ok(footer) if !is_misread(&footer) => return Ok(repaired(footer)?),
+        Ok(footer) if !is_misread(&footer) => {
+            let end = match leaves_out_dictionary_headers(&footer) {
+                true => footer_of(store, file).await?.start,
+                false => file.size,
+            };
+            return Ok(repaired(footer, end)?);
+        }
         read => match (read_nonconforming(store, file).await, read) {
             (Ok(footer), _) => footer,
             (Err(_), Err(failure)) => return Err(failure),
@@ -42,9 +48,15 @@ pub async fn read_footer(
 }
 
 async fn read_nonconforming(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
+    let range = footer_of(store, file).await?;
+    let footer = store.get_range(&file.location, range.clone()).await?;
+    Ok(decode_nonconforming(&footer, range.start)?)
+}
+
+/// Where the footer of a file is.
+async fn footer_of(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<Range<u64>> {
     let tail = store.get_range(&file.location, tail_range(file.size)?).await?;
-    let footer = store.get_range(&file.location, footer_range(file.size, &tail)?).await?;
-    Ok(decode_nonconforming(&footer)?)
+    Ok(footer_range(file.size, &tail)?)
 }
 
 /// Whether a footer seems to have been misread: it has the length of a bloom filter, but none. Dremio has used the number of
@@ -66,10 +78,10 @@ pub(super) fn footer_range(size: u64, tail: &[u8]) -> ParquetResult<Range<u64>> 
     Ok(end.checked_sub(u32::from_le_bytes(length).into()).ok_or_else(damaged)?..end)
 }
 
-/// Decodes a footer without its fields of a wrong type.
-pub(super) fn decode_nonconforming(footer: &[u8]) -> ParquetResult<Arc<ParquetMetaData>> {
+/// Decodes the footer at a position of a file without its fields of a wrong type.
+pub(super) fn decode_nonconforming(footer: &[u8], position: u64) -> ParquetResult<Arc<ParquetMetaData>> {
     let footer = without_foreign_fields(footer).ok_or_else(damaged)?;
-    repaired(Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?))
+    repaired(Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?), position)
 }
 
 fn damaged() -> ParquetError {
