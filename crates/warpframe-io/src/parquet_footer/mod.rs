@@ -9,8 +9,9 @@ mod conformance;
 mod format;
 mod reading;
 mod repair;
+mod rule;
 
 pub use format::ParquetFormatFactory;
 pub(super) use format::TolerantParquetFormat;
 pub(super) use reading::read_footer;
-pub use repair::RepairFooters;
+pub use rule::RepairFooters;
