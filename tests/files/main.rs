@@ -7,6 +7,7 @@ mod csv;
 mod folders;
 mod outputs;
 mod parquet;
+mod round_trips;
 
 use std::num::NonZeroUsize;
 

@@ -135,7 +135,8 @@ impl TableFiles {
         }
     }
 
-    /// The supported extension of the files: of a folder, the first that files in it have; they are kept.
+    /// The supported extension of the files: of a folder, the first that files in it have; they are kept. A named object of
+    /// an object store without such an extension is taken for Parquet.
     ///
     /// # Errors
     /// The extension is not supported, or not the same for all named files.
@@ -154,6 +155,10 @@ impl TableFiles {
         }
         let of_file = |file: &TableFile| EXTENSIONS.into_iter().find(|extension| has(file, extension));
         let Some(extension) = self.files.first().and_then(of_file) else {
+            // Names of objects often have no extension.
+            if self.store != ObjectStoreUrl::local_filesystem() {
+                return Ok((self, EXTENSIONS[0]));
+            }
             return exec_err!("'{}' has none of the extensions .{known}", self.pattern);
         };
         match self.files.iter().find(|file| of_file(file) != Some(extension)) {
@@ -167,7 +172,13 @@ impl TableFiles {
     }
 
     fn keep(&mut self, extension: &str) {
-        let keep: Vec<_> = self.files.iter().map(|file| has_extension(&file.name, extension)).collect();
+        // DataFusion lists the URL of a folder again, and compares extensions exactly.
+        let is_listed = self.store != ObjectStoreUrl::local_filesystem();
+        let has = |file: &TableFile| match is_listed {
+            true => file.object.location.as_ref().ends_with(&format!(".{extension}")),
+            false => has_extension(&file.name, extension),
+        };
+        let keep: Vec<_> = self.files.iter().map(has).collect();
         let mut keeps = keep.iter();
         self.files.retain(|_| keeps.next().copied().unwrap_or(true));
         if self.urls.len() == keep.len() && self.store == ObjectStoreUrl::local_filesystem() {

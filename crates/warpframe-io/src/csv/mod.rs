@@ -1,7 +1,7 @@
 //! CSV files: reading, type inference and writing.
 //!
 //! DataFusion's reader splits large files at line breaks inside of quotes (apache/datafusion#11472), takes columns by
-//! their position in each file, and cannot tell an empty text from NULL. [`CsvFormat`] replaces it in `open_table` and in
+//! their position in each file (apache/datafusion#4918), and cannot tell an empty text from NULL (apache/arrow-rs#6874). [`CsvFormat`] replaces it in `open_table` and in
 //! SQL (`CREATE EXTERNAL TABLE`, `COPY`). Its rules:
 //!
 //! - Records, quotes and doubled quotes are those of RFC 4180. A line ends with LF, CR LF or CR. Blank lines are skipped,
