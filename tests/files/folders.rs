@@ -93,9 +93,7 @@ async fn partition_folders_are_typed_columns() {
         ("12", "2024-12-01"),
         ("__HIVE_DEFAULT_PARTITION__", "2024-02-01"),
     ] {
-        for _city in ["a%3Ab"] {
-            write_rows(at, &format!("p/city=a%3Ab/_month={month}/day={day}/x.parquet"));
-        }
+        write_rows(at, &format!("p/city=a%3Ab/_month={month}/day={day}/x.parquet"));
         let csv = at.join(format!("c/m={month}/day={day}"));
         fs::create_dir_all(&csv).unwrap();
         fs::write(csv.join("x.csv"), "id,v\n0,\n1,1.5\n2,2\n").unwrap();
