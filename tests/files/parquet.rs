@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::tempdir;
 
-use super::common::ok;
+use super::common::{expect_failure, ok};
 
 #[test]
 fn files_with_faulty_footers_are_read() {
@@ -76,4 +76,33 @@ fn an_input_without_rows_gives_an_output_without_rows() {
             assert_eq!(types, "data_type\nInt64\nFloat64\nUtf8\n");
         }
     }
+}
+
+#[test]
+fn columns_of_several_files_are_found_by_name_and_may_have_nulls_in_some() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir(at.join("d")).unwrap();
+    let write = |name: &str, query: &str| {
+        ok(at, &["sql", "--format", "parquet", "--out", &format!("d/{name}.parquet"), "-q", query]);
+    };
+    write("1", "SELECT 1 AS id, 'a' AS s");
+    write("2", "SELECT 'b' AS s, 2 AS id");
+    write("3", "SELECT column1 AS s, column2 AS id FROM (VALUES ('c', 3), (NULL, NULL))");
+    let rows = "id,s\n1,a\n2,b\n3,c\n,\n";
+    for table in ["t=d", "t=d/*.parquet"] {
+        let query = ["sql", "--format", "csv", "--table", table, "-q", "SELECT * FROM t ORDER BY id"];
+        assert_eq!(ok(at, &query).stdout, rows);
+    }
+    ok(at, &["run", "--in", "d", "--select", "*", "--out", "out.parquet", "--threads", "2"]);
+    let query = ["sql", "--format", "csv", "--table", "t=out.parquet", "-q", "SELECT * FROM t"];
+    assert_eq!(ok(at, &query).stdout, rows);
+    write("4", "SELECT 4 AS id, 4 AS s");
+    let run = ["run", "--in", "d", "--select", "*", "--out", "no.parquet"];
+    expect_failure(
+        at,
+        &run,
+        1,
+        &["different columns", "column 2 is s Utf8 in 'd/1.parquet' and s Int64 in 'd/4.parquet'"],
+    );
 }

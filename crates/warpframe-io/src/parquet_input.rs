@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
@@ -31,7 +31,7 @@ const CONCURRENT_FOOTER_READS: usize = 16;
 /// The extension of the files in a folder.
 const EXTENSION: &str = "parquet";
 
-/// Parquet files that have the same columns.
+/// Parquet files that have the same columns, in the order of the first file.
 #[derive(Debug, Clone)]
 pub struct ParquetInput {
     files: TableFiles,
@@ -109,7 +109,8 @@ impl ParquetInput {
             }
         }
         dropped_metadata.sort();
-        let file_schema = Arc::new(Schema::new_with_metadata(first.schema().fields().clone(), metadata));
+        let file_schema =
+            Arc::new(Schema::new_with_metadata(merged_fields(first.schema(), others), metadata));
         let partitions = files.partitions()?;
         Ok(Self {
             schema: table_schema(&file_schema, &partitions, &files.pattern)?,
@@ -221,25 +222,37 @@ fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static 
     Ok(())
 }
 
+/// Checks that two files have columns of the same names and types, in any order.
 fn check_same_columns(first: &Path, expected: &Schema, other: &Path, found: &Schema) -> Result<()> {
-    let describe = |schema: &Schema, column: usize| match schema.fields().get(column) {
-        None => "nothing".to_owned(),
-        Some(field) => {
-            let null = if field.is_nullable() { "" } else { " NOT NULL" };
-            format!("{} {}{null}", field.name(), field.data_type())
-        }
+    let has_same_type = |field: &Field| {
+        let mut same = found.fields().iter().filter(|other| other.name() == field.name());
+        same.next().is_some_and(|other| other.data_type() == field.data_type()) && same.next().is_none()
     };
     let columns = expected.fields().len().max(found.fields().len());
-    for column in 0..columns {
-        let (expected, found) = (describe(expected, column), describe(found, column));
-        if expected != found {
-            return exec_err!(
-                "the files have different columns: column {} is {expected} in '{}' and {found} in '{}'",
-                column + 1,
-                first.display(),
-                other.display()
-            );
-        }
+    if found.fields().len() == columns && expected.fields().iter().all(|field| has_same_type(field)) {
+        return Ok(());
     }
-    Ok(())
+    let describe = |schema: &Schema, column: usize| match schema.fields().get(column) {
+        None => "nothing".to_owned(),
+        Some(field) => format!("{} {}", field.name(), field.data_type()),
+    };
+    let different = |column: &usize| describe(expected, *column) != describe(found, *column);
+    let Some(column) = (0..columns).find(different) else { return Ok(()) };
+    let (expected, found) = (describe(expected, column), describe(found, column));
+    exec_err!(
+        "the files have different columns: column {} is {expected} in '{}' and {found} in '{}'",
+        column + 1,
+        first.display(),
+        other.display()
+    )
+}
+
+/// The columns of the first of several files that have the same ones. A column may have nulls if it may in any file.
+fn merged_fields(first: &Schema, others: &[(PathBuf, ArrowReaderMetadata)]) -> Vec<Field> {
+    let may_be_null = |field: &Field| {
+        let others = others.iter().filter_map(|(_, other)| other.schema().field_with_name(field.name()).ok());
+        field.is_nullable() || others.into_iter().any(Field::is_nullable)
+    };
+    let merged = |field: &Field| field.clone().with_nullable(may_be_null(field));
+    first.fields().iter().map(|field| merged(field)).collect()
 }
