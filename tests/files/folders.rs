@@ -215,3 +215,33 @@ fn a_run_reads_partition_folders_in_order() {
         &["column 'x'", "both in the files and in the names"],
     );
 }
+
+#[tokio::test]
+async fn a_query_reads_files_as_they_are_then() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir_all(at.join("p/m=1")).unwrap();
+    let session = session(2).await;
+    for name in ["a.csv", "p/m=1/a.csv"] {
+        fs::write(at.join(name), "id\n1\n").unwrap();
+    }
+    write_rows(at, "q/m=1/a.parquet");
+    session.register_files("a", &at.join("a.csv").to_string_lossy()).await.unwrap();
+    session.register_files("p", &at.join("p").to_string_lossy()).await.unwrap();
+    session.register_files("q", &at.join("q").to_string_lossy()).await.unwrap();
+    fs::create_dir(at.join("c")).unwrap();
+    fs::write(at.join("c/a.csv"), "id\n1\n").unwrap();
+    let create = format!("CREATE EXTERNAL TABLE c STORED AS CSV LOCATION '{}/c/'", at.display());
+    session.run_script(&create).await.unwrap();
+    let counts = "SELECT (SELECT count(*) FROM a) AS a, (SELECT count(*) FROM p) AS p, \
+                  (SELECT count(*) FROM q) AS q, (SELECT count(*) FROM c) AS c";
+    assert_eq!(query(&session, counts).await.unwrap(), ["1,1,3,1"]);
+    for name in ["a.csv", "p/m=1/a.csv", "c/a.csv"] {
+        fs::write(at.join(name), "id\n1\n2\n3\n4\n").unwrap();
+    }
+    fs::write(at.join("c/b.csv"), "id\n5\n").unwrap();
+    ok(at, &["generate", "--rows", "9", "--out", "q/m=1/a.parquet", "--overwrite"]);
+    assert_eq!(query(&session, counts).await.unwrap(), ["4,4,9,5"]);
+    fs::remove_file(at.join("p/m=1/a.csv")).unwrap();
+    assert!(query(&session, "SELECT count(*) FROM p").await.is_err());
+}

@@ -16,9 +16,12 @@ use url::Url;
 
 use super::hidden_files::VisibleObjects;
 
-/// A builder of runtime environments with an [`ObjectStores`] registry.
+/// A builder of runtime environments with an [`ObjectStores`] registry. Lists of files are not cached: DataFusion never
+/// updates them, and reads a file that has grown only up to its old size.
 pub fn runtime_env_builder() -> RuntimeEnvBuilder {
-    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(ObjectStores::default()))
+    RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::new(ObjectStores::default()))
+        .with_object_list_cache_limit(0)
 }
 
 /// Whether the name of an input or output is a URL, not a local path.

@@ -1,8 +1,10 @@
 //! A table of files whose partition columns are in the names of their folders.
 //!
 //! DataFusion's listing table finds the folders of an equality by their text, and so misses `month=01` for `month = 1`,
-//! and has no NULL among partition values. This table has a fixed list of files with typed values.
+//! and has no NULL among partition values. This table has a fixed list of files with typed values; their contents are those at
+//! the time of a query.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -13,17 +15,21 @@ use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, exec_err};
 use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
+use datafusion::datasource::listing::{ListingTableUrl, PartitionedFile};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::hive_partitions::PartitionColumns;
 use super::table_location::TableFiles;
+
+/// The number of files about which a store is asked concurrently.
+const CONCURRENT_REQUESTS: usize = 16;
 
 /// The table.
 #[derive(Debug)]
@@ -35,6 +41,8 @@ pub(super) struct PartitionedTable {
     /// The columns of the files, followed by the partition columns.
     schema: SchemaRef,
     files: Vec<PartitionedFile>,
+    /// What to list to know the files as they are now: each file, or the URL of a folder or pattern.
+    urls: Vec<ListingTableUrl>,
     /// The number of rows of each file, if it is known.
     rows: Option<Vec<u64>>,
 }
@@ -64,6 +72,7 @@ impl PartitionedTable {
             partition_fields: partitions.fields.into_iter().map(Arc::new).collect(),
             schema,
             files: with_values.collect(),
+            urls: files.urls.clone(),
             rows,
         })
     }
@@ -71,6 +80,34 @@ impl PartitionedTable {
     fn is_partition_filter(&self, filter: &Expr) -> bool {
         let names: Vec<_> = self.partition_fields.iter().map(|field| field.name().as_str()).collect();
         expr_applicable_for_cols(&names, filter)
+    }
+
+    /// The files at these positions, as they are now.
+    ///
+    /// # Errors
+    /// A file is missing, or the store cannot be read.
+    async fn current_files(&self, state: &dyn Session, positions: &[usize]) -> Result<Vec<PartitionedFile>> {
+        let urls: Vec<_> = match self.urls.len() == self.files.len() {
+            true => positions.iter().map(|position| self.urls[*position].clone()).collect(),
+            false => self.urls.clone(),
+        };
+        let store = state.runtime_env().object_store(&self.store)?;
+        let listed = stream::iter(urls).map(|url| {
+            let store = Arc::clone(&store);
+            async move { url.list_all_files(state, &*store, "").await?.try_collect::<Vec<_>>().await }
+        });
+        let listed: Vec<_> = listed.buffered(CONCURRENT_REQUESTS).try_collect().await?;
+        let objects = listed.into_iter().flatten().map(|object| (object.location.clone(), object));
+        let mut objects: HashMap<_, _> = objects.collect();
+        let current = positions.iter().map(|position| {
+            let mut file = self.files[*position].clone();
+            match objects.remove(&file.object_meta.location) {
+                Some(object) => file.object_meta = object,
+                None => return exec_err!("the file '{}' has been removed", file.object_meta.location),
+            }
+            Ok(file)
+        });
+        current.collect()
     }
 
     /// For each file, whether its partition meets all conditions that only partition columns are in.
@@ -143,8 +180,8 @@ impl TableProvider for PartitionedTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let selected = self.selected(state, filters)?;
         let chosen = |row: &usize| selected.get(*row).copied().unwrap_or(true);
-        let files: Vec<_> = (0..self.files.len()).filter(chosen).map(|row| self.files[row].clone()).collect();
-        if files.is_empty() {
+        let positions: Vec<_> = (0..self.files.len()).filter(chosen).collect();
+        if positions.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema.project(columns)?),
                 None => Arc::clone(&self.schema),
@@ -152,8 +189,15 @@ impl TableProvider for PartitionedTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let mut statistics = Statistics::new_unknown(&self.schema);
-        if let Some(rows) = &self.rows {
-            let total: u64 = (0..rows.len()).filter(chosen).map(|row| rows[row]).sum();
+        let files = self.current_files(state, &positions).await?;
+        let is_unchanged = files.iter().zip(&positions).all(|(file, position)| {
+            let (now, then) = (&file.object_meta, &self.files[*position].object_meta);
+            now.size == then.size && now.last_modified == then.last_modified
+        });
+        if let Some(rows) = &self.rows
+            && is_unchanged
+        {
+            let total: u64 = positions.iter().map(|position| rows[*position]).sum();
             statistics.num_rows = Precision::Exact(total as usize);
         }
         let table_schema = TableSchema::builder(Arc::clone(&self.file_schema))
