@@ -10,6 +10,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{
     Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan, Volatility,
 };
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -30,6 +31,9 @@ use warpframe_io::{
 };
 
 use crate::script::Script;
+
+/// A rule of the physical optimizer.
+type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
@@ -322,12 +326,10 @@ impl SessionBuilder {
                 install_with(state, backends, Execution::Remote)
             }
         };
-        let mut state = state.with_physical_optimizer_rule(Arc::new(RepairFooters));
-        state
-            .physical_optimizers()
-            .get_or_insert_with(PhysicalOptimizer::new)
-            .rules
-            .insert(0, Arc::new(ReplaceCsvScans));
+        // Before the rules that split files, and before those that rely on being the last.
+        let mut state = state;
+        let rules = &mut state.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+        rules.splice(0..0, [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters)]);
         let mut state = state.build();
         state.register_file_format(Arc::new(CsvFormatFactory), true)?;
         state.register_file_format(Arc::new(ParquetFormatFactory::default()), true)?;

@@ -133,6 +133,10 @@ fn an_error_in_a_csv_file_is_one_sentence_with_the_place() {
         assert!(run.stderr.contains(words) && run.stderr.contains(name), "{name}: {}", run.stderr);
         assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
     }
+    // The rest of a large file is not one value because of a quote that is not closed.
+    fs::write(at.join("endless.csv"), format!("a,b\n1,2\n3,\"{}", "4,5\n".repeat(17 * 1024 * 1024))).unwrap();
+    let run = warpframe(at, &["sql", "--table", "t=endless.csv", "-q", "SELECT sum(a) FROM t"]);
+    assert!(run.stderr.contains("line 3: a record is longer than 64 MiB"), "{}", run.stderr);
     fs::write(at.join("bytes.csv"), b"a,b\n1,x\n2,\xff\xfe\n").unwrap();
     let run = warpframe(at, &["sql", "--table", "t=bytes.csv", "-q", "SELECT b FROM t"]);
     assert!(run.stderr.contains("line 3: the value of column 'b' is not UTF-8 text"), "{}", run.stderr);

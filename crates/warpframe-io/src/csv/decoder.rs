@@ -138,7 +138,7 @@ impl Decoder {
         for (column, position) in self.text.iter_mut().zip(&self.positions) {
             match self.reader.value(*position) {
                 Some((value, _)) if value.len() > TextColumn::MAX_BYTES - column.bytes() => {
-                    return Err(CsvError::new(line, "a value is longer than 1 GiB"));
+                    return Err(CsvError::new(line, "the values of a column are longer than 2 GiB together"));
                 }
                 Some((value, is_quoted)) if is_quoted || !value.is_empty() || self.null_regex.is_some() => {
                     column.push(value);

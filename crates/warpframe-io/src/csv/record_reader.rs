@@ -3,6 +3,9 @@
 use super::CsvError;
 use super::dialect::CsvDialect;
 
+/// The length of the longest record in bytes. Behind a quote that is not closed, the rest of a file would be one record.
+const MAX_RECORD_BYTES: usize = 64 * 1024 * 1024;
+
 /// What [`RecordReader::advance`] has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -147,8 +150,12 @@ impl RecordReader {
                 return Ok(Step::NeedsInput);
             } else if self.read_record()? {
                 return Ok(Step::Record);
+            } else if self.text.len() - self.next > MAX_RECORD_BYTES {
+                let message = "a record is longer than 64 MiB: is a quote opened in it and not closed?";
+                return Err(CsvError::new(self.next_line, message));
             } else {
-                self.retry_length = self.next + 2 * (self.text.len() - self.next);
+                let length = self.text.len() - self.next;
+                self.retry_length = self.next + (2 * length).min(MAX_RECORD_BYTES + 1);
                 return Ok(Step::NeedsInput);
             }
         }
