@@ -47,15 +47,14 @@ impl TextColumn {
     /// The position of the first value that is not UTF-8.
     pub fn finish(&mut self) -> Result<Arc<StringArray>, usize> {
         let Self { bytes, offsets, mut nulls } = std::mem::take(self);
-        let starts = offsets.clone();
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
         let values = Buffer::from_vec(bytes);
         let invalid = || {
-            starts
-                .windows(2)
-                .position(|ends| std::str::from_utf8(&values[ends[0] as usize..ends[1] as usize]).is_err())
+            let is_invalid =
+                |ends: &[i32]| std::str::from_utf8(&values[ends[0] as usize..ends[1] as usize]).is_err();
+            offsets.windows(2).position(is_invalid)
         };
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-        let array = StringArray::try_new(offsets, values.clone(), nulls.finish());
+        let array = StringArray::try_new(offsets.clone(), values.clone(), nulls.finish());
         array.map(Arc::new).map_err(|_| invalid().unwrap_or(0))
     }
 }
