@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
-use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -25,7 +25,7 @@ use warpframe_io::{
 /// Evaluates expressions over Parquet files into Parquet files.
 ///
 /// The output has the rows in the order of the input files, and the key-value metadata that is the same in all of
-/// them.
+/// them. An input without rows gives an output with the columns and without rows.
 #[derive(Debug, Clone)]
 pub struct BatchRun {
     /// A file, a folder, a glob pattern, or a URL in an object store (`s3://BUCKET/PATH`; if it ends in '/', all
@@ -64,7 +64,7 @@ impl BatchRun {
     /// written.
     ///
     /// # Errors
-    /// The input cannot be read or has no rows, a SQL statement is invalid, the query fails, or the output cannot be
+    /// The input cannot be read, a SQL statement is invalid, the query fails, or the output cannot be
     /// written.
     pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
         let mut session = Session::builder().backend(&self.backend);
@@ -79,9 +79,6 @@ impl BatchRun {
         }
         let session = session.build()?;
         let input = ParquetInput::open(&self.input, session.context()).await?;
-        if input.rows() == 0 {
-            return exec_err!("there are no rows in '{}'", self.input);
-        }
         if let Some(statements) = &self.init {
             session.run_script(statements).await?;
         }

@@ -8,6 +8,8 @@ use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -23,10 +25,16 @@ use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::{not_fused, not_fused_operators};
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
-use warpframe_io::{open_table, runtime_env_builder};
+use warpframe_io::{
+    CsvFormatFactory, ParquetFormatFactory, RepairFooters, ReplaceCsvScans, TableFactory, open_table,
+    runtime_env_builder,
+};
 
 use crate::large_stack::OnLargeStack;
 use crate::script::Script;
+
+/// A rule of the physical optimizer.
+type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
 /// The number of rows of the table `rows` that every session has.
 pub const DEFAULT_ROWS: u64 = 10_000_000;
@@ -359,7 +367,16 @@ impl SessionBuilder {
                 install_with(state, backends, Execution::Remote)
             }
         };
-        let state = state.build();
+        // Before the rules that split files, and before those that rely on being the last.
+        let mut state = state;
+        let rules = &mut state.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+        rules.splice(0..0, [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters)]);
+        let mut state = state.build();
+        state.register_file_format(Arc::new(CsvFormatFactory), true)?;
+        state.register_file_format(Arc::new(ParquetFormatFactory::default()), true)?;
+        for file_type in TableFactory::FILE_TYPES {
+            state.table_factories_mut().insert(file_type.to_owned(), Arc::new(TableFactory::default()));
+        }
         let context = SessionContext::new_with_state(state);
         let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };
         context.register_table("rows", Arc::new(GeneratedRows::new(generator, DEFAULT_ROWS)))?;

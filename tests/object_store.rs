@@ -72,11 +72,57 @@ fn runs_read_and_write_object_stores() {
 }
 
 #[test]
+fn hidden_objects_are_no_data_and_folders_are_partitions() {
+    let Some(store) = Store::start() else { return };
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    for place in ["d/m=01", "d/m=02", "d/_temporary", "d/.hidden"] {
+        store.ok(folder, &["generate", "--rows", "3", "--out", &format!("s3://rows/{place}/x.parquet")]);
+    }
+    store.ok(folder, &["generate", "--rows", "3", "--out", "s3://rows/d/m=01/_x.parquet"]);
+    for (name, text) in
+        [("c/1.csv", "id,s\n1,a\n"), ("c/2.csv", "s,id\n\"b\nc\",2\n"), ("c/_SUCCESS", "no data")]
+    {
+        store.put(name, text);
+    }
+    let rows = |table: &str, query: &str| {
+        store.ok(folder, &["sql", "--table", table, "--format", "csv", "-q", query])
+    };
+    let query = "SELECT m, count(*) AS n FROM t WHERE m > 0 GROUP BY m ORDER BY m";
+    assert_eq!(rows("t=s3://rows/d/", query), "m,n\n1,3\n2,3\n");
+    assert_eq!(rows("t=s3://rows/d/m=01/*.parquet", "SELECT count(*) AS n FROM t"), "n\n3\n");
+    assert_eq!(rows("t=s3://rows/d/m=01/_x.parquet", "SELECT count(*) AS n FROM t"), "n\n3\n");
+    for table in ["t=s3://rows/c/", "t=s3://rows/c/*.csv"] {
+        let csv = rows(table, "SELECT id, length(s) AS l FROM t ORDER BY id");
+        assert_eq!(csv, "id,l\n1,1\n2,3\n", "{table}");
+    }
+    let create =
+        "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 's3://rows/d/m=01/'; SELECT count(*) AS n FROM t";
+    assert_eq!(store.ok(folder, &["sql", "--format", "csv", "-q", create]), "n\n3\n");
+    store.ok(folder, &["run", "--in", "s3://rows/d/", "--select", "m, id", "--out", "out.parquet"]);
+    assert_eq!(rows("t=out.parquet", "SELECT count(*) AS n, sum(m) AS s FROM t"), "n,s\n6,9\n");
+    // Hidden objects are still not replaced.
+    let run = [
+        "run",
+        "--in",
+        "s3://rows/d/m=02/",
+        "--select",
+        "id",
+        "--out",
+        "s3://rows/d/_temporary",
+        "--overwrite",
+    ];
+    store.ok(folder, &run);
+    let run = ["run", "--in", "s3://rows/d/m=02/", "--select", "id", "--out", "s3://rows/c", "--overwrite"];
+    store.expect_failure(folder, &run, "not Parquet files");
+}
+
+#[test]
 fn errors_name_missing_objects_and_buckets() {
     let Some(store) = Store::start() else { return };
     let folder = tempdir().unwrap();
     let cases = [
-        ("s3://rows/none/", "there is no *.parquet object"),
+        ("s3://rows/none/", "there is no object"),
         ("s3://rows/none", "the URL of a folder ends in '/'"),
         ("s3://other/none/", "there is no such bucket"),
         ("ftp://rows/none/", "use a path, or s3://BUCKET/PATH"),

@@ -17,6 +17,7 @@ mod runtime;
 mod signals;
 mod sql;
 mod statements;
+mod stream_output;
 mod table;
 mod values;
 

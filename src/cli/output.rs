@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::csv;
 use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use clap::ValueEnum;
 use datafusion::dataframe::DataFrame;
 use futures::{Stream, StreamExt};
 use warpframe::batch::write_query;
-use warpframe::io::{Staging, WriterSettings};
+use warpframe::io::{CsvWriter, Staging, WriterSettings, is_special_file};
 
 use super::error::CliError;
 use super::error_recorder::ErrorRecorder;
@@ -36,8 +35,15 @@ pub async fn print(query: DataFrame, format: Format) -> Result<u64, CliError> {
     write(query, format, std::io::stdout().lock()).await
 }
 
-/// Runs a query, writes its rows to a file and returns their number.
+/// Runs a query, writes its rows to a file and returns their number. A pipe or a character device is written to as stdout
+/// is: while the query runs, and without being replaced.
 pub async fn save(query: DataFrame, format: Format, path: &Path, overwrite: bool) -> Result<u64, CliError> {
+    if format != Format::Parquet && is_special_file(path) {
+        return match super::stream_output::open(path).await? {
+            Some(stream) => write(query, format, stream).await,
+            None => print(query, format).await,
+        };
+    }
     let runtime = query.task_ctx().runtime_env();
     if format == Format::Parquet {
         let staging = Staging::new(path, overwrite, &runtime).await?;
@@ -67,8 +73,6 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
         None => CliError::failure(error),
     };
     let out = BufWriter::new(out);
-    // The CSV writer writes the header with the first batch, even if that has no rows.
-    let empty = RecordBatch::new_empty(Arc::clone(&schema));
     match format {
         Format::Table => {
             let first = stream.next().await.transpose()?;
@@ -79,8 +83,7 @@ async fn write(query: DataFrame, format: Format, out: impl Write) -> Result<u64,
             Ok(rows)
         }
         Format::Csv => {
-            let mut writer = csv::WriterBuilder::new().with_header(true).build(out);
-            writer.write(&empty).map_err(output_error)?;
+            let mut writer = CsvWriter::begin(out, &schema).map_err(output_error)?;
             let rows = for_each_batch(stream, |batch| writer.write(batch).map_err(output_error)).await?;
             writer.into_inner().flush()?;
             Ok(rows)

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// The format of results
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
-    /// Write the result of the last statement to this file
+    /// Write the result of the last statement to this file or pipe
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace an existing output when the new one is complete

@@ -51,6 +51,19 @@ impl Store {
         answer
     }
 
+    /// Creates an object of the bucket.
+    pub fn put(&self, key: &str, text: &str) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let (host, length) = (&self.address, text.len());
+        let request = format!(
+            "PUT /rows/{key} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("200 OK"), "{answer}");
+    }
+
     /// The keys of all objects and of incomplete multipart uploads.
     pub fn objects(&self) -> Vec<String> {
         let keys = |listing: String| {

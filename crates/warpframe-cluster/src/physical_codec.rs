@@ -6,11 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
+use datafusion::datasource::file_format::csv;
+use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::sink::DataSinkExec;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion_proto::physical_plan::{
+    AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension,
+};
 use datafusion_proto::protobuf;
 use prost::Message;
 use serde::de::DeserializeOwned;
@@ -21,7 +29,7 @@ use super::ipc_scan_exec::IpcScanExec;
 use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
-use warpframe_io::{WriteShardsExec, WriterSettings};
+use warpframe_io::{CsvDialect, CsvScan, CsvSink, WriteShardsExec, WriterSettings};
 use warpframe_ir::program::Program;
 
 /// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
@@ -40,10 +48,31 @@ enum Function {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Node {
-    Generate { generator: RowGenerator, columns: Vec<usize> },
+    Generate {
+        generator: RowGenerator,
+        columns: Vec<usize>,
+    },
     FileListScan,
-    IpcScan { schema: Vec<u8>, fetch: Option<usize> },
-    WriteShards { folder: PathBuf, settings: WriterSettings, metadata: BTreeMap<String, String> },
+    /// `scan` is DataFusion's scan of the same files, as a physical plan.
+    CsvScan {
+        scan: Vec<u8>,
+        dialect: CsvDialect,
+        compression: String,
+        is_inferred: bool,
+    },
+    /// `sink` is DataFusion's sink of the same files over no rows, as a physical plan.
+    CsvSink {
+        sink: Vec<u8>,
+    },
+    IpcScan {
+        schema: Vec<u8>,
+        fetch: Option<usize>,
+    },
+    WriteShards {
+        folder: PathBuf,
+        settings: WriterSettings,
+        metadata: BTreeMap<String, String>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,6 +103,49 @@ fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     Ok(envelope.content)
 }
 
+/// The scan of CSV files that a plan is.
+fn csv_scan(node: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &CsvScan)> {
+    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
+    let config: &FileScanConfig = source.downcast_ref()?;
+    Some((config, config.file_source().downcast_ref::<CsvScan>()?))
+}
+
+/// The scan of CSV files for which DataFusion's scan was encoded.
+fn decode_csv_scan(
+    scan: &Arc<dyn ExecutionPlan>,
+    dialect: CsvDialect,
+    compression: &str,
+    is_inferred: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let source = scan.downcast_ref::<DataSourceExec>().map(|scan| scan.data_source().as_ref());
+    let config = source.and_then(|source| (source as &dyn std::any::Any).downcast_ref::<FileScanConfig>());
+    let csv = config.and_then(|config| Some((config, config.file_source().downcast_ref::<CsvSource>()?)));
+    let Some((config, csv)) = csv else {
+        return internal_err!("cannot decode a plan: {} is no scan of CSV files", scan.name());
+    };
+    let compression: CompressionTypeVariant = compression.parse()?;
+    let csv = CsvScan::from_datafusion(csv, dialect, compression, is_inferred)?;
+    let config = FileScanConfigBuilder::from(config.clone())
+        .with_file_compression_type(compression.into())
+        .with_source(csv)
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+/// The sink of CSV files for which DataFusion's sink was encoded.
+fn decode_csv_sink(
+    sink: &Arc<dyn ExecutionPlan>,
+    input: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let exec = sink.downcast_ref::<DataSinkExec>();
+    let sinks = exec.and_then(|exec| Some((exec, exec.sink().downcast_ref::<csv::CsvSink>()?)));
+    let Some((exec, csv)) = sinks else {
+        return internal_err!("cannot decode a plan: {} is no sink of CSV files", sink.name());
+    };
+    let csv = Arc::new(CsvSink::from_datafusion(csv));
+    Ok(Arc::new(DataSinkExec::new(Arc::clone(input), csv, exec.sort_order().clone())))
+}
+
 impl PhysicalExtensionCodec for ClusterCodec {
     fn try_decode(
         &self,
@@ -91,6 +163,17 @@ impl PhysicalExtensionCodec for ClusterCodec {
             }
             (Node::FileListScan, [files, template]) => {
                 Arc::new(FileListScanExec::try_new(Arc::clone(files), Arc::clone(template))?)
+            }
+            (Node::CsvScan { scan, dialect, compression, is_inferred }, []) => {
+                let scan = protobuf::PhysicalPlanNode::decode(&*scan)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                let scan = scan.try_into_physical_plan(context, self)?;
+                decode_csv_scan(&scan, dialect, &compression, is_inferred)?
+            }
+            (Node::CsvSink { sink }, [input]) => {
+                let sink = protobuf::PhysicalPlanNode::decode(&*sink)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                decode_csv_sink(&sink.try_into_physical_plan(context, self)?, input)?
             }
             (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
@@ -117,6 +200,26 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 Node::Generate { generator: rows.generator(), columns: rows.columns().to_vec() },
                 buffer,
             );
+        }
+        if let Some((config, csv)) = csv_scan(&node) {
+            let config =
+                FileScanConfigBuilder::from(config.clone()).with_source(csv.to_datafusion()?).build();
+            let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+            let scan = protobuf::PhysicalPlanNode::try_from_physical_plan(scan, self)?.encode_to_vec();
+            let (dialect, compression) = (csv.dialect().clone(), csv.compression().to_string());
+            return encode(
+                Node::CsvScan { scan, dialect, compression, is_inferred: csv.is_inferred() },
+                buffer,
+            );
+        }
+        if let Some(exec) = node.downcast_ref::<DataSinkExec>()
+            && let Some(sink) = exec.sink().downcast_ref::<CsvSink>()
+        {
+            let no_rows = Arc::new(EmptyExec::new(exec.input().schema()));
+            let sink = DataSinkExec::new(no_rows, Arc::new(sink.to_datafusion()), exec.sort_order().clone());
+            let sink =
+                protobuf::PhysicalPlanNode::try_from_physical_plan(Arc::new(sink), self)?.encode_to_vec();
+            return encode(Node::CsvSink { sink }, buffer);
         }
         if node.is::<FileListScanExec>() {
             return encode(Node::FileListScan, buffer);

@@ -21,6 +21,7 @@ use super::task_errors::encode_task_error;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::operators::fused_pass;
 use warpframe_datafusion::planner::{FuseOperators, prepare};
+use warpframe_io::RepairFooters;
 
 /// The execution engine of an executor.
 pub(super) struct StageEngine {
@@ -48,6 +49,7 @@ impl ExecutionEngine for StageEngine {
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let failed = |error| encode_task_error(&self.executor, work_dir, error);
         let fuse = FuseOperators::new(Backends::of(config));
+        let plan = RepairFooters.optimize(plan, config.options()).map_err(failed)?;
         let plan = fuse.optimize(plan, config.options()).map_err(failed)?;
         let stage_plan = Arc::clone(&plan);
         let stage = self

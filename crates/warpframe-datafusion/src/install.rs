@@ -15,8 +15,8 @@ use crate::functions::statements::SqlFunctions;
 use crate::long_expressions::LongChains;
 use crate::options::WarpframeOptions;
 use crate::planner::{
-    BindBackend, CorrelatedSubqueries, Equality, ExactFunctions, FloatPartitions, Fuse, FuseOperators,
-    GpuBatches, KeepProjections, ScalarSubqueries, ShortCircuit, SortKeys, TopKFloats,
+    BindBackend, CorrelatedSubqueries, Equality, ExactFunctions, Fuse, FuseOperators, GpuBatches,
+    KeepProjections, PartitionValues, ScalarSubqueries, ShortCircuit, SortKeys, TopKFloats,
     distrust_float_statistics,
 };
 use crate::rows::GenerateRows;
@@ -90,7 +90,7 @@ pub fn install_with(
         .with_optimizer_rule(Arc::new(Fuse))
         .with_optimizer_rule(Arc::new(Equality))
         .with_optimizer_rule(Arc::new(SortKeys))
-        .with_optimizer_rule(Arc::new(FloatPartitions));
+        .with_optimizer_rule(Arc::new(PartitionValues));
     match execution {
         Execution::Local => builder
             .with_optimizer_rule(Arc::new(BindBackend::new(Arc::clone(&backends))))

@@ -1,7 +1,7 @@
 //! Files and object stores: what batch runs and clusters share.
 //!
-//! - Input: [`open_table`] opens files as tables, and [`ParquetInput`] checks Parquet files before a query
-//!   is planned.
+//! - Input: [`open_table`] opens files as tables, [`ParquetInput`] checks Parquet files before a query is planned, and
+//!   [`CsvFormat`] reads CSV.
 //! - Output: Parquet shards are [staged](Staging), and published only when they are complete. On a cluster,
 //!   [`WriteShardsExec`] writes them where they are computed.
 //! - [`GenerateFiles`] writes generated rows, and [`flush_cleanup`] waits for what runs after a cancelled query.
@@ -11,18 +11,25 @@
 #![warn(missing_docs)]
 
 mod background_cleanup;
+mod csv;
 mod generate_files;
+mod hidden_files;
+mod hive_partitions;
 mod local_files;
 mod multipart_upload;
 mod object_location;
 mod object_store_output;
 mod object_stores;
+mod parquet_footer;
 mod parquet_input;
 mod parquet_shard;
+mod partitioned_table;
 mod private_folder;
 mod progress;
 mod staging;
+mod table_factory;
 mod table_files;
+mod table_location;
 mod task_attempts;
 mod unique_id;
 mod write_behind;
@@ -31,14 +38,17 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
+pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
 pub use generate_files::GenerateFiles;
-pub use local_files::{file_error, find_files};
+pub use local_files::{file_error, find_files, is_special_file};
 pub use object_stores::{ObjectStores, runtime_env_builder};
+pub use parquet_footer::{ParquetFormatFactory, RepairFooters};
 pub use parquet_input::ParquetInput;
 pub use parquet_shard::{Shard, ShardWriter, concatenate_shards};
 pub use private_folder::{private_folder, private_folder_in};
 pub use progress::Progress;
 pub use staging::Staging;
+pub use table_factory::TableFactory;
 pub use table_files::open_table;
 pub use task_attempts::Attempts;
 pub use write_shards_exec::WriteShardsExec;

@@ -67,7 +67,11 @@ impl ObjectLocation {
     /// # Errors
     /// The store cannot be listed.
     pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
-        let below = self.store.list(Some(&self.path)).map_ok(|object| object.location);
+        // A plain list is without hidden objects.
+        let below = self
+            .store
+            .list_with_offset(Some(&self.path), &ObjectPath::default())
+            .map_ok(|object| object.location);
         let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.error("read", &error))?;
         if self.exists().await? {
             objects.push(self.path.clone());

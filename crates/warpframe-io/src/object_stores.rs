@@ -14,9 +14,14 @@ use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
 use url::Url;
 
-/// A builder of runtime environments with an [`ObjectStores`] registry.
+use super::hidden_files::VisibleObjects;
+
+/// A builder of runtime environments with an [`ObjectStores`] registry. Lists of files are not cached: DataFusion never
+/// updates them, and reads a file that has grown only up to its old size.
 pub fn runtime_env_builder() -> RuntimeEnvBuilder {
-    RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(ObjectStores::default()))
+    RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::new(ObjectStores::default()))
+        .with_object_list_cache_limit(0)
 }
 
 /// Whether the name of an input or output is a URL, not a local path.
@@ -59,12 +64,20 @@ fn parse_s3_error_code(response: &str) -> Option<&str> {
     Some(code.split_once("</Code>")?.0.trim())
 }
 
-/// A registry of the local file system and of S3 buckets, which are opened when a query first names them.
-#[derive(Debug, Default)]
+/// A registry of the local file system and of S3 buckets, which are opened when a query first names them. Lists of files
+/// are without hidden ones.
+#[derive(Debug)]
 pub struct ObjectStores {
-    local: Arc<LocalFileSystem>,
+    local: Arc<dyn ObjectStore>,
     /// By scheme and authority.
     by_url: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
+}
+
+impl Default for ObjectStores {
+    fn default() -> Self {
+        let local = Arc::new(VisibleObjects(Arc::new(LocalFileSystem::new())));
+        Self { local, by_url: Mutex::default() }
+    }
 }
 
 /// The scheme and authority of a URL.
@@ -74,7 +87,7 @@ fn store_key(url: &Url) -> String {
 
 impl ObjectStoreRegistry for ObjectStores {
     fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
-        self.by_url.lock().insert(store_key(url), store)
+        self.by_url.lock().insert(store_key(url), Arc::new(VisibleObjects(store)))
     }
 
     fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
@@ -82,9 +95,9 @@ impl ObjectStoreRegistry for ObjectStores {
             return Ok(Arc::clone(known));
         }
         let store: Arc<dyn ObjectStore> = match (url.scheme(), url.host_str()) {
-            ("file", _) => return Ok(Arc::clone(&self.local) as _),
+            ("file", _) => return Ok(Arc::clone(&self.local)),
             ("s3", Some(bucket)) => match AmazonS3Builder::from_env().with_bucket_name(bucket).build() {
-                Ok(store) => Arc::new(store),
+                Ok(store) => Arc::new(VisibleObjects(Arc::new(store))),
                 Err(error) => return exec_err!("cannot reach the bucket of '{url}': {error}"),
             },
             _ => return exec_err!("'{url}' has an unsupported scheme: use a path, or s3://BUCKET/PATH"),

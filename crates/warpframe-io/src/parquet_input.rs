@@ -6,36 +6,40 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::Error::NotFound;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::ParquetMetaData;
-use url::Url;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::local_files::{file_error, file_url, find_files};
-use super::object_stores::{error_message, is_object_store_url};
+use super::hive_partitions::PartitionColumns;
+use super::local_files::file_error;
+use super::object_stores::error_message;
+use super::parquet_footer::{TolerantParquetFormat, read_footer};
+use super::partitioned_table::{PartitionedTable, table_schema};
+use super::table_location::{TableFile, TableFiles};
 
 /// The number of footers that are read from an object store concurrently.
 const CONCURRENT_FOOTER_READS: usize = 16;
 
-const FOLDER_HINT: &str = "there is no such object; the URL of a folder ends in '/'";
+/// The extension of the files in a folder.
+const EXTENSION: &str = "parquet";
 
-/// Parquet files that have the same columns.
+/// Parquet files that have the same columns, in the order of the first file.
 #[derive(Debug, Clone)]
 pub struct ParquetInput {
-    urls: Vec<ListingTableUrl>,
-    /// The suffix by which objects below a URL are selected; empty for a file or a single object.
-    extension: &'static str,
+    files: TableFiles,
+    /// The number of rows of each file.
+    rows: Vec<u64>,
+    partitions: PartitionColumns,
+    file_schema: SchemaRef,
     schema: SchemaRef,
-    rows: u64,
     dropped_metadata: Vec<String>,
 }
 
@@ -47,74 +51,46 @@ impl ParquetInput {
     /// # Errors
     /// The same as for [`open_local`](Self::open_local), or the object store cannot be read.
     pub async fn open(name: &str, context: &SessionContext) -> Result<Self> {
-        match is_object_store_url(name) {
-            true => Self::open_url(name, context).await,
-            false => Self::open_local(name),
-        }
+        let files = TableFiles::find(context, name).await?.with_extension(EXTENSION)?;
+        Self::of_files(files, context).await
     }
 
-    async fn open_url(name: &str, context: &SessionContext) -> Result<Self> {
-        let unreadable = |cause: &str| DataFusionError::Execution(format!("cannot read '{name}': {cause}"));
-        let url = parse_url(name)?;
-        let extension = if url.is_collection() { ".parquet" } else { "" };
-        let store = context.runtime_env().object_store(&url)?;
-        let state = context.state();
-        let found = url.list_all_files(&state, &*store, extension).await;
-        let found: Result<Vec<_>> = match found {
-            Ok(found) => found.try_collect().await,
-            Err(error) => Err(error),
-        };
-        let mut found = found.map_err(|error| match error.find_root() {
-            DataFusionError::ObjectStore(cause) if matches!(**cause, NotFound { .. }) => {
-                unreadable(FOLDER_HINT)
-            }
-            DataFusionError::ObjectStore(cause) => unreadable(&error_message(cause)),
-            other => unreadable(&other.message()),
-        })?;
-        if found.is_empty() {
-            return Err(unreadable(match url.is_collection() {
-                true => "there is no *.parquet object",
-                false => FOLDER_HINT,
-            }));
-        }
-        found.sort_by(|one, other| one.location.cmp(&other.location));
-        let footers = stream::iter(found)
-            .map(|object| {
-                let store = Arc::clone(&store);
-                let name = PathBuf::from(format!("{}{}", url.object_store(), object.location));
+    /// Reads the footers of files.
+    ///
+    /// # Errors
+    /// A file is not valid Parquet, or two files have different columns.
+    pub(super) async fn of_files(files: TableFiles, context: &SessionContext) -> Result<Self> {
+        let store = context.runtime_env().object_store(&files.store)?;
+        let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
+        let footers = stream::iter(files.files.clone())
+            .map(|file| {
+                let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
                 async move {
-                    let footer = read_remote_footer(&*store, &object, &name).await?;
-                    Ok::<_, DataFusionError>((name, footer))
+                    let footer = read_file_footer(&*store, &file, &cache).await?;
+                    Ok::<_, DataFusionError>((file.name, footer))
                 }
             })
             .buffered(CONCURRENT_FOOTER_READS);
-        Self::from_footers(name, footers.try_collect().await?, vec![url.clone()], extension)
+        let footers = footers.try_collect().await?;
+        Self::from_footers(files, footers)
     }
 
-    /// Opens local files: a file, a folder (the `*.parquet` files in it) or a glob pattern. The files are sorted
-    /// by path.
+    /// Opens local files: a file, a folder (the `*.parquet` files in it and in its partition folders) or a glob pattern. The
+    /// files are sorted by path.
     ///
     /// # Errors
     /// No file matches, a file is not valid Parquet, or two files have different columns.
     pub fn open_local(pattern: &str) -> Result<Self> {
-        let files = find_files(pattern, "parquet")?;
-        let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
-        let footers = files.into_iter().map(|file| {
-            let footer = read_footer(&file)?;
-            Ok((file, footer))
-        });
-        Self::from_footers(pattern, footers.collect::<Result<_>>()?, urls, "")
+        let files = TableFiles::find_local(pattern)?.with_extension(EXTENSION)?;
+        let footers = files.files.iter().map(|file| Ok((file.name.clone(), read_local_footer(&file.name)?)));
+        let footers = footers.collect::<Result<_>>()?;
+        Self::from_footers(files, footers)
     }
 
     /// Checks that all files have the same columns, and merges their metadata.
-    fn from_footers(
-        pattern: &str,
-        footers: Vec<(PathBuf, ArrowReaderMetadata)>,
-        urls: Vec<ListingTableUrl>,
-        extension: &'static str,
-    ) -> Result<Self> {
+    fn from_footers(files: TableFiles, footers: Vec<(PathBuf, ArrowReaderMetadata)>) -> Result<Self> {
         let Some(((first_file, first), others)) = footers.split_first() else {
-            return exec_err!("no file matches '{pattern}'");
+            return exec_err!("no file matches '{}'", files.pattern);
         };
         for (file, footer) in others {
             check_same_columns(first_file, first.schema(), file, footer.schema())?;
@@ -133,23 +109,27 @@ impl ParquetInput {
             }
         }
         dropped_metadata.sort();
+        let file_schema =
+            Arc::new(Schema::new_with_metadata(merged_fields(first.schema(), others), metadata));
+        let partitions = files.partitions()?;
         Ok(Self {
-            schema: Arc::new(Schema::new_with_metadata(first.schema().fields().clone(), metadata)),
-            rows: footers.iter().map(|(_, footer)| footer.metadata().file_metadata().num_rows() as u64).sum(),
-            urls,
-            extension,
+            schema: table_schema(&file_schema, &partitions, &files.pattern)?,
+            file_schema,
+            partitions,
+            rows: footers.iter().map(|(_, footer)| row_count(footer.metadata())).collect(),
+            files,
             dropped_metadata,
         })
     }
 
-    /// The columns, with the key-value metadata that is the same in all files.
+    /// The columns of the files, then those of partition folders, with the key-value metadata that is the same in all files.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
     /// The number of rows in all files together, according to their footers.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.rows.iter().sum()
     }
 
     /// The metadata keys that are not the same in all files and are therefore not in the schema, sorted.
@@ -164,62 +144,69 @@ impl ParquetInput {
     /// # Errors
     /// DataFusion does not accept the files as a listing table.
     pub fn table(&self) -> Result<Arc<dyn TableProvider>> {
-        let format = Arc::new(ParquetFormat::default());
-        let options = ListingOptions::new(format).with_file_extension(self.extension);
-        let config = ListingTableConfig::new_with_multi_paths(self.urls.clone())
+        self.table_with(Arc::new(TolerantParquetFormat::default()))
+    }
+
+    /// The files as a table with this Parquet format.
+    ///
+    /// # Errors
+    /// The same as for [`table`](Self::table).
+    pub(super) fn table_with(&self, format: Arc<dyn FileFormat>) -> Result<Arc<dyn TableProvider>> {
+        if !self.partitions.fields.is_empty() {
+            let (schema, rows) = (Arc::clone(&self.file_schema), Some(self.rows.clone()));
+            let table = PartitionedTable::new(&self.files, self.partitions.clone(), format, schema, rows)?;
+            return Ok(Arc::new(table));
+        }
+        let options = ListingOptions::new(format).with_file_extension(self.files.listed_extension(EXTENSION));
+        let config = ListingTableConfig::new_with_multi_paths(self.files.urls.clone())
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.schema));
         Ok(Arc::new(ListingTable::try_new(config)?))
     }
 }
 
-/// Parses a URL whose last part may be a glob pattern.
-fn parse_url(name: &str) -> Result<ListingTableUrl> {
-    let Some(folder) = name.find(['*', '?', '[']).and_then(|glob| name[..glob].rfind('/')) else {
-        return ListingTableUrl::parse(name);
-    };
-    let (folder, pattern) = name.split_at(folder + 1);
-    let invalid =
-        |what: &dyn std::fmt::Display| DataFusionError::Execution(format!("'{name}' is not valid: {what}"));
-    let url = Url::parse(folder).map_err(|error| invalid(&error))?;
-    ListingTableUrl::try_new(url, Some(glob::Pattern::new(pattern).map_err(|error| invalid(&error))?))
+/// The number of rows of a file. Some writers leave the total in the footer at 0; readers count the row groups.
+fn row_count(metadata: &ParquetMetaData) -> u64 {
+    metadata.row_groups().iter().map(|group| group.num_rows() as u64).sum()
 }
 
-async fn read_remote_footer(
+async fn read_file_footer(
     store: &dyn ObjectStore,
-    object: &ObjectMeta,
-    name: &Path,
+    file: &TableFile,
+    cache: &Arc<FileMetadataCache>,
 ) -> Result<ArrowReaderMetadata> {
-    let unreadable = |error| file_error("read as Parquet", name, error);
-    let metadata = DFParquetMetadata::new(store, object).fetch_metadata().await;
-    let metadata = metadata.map_err(|error| unreadable(error.find_root().message().into_owned()))?;
-    let footer = catch_unwind(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
-        .map_err(|_| unreadable("its footer is damaged".to_owned()))?
-        .map_err(|error| unreadable(error.to_string()))?;
-    check_footer(footer.metadata(), object.size).map_err(|what| unreadable(what.to_owned()))?;
-    Ok(footer)
+    let unreadable = |error| file_error("read as Parquet", &file.name, error);
+    let metadata = read_footer(store, &file.object, Some(cache)).await;
+    let metadata = metadata.map_err(|error| match error.find_root() {
+        DataFusionError::ObjectStore(error) => unreadable(error_message(error)),
+        error => unreadable(error.message().into_owned()),
+    })?;
+    with_arrow_schema(metadata, file.object.size).map_err(unreadable)
 }
 
-fn read_footer(path: &Path) -> Result<ArrowReaderMetadata> {
-    let unreadable = |error| file_error("read as Parquet", path, error);
+fn read_local_footer(path: &Path) -> Result<ArrowReaderMetadata> {
     let file = File::open(path).map_err(|error| file_error("open", path, error))?;
     let length = file.metadata().map_err(|error| file_error("open", path, error))?.len();
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string());
+    let footer = metadata.and_then(|metadata| with_arrow_schema(Arc::new(metadata), length));
+    footer.map_err(|error| file_error("read as Parquet", path, error))
+}
+
+/// Checks a footer of a file of this length, and derives the Arrow schema from it.
+fn with_arrow_schema(metadata: Arc<ParquetMetaData>, length: u64) -> Result<ArrowReaderMetadata, String> {
+    check_footer(&metadata, length)?;
     // The decoder of the embedded Arrow schema panics on some invalid input.
-    let footer = catch_unwind(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))
-        .map_err(|_| unreadable("its footer is damaged".to_owned()))?
-        .map_err(|error| unreadable(error.to_string()))?;
-    check_footer(footer.metadata(), length).map_err(|what| unreadable(what.to_owned()))?;
-    Ok(footer)
+    catch_unwind(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
+        .map_err(|_| "its footer is damaged".to_owned())?
+        .map_err(|error| error.to_string())
 }
 
 /// Checks the values of a footer that the Parquet reader uses without checking them.
 fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static str> {
-    let mut rows = 0i64;
     for row_group in metadata.row_groups() {
         if row_group.num_rows() < 0 {
             return Err("its footer is damaged: a row group has a negative number of rows");
         }
-        rows = rows.saturating_add(row_group.num_rows());
         for chunk in row_group.columns() {
             let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
             let end = start.checked_add(chunk.compressed_size());
@@ -232,31 +219,40 @@ fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static 
             }
         }
     }
-    if metadata.file_metadata().num_rows() != rows {
-        return Err("its footer is damaged: the row groups do not add up to the file's rows");
-    }
     Ok(())
 }
 
+/// Checks that two files have columns of the same names and types, in any order.
 fn check_same_columns(first: &Path, expected: &Schema, other: &Path, found: &Schema) -> Result<()> {
-    let describe = |schema: &Schema, column: usize| match schema.fields().get(column) {
-        None => "nothing".to_owned(),
-        Some(field) => {
-            let null = if field.is_nullable() { "" } else { " NOT NULL" };
-            format!("{} {}{null}", field.name(), field.data_type())
-        }
+    let has_same_type = |field: &Field| {
+        let mut same = found.fields().iter().filter(|other| other.name() == field.name());
+        same.next().is_some_and(|other| other.data_type() == field.data_type()) && same.next().is_none()
     };
     let columns = expected.fields().len().max(found.fields().len());
-    for column in 0..columns {
-        let (expected, found) = (describe(expected, column), describe(found, column));
-        if expected != found {
-            return exec_err!(
-                "the files have different columns: column {} is {expected} in '{}' and {found} in '{}'",
-                column + 1,
-                first.display(),
-                other.display()
-            );
-        }
+    if found.fields().len() == columns && expected.fields().iter().all(|field| has_same_type(field)) {
+        return Ok(());
     }
-    Ok(())
+    let describe = |schema: &Schema, column: usize| match schema.fields().get(column) {
+        None => "nothing".to_owned(),
+        Some(field) => format!("{} {}", field.name(), field.data_type()),
+    };
+    let different = |column: &usize| describe(expected, *column) != describe(found, *column);
+    let Some(column) = (0..columns).find(different) else { return Ok(()) };
+    let (expected, found) = (describe(expected, column), describe(found, column));
+    exec_err!(
+        "the files have different columns: column {} is {expected} in '{}' and {found} in '{}'",
+        column + 1,
+        first.display(),
+        other.display()
+    )
+}
+
+/// The columns of the first of several files that have the same ones. A column may have nulls if it may in any file.
+fn merged_fields(first: &Schema, others: &[(PathBuf, ArrowReaderMetadata)]) -> Vec<Field> {
+    let may_be_null = |field: &Field| {
+        let others = others.iter().filter_map(|(_, other)| other.schema().field_with_name(field.name()).ok());
+        field.is_nullable() || others.into_iter().any(Field::is_nullable)
+    };
+    let merged = |field: &Field| field.clone().with_nullable(may_be_null(field));
+    first.fields().iter().map(|field| merged(field)).collect()
 }

@@ -10,7 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
-use super::local_files::file_error;
+use super::local_files::{file_error, is_special_file};
 use super::object_location::ObjectLocation;
 use super::object_stores::is_object_store_url;
 use super::private_folder::{private_folder, private_folder_in};
@@ -61,6 +61,7 @@ impl Staging {
             return Ok(Self { folder, target: Target::ObjectStore(location), is_file, overwrite });
         }
         check_replaceable(output, is_file, overwrite)?;
+        let output = &follow_link(output)?;
         let parent = match output.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -220,15 +221,32 @@ pub(super) fn is_file_name(output: &Path) -> bool {
     output.extension().is_some_and(|extension| extension == "parquet")
 }
 
+/// The path behind symbolic links, so that an output replaces the file that a link points to and not the link.
+fn follow_link(output: &Path) -> Result<PathBuf> {
+    match output.is_symlink() {
+        true => output.canonicalize().map_err(|error| file_error("write", output, error)),
+        false => Ok(output.to_owned()),
+    }
+}
+
 /// Checks that `output` does not exist, or may be replaced.
 fn check_replaceable(output: &Path, is_file: bool, overwrite: bool) -> Result<()> {
     let name = output.display();
+    if is_special_file(output) {
+        return exec_err!("cannot write '{name}': it is a pipe, a device or a socket, choose another name");
+    }
     let Ok(metadata) = output.symlink_metadata() else {
         return Ok(());
     };
     if !overwrite {
         return exec_err!("'{name}' exists already: choose another name, or add --overwrite to replace it");
     }
+    let Ok(metadata) = output.metadata() else {
+        return match metadata.is_symlink() {
+            true => exec_err!("cannot replace '{name}': it is a link to a missing file, remove it first"),
+            false => Ok(()),
+        };
+    };
     if is_file {
         return match metadata.is_dir() {
             true => exec_err!("cannot replace '{name}' by a file: it is a folder"),

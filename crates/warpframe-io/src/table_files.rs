@@ -1,91 +1,69 @@
 //! Files as tables: Parquet, CSV or Arrow IPC, by the extension of their names.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use datafusion::prelude::SessionContext;
 
-use super::local_files::{file_url, find_files};
-use super::object_stores::is_object_store_url;
+use super::csv::CsvFormat;
 use super::parquet_input::ParquetInput;
-
-/// The extensions of supported files, in the order in which a folder is searched for them.
-const EXTENSIONS: [&str; 5] = ["parquet", "csv", "arrow", "ipc", "feather"];
+use super::partitioned_table::PartitionedTable;
+use super::table_location::TableFiles;
 
 /// Opens files as a table: a local file, folder or glob pattern, or a URL in an object store. All files must have the
-/// extension of the first.
+/// extension of the first. Of a folder these are the files with the first extension found of Parquet, CSV and Arrow IPC.
+///
+/// Folders below the one that is named, or below the part of a pattern before its first wildcard, whose names have the form
+/// `column=value` are partitions: their columns follow those of the files. Names that begin with `.` or `_` are no data.
 ///
 /// # Errors
 /// No file matches, the extension is not supported or not the same for all files, or a file cannot be read.
 pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<dyn TableProvider>> {
-    if is_object_store_url(pattern) {
-        return open_remote(context, pattern).await;
-    }
-    let (files, extension) = find_local_table(pattern)?;
+    let files = TableFiles::find(context, pattern).await?;
+    let (files, extension) = files.with_supported_extension()?;
     let format: Arc<dyn FileFormat> = match extension {
-        "parquet" => return ParquetInput::open_local(pattern)?.table(),
-        "csv" => Arc::new(CsvFormat::default().with_has_header(true)),
+        "parquet" => return ParquetInput::of_files(files, context).await?.table(),
+        "csv" => Arc::new(CsvFormat::with_header()),
         _ => Arc::new(ArrowFormat),
     };
-    let urls = files.iter().map(|file| file_url(file)).collect::<Result<_>>()?;
-    let options = ListingOptions::new(format).with_file_extension("");
-    let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options);
-    let config = config.infer_schema(&context.state()).await.map_err(|error| {
-        let name = format!("cannot read '{pattern}' as {extension}");
-        DataFusionError::Execution(format!("{name}: {}", error.find_root().strip_backtrace()))
-    })?;
-    Ok(Arc::new(ListingTable::try_new(config)?))
+    table_of(context, files, format, extension).await
 }
 
-/// Opens the object at a URL, or all objects below a URL that ends in '/'. Objects whose extension is not that of
-/// CSV or Arrow IPC are read as Parquet.
-async fn open_remote(context: &SessionContext, url: &str) -> Result<Arc<dyn TableProvider>> {
-    let location = ListingTableUrl::parse(url)?;
-    let extension =
-        Path::new(location.prefix().as_ref()).extension().and_then(|extension| extension.to_str());
-    let format: Arc<dyn FileFormat> = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv") => Arc::new(CsvFormat::default().with_has_header(true)),
-        Some("arrow" | "ipc" | "feather") => Arc::new(ArrowFormat),
-        _ => return ParquetInput::open(url, context).await?.table(),
-    };
-    let options = ListingOptions::new(format).with_file_extension("");
-    let config = ListingTableConfig::new(location).with_listing_options(options);
-    let config = config.infer_schema(&context.state()).await.map_err(|error| {
-        DataFusionError::Execution(format!("cannot read '{url}': {}", error.find_root().message()))
-    })?;
-    Ok(Arc::new(ListingTable::try_new(config)?))
-}
-
-/// The files that match a path, a folder or a glob pattern, and their common extension.
-fn find_local_table(pattern: &str) -> Result<(Vec<PathBuf>, &'static str)> {
-    let known = EXTENSIONS.join(", .");
-    if Path::new(pattern).is_dir() {
-        let found = EXTENSIONS
-            .into_iter()
-            .find_map(|extension| find_files(pattern, extension).ok().map(|files| (files, extension)));
-        return match found {
-            Some(found) => Ok(found),
-            None => exec_err!("there is no file with the extension .{known} in the folder '{pattern}'"),
-        };
-    }
-    let files = find_files(pattern, "*")?;
-    let of_file = |file: &Path| {
-        let extension = file.extension()?.to_str()?;
-        EXTENSIONS.into_iter().find(|known| extension.eq_ignore_ascii_case(known))
-    };
-    let Some(extension) = files.first().and_then(|file| of_file(file)) else {
-        return exec_err!("'{pattern}' has none of the extensions .{known}");
-    };
-    match files.iter().find(|file| of_file(file) != Some(extension)) {
-        None => Ok((files, extension)),
-        Some(other) => {
-            exec_err!("'{pattern}' matches files of several kinds, among them '{}'", other.display())
+/// The table of files of a format, whose columns are found in the files.
+pub(super) async fn table_of(
+    context: &SessionContext,
+    files: TableFiles,
+    format: Arc<dyn FileFormat>,
+    extension: &str,
+) -> Result<Arc<dyn TableProvider>> {
+    let pattern = &files.pattern;
+    let state = context.state();
+    let store = context.runtime_env().object_store(&files.store)?;
+    let objects = files.files.iter().map(|file| file.object.clone()).filter(|object| object.size > 0);
+    let schema = format.infer_schema(&state, &store, &objects.collect::<Vec<_>>()).await;
+    let schema = schema.map_err(|error| match error.find_root() {
+        DataFusionError::Execution(message) if message.contains("cannot read") => {
+            DataFusionError::Execution(message.clone())
         }
+        other => DataFusionError::Execution(format!(
+            "cannot read '{pattern}' as {extension}: {}",
+            other.strip_backtrace()
+        )),
+    })?;
+    if schema.fields().is_empty() {
+        return exec_err!("there are no columns in '{pattern}': every file is empty");
     }
+    let partitions = files.partitions()?;
+    if !partitions.fields.is_empty() {
+        return Ok(Arc::new(PartitionedTable::new(&files, partitions, format, schema, None)?));
+    }
+    let options = ListingOptions::new(format).with_file_extension(files.listed_extension(extension));
+    let config = ListingTableConfig::new_with_multi_paths(files.urls)
+        .with_listing_options(options)
+        .with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config)?))
 }

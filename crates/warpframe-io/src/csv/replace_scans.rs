@@ -1,0 +1,61 @@
+//! The physical rule that replaces DataFusion's scans of CSV files.
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder, FileSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::dialect::CsvDialect;
+use super::scan::CsvScan;
+
+/// Replaces DataFusion's scans of CSV files, such as those of `SessionContext::read_csv`, by [`CsvScan`]s, which never split
+/// a file. It runs before the rules that split files.
+#[derive(Debug, Default)]
+pub struct ReplaceCsvScans;
+
+impl PhysicalOptimizerRule for ReplaceCsvScans {
+    fn name(&self) -> &str {
+        "replace_csv_scans"
+    }
+
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = plan.transform_up(|node| {
+            Ok(match replaced(&node)? {
+                Some(scan) => Transformed::yes(DataSourceExec::from_data_source(scan) as _),
+                None => Transformed::no(node),
+            })
+        })?;
+        Ok(plan.data)
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The scan that replaces that of a plan.
+fn replaced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
+    let source = node.downcast_ref::<DataSourceExec>().map(|scan| scan.data_source().as_ref());
+    let scan = source.and_then(|source| (source as &dyn std::any::Any).downcast_ref::<FileScanConfig>());
+    let Some(scan) = scan else { return Ok(None) };
+    let Some(csv) = scan.file_source().downcast_ref::<CsvSource>() else { return Ok(None) };
+    let dialect = CsvDialect {
+        has_header: csv.has_header(),
+        delimiter: csv.delimiter(),
+        quote: csv.quote(),
+        escape: csv.escape(),
+        terminator: csv.terminator(),
+        comment: csv.comment(),
+        truncated_rows: csv.truncate_rows(),
+        null_regex: None,
+    };
+    let compression = *scan.file_compression_type.get_variant();
+    // DataFusion merges the columns of all files by their names.
+    let source: Arc<dyn FileSource> = CsvScan::from_datafusion(csv, dialect, compression, false)?;
+    Ok(Some(FileScanConfigBuilder::from(scan.clone()).with_source(source).build()))
+}

@@ -1,0 +1,115 @@
+//! Writes CSV so that an empty text and NULL can be told apart.
+
+use std::io::Write;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+
+/// The syntax that is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WriterDialect {
+    pub has_header: bool,
+    pub delimiter: u8,
+    pub quote: u8,
+}
+
+/// A writer of CSV with a header: a comma between values, LF behind records, and quotes where they are needed. NULL is an
+/// empty value, and an empty text is `""`.
+#[derive(Debug)]
+pub struct CsvWriter<W: Write> {
+    out: W,
+    dialect: WriterDialect,
+    /// The text of the records that are not written yet.
+    text: Vec<u8>,
+}
+
+impl<W: Write> CsvWriter<W> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// A column has a nested type, or the output cannot be written.
+    pub fn begin(out: W, schema: &Schema) -> Result<Self, ArrowError> {
+        Self::with_dialect(out, schema, WriterDialect { has_header: true, delimiter: b',', quote: b'"' })
+    }
+
+    pub(super) fn with_dialect(out: W, schema: &Schema, dialect: WriterDialect) -> Result<Self, ArrowError> {
+        if let Some(nested) = schema.fields().iter().find(|field| field.data_type().is_nested()) {
+            return Err(ArrowError::CsvError(format!(
+                "column '{}' cannot be written as CSV: it is a {}",
+                nested.name(),
+                nested.data_type()
+            )));
+        }
+        let mut writer = Self { out, dialect, text: Vec::new() };
+        if !dialect.has_header {
+            return Ok(writer);
+        }
+        for (position, field) in schema.fields().iter().enumerate() {
+            writer.push_delimiter(position);
+            writer.push_text(field.name());
+        }
+        writer.text.push(b'\n');
+        writer.write_text()?;
+        Ok(writer)
+    }
+
+    /// Writes the rows of a batch.
+    ///
+    /// # Errors
+    /// A value cannot be formatted, or the output cannot be written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let options = FormatOptions::default();
+        let columns = batch.columns().iter();
+        let columns: Vec<_> =
+            columns.map(|column| ArrayFormatter::try_new(column, &options)).collect::<Result<_, _>>()?;
+        let nulls: Vec<_> = batch.columns().iter().map(|column| column.logical_nulls()).collect();
+        let mut value = String::new();
+        for row in 0..batch.num_rows() {
+            for (position, (column, nulls)) in columns.iter().zip(&nulls).enumerate() {
+                self.push_delimiter(position);
+                if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
+                    value.clear();
+                    column.value(row).write(&mut value)?;
+                    self.push_text(&value);
+                }
+            }
+            self.text.push(b'\n');
+        }
+        self.write_text()
+    }
+
+    /// The output.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    fn push_delimiter(&mut self, position: usize) {
+        if position > 0 {
+            self.text.push(self.dialect.delimiter);
+        }
+    }
+
+    fn push_text(&mut self, text: &str) {
+        let WriterDialect { delimiter, quote, .. } = self.dialect;
+        let is_special = |byte: &u8| *byte == delimiter || *byte == quote || matches!(byte, b'\n' | b'\r');
+        if !text.is_empty() && !text.as_bytes().iter().any(is_special) {
+            return self.text.extend_from_slice(text.as_bytes());
+        }
+        self.text.push(quote);
+        for byte in text.bytes() {
+            if byte == quote {
+                self.text.push(quote);
+            }
+            self.text.push(byte);
+        }
+        self.text.push(quote);
+    }
+
+    fn write_text(&mut self) -> Result<(), ArrowError> {
+        self.out.write_all(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
+}

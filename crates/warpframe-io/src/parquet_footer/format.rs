@@ -1,0 +1,164 @@
+//! DataFusion's Parquet format, which also takes the footers of this module.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{GetExt, Result, Statistics};
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::{FileFormat, FileFormatFactory, FileMeta, parquet};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::{LexOrdering, LexRequirement};
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::reading::{is_footer_error, read_footer};
+
+/// A Parquet format. If DataFusion's fails to read a footer, it tries again with what
+/// [`read_footer`] has put into the cache.
+#[derive(Debug)]
+pub struct TolerantParquetFormat(Arc<dyn FileFormat>);
+
+impl Default for TolerantParquetFormat {
+    fn default() -> Self {
+        Self(Arc::new(parquet::ParquetFormat::default()))
+    }
+}
+
+impl TolerantParquetFormat {
+    /// Reads the footers of files into the cache of the session if they need a change.
+    async fn read_footers(
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        files: &[ObjectMeta],
+    ) -> Result<()> {
+        let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
+        for file in files {
+            read_footer(store.as_ref(), file, Some(&cache)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl FileFormat for TolerantParquetFormat {
+    fn get_ext(&self) -> String {
+        self.0.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.0.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.0.compression_type()
+    }
+
+    async fn infer_schema(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        files: &[ObjectMeta],
+    ) -> Result<SchemaRef> {
+        match self.0.infer_schema(state, store, files).await {
+            Err(error) if is_footer_error(&error) => {
+                Self::read_footers(state, store, files).await?;
+                self.0.infer_schema(state, store, files).await
+            }
+            inferred => inferred,
+        }
+    }
+
+    async fn infer_stats(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<Statistics> {
+        match self.0.infer_stats(state, store, Arc::clone(&schema), file).await {
+            Err(error) if is_footer_error(&error) => {
+                Self::read_footers(state, store, std::slice::from_ref(file)).await?;
+                self.0.infer_stats(state, store, schema, file).await
+            }
+            inferred => inferred,
+        }
+    }
+
+    async fn infer_ordering(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<Option<LexOrdering>> {
+        match self.0.infer_ordering(state, store, Arc::clone(&schema), file).await {
+            Err(error) if is_footer_error(&error) => {
+                Self::read_footers(state, store, std::slice::from_ref(file)).await?;
+                self.0.infer_ordering(state, store, schema, file).await
+            }
+            inferred => inferred,
+        }
+    }
+
+    async fn infer_stats_and_ordering(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<FileMeta> {
+        match self.0.infer_stats_and_ordering(state, store, Arc::clone(&schema), file).await {
+            Err(error) if is_footer_error(&error) => {
+                Self::read_footers(state, store, std::slice::from_ref(file)).await?;
+                self.0.infer_stats_and_ordering(state, store, schema, file).await
+            }
+            inferred => inferred,
+        }
+    }
+
+    async fn create_physical_plan(
+        &self,
+        state: &dyn Session,
+        scan: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.0.create_physical_plan(state, scan).await
+    }
+
+    async fn create_writer_physical_plan(
+        &self,
+        input: Arc<dyn ExecutionPlan>,
+        state: &dyn Session,
+        sink: FileSinkConfig,
+        order: Option<LexRequirement>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.0.create_writer_physical_plan(input, state, sink, order).await
+    }
+
+    fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {
+        self.0.file_source(schema)
+    }
+}
+
+/// Makes the Parquet formats of SQL.
+#[derive(Debug, Default)]
+pub struct ParquetFormatFactory(parquet::ParquetFormatFactory);
+
+impl GetExt for ParquetFormatFactory {
+    fn get_ext(&self) -> String {
+        self.0.get_ext()
+    }
+}
+
+impl FileFormatFactory for ParquetFormatFactory {
+    fn create(&self, state: &dyn Session, options: &HashMap<String, String>) -> Result<Arc<dyn FileFormat>> {
+        Ok(Arc::new(TolerantParquetFormat(self.0.create(state, options)?)))
+    }
+
+    fn default(&self) -> Arc<dyn FileFormat> {
+        Arc::new(TolerantParquetFormat::default())
+    }
+}
