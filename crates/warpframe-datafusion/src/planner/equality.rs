@@ -63,12 +63,27 @@ impl OptimizerRule for Equality {
             Ok(rewritten.update_data(|expr| name.restore(expr)))
         })?;
         if let LogicalPlan::Join(join) = &mut plan.data {
-            for key in join.on.iter_mut().flat_map(|(left, right)| [left, right]) {
-                plan.transformed |= canonicalize(key, &schema);
+            for (left, right) in &mut join.on {
+                for (key, side) in [(left, join.left.schema()), (right, join.right.schema())] {
+                    plan.transformed |= canonicalize(key, side) && qualify(key, side)?;
+                }
             }
         }
         Ok(plan)
     }
+}
+
+/// Adds the relations of columns, which the names of computed join keys need.
+fn qualify(key: &mut Expr, side: &DFSchema) -> Result<bool> {
+    let qualified = std::mem::take(key).transform(|part| match &part {
+        Expr::Column(column) if column.relation.is_none() => {
+            let found = side.qualified_field_with_unqualified_name(&column.name).map(Expr::from);
+            Ok(found.map_or_else(|_| Transformed::no(part), Transformed::yes))
+        }
+        _ => Ok(Transformed::no(part)),
+    })?;
+    *key = qualified.data;
+    Ok(true)
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -202,7 +217,9 @@ fn distinct_arguments(function: &mut AggregateFunction, schema: &DFSchema) -> bo
         return false;
     }
     let mut changed = false;
-    for argument in &mut function.params.args {
+    // The keys of an order have to be arguments.
+    let keys = function.params.order_by.iter_mut().map(|key| &mut key.expr);
+    for argument in function.params.args.iter_mut().chain(keys) {
         changed |= canonicalize(argument, schema);
     }
     changed

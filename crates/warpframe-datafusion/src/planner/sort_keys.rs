@@ -161,7 +161,8 @@ fn sort_keys(expression: &mut Expr) -> &mut [SortKey] {
     match expression {
         Expr::Alias(alias) => sort_keys(&mut alias.expr),
         Expr::WindowFunction(function) => &mut function.params.order_by,
-        Expr::AggregateFunction(function) => &mut function.params.order_by,
+        // The keys of an aggregate of distinct values have to be its arguments.
+        Expr::AggregateFunction(function) if !function.params.distinct => &mut function.params.order_by,
         _ => &mut [],
     }
 }
