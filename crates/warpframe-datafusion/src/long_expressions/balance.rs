@@ -43,7 +43,7 @@ fn is_arithmetic(op: &BinaryOperator) -> bool {
 /// # Errors
 /// A chain has more than [`MAX_OPERATORS`] operators, or more than [`MAX_CHAIN`] that are neither logical nor arithmetic.
 pub fn balance(statement: &mut Statement) -> Result<usize> {
-    let mut chains = Chains { longest: 0 };
+    let mut chains = Chains::default();
     let flow = match statement {
         Statement::Statement(statement) => statement.visit(&mut chains),
         Statement::Explain(explain) => return balance(&mut explain.statement),
@@ -62,8 +62,12 @@ pub fn balance(statement: &mut Statement) -> Result<usize> {
     }
 }
 
+#[derive(Default)]
 struct Chains {
     longest: usize,
+    /// The number of operators of the current chain that the visitor has yet to descend through: it visits the left operand of an
+    /// operator first.
+    below: usize,
 }
 
 /// A chain that has more operators than there may be.
@@ -77,6 +81,10 @@ impl VisitorMut for Chains {
 
     // The visitor descends into the operands after this, so that its depth is not that of the chain.
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<TooLong> {
+        if self.below > 0 {
+            self.below -= 1;
+            return ControlFlow::Continue(());
+        }
         let operators = operators(expr);
         if operators <= SHORT {
             return ControlFlow::Continue(());
@@ -92,6 +100,7 @@ impl VisitorMut for Chains {
         let (shortened, length) = rebuild(first, rest);
         self.longest = self.longest.max(length);
         *expr = shortened;
+        self.below = self::operators(expr).saturating_sub(1);
         ControlFlow::Continue(())
     }
 }
