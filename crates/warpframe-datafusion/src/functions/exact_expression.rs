@@ -25,6 +25,15 @@ pub(crate) fn exact_expression(expr: Expr, schema: &DFSchema) -> Result<Transfor
     })
 }
 
+/// Whether [`exact_expression`] may replace an expression, by its form.
+pub(crate) fn is_inexact(expr: &Expr) -> bool {
+    match expr {
+        Expr::ScalarFunction(call) => [&*LOG, &*ROUND, &*TRUNC].contains(&&call.func),
+        Expr::Negative(inner) => is_bit_operation(inner),
+        _ => false,
+    }
+}
+
 fn is_bit_operation(expr: &Expr) -> bool {
     use Operator::{BitwiseAnd, BitwiseOr, BitwiseShiftLeft, BitwiseShiftRight, BitwiseXor};
     let Expr::BinaryExpr(binary) = expr else { return false };

@@ -12,7 +12,7 @@ pub mod statements;
 
 pub(crate) use exact::log_to_base;
 pub use exact::{exact_log, exact_round, exact_trunc};
-pub(crate) use exact_expression::exact_expression;
+pub(crate) use exact_expression::{exact_expression, is_inexact};
 pub use fused_function::FusedFunction;
 pub use log3::{log3, log3_function, log3_udf};
 pub use program_function::{ProgramBody, ProgramFunction};

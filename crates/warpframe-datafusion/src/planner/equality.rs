@@ -10,6 +10,12 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, when};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::prelude::lit;
+use warpframe_ir::Scalar;
+use warpframe_ir::instruction::{Instruction, Value};
+use warpframe_ir::ops::Binary;
+
+use super::has_expression::has_expression;
+use crate::functions::FusedFunction;
 
 /// Rewrites what SQL defines by `=` and DataFusion evaluates otherwise.
 ///
@@ -49,6 +55,10 @@ impl OptimizerRule for Equality {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let has_keys = matches!(&plan, LogicalPlan::Join(join) if !join.on.is_empty());
+        if !has_keys && !has_expression(&plan, is_equality)? {
+            return Ok(Transformed::no(plan));
+        }
         let schema = match &plan {
             // Its filters may read columns that it does not return.
             LogicalPlan::TableScan(scan) => {
@@ -84,6 +94,17 @@ fn qualify(key: &mut Expr, side: &DFSchema) -> Result<bool> {
     })?;
     *key = qualified.data;
     Ok(true)
+}
+
+/// Whether [`rewrite`] may replace an expression, by its form.
+fn is_equality(expr: &Expr) -> bool {
+    match expr {
+        Expr::InList(_) | Expr::WindowFunction(_) => true,
+        Expr::Case(case) => case.expr.is_some(),
+        Expr::ScalarFunction(call) => call.func == *NULLIF,
+        Expr::AggregateFunction(function) => is_distinct(function),
+        _ => false,
+    }
 }
 
 fn rewrite(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -195,9 +216,25 @@ fn canonicalize(expr: &mut Expr, schema: &DFSchema) -> bool {
     true
 }
 
+/// Whether an expression is a sum with a positive zero: one of an earlier pass of the optimizer, which may be fused by now.
 fn adds_zero(expr: &Expr) -> bool {
-    let Expr::BinaryExpr(BinaryExpr { op: Operator::Plus, right, .. }) = expr else { return false };
-    matches!(&**right, Expr::Literal(literal, _) if canonical_literal(literal).as_ref() == Some(literal))
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { op: Operator::Plus, right, .. }) => {
+            matches!(&**right, Expr::Literal(literal, _) if canonical_literal(literal).as_ref() == Some(literal))
+        }
+        Expr::ScalarFunction(call) => {
+            let Some(fused) = call.func.inner().downcast_ref::<FusedFunction>() else { return false };
+            let program = fused.program();
+            let is_zero = |number: Value| {
+                matches!(program.definition(number), Instruction::Const(Scalar::F64(zero)) if zero.to_bits() == 0)
+                    || matches!(program.definition(number), Instruction::Const(Scalar::F32(zero)) if zero.to_bits() == 0)
+            };
+            program.outputs().iter().all(|output| {
+                matches!(program.definition(output.value), Instruction::Binary(Binary::Add, _, zero) if is_zero(*zero))
+            })
+        }
+        _ => false,
+    }
 }
 
 fn case_with_operand(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
@@ -211,9 +248,13 @@ fn case_with_operand(mut case: Case, schema: &DFSchema) -> Transformed<Expr> {
     Transformed::new_transformed(Expr::Case(case), changed)
 }
 
+fn is_distinct(function: &AggregateFunction) -> bool {
+    function.params.distinct || function.func.name() == "approx_distinct"
+}
+
 /// Aggregate functions of distinct values compare them by their bits.
 fn distinct_arguments(function: &mut AggregateFunction, schema: &DFSchema) -> bool {
-    if !function.params.distinct && function.func.name() != "approx_distinct" {
+    if !is_distinct(function) {
         return false;
     }
     let mut changed = false;

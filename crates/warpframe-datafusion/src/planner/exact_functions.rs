@@ -7,7 +7,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
-use crate::functions::exact_expression;
+use super::has_expression::has_expression;
+use crate::functions::{exact_expression, is_inexact};
 
 /// Replaces `log`, and `round` and `trunc` with two arguments, of `DOUBLE` and `REAL`, by functions of the same names.
 ///
@@ -31,7 +32,7 @@ impl OptimizerRule for ExactFunctions {
     }
 
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        if matches!(plan, LogicalPlan::TableScan(_)) {
+        if matches!(plan, LogicalPlan::TableScan(_)) || !has_expression(&plan, is_inexact)? {
             return Ok(Transformed::no(plan));
         }
         let schema = merge_schema(&plan.inputs());

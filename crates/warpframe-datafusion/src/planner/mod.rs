@@ -11,6 +11,7 @@ mod fuse_operators;
 mod fused_functions;
 mod fused_operators;
 mod gpu_batches;
+mod has_expression;
 mod keep_projections;
 mod not_fused_operators;
 mod operator_chain;
