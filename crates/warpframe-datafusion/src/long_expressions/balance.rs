@@ -9,8 +9,12 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value, VisitMut, Vis
 /// The longest chain of operators without parentheses in a statement.
 pub const MAX_OPERATORS: usize = 100_000;
 
-/// The longest chain of operators that is planned without being fused.
-pub const MAX_CHAIN: usize = 1_000;
+/// The longest chain of operators that is planned without being fused. Its evaluation takes stack in proportion to its length,
+/// and threads of tokio have 2 MiB.
+pub const MAX_CHAIN: usize = 400;
+
+/// The largest number of conditions that are planned without being fused.
+pub const MAX_CONDITIONS: usize = 1_000;
 
 /// Chains up to this length remain as they are.
 const SHORT: usize = 64;

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, Scalar
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::balance::{MAX_CHAIN, is_marked};
+use super::balance::{MAX_CHAIN, MAX_CONDITIONS, is_marked};
 use crate::functions::FusedFunction;
 use crate::lowering::lower;
 
@@ -46,9 +46,10 @@ impl ExprPlanner for LongChains {
         {
             return Ok(PlannerResult::Planned(fused));
         }
-        if operators > MAX_CHAIN {
+        let limit = if op == Operator::And { MAX_CONDITIONS } else { MAX_CHAIN };
+        if operators > limit {
             return plan_err!(
-                "an expression has a chain of more than {MAX_CHAIN} operators, which can be planned if all of them compute \
+                "an expression has a chain of more than {limit} operators, which can be planned if all of them compute \
                  floating-point numbers, integers or Booleans: use an IN list, or a table and a join or an aggregate function"
             );
         }

@@ -9,5 +9,5 @@
 mod balance;
 mod long_chains;
 
-pub use balance::{MAX_CHAIN, MAX_OPERATORS, balance};
+pub use balance::{MAX_CHAIN, MAX_CONDITIONS, MAX_OPERATORS, balance};
 pub use long_chains::LongChains;
