@@ -9,7 +9,7 @@ use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
 use datafusion::datasource::file_format::csv;
-use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder, FileSource};
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
@@ -103,13 +103,6 @@ fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
     Ok(envelope.content)
 }
 
-/// The scan of CSV files that a plan is.
-fn csv_scan(node: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &CsvScan)> {
-    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
-    let config: &FileScanConfig = source.downcast_ref()?;
-    Some((config, config.file_source().downcast_ref::<CsvScan>()?))
-}
-
 /// The scan of CSV files for which DataFusion's scan was encoded.
 fn decode_csv_scan(
     scan: &Arc<dyn ExecutionPlan>,
@@ -117,10 +110,7 @@ fn decode_csv_scan(
     compression: &str,
     is_inferred: bool,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let source = scan.downcast_ref::<DataSourceExec>().map(|scan| scan.data_source().as_ref());
-    let config = source.and_then(|source| (source as &dyn std::any::Any).downcast_ref::<FileScanConfig>());
-    let csv = config.and_then(|config| Some((config, config.file_source().downcast_ref::<CsvSource>()?)));
-    let Some((config, csv)) = csv else {
+    let Some((config, csv)) = file_scan::<CsvSource>(scan) else {
         return internal_err!("cannot decode a plan: {} is no scan of CSV files", scan.name());
     };
     let compression: CompressionTypeVariant = compression.parse()?;
@@ -146,6 +136,25 @@ fn decode_csv_sink(
     Ok(Arc::new(DataSinkExec::new(Arc::clone(input), csv, exec.sort_order().clone())))
 }
 
+/// The scan of files by this source that an operator is.
+fn file_scan<T: FileSource>(node: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &T)> {
+    node.downcast_ref::<DataSourceExec>()?.downcast_to_file_source()
+}
+
+impl ClusterCodec {
+    /// Encodes a plan that is part of a node.
+    fn encode_plan(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
+        Ok(protobuf::PhysicalPlanNode::try_from_physical_plan(plan, self)?.encode_to_vec())
+    }
+
+    /// Decodes a plan that is part of a node.
+    fn decode_plan(&self, plan: &[u8], context: &TaskContext) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = protobuf::PhysicalPlanNode::decode(plan)
+            .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+        plan.try_into_physical_plan(context, self)
+    }
+}
+
 impl PhysicalExtensionCodec for ClusterCodec {
     fn try_decode(
         &self,
@@ -165,16 +174,9 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 Arc::new(FileListScanExec::try_new(Arc::clone(files), Arc::clone(template))?)
             }
             (Node::CsvScan { scan, dialect, compression, is_inferred }, []) => {
-                let scan = protobuf::PhysicalPlanNode::decode(&*scan)
-                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
-                let scan = scan.try_into_physical_plan(context, self)?;
-                decode_csv_scan(&scan, dialect, &compression, is_inferred)?
+                decode_csv_scan(&self.decode_plan(&scan, context)?, dialect, &compression, is_inferred)?
             }
-            (Node::CsvSink { sink }, [input]) => {
-                let sink = protobuf::PhysicalPlanNode::decode(&*sink)
-                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
-                decode_csv_sink(&sink.try_into_physical_plan(context, self)?, input)?
-            }
+            (Node::CsvSink { sink }, [input]) => decode_csv_sink(&self.decode_plan(&sink, context)?, input)?,
             (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
                     .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
@@ -201,11 +203,10 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 buffer,
             );
         }
-        if let Some((config, csv)) = csv_scan(&node) {
+        if let Some((config, csv)) = file_scan::<CsvScan>(&node) {
             let config =
                 FileScanConfigBuilder::from(config.clone()).with_source(csv.to_datafusion()?).build();
-            let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-            let scan = protobuf::PhysicalPlanNode::try_from_physical_plan(scan, self)?.encode_to_vec();
+            let scan = self.encode_plan(DataSourceExec::from_data_source(config))?;
             let (dialect, compression) = (csv.dialect().clone(), csv.compression().to_string());
             return encode(
                 Node::CsvScan { scan, dialect, compression, is_inferred: csv.is_inferred() },
@@ -217,8 +218,7 @@ impl PhysicalExtensionCodec for ClusterCodec {
         {
             let no_rows = Arc::new(EmptyExec::new(exec.input().schema()));
             let sink = DataSinkExec::new(no_rows, Arc::new(sink.to_datafusion()), exec.sort_order().clone());
-            let sink =
-                protobuf::PhysicalPlanNode::try_from_physical_plan(Arc::new(sink), self)?.encode_to_vec();
+            let sink = self.encode_plan(Arc::new(sink))?;
             return encode(Node::CsvSink { sink }, buffer);
         }
         if node.is::<FileListScanExec>() {

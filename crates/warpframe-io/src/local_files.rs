@@ -112,8 +112,11 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Resul
     Ok(())
 }
 
+/// The characters of glob patterns that stand for others.
+pub(super) const WILDCARDS: [char; 3] = ['*', '?', '['];
+
 fn is_glob(text: &str) -> bool {
-    text.contains(['*', '?', '['])
+    text.contains(WILDCARDS)
 }
 
 /// The part of a pattern before the first component with a wildcard.

@@ -12,7 +12,7 @@ use object_store::ObjectMeta;
 use url::Url;
 
 use super::hive_partitions::{PartitionColumns, PartitionText, parse_folders};
-use super::local_files::{LocalFiles, file_error, file_url, has_extension};
+use super::local_files::{LocalFiles, WILDCARDS, file_error, file_url, has_extension};
 use super::object_stores::{error_message, is_object_store_url};
 
 const FOLDER_HINT: &str = "there is no such object; the URL of a folder ends in '/'";
@@ -156,7 +156,7 @@ impl TableFiles {
         let of_file = |file: &TableFile| EXTENSIONS.into_iter().find(|extension| has(file, extension));
         let Some(extension) = self.files.first().and_then(of_file) else {
             // Names of objects often have no extension.
-            if self.store != ObjectStoreUrl::local_filesystem() {
+            if !self.is_local() {
                 return Ok((self, EXTENSIONS[0]));
             }
             return exec_err!("'{}' has none of the extensions .{known}", self.pattern);
@@ -171,20 +171,20 @@ impl TableFiles {
         }
     }
 
+    /// Whether the files are local ones. Then each has a URL of its own.
+    fn is_local(&self) -> bool {
+        self.store == ObjectStoreUrl::local_filesystem()
+    }
+
     fn keep(&mut self, extension: &str) {
-        // DataFusion lists the URL of a folder again, and compares extensions exactly.
-        let is_listed = self.store != ObjectStoreUrl::local_filesystem();
-        let has = |file: &TableFile| match is_listed {
-            true => file.object.location.as_ref().ends_with(&format!(".{extension}")),
-            false => has_extension(&file.name, extension),
-        };
-        let keep: Vec<_> = self.files.iter().map(has).collect();
-        let mut keeps = keep.iter();
-        self.files.retain(|_| keeps.next().copied().unwrap_or(true));
-        if self.urls.len() == keep.len() && self.store == ObjectStoreUrl::local_filesystem() {
-            let mut keeps = keep.iter();
-            self.urls.retain(|_| keeps.next().copied().unwrap_or(true));
+        if !self.is_local() {
+            // DataFusion lists the URL of a folder again, and compares extensions exactly.
+            let suffix = format!(".{extension}");
+            self.files.retain(|file| file.object.location.as_ref().ends_with(&suffix));
+            return;
         }
+        let files = std::mem::take(&mut self.files).into_iter().zip(std::mem::take(&mut self.urls));
+        (self.files, self.urls) = files.filter(|(file, _)| has_extension(&file.name, extension)).unzip();
     }
 
     /// The partition columns of the files.
@@ -198,7 +198,7 @@ impl TableFiles {
 
     /// The suffix by which DataFusion selects the files again when it lists the URLs.
     pub fn listed_extension(&self, extension: &str) -> String {
-        match self.is_folder && self.store != ObjectStoreUrl::local_filesystem() {
+        match self.is_folder && !self.is_local() {
             true => format!(".{extension}"),
             false => String::new(),
         }
@@ -207,7 +207,7 @@ impl TableFiles {
 
 /// Parses a URL whose last part may be a glob pattern.
 fn parse_url(name: &str) -> Result<ListingTableUrl> {
-    let Some(folder) = name.find(['*', '?', '[']).and_then(|glob| name[..glob].rfind('/')) else {
+    let Some(folder) = name.find(WILDCARDS).and_then(|glob| name[..glob].rfind('/')) else {
         return ListingTableUrl::parse(name);
     };
     let (folder, pattern) = name.split_at(folder + 1);

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array};
+use arrow_array::ArrayRef;
 
 use super::backend::{Backend, Evaluated, Kernel, KernelContext};
 use super::error::{Error, Result};
 use super::instruction::{Instruction, Value};
-use super::output_array::with_logical_type;
+use super::output_array::{array_of_scalars, with_logical_type};
 use super::program::Program;
 use super::scalar::Scalar;
-use super::scalar_type::ScalarType;
 use super::trap::{RowTrap, Trap};
 
 /// The backend that evaluates one row at a time and dispatches on the type of every value.
@@ -46,7 +45,7 @@ impl Interpreter {
             }
         }
         let arrays = columns.into_iter().zip(outputs).map(|(column, output)| {
-            with_logical_type(array(program.scalar_type(output.value), column), &output.data_type)
+            with_logical_type(array_of_scalars(program.scalar_type(output.value), column), &output.data_type)
         });
         Ok(Evaluated { columns: arrays.collect::<Result<_>>()?, rows: selected })
     }
@@ -160,24 +159,4 @@ fn truth(value: Option<Scalar>) -> Option<bool> {
 /// An error that the verifier excludes.
 fn mismatch(instruction: &Instruction) -> Error {
     Error::InvalidProgram(format!("the operands of {instruction:?} have the wrong type"))
-}
-
-/// The array of an output's values, of the Arrow type of their own type. The verifier excludes values of other types.
-fn array(scalar_type: ScalarType, values: Vec<Option<Scalar>>) -> ArrayRef {
-    macro_rules! collect {
-        ($scalar:ident, $array:ty) => {{
-            let values = values.into_iter().map(|value| match value {
-                Some(Scalar::$scalar(x)) => Some(x),
-                _ => None,
-            });
-            Arc::new(values.collect::<$array>())
-        }};
-    }
-    match scalar_type {
-        ScalarType::Bool => collect!(Bool, BooleanArray),
-        ScalarType::I32 => collect!(I32, Int32Array),
-        ScalarType::I64 => collect!(I64, Int64Array),
-        ScalarType::F32 => collect!(F32, Float32Array),
-        ScalarType::F64 => collect!(F64, Float64Array),
-    }
 }

@@ -35,7 +35,7 @@ pub use interpreter::Interpreter;
 pub use memory::{MemoryBudget, Reservation, Unlimited};
 pub use metrics::{Metric, Metrics, Snapshot};
 pub use ops::{Binary, OpInfo, Unary};
-pub use output_array::{is_truncating, with_logical_type};
+pub use output_array::{array_of_scalars, is_truncating, with_logical_type};
 pub use program::Program;
 pub use reduction::{Accumulator, Reductions};
 pub use scalar::Scalar;

@@ -4,10 +4,38 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type};
-use arrow_array::{Array, ArrayRef, make_array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, make_array,
+};
 use arrow_schema::DataType;
 
 use super::error::{Error, Result};
+use super::scalar::Scalar;
+use super::scalar_type::ScalarType;
+
+/// The array of values of a type, of the Arrow type of their own type. Values of other types become nulls; the verifier excludes
+/// them from outputs.
+pub fn array_of_scalars(
+    scalar_type: ScalarType,
+    values: impl IntoIterator<Item = Option<Scalar>>,
+) -> ArrayRef {
+    macro_rules! collect {
+        ($scalar:ident, $array:ty) => {{
+            let values = values.into_iter().map(|value| match value {
+                Some(Scalar::$scalar(x)) => Some(x),
+                _ => None,
+            });
+            Arc::new(values.collect::<$array>())
+        }};
+    }
+    match scalar_type {
+        ScalarType::Bool => collect!(Bool, BooleanArray),
+        ScalarType::I32 => collect!(I32, Int32Array),
+        ScalarType::I64 => collect!(I64, Int64Array),
+        ScalarType::F32 => collect!(F32, Float32Array),
+        ScalarType::F64 => collect!(F64, Float64Array),
+    }
+}
 
 /// Whether [`with_logical_type`] truncates values to an Arrow type.
 pub fn is_truncating(data_type: &DataType) -> bool {

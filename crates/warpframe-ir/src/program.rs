@@ -110,6 +110,11 @@ impl Program {
         &self.instructions[value.position()]
     }
 
+    /// Whether a row may trap.
+    pub fn can_trap(&self) -> bool {
+        self.instructions.iter().any(|one| matches!(one, Instruction::TrapIf(..)))
+    }
+
     /// Whether each output is null exactly where an input is null, and no row can trap or is left out.
     pub fn is_strict(&self) -> bool {
         self.strict
@@ -162,10 +167,8 @@ impl Program {
     /// of the same types. Ignores the order of independent instructions and the nullability of the inputs. Backends use it
     /// to recognize programs for which they have hand-written kernels.
     pub fn has_same_code(&self, other: &Self) -> bool {
-        let plain = |program: &Self| {
-            let trap = |one: &Instruction| matches!(one, Instruction::TrapIf(..));
-            program.predicate.is_none() && program.tables.is_empty() && !program.instructions.iter().any(trap)
-        };
+        let plain =
+            |program: &Self| program.predicate.is_none() && program.tables.is_empty() && !program.can_trap();
         let types = |program: &Self| -> Vec<DataType> {
             program.inputs.iter().map(|input| input.data_type.clone()).collect()
         };

@@ -13,7 +13,7 @@ use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
 };
-use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
@@ -21,7 +21,6 @@ use futures::{StreamExt, stream};
 use super::fused_pass::FusedPass;
 use super::fused_rows::{FusedRows, Selectivity};
 use super::partial_state::{ReducedAggregate, accumulator, rows_counted};
-use crate::memory_pool::PoolBudget;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::reduction::{Accumulator, Reductions};
 
@@ -79,8 +78,7 @@ impl ExecutionPlan for FusedAggregateExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let FusedPass { predicate, expressions, .. } = &self.pass;
-        datafusion::physical_plan::apply_expression_roots(predicate.iter().chain(expressions), f)
+        self.pass.apply_expressions(f)
     }
 
     fn with_new_children(
@@ -96,16 +94,16 @@ impl ExecutionPlan for FusedAggregateExec {
         _: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        StatisticsContext::new().compute(self.pass.replaced.plan.as_ref(), args)
+        self.pass.statistics(args)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let memory = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
+        let kernel = self.pass.kernel_context(&context);
         let rows = Arc::clone(&self.pass.rows);
         let reduction = Reduction {
             input: self.pass.input.execute(partition, context)?,
-            kernel: KernelContext { metrics: Arc::clone(&self.pass.kernel_metrics), memory },
+            kernel,
             accumulators: accumulators(&rows, &self.aggregates),
             rows,
             aggregates: self.aggregates.clone(),

@@ -13,14 +13,13 @@ use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
 };
-use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, stream};
 
 use super::fused_pass::FusedPass;
 use super::fused_rows::{FusedRows, Selectivity};
-use crate::memory_pool::PoolBudget;
 use warpframe_ir::backend::KernelContext;
 
 /// Filters the rows of its input and computes expressions of them, in one pass by a kernel.
@@ -109,8 +108,7 @@ impl ExecutionPlan for FusedExec {
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let FusedPass { predicate, expressions, .. } = &self.pass;
-        datafusion::physical_plan::apply_expression_roots(predicate.iter().chain(expressions), f)
+        self.pass.apply_expressions(f)
     }
 
     fn with_new_children(
@@ -125,18 +123,18 @@ impl ExecutionPlan for FusedExec {
         _: &[Arc<Statistics>],
         args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        StatisticsContext::new().compute(self.pass.replaced.plan.as_ref(), args)
+        self.pass.statistics(args)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let batch_size = context.session_config().batch_size();
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let memory = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
+        let kernel = self.pass.kernel_context(&context);
         let schema = self.schema();
         let batches = Batches {
             input: self.pass.input.execute(partition, context)?,
             rows: Arc::clone(&self.pass.rows),
-            kernel: KernelContext { metrics: Arc::clone(&self.pass.kernel_metrics), memory },
+            kernel,
             rest: None,
             results: LimitedBatchCoalescer::new(Arc::clone(&schema), batch_size, self.fetch),
             batch_size,

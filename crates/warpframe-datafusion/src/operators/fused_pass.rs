@@ -3,11 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::{Result, internal_err};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use datafusion::physical_plan::{ExecutionPlan, apply_expression_roots, replace_children_if_necessary};
 
 use super::fused_rows::FusedRows;
+use crate::memory_pool::PoolBudget;
+use warpframe_ir::backend::KernelContext;
 use warpframe_ir::metrics::Metrics;
 
 /// A filter and expressions over the rows of an input, compiled, and the operators that they replace.
@@ -50,6 +55,25 @@ impl FusedPass {
             Ok([input]) => self.with_input(input),
             Err(children) => internal_err!("a fused operator has one input, not {}", children.len()),
         }
+    }
+
+    /// Visits the predicate and the expressions, as `ExecutionPlan::apply_expressions` does.
+    pub fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.predicate.iter().chain(&self.expressions), f)
+    }
+
+    /// The statistics of what is replaced.
+    pub fn statistics(&self, args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        StatisticsContext::new().compute(self.replaced.plan.as_ref(), args)
+    }
+
+    /// The metrics and the memory of the kernels in a task.
+    pub fn kernel_context(&self, context: &TaskContext) -> KernelContext {
+        let memory = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
+        KernelContext { metrics: Arc::clone(&self.kernel_metrics), memory }
     }
 
     /// Writes the name of the operator, the backend and the predicate.

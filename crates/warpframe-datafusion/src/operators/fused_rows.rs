@@ -391,8 +391,7 @@ impl Lowered {
             };
         };
         let condition = lower_condition(input, predicate)?;
-        let can_fail = |one: &Instruction| matches!(one, Instruction::TrapIf(..));
-        let is_guarded = is_conjunction && condition.program.instructions().iter().any(can_fail);
+        let is_guarded = is_conjunction && condition.program.can_trap();
         let costs_a_pass = || alone.as_ref().is_some_and(|alone| alone.work.is_profitable());
         if purpose == Purpose::Rows && !is_guarded && !costs_a_pass() {
             return Err(NotFused::NotProfitable);

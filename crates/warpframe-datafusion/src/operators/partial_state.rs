@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, UInt64Array, new_null_array};
-use arrow::datatypes::{DataType, Fields, Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow::datatypes::{DataType, Fields};
 use datafusion::common::Result;
 use datafusion::functions_aggregate::average::Avg;
 use datafusion::functions_aggregate::count::Count;
@@ -16,7 +16,7 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 
 use crate::errors::datafusion_error;
 use warpframe_ir::reduction::{Accumulator, Reductions};
-use warpframe_ir::{Scalar, ScalarType, with_logical_type};
+use warpframe_ir::{Scalar, ScalarType, array_of_scalars, with_logical_type};
 
 /// An aggregate of an ungrouped aggregation that is computed by reducing its argument.
 #[derive(Debug, Clone, Copy)]
@@ -133,16 +133,13 @@ fn has_order(data_type: &DataType) -> bool {
 
 /// An array of one value, or a null.
 fn array(scalar: Option<Scalar>, data_type: &DataType) -> Result<ArrayRef> {
-    use arrow::array::PrimitiveArray;
-    let array: ArrayRef = match scalar {
-        None => return Ok(new_null_array(data_type, 1)),
-        Some(Scalar::I32(x)) => Arc::new(PrimitiveArray::<Int32Type>::from(vec![x])),
-        Some(Scalar::I64(x)) => Arc::new(PrimitiveArray::<Int64Type>::from(vec![x])),
-        Some(Scalar::F32(x)) => Arc::new(PrimitiveArray::<Float32Type>::from(vec![x])),
-        Some(Scalar::F64(x)) => Arc::new(PrimitiveArray::<Float64Type>::from(vec![x])),
-        Some(Scalar::Bool(x)) => Arc::new(arrow::array::BooleanArray::from(vec![x])),
-    };
-    with_logical_type(array, data_type).map_err(datafusion_error)
+    match scalar {
+        Some(scalar) => {
+            let array = array_of_scalars(scalar.scalar_type(), [Some(scalar)]);
+            with_logical_type(array, data_type).map_err(datafusion_error)
+        }
+        None => Ok(new_null_array(data_type, 1)),
+    }
 }
 
 /// An accumulator for an expression of a type.

@@ -216,6 +216,9 @@ fn canonicalize(expr: &mut Expr, schema: &DFSchema) -> bool {
     true
 }
 
+/// The positive zeros of programs.
+const ZEROS: [Scalar; 2] = [Scalar::F32(0.0), Scalar::F64(0.0)];
+
 /// Whether an expression is a sum with a positive zero: one of an earlier pass of the optimizer, which may be fused by now.
 fn adds_zero(expr: &Expr) -> bool {
     match expr {
@@ -225,10 +228,8 @@ fn adds_zero(expr: &Expr) -> bool {
         Expr::ScalarFunction(call) => {
             let Some(fused) = call.func.inner().downcast_ref::<FusedFunction>() else { return false };
             let program = fused.program();
-            let is_zero = |number: Value| {
-                matches!(program.definition(number), Instruction::Const(Scalar::F64(zero)) if zero.to_bits() == 0)
-                    || matches!(program.definition(number), Instruction::Const(Scalar::F32(zero)) if zero.to_bits() == 0)
-            };
+            // Scalars are equal if their bits are.
+            let is_zero = |number: Value| matches!(program.definition(number), Instruction::Const(constant) if ZEROS.contains(constant));
             program.outputs().iter().all(|output| {
                 matches!(program.definition(output.value), Instruction::Binary(Binary::Add, _, zero) if is_zero(*zero))
             })

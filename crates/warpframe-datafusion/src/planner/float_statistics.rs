@@ -12,12 +12,11 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+
 use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
 };
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
@@ -28,6 +27,8 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, conjunction, s
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
+
+use super::rewrite_scans::rewrite_scans;
 
 /// Adds both rules to a session: [`DropFloatStatistics`] before and [`GuardFloatPredicates`] after the physical rules
 /// that it has.
@@ -52,14 +53,14 @@ impl PhysicalOptimizerRule for DropFloatStatistics {
             let schema = scan.file_source().table_schema().table_schema();
             let columns = float_columns(schema);
             if !columns.contains(&true) {
-                return None;
+                return Ok(None);
             }
             let groups =
                 scan.file_groups.iter().map(|group| drop_group_statistics(group, &columns)).collect();
             let mut statistics = scan.statistics();
             drop_value_statistics(&mut statistics, &columns);
             let scan = FileScanConfigBuilder::from(scan.clone());
-            Some(scan.with_file_groups(groups).with_statistics(statistics).build())
+            Ok(Some(scan.with_file_groups(groups).with_statistics(statistics).build()))
         })
     }
 
@@ -90,14 +91,7 @@ impl PhysicalOptimizerRule for GuardFloatPredicates {
     }
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        rewrite_scans(plan, |scan| {
-            let source: &dyn std::any::Any = scan.file_source().as_ref();
-            let source = source.downcast_ref::<ParquetSource>()?;
-            let predicate = scan.file_source().filter()?;
-            let guarded = guarded_predicate(&predicate, scan.file_source().table_schema().table_schema())?;
-            let source = Arc::new(source.with_predicate(guarded));
-            Some(FileScanConfigBuilder::from(scan.clone()).with_source(source).build())
-        })
+        rewrite_scans(plan, |scan| Ok(guarded_scan(scan)))
     }
 
     fn schema_check(&self) -> bool {
@@ -105,22 +99,13 @@ impl PhysicalOptimizerRule for GuardFloatPredicates {
     }
 }
 
-/// Replaces the configuration of each file scan for which `rewrite` returns a new one.
-fn rewrite_scans(
-    plan: Arc<dyn ExecutionPlan>,
-    rewrite: impl Fn(&FileScanConfig) -> Option<FileScanConfig>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let plan = plan.transform_up(|node| {
-        let scan = node.downcast_ref::<DataSourceExec>().and_then(|scan| {
-            let source: &dyn std::any::Any = scan.data_source().as_ref();
-            rewrite(source.downcast_ref()?)
-        });
-        Ok(match scan {
-            Some(scan) => Transformed::yes(DataSourceExec::from_data_source(scan) as _),
-            None => Transformed::no(node),
-        })
-    })?;
-    Ok(plan.data)
+/// The Parquet scan with a rewritten predicate; `None` for other scans, and if it need not be rewritten.
+fn guarded_scan(scan: &FileScanConfig) -> Option<FileScanConfig> {
+    let source = scan.file_source().downcast_ref::<ParquetSource>()?;
+    let predicate = scan.file_source().filter()?;
+    let guarded = guarded_predicate(&predicate, scan.file_source().table_schema().table_schema())?;
+    let source = Arc::new(source.with_predicate(guarded));
+    Some(FileScanConfigBuilder::from(scan.clone()).with_source(source).build())
 }
 
 /// For each column, whether its type is or contains a floating-point type.

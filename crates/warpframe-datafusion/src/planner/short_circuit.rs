@@ -14,7 +14,6 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use warpframe_ir::instruction::Instruction;
 
 use crate::functions::FusedFunction;
 use crate::lowering::lower_condition;
@@ -58,10 +57,9 @@ impl PhysicalOptimizerRule for ShortCircuit {
             && !config.execution.parquet.pushdown_filters;
         let plan = plan.transform_up(|node| {
             let rewritten = if let Some(filter) = node.downcast_ref::<FilterExec>() {
-                match may_be_fused && lower_condition(&filter.input().schema(), filter.predicate()).is_ok() {
-                    true => None,
-                    false => rewrite_filter(filter)?,
-                }
+                // Lowering takes longer than the search for conditions that can fail, which few filters have.
+                let is_fused = || lower_condition(&filter.input().schema(), filter.predicate()).is_ok();
+                rewrite_filter(filter)?.filter(|_| !(may_be_fused && is_fused()))
             } else if let Some(projection) = node.downcast_ref::<ProjectionExec>() {
                 rewrite_projection(projection)?
             } else if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
@@ -284,8 +282,7 @@ fn is_total(from: &DataType, to: &DataType) -> bool {
 
 fn function_can_fail(call: &ScalarFunctionExpr, schema: &Schema) -> Result<bool> {
     if let Some(fused) = call.fun().inner().downcast_ref::<FusedFunction>() {
-        let instructions = fused.program().instructions();
-        return Ok(instructions.iter().any(|one| matches!(one, Instruction::TrapIf(..))));
+        return Ok(fused.program().can_trap());
     }
     Ok(match call.fun().name() {
         "abs" => match call.args().first() {

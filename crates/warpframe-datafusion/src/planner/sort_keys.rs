@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result};
 use datafusion::execution::context::ExecutionProps;
@@ -13,6 +12,8 @@ use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, Sort, W
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr, create_physical_expr};
 use datafusion::prelude::Column;
+
+use super::has_expression::has_expression;
 
 /// Computes sort keys in a projection of their own, if DataFusion would not see that rows sorted by them are sorted by them:
 ///
@@ -44,8 +45,11 @@ impl OptimizerRule for SortKeys {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         match plan {
+            LogicalPlan::Window(_) | LogicalPlan::Aggregate(_) if !has_expression(&plan, has_keys)? => {
+                Ok(Transformed::no(plan))
+            }
             LogicalPlan::Sort(Sort { mut expr, input, fetch }) => {
-                let mut keys = KeyColumns::new(&input, config)?;
+                let mut keys = KeyColumns::new(&input, config);
                 for key in &mut expr {
                     keys.replace(key)?;
                 }
@@ -58,7 +62,7 @@ impl OptimizerRule for SortKeys {
             }
             LogicalPlan::Window(window) => {
                 let plan = LogicalPlan::Window(window.clone());
-                let mut keys = KeyColumns::new(&window.input, config)?;
+                let mut keys = KeyColumns::new(&window.input, config);
                 let expressions = keys.replace_in_functions(&plan, window.window_expr)?;
                 if keys.columns.is_empty() {
                     return Ok(Transformed::no(plan));
@@ -69,7 +73,7 @@ impl OptimizerRule for SortKeys {
             }
             LogicalPlan::Aggregate(aggregate) => {
                 let plan = LogicalPlan::Aggregate(aggregate.clone());
-                let mut keys = KeyColumns::new(&aggregate.input, config)?;
+                let mut keys = KeyColumns::new(&aggregate.input, config);
                 let expressions = keys.replace_in_functions(&plan, aggregate.aggr_expr)?;
                 if keys.columns.is_empty() {
                     return Ok(Transformed::no(plan));
@@ -86,17 +90,14 @@ impl OptimizerRule for SortKeys {
 /// The new columns of a node's input.
 struct KeyColumns<'a> {
     schema: Arc<DFSchema>,
-    arrow_schema: SchemaRef,
     config: &'a dyn OptimizerConfig,
     /// The keys that are columns of the projection, with their names.
     columns: Vec<(Expr, String)>,
 }
 
 impl<'a> KeyColumns<'a> {
-    fn new(input: &LogicalPlan, config: &'a dyn OptimizerConfig) -> Result<Self> {
-        let schema = Arc::clone(input.schema());
-        let arrow_schema = Arc::clone(schema.inner());
-        Ok(Self { schema, arrow_schema, config, columns: Vec::new() })
+    fn new(input: &LogicalPlan, config: &'a dyn OptimizerConfig) -> Self {
+        Self { schema: Arc::clone(input.schema()), config, columns: Vec::new() }
     }
 
     /// Replaces the expression of a key by a column if it has to be one.
@@ -143,8 +144,8 @@ impl<'a> KeyColumns<'a> {
             return true;
         };
         let key = PhysicalSortExpr::new_default(physical);
-        let sorted =
-            EquivalenceProperties::new_with_orderings(Arc::clone(&self.arrow_schema), [[key.clone()]]);
+        let schema = Arc::clone(self.schema.inner());
+        let sorted = EquivalenceProperties::new_with_orderings(schema, [[key.clone()]]);
         sorted.ordering_satisfy([key]).unwrap_or(false)
     }
 
@@ -153,6 +154,15 @@ impl<'a> KeyColumns<'a> {
         let mut expressions = columns(&self.schema);
         expressions.extend(self.columns.into_iter().map(|(expr, name)| expr.alias(name)));
         Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(expressions, input)?)))
+    }
+}
+
+/// Whether an expression is a function with sort keys.
+fn has_keys(expression: &Expr) -> bool {
+    match expression {
+        Expr::WindowFunction(function) => !function.params.order_by.is_empty(),
+        Expr::AggregateFunction(function) => !function.params.order_by.is_empty(),
+        _ => false,
     }
 }
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder, FileSource};
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
+use warpframe_datafusion::planner::rewrite_scans;
 
 use super::dialect::CsvDialect;
 use super::scan::CsvScan;
@@ -24,13 +23,7 @@ impl PhysicalOptimizerRule for ReplaceCsvScans {
     }
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.transform_up(|node| {
-            Ok(match replaced(&node)? {
-                Some(scan) => Transformed::yes(DataSourceExec::from_data_source(scan) as _),
-                None => Transformed::no(node),
-            })
-        })?;
-        Ok(plan.data)
+        rewrite_scans(plan, replaced)
     }
 
     fn schema_check(&self) -> bool {
@@ -38,11 +31,8 @@ impl PhysicalOptimizerRule for ReplaceCsvScans {
     }
 }
 
-/// The scan that replaces that of a plan.
-fn replaced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<FileScanConfig>> {
-    let source = node.downcast_ref::<DataSourceExec>().map(|scan| scan.data_source().as_ref());
-    let scan = source.and_then(|source| (source as &dyn std::any::Any).downcast_ref::<FileScanConfig>());
-    let Some(scan) = scan else { return Ok(None) };
+/// The scan that replaces one of CSV files.
+fn replaced(scan: &FileScanConfig) -> Result<Option<FileScanConfig>> {
     let Some(csv) = scan.file_source().downcast_ref::<CsvSource>() else { return Ok(None) };
     let dialect = CsvDialect {
         has_header: csv.has_header(),

@@ -28,6 +28,19 @@ impl Default for TolerantParquetFormat {
     }
 }
 
+/// Calls a method of DataFusion's format, and once more after the footers of the files were read if it fails because of one.
+macro_rules! with_footers {
+    ($call:expr, $state:expr, $store:expr, $files:expr) => {
+        match $call.await {
+            Err(error) if is_footer_error(&error) => {
+                Self::read_footers($state, $store, $files).await?;
+                $call.await
+            }
+            inferred => inferred,
+        }
+    };
+}
+
 impl TolerantParquetFormat {
     /// Reads the footers of files into the cache of the session if they need a change.
     async fn read_footers(
@@ -63,13 +76,7 @@ impl FileFormat for TolerantParquetFormat {
         store: &Arc<dyn ObjectStore>,
         files: &[ObjectMeta],
     ) -> Result<SchemaRef> {
-        match self.0.infer_schema(state, store, files).await {
-            Err(error) if is_footer_error(&error) => {
-                Self::read_footers(state, store, files).await?;
-                self.0.infer_schema(state, store, files).await
-            }
-            inferred => inferred,
-        }
+        with_footers!(self.0.infer_schema(state, store, files), state, store, files)
     }
 
     async fn infer_stats(
@@ -79,13 +86,12 @@ impl FileFormat for TolerantParquetFormat {
         schema: SchemaRef,
         file: &ObjectMeta,
     ) -> Result<Statistics> {
-        match self.0.infer_stats(state, store, Arc::clone(&schema), file).await {
-            Err(error) if is_footer_error(&error) => {
-                Self::read_footers(state, store, std::slice::from_ref(file)).await?;
-                self.0.infer_stats(state, store, schema, file).await
-            }
-            inferred => inferred,
-        }
+        with_footers!(
+            self.0.infer_stats(state, store, Arc::clone(&schema), file),
+            state,
+            store,
+            std::slice::from_ref(file)
+        )
     }
 
     async fn infer_ordering(
@@ -95,13 +101,12 @@ impl FileFormat for TolerantParquetFormat {
         schema: SchemaRef,
         file: &ObjectMeta,
     ) -> Result<Option<LexOrdering>> {
-        match self.0.infer_ordering(state, store, Arc::clone(&schema), file).await {
-            Err(error) if is_footer_error(&error) => {
-                Self::read_footers(state, store, std::slice::from_ref(file)).await?;
-                self.0.infer_ordering(state, store, schema, file).await
-            }
-            inferred => inferred,
-        }
+        with_footers!(
+            self.0.infer_ordering(state, store, Arc::clone(&schema), file),
+            state,
+            store,
+            std::slice::from_ref(file)
+        )
     }
 
     async fn infer_stats_and_ordering(
@@ -111,13 +116,12 @@ impl FileFormat for TolerantParquetFormat {
         schema: SchemaRef,
         file: &ObjectMeta,
     ) -> Result<FileMeta> {
-        match self.0.infer_stats_and_ordering(state, store, Arc::clone(&schema), file).await {
-            Err(error) if is_footer_error(&error) => {
-                Self::read_footers(state, store, std::slice::from_ref(file)).await?;
-                self.0.infer_stats_and_ordering(state, store, schema, file).await
-            }
-            inferred => inferred,
-        }
+        with_footers!(
+            self.0.infer_stats_and_ordering(state, store, Arc::clone(&schema), file),
+            state,
+            store,
+            std::slice::from_ref(file)
+        )
     }
 
     async fn create_physical_plan(

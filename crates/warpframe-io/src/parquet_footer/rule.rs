@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{
     FileScanConfig, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
 };
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -21,6 +19,7 @@ use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::Result as ParquetResult;
 use parquet::file::metadata::ParquetMetaData;
+use warpframe_datafusion::planner::rewrite_scans;
 
 use super::reading::{decode_nonconforming, footer_range, is_misread, tail_range};
 use super::repair::{leaves_out_dictionary_headers, repaired};
@@ -35,13 +34,7 @@ impl PhysicalOptimizerRule for RepairFooters {
     }
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = plan.transform_up(|node| {
-            Ok(match repairing_scan(&node) {
-                Some(scan) => Transformed::yes(DataSourceExec::from_data_source(scan) as _),
-                None => Transformed::no(node),
-            })
-        })?;
-        Ok(plan.data)
+        rewrite_scans(plan, |scan| Ok(repairing_scan(scan)))
     }
 
     fn schema_check(&self) -> bool {
@@ -49,10 +42,8 @@ impl PhysicalOptimizerRule for RepairFooters {
     }
 }
 
-/// The Parquet scan that a plan is, with repaired footers.
-fn repairing_scan(node: &Arc<dyn ExecutionPlan>) -> Option<FileScanConfig> {
-    let source: &dyn std::any::Any = node.downcast_ref::<DataSourceExec>()?.data_source().as_ref();
-    let scan: &FileScanConfig = source.downcast_ref()?;
+/// The Parquet scan with repaired footers; `None` for other scans.
+fn repairing_scan(scan: &FileScanConfig) -> Option<FileScanConfig> {
     let source = scan.file_source().downcast_ref::<ParquetSource>()?;
     let readers = RepairingReaders(Arc::clone(source.parquet_file_reader_factory()?));
     let source = source.clone().with_parquet_file_reader_factory(Arc::new(readers));
