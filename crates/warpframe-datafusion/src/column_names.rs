@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::{CopyToSource, Statement};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     self, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, VisitMut, VisitorMut, visit_expressions_mut,
+    ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, VisitorMut, visit_expressions_mut,
 };
+
+use crate::visit_statement::visit_statement;
 
 /// The ways to give the columns of a query distinct names, in the order in which to try them.
 pub const NAMINGS: [Naming; 2] = [Naming::Columns, Naming::Casts];
@@ -38,16 +40,12 @@ pub enum Naming {
 /// Returns whether it has changed the statement.
 pub fn give_distinct_names(statement: &mut Statement, naming: Naming) -> bool {
     let mut names = Namer { naming, changed: false };
-    let _: ControlFlow<()> = match statement {
-        Statement::Statement(statement) => names.apply(&mut **statement),
-        Statement::Explain(explain) => return give_distinct_names(&mut explain.statement, naming),
-        Statement::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => names.apply(&mut **query),
-            CopyToSource::Relation(_) => return false,
-        },
-        Statement::CreateExternalTable(_) | Statement::Reset(_) => return false,
-    };
-    names.changed
+    let _: ControlFlow<()> = visit_statement(statement, &mut names);
+    let mut casts = Casts::default();
+    if naming == Naming::Casts {
+        let _: ControlFlow<()> = visit_statement(statement, &mut casts);
+    }
+    names.changed || !casts.known.is_empty()
 }
 
 struct Namer {
@@ -72,30 +70,32 @@ impl VisitorMut for Namer {
     }
 }
 
-impl Namer {
-    fn apply(&mut self, part: &mut impl VisitMut) -> ControlFlow<()> {
-        part.visit(self)?;
-        if self.naming == Naming::Casts {
-            let mut known: Vec<String> = Vec::new();
-            visit_expressions_mut(part, |expr| {
-                if let Expr::Cast { .. } = expr {
-                    self.changed = true;
-                    let text = expr.to_string();
-                    let position = known.iter().position(|known| *known == text).unwrap_or_else(|| {
-                        known.push(text);
-                        known.len() - 1
-                    });
-                    // Each cast has a name of its own, by the number of calls around it.
-                    for _ in 0..=position {
-                        *expr = coalesce(std::mem::replace(expr, Expr::value(ast::Value::Null)));
-                    }
-                }
-                ControlFlow::Continue(())
-            })?;
+/// Puts calls of a function that does nothing around casts, for each cast another number of them: it has a name of its own then.
+#[derive(Default)]
+struct Casts {
+    /// The texts of the casts so far.
+    known: Vec<String>,
+}
+
+impl VisitorMut for Casts {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Cast { .. } = expr {
+            let text = expr.to_string();
+            let position = self.known.iter().position(|known| *known == text).unwrap_or_else(|| {
+                self.known.push(text);
+                self.known.len() - 1
+            });
+            for _ in 0..=position {
+                *expr = coalesce(std::mem::replace(expr, Expr::value(ast::Value::Null)));
+            }
         }
         ControlFlow::Continue(())
     }
+}
 
+impl Namer {
     fn name_in(&mut self, body: &mut SetExpr, ordered_by: &[String]) {
         match body {
             SetExpr::Select(select) => self.name_in_select(select, ordered_by),

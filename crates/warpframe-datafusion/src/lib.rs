@@ -23,5 +23,6 @@ pub mod operators;
 pub mod options;
 pub mod planner;
 pub mod rows;
+mod visit_statement;
 
 pub use install::{Execution, configure, install, install_with};

@@ -3,8 +3,10 @@
 use std::ops::ControlFlow;
 
 use datafusion::common::{Result, plan_err};
-use datafusion::sql::parser::{CopyToSource, Statement};
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value, VisitMut, VisitorMut};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value, VisitorMut};
+
+use crate::visit_statement::visit_statement;
 
 /// The longest chain of operators without parentheses in a statement.
 pub const MAX_OPERATORS: usize = 100_000;
@@ -48,16 +50,7 @@ fn is_arithmetic(op: &BinaryOperator) -> bool {
 /// A chain has more than [`MAX_OPERATORS`] operators, or more than [`MAX_CHAIN`] that are neither logical nor arithmetic.
 pub fn balance(statement: &mut Statement) -> Result<usize> {
     let mut chains = Chains::default();
-    let flow = match statement {
-        Statement::Statement(statement) => statement.visit(&mut chains),
-        Statement::Explain(explain) => return balance(&mut explain.statement),
-        Statement::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => query.visit(&mut chains),
-            CopyToSource::Relation(_) => ControlFlow::Continue(()),
-        },
-        Statement::CreateExternalTable(_) | Statement::Reset(_) => ControlFlow::Continue(()),
-    };
-    match flow {
+    match visit_statement(statement, &mut chains) {
         ControlFlow::Continue(()) => Ok(chains.longest),
         ControlFlow::Break(TooLong { operators, limit }) => plan_err!(
             "an expression has a chain of {operators} operators, and at most {limit} can be planned: use an IN list, or a table \
