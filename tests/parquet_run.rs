@@ -367,13 +367,24 @@ fn generated_files_do_not_depend_on_the_number_of_threads() {
 /// Queries a damaged copy of `datasets/checksums.parquet`. The Parquet library panics on some damage; the query runs in
 /// a task, as in the command, so that a panic is an error.
 fn run_damaged(bytes: &[u8]) -> datafusion::error::Result<Vec<RecordBatch>> {
+    query_damaged(bytes, false)
+}
+
+/// [`run_damaged`], with the table registered as files or by a SQL statement.
+fn query_damaged(bytes: &[u8], by_statement: bool) -> datafusion::error::Result<Vec<RecordBatch>> {
     let folder = tempdir()?;
     let file = folder.path().join("in.parquet");
     std::fs::write(&file, bytes)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let query = async move {
         let session = warpframe::Session::new()?;
-        session.register_files("t", &file.to_string_lossy()).await?;
+        let name = file.to_string_lossy();
+        if by_statement {
+            let create = format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{name}'");
+            session.sql(&create).await?.collect().await?;
+        } else {
+            session.register_files("t", &name).await?;
+        }
         let query = session.sql("SELECT id, x, log3(x, y, z) AS r FROM t ORDER BY id").await?;
         query.collect().await
     };
@@ -417,6 +428,25 @@ proptest! {
         damaged[index] ^= 1 << bit;
         let panicked = matches!(run_damaged(&damaged), Err(DataFusionError::ExecutionJoin(_)));
         prop_assert!(!panicked);
+    }
+}
+
+// The Parquet library computes the start of a footer of any length without a check.
+#[test]
+fn a_wrong_length_of_the_footer_is_an_error() {
+    for place in 1..=8 {
+        for bit in 0..8 {
+            let mut damaged = checksums();
+            let index = damaged.len() - place;
+            damaged[index] ^= 1 << bit;
+            for by_statement in [false, true] {
+                let error = query_damaged(&damaged, by_statement).expect_err("the footer is damaged");
+                assert!(
+                    !matches!(error, DataFusionError::ExecutionJoin(_)),
+                    "byte -{place}, bit {bit}: {error}"
+                );
+            }
+        }
     }
 }
 

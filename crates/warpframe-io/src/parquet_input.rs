@@ -2,7 +2,6 @@
 //! error names the file.
 
 use std::fs::File;
-use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,13 +14,13 @@ use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::hive_partitions::PartitionColumns;
 use super::local_files::file_error;
 use super::object_stores::error_message;
-use super::parquet_footer::{TolerantParquetFormat, read_footer};
+use super::parquet_footer::{TolerantParquetFormat, read_footer, with_arrow_schema};
 use super::partitioned_table::{PartitionedTable, table_schema};
 use super::table_location::{TableFile, TableFiles};
 
@@ -176,50 +175,19 @@ async fn read_file_footer(
     cache: &Arc<FileMetadataCache>,
 ) -> Result<ArrowReaderMetadata> {
     let unreadable = |error| file_error("read as Parquet", &file.name, error);
-    let metadata = read_footer(store, &file.object, Some(cache)).await;
-    let metadata = metadata.map_err(|error| match error.find_root() {
+    let footer = read_footer(store, &file.object, cache).await;
+    footer.map_err(|error| match error.find_root() {
         DataFusionError::ObjectStore(error) => unreadable(error_message(error)),
         error => unreadable(error.message().into_owned()),
-    })?;
-    with_arrow_schema(metadata, file.object.size).map_err(unreadable)
+    })
 }
 
 fn read_local_footer(path: &Path) -> Result<ArrowReaderMetadata> {
     let file = File::open(path).map_err(|error| file_error("open", path, error))?;
     let length = file.metadata().map_err(|error| file_error("open", path, error))?.len();
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string());
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
     let footer = metadata.and_then(|metadata| with_arrow_schema(Arc::new(metadata), length));
     footer.map_err(|error| file_error("read as Parquet", path, error))
-}
-
-/// Checks a footer of a file of this length, and derives the Arrow schema from it.
-fn with_arrow_schema(metadata: Arc<ParquetMetaData>, length: u64) -> Result<ArrowReaderMetadata, String> {
-    check_footer(&metadata, length)?;
-    // The decoder of the embedded Arrow schema panics on some invalid input.
-    catch_unwind(|| ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()))
-        .map_err(|_| "its footer is damaged".to_owned())?
-        .map_err(|error| error.to_string())
-}
-
-/// Checks the values of a footer that the Parquet reader uses without checking them.
-fn check_footer(metadata: &ParquetMetaData, length: u64) -> Result<(), &'static str> {
-    for row_group in metadata.row_groups() {
-        if row_group.num_rows() < 0 {
-            return Err("its footer is damaged: a row group has a negative number of rows");
-        }
-        for chunk in row_group.columns() {
-            let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
-            let end = start.checked_add(chunk.compressed_size());
-            let inside = start >= 0
-                && chunk.compressed_size() >= 0
-                && chunk.num_values() >= 0
-                && end.is_some_and(|end| end as u64 <= length);
-            if !inside {
-                return Err("its footer is damaged: a column lies outside of the file");
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Checks that two files have columns of the same names and types, in any order.

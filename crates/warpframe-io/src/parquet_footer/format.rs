@@ -13,12 +13,13 @@ use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, File
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::{LexOrdering, LexRequirement};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::{StreamExt, TryStreamExt, future, stream};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::reading::{is_footer_error, read_footer};
 
-/// A Parquet format. If DataFusion's fails to read a footer, it tries again with what
-/// [`read_footer`] has put into the cache.
+/// A Parquet format. The schema is inferred from the footers that [`read_footer`] has checked and put into the cache. If
+/// DataFusion's format fails to read one later, because it is no longer in the cache, it is read once more in the same way.
 #[derive(Debug)]
 pub struct TolerantParquetFormat(Arc<dyn FileFormat>);
 
@@ -42,17 +43,20 @@ macro_rules! with_footers {
 }
 
 impl TolerantParquetFormat {
-    /// Reads the footers of files into the cache of the session if they need a change.
+    /// Reads the footers of files into the cache of the session.
     async fn read_footers(
         state: &dyn Session,
         store: &Arc<dyn ObjectStore>,
         files: &[ObjectMeta],
     ) -> Result<()> {
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        for file in files {
-            read_footer(store.as_ref(), file, Some(&cache)).await?;
-        }
-        Ok(())
+        let concurrency = state.config_options().execution.meta_fetch_concurrency;
+        stream::iter(files)
+            .map(|file| read_footer(store.as_ref(), file, &cache))
+            .boxed() // Without it the future is not `Send` for all lifetimes (rust-lang/rust#64552).
+            .buffered(concurrency.into())
+            .try_for_each(|_| future::ready(Ok(())))
+            .await
     }
 }
 
@@ -76,7 +80,8 @@ impl FileFormat for TolerantParquetFormat {
         store: &Arc<dyn ObjectStore>,
         files: &[ObjectMeta],
     ) -> Result<SchemaRef> {
-        with_footers!(self.0.infer_schema(state, store, files), state, store, files)
+        Self::read_footers(state, store, files).await?;
+        self.0.infer_schema(state, store, files).await
     }
 
     async fn infer_stats(

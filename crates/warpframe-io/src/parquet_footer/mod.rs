@@ -10,8 +10,10 @@ mod format;
 mod reading;
 mod repair;
 mod rule;
+mod validation;
 
 pub use format::ParquetFormatFactory;
 pub(super) use format::TolerantParquetFormat;
 pub(super) use reading::read_footer;
 pub use rule::RepairFooters;
+pub(super) use validation::with_arrow_schema;

@@ -3,60 +3,65 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::physical_plan::parquet::metadata::{CachedParquetMetaData, DFParquetMetadata};
+use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
 use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{FooterTail, ParquetMetaData, ParquetMetaDataReader};
 
 use super::conformance::without_foreign_fields;
 use super::repair::{leaves_out_dictionary_headers, repaired};
+use super::validation::with_arrow_schema;
 
 /// The length of the end of a file: the length of the footer, and `PAR1`.
 const TAIL: u64 = 8;
 
-/// Reads the footer of a file. A footer that had to be changed is put into the cache, from which DataFusion takes it.
+/// The number of bytes that are read first from the end of a file. Most footers are shorter, and need no second request.
+const FIRST_READ: u64 = 64 << 10;
+
+/// Reads and checks the footer of a file, and puts it into the cache, from which DataFusion takes it: its own reader
+/// panics if the length of the footer is damaged, and does not read all footers that this module reads.
 ///
 /// # Errors
 /// The file cannot be read, or its footer is not valid.
 pub async fn read_footer(
     store: &dyn ObjectStore,
     file: &ObjectMeta,
-    cache: Option<&Arc<FileMetadataCache>>,
-) -> Result<Arc<ParquetMetaData>> {
-    let read = DFParquetMetadata::new(store, file).fetch_metadata().await;
-    let footer = match read {
-        Ok(footer) if !is_misread(&footer) => {
-            let end = match leaves_out_dictionary_headers(&footer) {
-                true => footer_of(store, file).await?.start,
-                false => file.size,
-            };
-            return Ok(repaired(footer, end)?);
-        }
-        read => match (read_nonconforming(store, file).await, read) {
-            (Ok(footer), _) => footer,
-            (Err(_), Err(failure)) => return Err(failure),
-            (Err(failure), Ok(_)) => return Err(failure),
-        },
+    cache: &Arc<FileMetadataCache>,
+) -> Result<ArrowReaderMetadata> {
+    let (bytes, position) = fetch_footer(store, file).await?;
+    let footer = match ParquetMetaDataReader::decode_metadata(&bytes) {
+        Ok(footer) if !is_misread(&footer) => Arc::new(footer),
+        Ok(_) => decode_nonconforming(&bytes, position)?,
+        Err(failure) => decode_nonconforming(&bytes, position).map_err(|_| failure)?,
     };
-    if let Some(cache) = cache {
-        let footer = Arc::new(CachedParquetMetaData::new(Arc::clone(&footer)));
-        cache.put(&file.location, CachedFileMetadataEntry::new(file.clone(), footer));
+    let end = if leaves_out_dictionary_headers(&footer) { position } else { file.size };
+    let checked = with_arrow_schema(repaired(Arc::clone(&footer), end)?, file.size)?;
+    let footer = Arc::new(CachedParquetMetaData::new(footer));
+    cache.put(&file.location, CachedFileMetadataEntry::new(file.clone(), footer));
+    Ok(checked)
+}
+
+/// The footer of a file, and its position.
+async fn fetch_footer(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<(Bytes, u64)> {
+    let tail = tail_range(file.size)?;
+    let start = file.size.saturating_sub(FIRST_READ);
+    let end = store.get_range(&file.location, start..file.size).await?;
+    let tail = end.get((tail.start - start) as usize..).ok_or_else(damaged)?;
+    if FooterTail::try_from(tail)?.is_encrypted_footer() {
+        return Err(
+            ParquetError::General("its footer is encrypted, which is not supported".to_owned()).into()
+        );
     }
-    Ok(footer)
-}
-
-async fn read_nonconforming(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
-    let range = footer_of(store, file).await?;
-    let footer = store.get_range(&file.location, range.clone()).await?;
-    Ok(decode_nonconforming(&footer, range.start)?)
-}
-
-/// Where the footer of a file is.
-async fn footer_of(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<Range<u64>> {
-    let tail = store.get_range(&file.location, tail_range(file.size)?).await?;
-    Ok(footer_range(file.size, &tail)?)
+    let footer = footer_range(file.size, tail)?;
+    let bytes = match footer.start.checked_sub(start) {
+        Some(first) => end.slice(first as usize..(footer.end - start) as usize),
+        None => store.get_range(&file.location, footer.clone()).await?,
+    };
+    Ok((bytes, footer.start))
 }
 
 /// Whether a footer seems to have been misread: it has the length of a bloom filter, but none. Dremio has used the number of
