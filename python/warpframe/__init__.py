@@ -1,0 +1,1 @@
+"""Numeric functions compiled for CPU vector units, GPUs and clusters."""
