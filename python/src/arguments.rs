@@ -217,11 +217,7 @@ pub fn read_numpy(
 ///
 /// # Errors
 /// `TypeError`: as for [`read_numpy`], or an argument is of another kind.
-pub fn read_any(
-    arguments: &Bound<'_, PyTuple>,
-    function: &str,
-    names: &[String],
-) -> PyResult<Vec<Argument>> {
+pub fn read_any(arguments: &Bound<'_, PyTuple>, function: &str, names: &[String]) -> PyResult<Vec<Argument>> {
     check_count(arguments, function, names)?;
     let read = arguments.iter().zip(names).map(|(argument, name)| {
         if let Some(read) = Argument::read(&argument, name)? {

@@ -100,7 +100,9 @@ impl Expression {
                 "the expression is {data_type}, which is not numeric: use a Session for it"
             )));
         };
-        let program = self.with_all_inputs(&compiled, types).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let program = self
+            .with_all_inputs(&compiled, types)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let kernel = kernel("auto", &program)?;
         Ok(Compiled { program, kernel, dtype, limits: Vec::new() })
     }
@@ -133,7 +135,8 @@ impl Expression {
     /// `ValueError`: it is not an expression of SQL, or has a name with a dot.
     #[new]
     fn new(text: String) -> PyResult<Self> {
-        let invalid = |error: String| PyValueError::new_err(format!("'{text}' is not an expression: {error}"));
+        let invalid =
+            |error: String| PyValueError::new_err(format!("'{text}' is not an expression: {error}"));
         let parsed = Parser::new(&GenericDialect {}).try_with_sql(&text).and_then(|mut parser| {
             let expr = parser.parse_expr()?;
             parser.expect_token(&Token::EOF)?;
