@@ -10,6 +10,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, make
 use arrow::buffer::Buffer;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyTuple};
 
@@ -30,6 +31,8 @@ pub enum Argument {
     Float(f64),
     /// An array or a scalar of NumPy.
     Array(NumpyArray),
+    /// An array of NumPy, and a mask of its shape that says which elements are null.
+    Masked(NumpyArray, NumpyArray),
     /// An Arrow array.
     Arrow(ArrayRef, DType),
 }
@@ -39,6 +42,8 @@ pub struct NumpyArray {
     buffer: Arc<AssertUnwindSafe<PyUntypedBuffer>>,
     /// The type of the elements.
     pub dtype: DType,
+    /// Whether the array has no dimensions. Its buffer has one.
+    is_scalar: bool,
 }
 
 impl Argument {
@@ -73,7 +78,7 @@ impl Argument {
             Self::Bool(_) => ParameterType::Typed(DType::Bool),
             Self::Int(_) => ParameterType::Int,
             Self::Float(_) => ParameterType::Float,
-            Self::Array(array) => ParameterType::Typed(array.dtype),
+            Self::Array(array) | Self::Masked(array, _) => ParameterType::Typed(array.dtype),
             Self::Arrow(_, dtype) => ParameterType::Typed(*dtype),
         }
     }
@@ -81,7 +86,7 @@ impl Argument {
     /// The shape; that of a number has no dimensions.
     pub fn shape(&self) -> Vec<usize> {
         match self {
-            Self::Array(array) => array.buffer.0.shape().to_vec(),
+            Self::Array(array) | Self::Masked(array, _) => array.shape().to_vec(),
             Self::Arrow(array, _) => vec![array.len()],
             _ => Vec::new(),
         }
@@ -97,6 +102,10 @@ impl Argument {
             Self::Float(value) => Column::Repeated(Arc::new(Float64Array::from(vec![*value; copies]))),
             Self::Arrow(array, _) => Column::Array(Arc::clone(array)),
             Self::Array(array) => array.column(shape, fortran, copies)?,
+            Self::Masked(array, mask) => Column::Masked(
+                Box::new(array.column(shape, fortran, copies)?),
+                Box::new(mask.column(shape, fortran, copies)?),
+            ),
         })
     }
 
@@ -104,7 +113,9 @@ impl Argument {
     /// arguments.
     pub fn orders(&self) -> (bool, bool) {
         match self {
-            Self::Array(array) if array.buffer.0.dimensions() > 0 => {
+            // Masks are read in C order.
+            Self::Masked(..) => (true, false),
+            Self::Array(array) if !array.is_scalar => {
                 (array.buffer.0.is_c_contiguous(), array.buffer.0.is_fortran_contiguous())
             }
             _ => (true, true),
@@ -122,15 +133,19 @@ impl NumpyArray {
                 dtype.unwrap_or_default()
             ))
         };
-        let buffer = PyUntypedBuffer::get(value).map_err(|_| unsupported())?;
+        // Buffers of arrays without dimensions have no shape.
+        let is_scalar = value.getattr(intern!(value.py(), "ndim"))?.extract::<usize>()? == 0;
+        let reshaped =
+            if is_scalar { value.call_method1(intern!(value.py(), "reshape"), (1,))? } else { value.clone() };
+        let buffer = PyUntypedBuffer::get(&reshaped).map_err(|_| unsupported())?;
         let format: &CStr = buffer.format();
         let dtype = DType::of_format(format.to_bytes(), buffer.item_size()).ok_or_else(unsupported)?;
-        Ok(Self { buffer: Arc::new(AssertUnwindSafe(buffer)), dtype })
+        Ok(Self { buffer: Arc::new(AssertUnwindSafe(buffer)), dtype, is_scalar })
     }
 
     /// The shape.
     pub fn shape(&self) -> &[usize] {
-        self.buffer.0.shape()
+        if self.is_scalar { &[] } else { self.buffer.0.shape() }
     }
 
     /// Whether the elements must not be written.
@@ -180,6 +195,9 @@ impl NumpyArray {
             let strided = unsafe { Strided::new(first, self.dtype, shape, reversed(own_strides)) };
             return Ok(Column::Strided(strided));
         }
+        if self.is_scalar && rows > 0 {
+            return Ok(Column::Repeated(strided_single(first, self.dtype, copies)));
+        }
         let added = shape.len() - own_shape.len();
         let strides = (0..shape.len()).map(|dimension| match dimension.checked_sub(added) {
             Some(own) if own_shape[own] != 1 => own_strides[own],
@@ -211,6 +229,34 @@ pub fn read_numpy(
 ) -> PyResult<Option<Vec<Argument>>> {
     check_count(arguments, function, names)?;
     arguments.iter().zip(names).map(|(argument, name)| Argument::read(&argument, name)).collect()
+}
+
+/// The arguments of a call, of which some have a mask of their shape.
+///
+/// # Errors
+/// `TypeError`: as for [`read_numpy`], or an argument is neither an array of NumPy nor a number.
+pub fn read_masked(
+    arguments: &Bound<'_, PyTuple>,
+    masks: &Bound<'_, PyTuple>,
+    function: &str,
+    names: &[String],
+) -> PyResult<Vec<Argument>> {
+    check_count(arguments, function, names)?;
+    check_count(masks, function, names)?;
+    let read = arguments.iter().zip(masks).zip(names).map(|((argument, mask), name)| {
+        let invalid = || PyTypeError::new_err(format!("the mask of {name} is not an array of its shape"));
+        match (Argument::read(&argument, name)?, mask.is_none()) {
+            (Some(argument), true) => Ok(argument),
+            (Some(Argument::Array(array)), false) => match Argument::read(&mask, name)? {
+                Some(Argument::Array(mask)) if mask.dtype == DType::Bool && mask.shape() == array.shape() => {
+                    Ok(Argument::Masked(array, mask))
+                }
+                _ => Err(invalid()),
+            },
+            _ => Err(invalid()),
+        }
+    });
+    read.collect()
 }
 
 /// The arguments of a call, of which some may be Arrow arrays.

@@ -91,14 +91,34 @@ impl Compiled {
         call: &Call<'_>,
         names: &[String],
     ) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.call_masked(py, call, names)?.0)
+    }
+
+    /// Evaluates a call whose arguments may have masks: the values, and the mask of nulls in the shape of the result, if there
+    /// are any.
+    pub fn call_masked<'py>(
+        &self,
+        py: Python<'py>,
+        call: &Call<'_>,
+        names: &[String],
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
         self.check_limits(call.arguments, names)?;
         let bytes = call.rows().checked_mul(self.dtype.size());
         let bytes = bytes.ok_or_else(|| PyValueError::new_err("the result is larger than any memory"))?;
         let memory = ResultMemory::new(bytes)?;
         // SAFETY: the memory has this size, and nothing else refers to it yet.
         let target = unsafe { std::slice::from_raw_parts_mut(memory.address().cast(), bytes) };
-        self.write(py, call, target)?;
-        array_over(py, memory, self.dtype, &call.shape, call.fortran)
+        let nulls = self.write(py, call, target)?;
+        let values = array_over(py, memory, self.dtype, &call.shape, call.fortran)?;
+        let mask = nulls.map(|nulls| {
+            let memory = ResultMemory::new(call.rows())?;
+            for (row, valid) in nulls.iter().enumerate() {
+                // SAFETY: the memory has a byte for each row.
+                unsafe { memory.address().add(row).write(u8::from(!valid)) };
+            }
+            array_over(py, memory, DType::Bool, &call.shape, call.fortran)
+        });
+        Ok((values, mask.transpose()?))
     }
 
     /// Evaluates a call into an array.
@@ -279,9 +299,11 @@ impl Reduction {
         let none = Reductions::default();
         match self {
             Self::Count => none,
-            Self::Sum | Self::Mean => Reductions { sum: true, ..none },
+            Self::Sum => Reductions { sum: true, ..none },
             // NaN is the smallest or the largest value in total order, depending on its sign.
             Self::Min | Self::Max => Reductions { min: true, max: true, ..none },
+            // A sum of integers may wrap around, and their mean does not.
+            Self::Mean => Reductions { sum: true, moments: true, ..none },
             Self::Var | Self::Std => Reductions { moments: true, ..none },
         }
     }
@@ -304,6 +326,8 @@ impl Reduction {
                     false => scalar(py, DType::Int64, sum),
                 }
             }
+            Self::Mean if reduced.count == 0 => scalar(py, float, f64::NAN),
+            Self::Mean if !dtype.is_float() => scalar(py, float, reduced.moments.mean),
             Self::Mean => scalar(py, float, number(reduced.sum) / reduced.count as f64),
             Self::Var | Self::Std => {
                 let variance = reduced.moments.m2 / reduced.moments.count as f64;

@@ -18,7 +18,7 @@ use warpframe::Session;
 use warpframe::ir::{self, Builder, Input, Output, Program};
 use warpframe::lowering::{Compiled as Lowered, compile};
 
-use crate::arguments::{Argument, read_any, read_numpy};
+use crate::arguments::{Argument, read_any, read_masked, read_numpy};
 use crate::arrow_stream::ArrowArray;
 use crate::compiled::{Call, Compiled};
 use crate::dtype::DType;
@@ -70,7 +70,12 @@ impl Expression {
     fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
         let key: Vec<_> = arguments
             .iter()
-            .map(|argument| (argument.parameter_type().dtype(), matches!(argument, Argument::Arrow(..))))
+            .map(|argument| {
+                (
+                    argument.parameter_type().dtype(),
+                    matches!(argument, Argument::Arrow(..) | Argument::Masked(..)),
+                )
+            })
             .collect();
         if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(compiled));
@@ -173,6 +178,18 @@ impl Expression {
         let inputs: Vec<_> = args.iter().collect();
         compiled.call_into(py, &call, &self.names, &inputs, out)?;
         Ok(out.clone())
+    }
+
+    /// Evaluates arrays with masks, which are arrays or `None`, and numbers: the values and their mask, or `None`.
+    fn call_masked<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        masks: &Bound<'py, PyTuple>,
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+        let arguments = read_masked(args, masks, "evaluate", &self.names)?;
+        let compiled = self.compiled(&arguments)?;
+        compiled.call_masked(py, &Call::new(&arguments, &self.names)?, &self.names)
     }
 
     /// Evaluates Arrow arrays, arrays of one dimension and numbers.

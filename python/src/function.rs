@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use pyo3::types::{PyNotImplemented, PyTuple};
+use pyo3::types::{PyCapsule, PyNotImplemented, PyTuple};
 
-use crate::arguments::{Argument, read_any, read_numpy};
+use crate::arguments::{Argument, read_any, read_masked, read_numpy};
 use crate::arrow_stream::ArrowArray;
 use crate::compiled::{Call, Compiled, Reduction};
 use crate::dtype::DType;
 use crate::engine::kernel;
 use crate::lowering::{ParameterType, lower};
+use crate::scalar_udf;
 use crate::trace::{Node, Trace};
 
 /// The compiled forms that a function keeps, for as many combinations of types.
@@ -100,6 +101,12 @@ impl Function {
         Ok(Self { name, parameters, trace, backend: backend.to_owned(), compiled: Mutex::default() })
     }
 
+    /// The names of the parameters.
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        self.parameters.clone()
+    }
+
     /// Evaluates arrays and numbers: a new array, a scalar if there are no arrays, or `out`. `NotImplemented` if an argument is
     /// neither an array nor a number.
     #[pyo3(signature = (args, out = None))]
@@ -118,6 +125,18 @@ impl Function {
         let inputs: Vec<_> = args.iter().collect();
         compiled.call_into(py, &call, &self.parameters, &inputs, out)?;
         Ok(out.clone())
+    }
+
+    /// Evaluates arrays with masks, which are arrays or `None`, and numbers: the values and their mask, or `None`.
+    fn call_masked<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        masks: &Bound<'py, PyTuple>,
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+        let arguments = read_masked(args, masks, &self.name, &self.parameters)?;
+        let compiled = self.compiled(&arguments, false)?;
+        compiled.call_masked(py, &Call::new(&arguments, &self.parameters)?, &self.parameters)
     }
 
     /// Evaluates Arrow arrays, arrays of one dimension and numbers.
@@ -141,6 +160,17 @@ impl Function {
         }
     }
 
+    /// Reduces the values for arrays with masks; nulls are left out.
+    fn reduce_masked<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        args: &Bound<'py, PyTuple>,
+        masks: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.reduced(py, kind, &read_masked(args, masks, &self.name, &self.parameters)?)
+    }
+
     /// Reduces the values for Arrow arrays; nulls are left out.
     fn reduce_arrow<'py>(
         &self,
@@ -149,6 +179,11 @@ impl Function {
         args: &Bound<'py, PyTuple>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.reduced(py, kind, &read_any(args, &self.name, &self.parameters)?)
+    }
+
+    /// The function for `datafusion.udf`.
+    fn __datafusion_scalar_udf__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        scalar_udf::export(py, self)
     }
 
     /// The types, the backend and the program of a call with these arguments.

@@ -20,6 +20,7 @@ mod function;
 mod lowering;
 mod numpy;
 mod result_memory;
+mod scalar_udf;
 mod strided;
 mod threads;
 mod trace;

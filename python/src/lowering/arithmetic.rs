@@ -21,10 +21,11 @@ impl Lowerer {
     /// Operations whose result has the type of the operand; `None` for others.
     pub(super) fn unary_arithmetic(&mut self, op: &str, x: Operand) -> LoweringResult<Option<Operand>> {
         let dtype = x.dtype();
-        let rounds = matches!(op, "floor" | "ceil" | "trunc" | "rint");
+        // `round` has the type of its operand, and `rint` is a function of floats.
+        let rounds = matches!(op, "floor" | "ceil" | "trunc") || op == "round" && dtype != DType::Bool;
         let arithmetic =
             matches!(op, "positive" | "negative" | "absolute" | "invert" | "square" | "sign" | "reciprocal");
-        if !arithmetic && !(rounds && dtype.is_integer()) {
+        if !arithmetic && !(rounds && !dtype.is_float()) {
             return Ok(None);
         }
         if dtype == DType::UInt64 {

@@ -47,7 +47,7 @@ impl Lowerer {
                 let truncated = self.builder.unary(Unary::Trunc, x);
                 self.keep_zero(x, truncated)
             }
-            "rint" => self.round_half_to_even(scalar, x),
+            "rint" | "round" => self.round_half_to_even(scalar, x),
             "log1p" => self.log1p(scalar, x),
             "expm1" => self.expm1(scalar, x),
             "arcsinh" => self.odd(x, Self::arcsinh),
@@ -230,7 +230,9 @@ impl Lowerer {
         let sum = self.add(one, square);
         let root = self.builder.unary(Unary::Sqrt, sum);
         let result = self.multiply(large, root);
-        let result = self.keep_zero(large, result);
+        // The quotient of zeros is NaN.
+        let total = self.add(x, y);
+        let result = self.keep_zero(total, result);
         let [x, y] = [x, y].map(|value| self.is_equal(value, f64::INFINITY));
         let infinite = self.builder.or(x, y);
         let infinity = self.builder.const_float(scalar, f64::INFINITY);

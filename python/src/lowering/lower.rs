@@ -128,7 +128,11 @@ impl Lowerer {
         if let Some(result) = self.binary_arithmetic(op, x, y)? {
             return Ok(Some(result));
         }
-        let dtype = x.promote(y).float();
+        // Two types of NumPy are converted to a type of floats each, and only then to a common one.
+        let dtype = match x.is_weak() || y.is_weak() {
+            true => x.promote(y).float(),
+            false => x.dtype().float().promote(y.dtype().float()),
+        };
         let (x, y) = (self.convert(x, dtype)?, self.convert(y, dtype)?);
         Ok(self.float_function_of_two(op, dtype, x, y).map(|value| Operand::Typed(value, dtype)))
     }

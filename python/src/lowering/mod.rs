@@ -15,5 +15,6 @@ mod integers;
 mod lower;
 mod operand;
 
-pub use lower::lower;
+pub use error::LoweringError;
+pub use lower::{Lowered, lower};
 pub use operand::ParameterType;
