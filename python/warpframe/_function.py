@@ -274,9 +274,9 @@ class Function:
     def _native(self):
         """The native function, which is traced and made at the first use."""
         if self._compiled is None:
+            nodes, result = self._nodes()
             from ._warpframe import Function as NativeFunction
 
-            nodes, result = self._nodes()
             options = {} if self.backend is None else {"backend": self.backend}
             self._compiled = NativeFunction(self.name, list(self.parameters), nodes, result, **options)
         return self._compiled

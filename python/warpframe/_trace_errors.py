@@ -181,7 +181,7 @@ def _syntax_path(frame):
 
 
 def _find(root, position):
-    """The innermost expression at a position, and the nodes around it from the inside out; empty if there is none."""
+    """The innermost node at a position, and the nodes around it from the inside out; empty if there is none."""
     import ast
 
     line, end_line, column, end_column = position
@@ -189,7 +189,7 @@ def _find(root, position):
 
     def visit(node):
         path.append(node)
-        if isinstance(node, ast.expr):
+        if isinstance(node, (ast.expr, ast.stmt)):
             here = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
             if here == (line, end_line, column, end_column):
                 found[:] = path
@@ -205,6 +205,9 @@ def _construct(path, frame):
     """What asks for the truth of a value; a key of `_CONDITIONS`."""
     import ast
 
+    if isinstance(path[0], (ast.If, ast.While, ast.Assert)):
+        # The jump of a condition that is a name, or consists of names, has the position of the statement.
+        path = [path[0].test, *path]
     for child, node in zip([None, *path], path):
         if isinstance(node, ast.BoolOp):
             return "and" if isinstance(node.op, ast.And) else "or"
