@@ -385,8 +385,8 @@ def _parameters(f):
     """The names of all parameters, of those that have no keyword, and of those that have a position."""
     if not isinstance(f, FunctionType):
         given = getattr(f, "__qualname__", None) or repr(f)
-        kind = "class" if isinstance(f, type) else type(f).__name__
-        raise TypeError(f"a Python function, defined with def or lambda, can be compiled, but {given} is a {kind}")
+        kind = type(f).__name__
+        raise TypeError(f"only Python functions, defined with def or lambda, can be compiled, and {given} is of type {kind}")
     code, name = f.__code__, f.__name__
     if code.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
         raise TypeError(f"{name} is an async function; write it with def, and without await")
