@@ -2,8 +2,8 @@
 
 SQL and Python differ in the results of operators: ``/`` of integers, ``//`` and ``%`` of negative numbers, comparisons of NaN,
 ``round`` of halves, and operations that are errors in SQL. Each operation is printed as an expression that gives Python's result
-for all numbers. NULL is the result wherever an operand that decides it is NULL. Signs of zeros may differ in ``//`` and ``%``, and
-a cast fails in SQL for a number that its type does not have.
+for all numbers. NULL is the result wherever an operand that decides it is NULL. Zeros and NaN may have another sign, and a cast
+fails in SQL for a number that its type does not have.
 
 An operand can occur several times in the expression of an operation; texts of more than `LONGEST` characters are refused.
 """
