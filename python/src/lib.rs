@@ -1,8 +1,29 @@
 //! The native module of the Python package `warpframe`.
+//!
+//! - `trace` reads the traces of Python functions, and `lowering` compiles them to programs for the types of `dtype`.
+//! - `function` and `compiled` are functions that are called with `arguments`: NumPy arrays (`numpy`, `strided`), Arrow arrays
+//!   (`arrow_stream`) and numbers. `engine` evaluates their programs on all `threads`, into `result_memory`.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
+
+mod arguments;
+mod arrow_stream;
+mod columns;
+mod compiled;
+mod dtype;
+mod engine;
+mod errors;
+mod expression;
+mod function;
+mod lowering;
+mod numpy;
+mod result_memory;
+mod scalar_udf;
+mod strided;
+mod threads;
+mod trace;
 
 use pyo3::prelude::*;
 
@@ -10,5 +31,17 @@ use pyo3::prelude::*;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The native module of warpframe.
 #[pymodule]
-mod _warpframe {}
+mod _warpframe {
+    #[pymodule_export]
+    use crate::errors::WarpframeError;
+    #[pymodule_export]
+    use crate::expression::Expression;
+    #[pymodule_export]
+    use crate::function::Function;
+    #[pymodule_export]
+    use crate::result_memory::{ResultMemory, release_memory};
+    #[pymodule_export]
+    use crate::threads::{get_num_threads, set_num_threads};
+}

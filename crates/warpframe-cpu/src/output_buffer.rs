@@ -1,5 +1,6 @@
 //! The memory of an output while it is computed.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
@@ -14,30 +15,50 @@ use super::dispatch::{DetectedPath, run_on};
 
 /// An output of numbers or Booleans, with the validity if it is computed.
 #[derive(Debug)]
-pub(super) struct OutputBuffer {
+pub(super) struct OutputBuffer<'a> {
     scalar_type: ScalarType,
-    /// Memory for the numbers of all rows, and of the padding of the last mask word. Its length is 0 until the end. Not
-    /// aligned to a cache line: of the allocator's large blocks, aligned ones take more memory than they have.
-    numbers: Vec<u64>,
+    /// Memory for the numbers of all rows, and of the padding of the last mask word.
+    numbers: Numbers<'a>,
     bools: Bits,
     validity: Bits,
     /// The number of numbers that rows were appended to.
     appended: usize,
 }
 
-impl OutputBuffer {
+/// The memory of numbers.
+#[derive(Debug)]
+enum Numbers<'a> {
+    /// Its length is 0 until the end. Not aligned to a cache line: of the allocator's large blocks, aligned ones take more
+    /// memory than they have.
+    Own(Vec<u64>),
+    /// The caller's.
+    Borrowed(&'a mut [MaybeUninit<u8>]),
+}
+
+impl<'a> OutputBuffer<'a> {
     /// Memory for a number of rows.
     pub fn new(scalar_type: ScalarType, rows: usize) -> Self {
         // A multiple of 8.
         let bytes = rows.next_multiple_of(WORD) * Class::of(scalar_type).width();
         let bools = if scalar_type == ScalarType::Bool { Bits::with_capacity(rows) } else { Bits::default() };
-        let numbers = Vec::with_capacity(bytes / size_of::<u64>());
+        let numbers = Numbers::Own(Vec::with_capacity(bytes / size_of::<u64>()));
         Self { scalar_type, numbers, bools, validity: Bits::default(), appended: 0 }
+    }
+
+    /// The memory of the caller, for as many numbers as it has space for: a multiple of the rows of a mask word. Booleans are not
+    /// numbers.
+    pub fn borrowed(scalar_type: ScalarType, memory: &'a mut [MaybeUninit<u8>]) -> Self {
+        let numbers = Numbers::Borrowed(memory);
+        Self { scalar_type, numbers, bools: Bits::default(), validity: Bits::default(), appended: 0 }
     }
 
     /// The address of a row's number. It is writable from there up to the end of the last mask word.
     pub fn address(&mut self, row: usize) -> *mut () {
-        self.numbers.as_mut_ptr().cast::<u8>().wrapping_add(row * Class::of(self.scalar_type).width()).cast()
+        let first = match &mut self.numbers {
+            Numbers::Own(numbers) => numbers.as_mut_ptr().cast::<u8>(),
+            Numbers::Borrowed(memory) => memory.as_mut_ptr().cast(),
+        };
+        first.wrapping_add(row * Class::of(self.scalar_type).width()).cast()
     }
 
     /// Appends the numbers of the rows of a block whose bits in the mask words `selected` are set.
@@ -67,41 +88,48 @@ impl OutputBuffer {
         self.validity.append(validity, selected);
     }
 
-    /// The array of the first `rows` rows, of the Arrow type of the value's own type. `nulls` are those of a program whose
-    /// validity is not computed.
+    /// The nulls of the first `rows` rows. `nulls` are those of a program whose validity is not computed.
+    pub fn finish_nulls(&mut self, rows: usize, nulls: Option<NullBuffer>) -> Option<NullBuffer> {
+        let validity = std::mem::take(&mut self.validity);
+        match validity.is_empty() {
+            true => nulls,
+            false => Some(NullBuffer::new(validity.finish(rows))).filter(|nulls| nulls.null_count() > 0),
+        }
+    }
+
+    /// The array of the first `rows` rows, of the Arrow type of the value's own type; `None` if the numbers are in the caller's
+    /// memory. `nulls` are those of a program whose validity is not computed.
     ///
     /// # Safety
     /// The numbers of the rows must have been written, or the Booleans appended.
-    pub unsafe fn finish(mut self, rows: usize, nulls: Option<NullBuffer>) -> ArrayRef {
-        let validity = std::mem::take(&mut self.validity);
-        let nulls = match validity.is_empty() {
-            true => nulls,
-            false => Some(NullBuffer::new(validity.finish(rows))).filter(|nulls| nulls.null_count() > 0),
-        };
+    pub unsafe fn finish(mut self, rows: usize, nulls: Option<NullBuffer>) -> Option<ArrayRef> {
+        let nulls = self.finish_nulls(rows, nulls);
         if self.scalar_type == ScalarType::Bool {
-            return Arc::new(BooleanArray::new(self.bools.finish(rows), nulls));
+            return Some(Arc::new(BooleanArray::new(self.bools.finish(rows), nulls)));
         }
         let bytes = rows * Class::of(self.scalar_type).width();
+        let end = self.address(rows);
+        let Numbers::Own(mut numbers) = self.numbers else { return None };
         // SAFETY: the capacity is that of whole mask words. The caller guarantees that the numbers of all rows are
         // initialized; the second half of the last element, if it is none of them, is initialized here.
         unsafe {
             if !bytes.is_multiple_of(size_of::<u64>()) {
-                self.address(rows).cast::<u32>().write(0);
+                end.cast::<u32>().write(0);
             }
-            self.numbers.set_len(bytes.div_ceil(size_of::<u64>()));
+            numbers.set_len(bytes.div_ceil(size_of::<u64>()));
         }
-        let buffer = Buffer::from_vec(self.numbers);
+        let buffer = Buffer::from_vec(numbers);
         macro_rules! array {
             ($type:ty) => {
                 Arc::new(PrimitiveArray::<$type>::new(ScalarBuffer::new(buffer, 0, rows), nulls))
             };
         }
-        match self.scalar_type {
+        Some(match self.scalar_type {
             ScalarType::I32 => array!(Int32Type),
             ScalarType::I64 => array!(Int64Type),
             ScalarType::F32 => array!(Float32Type),
             _ => array!(Float64Type),
-        }
+        })
     }
 }
 

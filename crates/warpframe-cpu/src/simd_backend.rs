@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{NullBuffer, NullBufferBuilder};
 use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::builder::Builder;
 use warpframe_ir::error::{Error, Result};
@@ -15,16 +15,18 @@ use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::reduction::Accumulator;
-use warpframe_ir::{ScalarType, is_truncating, with_logical_type};
+use warpframe_ir::{ScalarType, is_truncating, with_logical_type, write_values};
 
 use super::block::{Location, WORD};
 use super::block_code::{BlockCode, MAX_BLOCK_ROWS};
 use super::block_executor::Execution;
 use super::block_memory::Scratch;
+use super::class::Class;
 use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
 use super::input_conversion::copy_bits;
 use super::lanes::SimdElement;
+use super::output_buffer::OutputBuffer;
 use super::simd_path::SimdPath;
 use super::sink::{Selection, Sink, reduce_numbers};
 
@@ -134,6 +136,53 @@ impl Kernel for SimdKernel {
         }
     }
 
+    fn evaluate_into(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        target: &mut [MaybeUninit<u8>],
+    ) -> Result<Option<NullBuffer>> {
+        let program = &self.program;
+        program.check_inputs(inputs, rows)?;
+        let scalar_type = program.output_type();
+        let width = Class::of(scalar_type).width();
+        let is_direct = program.outputs().len() == 1
+            && program.predicate().is_none()
+            && width > 0
+            && !is_truncating(program.data_type())
+            && target.as_ptr().addr().is_multiple_of(width)
+            && target.len() == rows * width
+            && (program.is_strict() || !program.has_undeclared_nulls(inputs));
+        if !is_direct {
+            return write_values(&self.evaluate(inputs, rows, context)?.into_column()?, target);
+        }
+        match (&self.code, inputs) {
+            (Code::Log3(ScalarType::F32), [x, y, z]) => Ok(self.log3_into::<Float32Type>([x, y, z], target)),
+            (Code::Log3(_), [x, y, z]) => Ok(self.log3_into::<Float64Type>([x, y, z], target)),
+            (Code::Log3(_), _) => Err(Error::InvalidInput("log3 takes three arrays".to_owned())),
+            (Code::Blocks(blocks), _) => {
+                // The executor writes whole mask words.
+                let whole = rows / WORD * WORD;
+                let (words, rest) = target.split_at_mut(whole * width);
+                let slices = |start: usize, rows: usize| -> Vec<_> {
+                    inputs.iter().map(|array| array.slice(start, rows)).collect()
+                };
+                let mut nulls = None;
+                if whole > 0 {
+                    nulls = self.blocks_into(blocks, &slices(0, whole), whole, words)?;
+                }
+                if whole == rows {
+                    return Ok(nulls);
+                }
+                let rest_rows = rows - whole;
+                let column = self.evaluate(&slices(whole, rest_rows), rest_rows, context)?.into_column()?;
+                let rest_nulls = write_values(&column, rest)?;
+                Ok(concatenate((nulls, whole), (rest_nulls, rest_rows)))
+            }
+        }
+    }
+
     fn reduce(
         &self,
         inputs: &[ArrayRef],
@@ -183,6 +232,20 @@ impl SimdKernel {
         unsafe { values.set_len(rows) };
         let array = PrimitiveArray::<T>::new(values.into(), union_of_nulls(arrays));
         Evaluated { columns: vec![Arc::new(array)], rows }
+    }
+
+    /// Evaluates with the hand-written loop into memory for all rows, aligned to a number.
+    fn log3_into<T: ArrowPrimitiveType<Native: SimdElement>>(
+        &self,
+        arrays: [&ArrayRef; 3],
+        target: &mut [MaybeUninit<u8>],
+    ) -> Option<NullBuffer> {
+        let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
+        let (first, rows) = (target.as_mut_ptr().cast::<MaybeUninit<T::Native>>(), arrays[0].len());
+        // SAFETY: the caller has checked the length and the alignment of the memory, which is borrowed mutably.
+        let values = unsafe { std::slice::from_raw_parts_mut(first, rows) };
+        evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, values);
+        union_of_nulls(arrays)
     }
 
     /// Reduces the results of the hand-written loop, which stay in the L1 cache.
@@ -237,6 +300,22 @@ impl SimdKernel {
         selected.map_err(|trap| Interpreter::describe_trap(program, inputs, rows, trap))
     }
 
+    /// Evaluates with the block executor into memory for all rows, whose number is a multiple of the rows of a mask word.
+    fn blocks_into(
+        &self,
+        blocks: &Blocks,
+        inputs: &[ArrayRef],
+        rows: usize,
+        target: &mut [MaybeUninit<u8>],
+    ) -> Result<Option<NullBuffer>> {
+        let (program, code) = self.code_for(blocks, inputs);
+        let mut sinks = [Sink::Array(OutputBuffer::borrowed(program.output_type(), target))];
+        self.execute((program, code), inputs, rows, &mut sinks, None)?;
+        let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
+        let [sink] = sinks;
+        Ok(sink.into_array().and_then(|mut buffer| buffer.finish_nulls(rows, nulls)))
+    }
+
     /// Evaluates with the block executor.
     fn blocks(&self, blocks: &Blocks, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
         let (program, code) = self.code_for(blocks, inputs);
@@ -249,15 +328,37 @@ impl SimdKernel {
         let columns = buffers.zip(outputs).map(|(buffer, output)| {
             // SAFETY: the execution has written all selected rows.
             let array = unsafe { buffer.finish(selected, nulls.clone()) };
-            with_logical_type(array, &output.data_type)
+            with_logical_type(array.ok_or_else(not_own_memory)?, &output.data_type)
         });
         Ok(Evaluated { columns: columns.collect::<Result<_>>()?, rows: selected })
     }
 }
 
+fn not_own_memory() -> Error {
+    Error::InvalidInput("an array has memory of its own".to_owned())
+}
+
 /// The nulls of rows in which any array is null.
 fn union_of_nulls<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
     NullBuffer::union_many(arrays.into_iter().map(|array| array.nulls()))
+}
+
+/// The nulls of two parts of an array, each with its number of rows.
+fn concatenate(
+    (first, first_rows): (Option<NullBuffer>, usize),
+    (second, second_rows): (Option<NullBuffer>, usize),
+) -> Option<NullBuffer> {
+    if first.is_none() && second.is_none() {
+        return None;
+    }
+    let mut builder = NullBufferBuilder::new(first_rows + second_rows);
+    for (nulls, rows) in [(first, first_rows), (second, second_rows)] {
+        match nulls {
+            Some(nulls) => builder.append_buffer(&nulls),
+            None => builder.append_n_non_nulls(rows),
+        }
+    }
+    builder.finish()
 }
 
 /// Elements that are overwritten without being read.

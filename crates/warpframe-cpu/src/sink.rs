@@ -12,9 +12,9 @@ use super::output_buffer::OutputBuffer;
 #[derive(Debug)]
 pub(super) enum Sink<'a> {
     /// An array of all selected rows.
-    Array(OutputBuffer),
+    Array(OutputBuffer<'a>),
     /// A reduction of their values. The buffer has memory for a block.
-    Reduction(OutputBuffer, &'a mut Accumulator),
+    Reduction(OutputBuffer<'static>, &'a mut Accumulator),
 }
 
 /// The rows of a block, of which some are selected.
@@ -40,7 +40,7 @@ impl<'a> Sink<'a> {
     }
 
     /// The array.
-    pub fn into_array(self) -> Option<OutputBuffer> {
+    pub fn into_array(self) -> Option<OutputBuffer<'a>> {
         match self {
             Self::Array(buffer) => Some(buffer),
             Self::Reduction(..) => None,

@@ -1,8 +1,10 @@
 //! The backend `auto`: the CPU, or a GPU for batches with at least as many rows as the cost model requires.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::buffer::NullBuffer;
 use warpframe_cuda::{Cuda, calibrate};
 
 use crate::cost_model::CostModel;
@@ -75,6 +77,16 @@ impl Kernel for AutoKernel {
 
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
         self.for_rows(rows).evaluate(inputs, rows, context)
+    }
+
+    fn evaluate_into(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        target: &mut [MaybeUninit<u8>],
+    ) -> Result<Option<NullBuffer>> {
+        self.for_rows(rows).evaluate_into(inputs, rows, context, target)
     }
 
     fn reduce(

@@ -1,13 +1,16 @@
 //! The traits of a backend: a [`Backend`] compiles programs to [`Kernel`]s, which evaluate them on Arrow arrays.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use arrow_buffer::NullBuffer;
 
 use super::error::{Error, Result};
 use super::memory::{MemoryBudget, Unlimited};
 use super::metrics::Metrics;
+use super::output_array::write_values;
 use super::program::Program;
 use super::reduction::Accumulator;
 
@@ -43,6 +46,21 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     /// The arrays do not match the inputs in number, type or length, a row traps, memory is exhausted, or the device
     /// fails.
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated>;
+
+    /// Evaluates the program, which has one output, on `rows` rows as [`evaluate`](Self::evaluate) does, writes the values as
+    /// [`write_values`] does, and returns the nulls.
+    ///
+    /// # Errors
+    /// Those of [`evaluate`](Self::evaluate), or the memory has another size than the values.
+    fn evaluate_into(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        context: &KernelContext,
+        target: &mut [MaybeUninit<u8>],
+    ) -> Result<Option<NullBuffer>> {
+        write_values(&self.evaluate(inputs, rows, context)?.into_column()?, target)
+    }
 
     /// Evaluates the program on `rows` rows as [`evaluate`](Self::evaluate) does, adds the values of each output to an
     /// accumulator, of the type of the output's values, and returns the number of rows in which the predicate is true, or

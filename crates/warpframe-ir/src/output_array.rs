@@ -1,5 +1,6 @@
 //! Output arrays: the logical types of integers.
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -7,6 +8,7 @@ use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, U
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, make_array,
 };
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 
 use super::error::{Error, Result};
@@ -68,4 +70,42 @@ pub fn with_logical_type(array: ArrayRef, data_type: &DataType) -> Result<ArrayR
             make_array(data.build().map_err(|error| Error::InvalidProgram(error.to_string()))?)
         }
     })
+}
+
+/// Writes the values of an array of numbers or Booleans one after the other, each with the bytes of its type, and Booleans as
+/// bytes of 0 and 1, and returns the nulls. What is written for a null is not defined, but initialized.
+///
+/// # Errors
+/// [`Error::InvalidInput`]: the memory has another size than the values, or the array has no such values.
+pub fn write_values(array: &ArrayRef, target: &mut [MaybeUninit<u8>]) -> Result<Option<NullBuffer>> {
+    let data = array.to_data();
+    let nulls = array.nulls().cloned();
+    if let Some(bools) = array.as_boolean_opt() {
+        if target.len() != bools.len() {
+            return Err(Error::InvalidInput(format!(
+                "{} bytes are not {} values",
+                target.len(),
+                bools.len()
+            )));
+        }
+        for (byte, value) in target.iter_mut().zip(bools.values()) {
+            byte.write(u8::from(value));
+        }
+        return Ok(nulls);
+    }
+    let Some(width) = array.data_type().primitive_width() else {
+        return Err(Error::InvalidInput(format!("values of type {} cannot be written", array.data_type())));
+    };
+    let bytes = data.buffers()[0].as_slice().get(data.offset() * width..).unwrap_or(&[]);
+    match bytes.get(..target.len()) {
+        Some(bytes) if target.len() == array.len() * width => {
+            target.write_copy_of_slice(bytes);
+            Ok(nulls)
+        }
+        _ => Err(Error::InvalidInput(format!(
+            "{} bytes are not {} values of {width} bytes",
+            target.len(),
+            array.len()
+        ))),
+    }
 }

@@ -134,8 +134,11 @@ impl Moments {
     /// The moments of the values of two sets.
     ///
     /// Chan, Golub, LeVeque: "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
-    fn combine(self, other: Self) -> Self {
+    pub fn combine(self, other: Self) -> Self {
         let count = self.count + other.count;
+        if count == 0 {
+            return self;
+        }
         let share = other.count as f64 / count as f64;
         let delta = other.mean - self.mean;
         Self {

@@ -1,0 +1,209 @@
+//! Traced functions.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyNotImplemented, PyTuple};
+
+use crate::arguments::{Argument, read_any, read_masked, read_numpy};
+use crate::arrow_stream::ArrowArray;
+use crate::compiled::{Call, Compiled, Reduction};
+use crate::dtype::DType;
+use crate::engine::kernel;
+use crate::lowering::{ParameterType, lower};
+use crate::scalar_udf;
+use crate::trace::{Node, Trace};
+
+/// The compiled forms that a function keeps, for as many combinations of types.
+const KEPT: usize = 64;
+
+/// A traced function: it is compiled for each combination of types that it is called with.
+#[pyclass(module = "warpframe._warpframe", frozen)]
+pub struct Function {
+    name: String,
+    parameters: Vec<String>,
+    trace: Arc<Trace>,
+    backend: String,
+    compiled: Mutex<Vec<(Key, Arc<Compiled>)>>,
+}
+
+/// What a form is compiled for.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    types: Vec<ParameterType>,
+    /// Whether it is for a reduction, which has no Booleans.
+    reduces: bool,
+}
+
+impl Function {
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The names of the parameters.
+    pub fn parameters(&self) -> &[String] {
+        &self.parameters
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &Arc<Trace> {
+        &self.trace
+    }
+
+    fn compiled(&self, arguments: &[Argument], reduces: bool) -> PyResult<Arc<Compiled>> {
+        let types: Vec<_> = arguments.iter().map(Argument::parameter_type).collect();
+        let key = Key { types, reduces };
+        if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(compiled));
+        }
+        let lowered = lower(&self.trace, &key.types)?;
+        let lowered = match reduces && lowered.dtype == DType::Bool {
+            true => {
+                let position = self.trace.nodes.len();
+                let mut nodes = self.trace.nodes.clone();
+                nodes.push(Node::Cast(DType::Int64, self.trace.result));
+                lower(&Trace { nodes, result: position }, &key.types)?
+            }
+            false => lowered,
+        };
+        let kernel = kernel(&self.backend, &lowered.program)?;
+        let compiled = Arc::new(Compiled {
+            program: lowered.program,
+            kernel,
+            dtype: lowered.dtype,
+            limits: lowered.limits,
+        });
+        let mut kept = self.compiled.lock();
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((key, Arc::clone(&compiled)));
+        Ok(compiled)
+    }
+}
+
+#[pymethods]
+impl Function {
+    /// A function of these parameters. `nodes` are the operations of its trace, and `result` is the position of the one whose
+    /// value it returns.
+    #[new]
+    #[pyo3(signature = (name, parameters, nodes, result, backend = "auto"))]
+    fn new(
+        name: String,
+        parameters: Vec<String>,
+        nodes: Vec<Bound<'_, PyTuple>>,
+        result: usize,
+        backend: &str,
+    ) -> PyResult<Self> {
+        let trace = Arc::new(Trace::read(parameters.len(), &nodes, result)?);
+        Ok(Self { name, parameters, trace, backend: backend.to_owned(), compiled: Mutex::default() })
+    }
+
+    /// The names of the parameters.
+    #[getter]
+    fn names(&self) -> Vec<String> {
+        self.parameters.clone()
+    }
+
+    /// Evaluates arrays and numbers: a new array, a scalar if there are no arrays, or `out`. `NotImplemented` if an argument is
+    /// neither an array nor a number.
+    #[pyo3(signature = (args, out = None))]
+    fn call<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Some(arguments) = read_numpy(args, &self.name, &self.parameters)? else {
+            return Ok(PyNotImplemented::get(py).to_owned().into_any());
+        };
+        let compiled = self.compiled(&arguments, false)?;
+        let call = Call::new(&arguments, &self.parameters)?;
+        let Some(out) = out else { return compiled.call(py, &call, &self.parameters) };
+        let inputs: Vec<_> = args.iter().collect();
+        compiled.call_into(py, &call, &self.parameters, &inputs, out)?;
+        Ok(out.clone())
+    }
+
+    /// Evaluates arrays with masks, which are arrays or `None`, and numbers: the values and their mask, or `None`.
+    fn call_masked<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        masks: &Bound<'py, PyTuple>,
+    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+        let arguments = read_masked(args, masks, &self.name, &self.parameters)?;
+        let compiled = self.compiled(&arguments, false)?;
+        compiled.call_masked(py, &Call::new(&arguments, &self.parameters)?, &self.parameters)
+    }
+
+    /// Evaluates Arrow arrays, arrays of one dimension and numbers.
+    fn call_arrow(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<ArrowArray> {
+        let arguments = read_any(args, &self.name, &self.parameters)?;
+        let compiled = self.compiled(&arguments, false)?;
+        let call = Call::new(&arguments, &self.parameters)?;
+        Ok(ArrowArray::new(compiled.call_arrow(py, &call, &self.parameters)?))
+    }
+
+    /// Reduces the values for arrays and numbers to a scalar. `NotImplemented` as for `call`.
+    fn reduce<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match read_numpy(args, &self.name, &self.parameters)? {
+            Some(arguments) => self.reduced(py, kind, &arguments),
+            None => Ok(PyNotImplemented::get(py).to_owned().into_any()),
+        }
+    }
+
+    /// Reduces the values for arrays with masks; nulls are left out.
+    fn reduce_masked<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        args: &Bound<'py, PyTuple>,
+        masks: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.reduced(py, kind, &read_masked(args, masks, &self.name, &self.parameters)?)
+    }
+
+    /// Reduces the values for Arrow arrays; nulls are left out.
+    fn reduce_arrow<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        args: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.reduced(py, kind, &read_any(args, &self.name, &self.parameters)?)
+    }
+
+    /// The function for `datafusion.udf`.
+    fn __datafusion_scalar_udf__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        scalar_udf::export(py, self)
+    }
+
+    /// The types, the backend and the program of a call with these arguments.
+    fn explain(&self, args: &Bound<'_, PyTuple>) -> PyResult<String> {
+        let arguments = read_any(args, &self.name, &self.parameters)?;
+        let compiled = self.compiled(&arguments, false)?;
+        Ok(compiled.explain(&self.name, &self.parameters, &arguments))
+    }
+}
+
+impl Function {
+    fn reduced<'py>(
+        &self,
+        py: Python<'py>,
+        kind: &str,
+        arguments: &[Argument],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let kind = Reduction::of_name(kind)?;
+        let dtype = self.compiled(arguments, false)?.dtype;
+        let compiled = self.compiled(arguments, true)?;
+        compiled.reduce(py, &Call::new(arguments, &self.parameters)?, &self.parameters, kind, dtype)
+    }
+}
