@@ -207,6 +207,22 @@ def test_every_function_has_numpys_name_and_result():
         assert name in wf.__all__
 
 
+def test_the_types_for_editors_are_those_of_the_functions():
+    import ast
+    import pathlib
+
+    import warpframe
+
+    stub = ast.parse((pathlib.Path(warpframe.__file__).parent / "_functions.pyi").read_text())
+    parameters = {node.name: len(node.args.posonlyargs) for node in stub.body if isinstance(node, ast.FunctionDef)}
+    aliases = {node.targets[0].id: getattr(node.value, "id", None) for node in stub.body if isinstance(node, ast.Assign)}
+    assert set(wf.__all__) <= {*parameters, *aliases} and set(parameters) <= set(wf.__all__)
+    for name, count in parameters.items():
+        assert getattr(wf, name).__code__.co_argcount == count, name
+    for alias in set(aliases) & set(wf.__all__):
+        assert getattr(wf, alias) is getattr(wf, aliases[alias])
+
+
 # --- What cannot be traced.
 
 REFUSED = {
