@@ -22,6 +22,7 @@ class RecordedFunction:
     """A native function that records its calls. It does not know arguments of type `Foreign`."""
 
     def __init__(self, name, parameters, nodes, result, **options):
+        self.names = parameters
         self.made = (name, parameters, nodes, result, options)
         self.calls = []
 

@@ -33,9 +33,6 @@ def evaluate(nodes, result, arguments):
             values.append(np.asarray(values[rest[1]]).astype(rest[0]))
         elif name == "where":
             values.append(np.where(*[values[i] for i in rest]))
-        elif name == "rint":
-            # Integers stay integers.
-            values.append(np.round(values[rest[0]]))
         else:
             assert name in UNARY | BINARY
             values.append(getattr(np, name)(*[values[i] for i in rest]))
@@ -52,7 +49,7 @@ def run(text, **scope):
 INFIX = "+ - * / // % & | ^ << >> < <= > >= == !=".split()
 PREFIX = ["-", "~", "abs"]
 CONSTANTS = ["2", "3", "-1", "0", "0.5", "-2.25", "1e300", "True", "np.float32(1.5)", "np.int8(3)", "np.float64(0.1)", "np.bool_(True)"]
-FUNCTIONS = [f"wf.{name}" for name in sorted(UNARY - {"rint"})] + [f"np.{name}" for name in sorted(UNARY - {"rint"})]
+FUNCTIONS = [f"wf.{name}" for name in sorted(UNARY)] + [f"np.{name}" for name in sorted(UNARY)]
 FUNCTIONS_OF_TWO = [f"wf.{name}" for name in sorted(BINARY)] + [f"np.{name}" for name in sorted(BINARY)]
 
 
@@ -69,7 +66,7 @@ FORMS = [
     ("wf.round({1})", [""], 1),
     ("np.divmod({1}, {2}){0}", ["[0]", "[1]"], 2),
     ("divmod({1}, {2}){0}", ["[0]", "[1]"], 2),
-    ("{}.clip({}, 0, 2)", ["wf", "np"], 1),
+    ("{}.clip({}, 1, 2)", ["wf", "np"], 1),
 ]
 
 
@@ -150,12 +147,14 @@ def test_nodes_are_valid(text):
         ("a ** b", [("power", 0, 1)]),
         ("2.0 ** a", [("const", None, 2.0), ("power", 3, 0)]),
         ("-a // +b", [("negative", 0), ("floor_divide", 3, 1)]),
-        ("round(a)", [("rint", 0)]),
+        ("round(a)", [("round", 0)]),
+        ("np.round(a) + a.round() + wf.round(a)", [("round", 0), ("add", 3, 3), ("add", 4, 3)]),
+        ("np.rint(a) + wf.rint(a)", [("rint", 0), ("add", 3, 3)]),
         ("math.floor(a) + math.ceil(b) + math.trunc(c)", [
             ("floor", 0), ("ceil", 1), ("add", 3, 4), ("trunc", 2), ("add", 5, 6),
         ]),
-        ("round(a, 2)", [("const", None, 100.0), ("multiply", 0, 3), ("rint", 4), ("divide", 5, 3)]),
-        ("round(a, -1)", [("const", None, 10.0), ("divide", 0, 3), ("rint", 4), ("multiply", 5, 3)]),
+        ("round(a, 2)", [("const", None, 100.0), ("multiply", 0, 3), ("round", 4), ("divide", 5, 3)]),
+        ("round(a, -1)", [("const", None, 10.0), ("divide", 0, 3), ("round", 4), ("multiply", 5, 3)]),
         ("np.float32(2) * a", [("const", "float32", 2.0), ("multiply", 3, 0)]),
         ("a * np.array(2, 'int16')", [("const", "int16", 2), ("multiply", 0, 3)]),
         ("a & True", [("const", None, True), ("bitwise_and", 0, 3)]),
@@ -206,6 +205,22 @@ def test_every_function_has_numpys_name_and_result():
             np.testing.assert_array_equal(getattr(wf, name)(*arguments), getattr(np, name)(*arguments))
         assert getattr(wf, name).__name__ == name
         assert name in wf.__all__
+
+
+def test_the_types_for_editors_are_those_of_the_functions():
+    import ast
+    import pathlib
+
+    import warpframe
+
+    stub = ast.parse((pathlib.Path(warpframe.__file__).parent / "_functions.pyi").read_text())
+    parameters = {node.name: len(node.args.posonlyargs) for node in stub.body if isinstance(node, ast.FunctionDef)}
+    aliases = {node.targets[0].id: getattr(node.value, "id", None) for node in stub.body if isinstance(node, ast.Assign)}
+    assert set(wf.__all__) <= {*parameters, *aliases} and set(parameters) <= set(wf.__all__)
+    for name, count in parameters.items():
+        assert getattr(wf, name).__code__.co_argcount == count, name
+    for alias in set(aliases) & set(wf.__all__):
+        assert getattr(wf, alias) is getattr(wf, aliases[alias])
 
 
 # --- What cannot be traced.

@@ -62,7 +62,7 @@ def function(f=None, /, *, name=None, backend=None):
     ...     return wf.sqrt(a * a + b * b)
     >>> dist(np.array([3.0, 5.0]), np.array([4.0, 12.0]))
     array([ 5., 13.])
-    >>> dist.sum(np.array([3.0, 5.0]), np.array([4.0, 12.0]))
+    >>> float(dist.sum(np.array([3.0, 5.0]), np.array([4.0, 12.0])))
     18.0
     """
     if f is None:
@@ -173,8 +173,8 @@ class Function:
 
         Returns
         -------
-        int or float
-            The sum of the rows that are not null.
+        number
+            The sum of the rows that are not null, as a number of NumPy.
         """
         return self._reduce("sum", args, kwargs)
 

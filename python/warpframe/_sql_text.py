@@ -2,8 +2,8 @@
 
 SQL and Python differ in the results of operators: ``/`` of integers, ``//`` and ``%`` of negative numbers, comparisons of NaN,
 ``round`` of halves, and operations that are errors in SQL. Each operation is printed as an expression that gives Python's result
-for all numbers. NULL is the result wherever an operand that decides it is NULL. Signs of zeros may differ in ``//`` and ``%``, and
-a cast fails in SQL for a number that its type does not have.
+for all numbers. NULL is the result wherever an operand that decides it is NULL. Zeros and NaN may have another sign, and a cast
+fails in SQL for a number that its type does not have.
 
 An operand can occur several times in the expression of an operation; texts of more than `LONGEST` characters are refused.
 """
@@ -361,7 +361,7 @@ def _log1p(x):
     return _case(_compare("<", _call("abs", x), _literal(0.5, x.dtype)), near, _call("ln", _add(one, x)))
 
 
-def _rint(x):
+def _round(x):
     if x.dtype.kind != "f":
         return x
     # Halves are rounded away from zero by SQL.
@@ -598,7 +598,8 @@ _OPERATIONS = {
     "exp2": _exp2,
     "expm1": _expm1,
     "log1p": _log1p,
-    "rint": _rint,
+    "rint": _round,
+    "round": _round,
     "floor": _rounding("floor"),
     "ceil": _rounding("ceil"),
     "trunc": _rounding("trunc"),
@@ -641,7 +642,6 @@ _OPERATIONS = {
 }
 
 _COMPARISONS = frozenset("less less_equal greater greater_equal equal not_equal".split())
-_ROUNDINGS = frozenset("rint floor ceil trunc".split())
 
 
 class _Printer:
@@ -693,9 +693,10 @@ def _common(x, y):
 
 def _computed(operation, operands):
     """The types in which NumPy computes an operation."""
-    if operation in _ROUNDINGS and operands[0].dtype.kind != "f":
-        return [operands[0].dtype]
     dtypes = [value.dtype for value in operands]
+    if operation == "round":
+        # It is no universal function. Booleans are rounded in half precision.
+        return [_FLOAT32] if dtypes[0] == _BOOL else dtypes
     if operation in _COMPARISONS:
         # Comparisons with integers outside of the range of the type are right in NumPy.
         for value, other in zip(operands, reversed(operands)):

@@ -8,7 +8,7 @@ A node is a tuple of its operation and operands, which are positions of earlier 
     ("cast", "float32", 0)   a conversion
     ("sqrt", 0), ("add", 0, 1), ("where", 2, 0, 1)
 
-All other operations have the names of NumPy's universal functions, and their meaning. Equal nodes are merged.
+All other operations have the names of NumPy's functions, and their meaning. Equal nodes are merged.
 """
 
 import operator
@@ -25,7 +25,7 @@ DTYPES = frozenset(
 #: Operations of one operand.
 UNARY = frozenset(
     "negative absolute invert logical_not sqrt cbrt square reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin "
-    "arccos arctan sinh cosh tanh arcsinh arccosh arctanh degrees radians floor ceil trunc rint sign isnan isinf isfinite".split()
+    "arccos arctan sinh cosh tanh arcsinh arccosh arctanh degrees radians floor ceil trunc rint round sign isnan isinf isfinite".split()
 )
 
 #: Operations of two operands.
@@ -280,7 +280,7 @@ class Symbol:
             raise untraceable("the number of digits is not a constant integer", "round(x, 2)")
         digits = operator.index(decimals)
         if digits == 0:
-            return self._trace.apply("rint", self)
+            return self._trace.apply("round", self)
         try:
             scale = 10.0 ** abs(digits)
         except OverflowError:
@@ -392,7 +392,7 @@ class Symbol:
         raise untraceable(reason, instead, error=AttributeError)
 
 
-_UFUNCS = {getattr(np, name): name for name in UNARY | BINARY} | {np.deg2rad: "radians", np.rad2deg: "degrees"}
+_UFUNCS = {getattr(np, name): name for name in (UNARY | BINARY) - {"round"}} | {np.deg2rad: "radians", np.rad2deg: "degrees"}
 
 _REDUCTIONS = {
     name: f"the reduction outside of the function, such as f.{name}(x)"
