@@ -4,6 +4,8 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+mod command;
+
 use pyo3::prelude::*;
 
 // Results of the same sizes are allocated again and again: see the command's allocator.
@@ -11,4 +13,7 @@ use pyo3::prelude::*;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[pymodule]
-mod _warpframe {}
+mod _warpframe {
+    #[pymodule_export]
+    use super::command::run_command;
+}
