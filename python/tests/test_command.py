@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -36,10 +37,10 @@ def ok(folder, *arguments, **options):
     return done.stdout
 
 
-def start(folder, *arguments, **options):
+def start(folder, *arguments, program=MODULE, **options):
     """Start the command in `folder`, in a process group of its own."""
     return subprocess.Popen(
-        [*MODULE, *arguments],
+        [*program, *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -152,8 +153,9 @@ class TestSignals:
         assert process.returncode == -signal.SIGINT
 
     def test_an_ignored_signal_stays_ignored(self, tmp_path):
-        ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process, queries = self.reading_a_pipe(tmp_path, preexec_fn=ignore)
+        process, queries = self.reading_a_pipe(
+            tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)
+        )
         with queries:
             process.send_signal(signal.SIGINT)
             queries.write("SELECT 1 AS one")
@@ -167,11 +169,36 @@ class TestSignals:
         process = start(folder, "sql", "--format", "csv", "-f", "statements", **options)
         return process, open(folder / "statements", "w")  # Opens when the process opens it.
 
+    def test_ctrl_c_cancels_a_query_of_the_shell(self, tmp_path):
+        ours, theirs = os.openpty()
+        process = subprocess.Popen(
+            [*MODULE, "sql"],
+            cwd=tmp_path,
+            env=os.environ | {"XDG_DATA_HOME": str(tmp_path), "TERM": "xterm"},
+            pass_fds=[theirs],
+            # Makes it the terminal of the process, so that Ctrl-C becomes a signal.
+            preexec_fn=lambda: os.login_tty(theirs),
+        )
+        os.close(theirs)
+        with open(ours, "r+b", buffering=0) as shell:
+            read_until(shell, b"warpframe> ")
+            shell.write(f"SELECT count(*) FROM ({ENDLESS}) WHERE id % 7 = 1;\r".encode())
+            read_until(shell, b"\n")
+            time.sleep(0.5)  # The query is running then.
+            shell.write(b"\x03")  # Ctrl-C
+            read_until(shell, b"interrupted")
+            read_until(shell, b"warpframe> ")
+            shell.write(b"SELECT 6 * 7 AS answer;\r")
+            read_until(shell, b"| 42 ")
+            shell.write(b"\\q\r")
+            assert process.wait(TIMEOUT) == 0
+
     def test_a_closed_output_is_not_an_error(self, tmp_path):
         process = start(tmp_path, "sql", "-q", ENDLESS, "--format", "csv")
         assert process.stdout.readline() == "id\n"
         process.stdout.close()
-        assert process.stderr.read() == ""
+        with process.stderr as errors:
+            assert errors.read() == ""
         assert process.wait(TIMEOUT) == 0
 
 
@@ -183,7 +210,9 @@ class TestLocalCluster:
         arguments = ["cluster", "local", "--executors", "2", "--slots", "1", "--port", "0"]
         temporary = tmp_path / "temporary"
         temporary.mkdir()
-        process = start(tmp_path, *arguments, env=os.environ | {"TMPDIR": str(temporary)})
+        # Executors search packages as their parent does: -P excludes the working directory.
+        program = [sys.executable, "-P", "-m", "warpframe"]
+        process = start(tmp_path, *arguments, program=program, env=os.environ | {"TMPDIR": str(temporary)})
         try:
             address = process.stdout.readline().strip()
             assert address.startswith("df://127.0.0.1:"), process.stderr.read()
@@ -191,7 +220,7 @@ class TestLocalCluster:
             assert len(executors) == 2
             for executor in executors:
                 command = Path(f"/proc/{executor}/cmdline").read_text().split("\0")
-                assert command[:5] == [*MODULE, "cluster", "executor"]
+                assert command[:6] == [*program, "cluster", "executor"]
             yield process, address, executors
         finally:
             if process.poll() is None:
@@ -231,6 +260,16 @@ class TestLocalCluster:
         process.kill()
         process.wait(TIMEOUT)
         wait_until(lambda: not any(map(is_running, executors)))
+
+
+def read_until(terminal, text):
+    """Read from a terminal until `text` appears."""
+    seen = b""
+    end = time.monotonic() + TIMEOUT
+    while text not in seen:
+        assert select.select([terminal], [], [], max(0, end - time.monotonic()))[0], seen
+        seen += terminal.read(1)
+    return seen
 
 
 def wait_until(condition):
