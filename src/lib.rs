@@ -11,12 +11,14 @@
 //! - [`batch`] evaluates expressions from Parquet to Parquet; [`io`] reads and writes the files.
 //! - [`cluster`] runs queries on many hosts.
 //! - [`compare`] measures the same rows in every execution mode.
+//! - [`command`] is the `warpframe` command.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
 pub mod batch;
+pub mod command;
 pub mod compare;
 mod large_stack;
 mod script;

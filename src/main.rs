@@ -3,10 +3,10 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 
-mod cli;
-
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
+
+use warpframe::cluster::Launcher;
 
 // Queries allocate many buffers of the same sizes. mimalloc reuses them instead of returning them to the operating
 // system: the page faults of fresh memory take longer than the kernels.
@@ -24,5 +24,5 @@ fn main() -> ExitCode {
     // SAFETY: the function changes an option of the allocator, unless the environment variable MIMALLOC_PURGE_DELAY has set it;
     // no other thread runs.
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) };
-    cli::main()
+    ExitCode::from(warpframe::command::main(std::env::args_os().skip(1), Launcher::current_exe().ok()))
 }

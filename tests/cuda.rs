@@ -827,7 +827,7 @@ fn comparisons_run_the_gpu_modes() {
                 repeat: 3.try_into().unwrap(),
                 threads: 2.try_into().unwrap(),
                 work_folder: folder.path().to_owned(),
-                program: None,
+                launcher: None,
                 cluster: None,
                 gpus: Some(Arc::clone(&gpus)),
                 external_tools: None,

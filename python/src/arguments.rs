@@ -58,7 +58,7 @@ impl Argument {
         }
         let kind = value.get_type();
         if kind.is(ndarray_type(py)?) || value.is_instance(generic_type(py)?)? {
-            return NumpyArray::read(value, name).map(|array| Some(Self::Array(array)));
+            return Ok(NumpyArray::read(value, name)?.map(Self::Array));
         }
         if value.is_exact_instance_of::<PyBool>() {
             return Ok(Some(Self::Bool(value.extract()?)));
@@ -124,12 +124,13 @@ impl Argument {
 }
 
 impl NumpyArray {
-    fn read(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Self> {
+    /// Reads an array; `None` if its elements have the other byte order.
+    fn read(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Option<Self>> {
         let unsupported = || {
             let dtype = value.getattr("dtype").and_then(|dtype| Ok(dtype.str()?.to_string()));
             PyTypeError::new_err(format!(
                 "the argument {name} has elements of type {}, of which there are no programs: use bool, \
-                 integers of 8 to 64 bits, float32 or float64 in the byte order of this machine",
+                 integers of 8 to 64 bits, float32 or float64",
                 dtype.unwrap_or_default()
             ))
         };
@@ -139,8 +140,12 @@ impl NumpyArray {
             if is_scalar { value.call_method1(intern!(value.py(), "reshape"), (1,))? } else { value.clone() };
         let buffer = PyUntypedBuffer::get(&reshaped).map_err(|_| unsupported())?;
         let format: &CStr = buffer.format();
+        let other_order = if cfg!(target_endian = "little") { b'>' } else { b'<' };
+        if format.to_bytes().first() == Some(&other_order) {
+            return Ok(None);
+        }
         let dtype = DType::of_format(format.to_bytes(), buffer.item_size()).ok_or_else(unsupported)?;
-        Ok(Self { buffer: Arc::new(AssertUnwindSafe(buffer)), dtype, is_scalar })
+        Ok(Some(Self { buffer: Arc::new(AssertUnwindSafe(buffer)), dtype, is_scalar }))
     }
 
     /// The shape.

@@ -140,7 +140,7 @@ impl Compiled {
             )));
         }
         let Some(Argument::Array(target)) = Argument::read(out, "out")? else {
-            return Err(PyTypeError::new_err("out must be a numpy.ndarray"));
+            return Err(PyTypeError::new_err("out has elements in the byte order of another machine"));
         };
         if target.dtype != self.dtype {
             return Err(PyTypeError::new_err(format!(

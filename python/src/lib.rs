@@ -11,6 +11,7 @@
 mod arguments;
 mod arrow_stream;
 mod columns;
+mod command;
 mod compiled;
 mod dtype;
 mod engine;
@@ -34,6 +35,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The native module of warpframe.
 #[pymodule]
 mod _warpframe {
+    #[pymodule_export]
+    use crate::command::run_command;
     #[pymodule_export]
     use crate::errors::WarpframeError;
     #[pymodule_export]

@@ -165,7 +165,7 @@ def _arrow_wrapper(value):
     """The function that converts a result to the kind of an Arrow container."""
     polars, pyarrow = sys.modules.get("polars"), sys.modules.get("pyarrow")
     if polars is not None and isinstance(value, polars.Series):
-        return lambda _arguments, array, _mask: polars.Series(value.name, array)
+        return lambda _arguments, array, _mask: polars.Series(array).rename(value.name)
     if pyarrow is not None and isinstance(value, pyarrow.ChunkedArray):
         return lambda _arguments, array, _mask: pyarrow.chunked_array([pyarrow.array(array)])
     if pyarrow is not None and isinstance(value, pyarrow.Array):

@@ -233,7 +233,9 @@ class Function:
         str
             Lines of text.
         """
-        return self._native.explain(self._bind(args, kwargs))
+        from . import _containers
+
+        return _containers.explain(self._native, self._bind(args, kwargs))
 
     @property
     def sql(self) -> str:

@@ -10,7 +10,7 @@ use super::external_tools::ExternalTools;
 use super::machine::available_memory;
 use super::mode::Mode;
 use super::workload::{ResultSink, Source};
-use warpframe_cluster::ClusterSettings;
+use warpframe_cluster::{ClusterSettings, Launcher};
 use warpframe_cuda::driver::CudaError;
 use warpframe_cuda::{self, Gpus};
 use warpframe_datafusion::rows::{MAX_ROWS, RowGenerator};
@@ -37,8 +37,8 @@ pub struct Comparison {
     /// An existing folder for temporary files, which the executors of `cluster` must be able to read and write. The
     /// caller removes it.
     pub work_folder: PathBuf,
-    /// The path of the `warpframe` binary, for executor processes. Without it, modes that need them are skipped.
-    pub program: Option<PathBuf>,
+    /// How to start executor processes. Without it, modes that need them are skipped.
+    pub launcher: Option<Launcher>,
     /// The cluster of the mode `cluster`.
     pub cluster: Option<ClusterSettings>,
     /// The GPUs; those of this machine if `None`.
@@ -108,8 +108,8 @@ impl Comparison {
                 "results in GPU memory are not written to Parquet: use --result collect or sum"
             }
             Mode::Cluster if self.cluster.is_none() => "no cluster was named: use --cluster df://HOST:PORT",
-            Mode::ClusterProcesses1 | Mode::ClusterProcesses if self.program.is_none() => {
-                "executor processes need the path of the warpframe binary"
+            Mode::ClusterProcesses1 | Mode::ClusterProcesses if self.launcher.is_none() => {
+                "it is unknown how to start executor processes"
             }
             _ => return None,
         };

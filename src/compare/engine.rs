@@ -167,13 +167,13 @@ impl<'a> Engine<'a> {
         threads: NonZeroUsize,
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
     ) -> Result<(T, Split)> {
-        let (one, Comparison { program, cluster, .. }) = (NonZeroUsize::MIN, self.comparison);
-        let (start, started) = timed(|| match (mode, program) {
+        let (one, Comparison { launcher, cluster, .. }) = (NonZeroUsize::MIN, self.comparison);
+        let (start, started) = timed(|| match (mode, launcher) {
             (Mode::ClusterThreads1 | Mode::ClusterThreads, _) => {
                 runtime.block_on(LocalCluster::start_in_process(threads)).map(Some)
             }
-            (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(program)) => {
-                runtime.block_on(LocalCluster::start(program, 0, threads, one, None)).map(Some)
+            (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(launcher)) => {
+                runtime.block_on(LocalCluster::start(launcher, 0, threads, one, None)).map(Some)
             }
             _ => Ok(None),
         })?;

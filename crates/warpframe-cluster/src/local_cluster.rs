@@ -3,8 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use datafusion::common::{DataFusionError, Result, exec_err};
@@ -15,6 +14,7 @@ use super::address::ClusterAddress;
 use super::client::ClusterClient;
 use super::executor::run_executor;
 use super::executor_options::ExecutorOptions;
+use super::launcher::Launcher;
 use super::scheduler::{Scheduler, SchedulerOptions};
 use super::settings::ClusterSettings;
 use super::token::{TOKEN_VARIABLE, Token};
@@ -34,13 +34,13 @@ pub struct LocalCluster {
 }
 
 impl LocalCluster {
-    /// Starts a scheduler on `port`, or a free port if it is 0, and `executors` processes of the `warpframe` binary at
-    /// `binary` with `slots` slots each, and waits until all have registered. Without a token a new one is generated.
+    /// Starts a scheduler on `port`, or a free port if it is 0, and `executors` processes of the `warpframe` command with
+    /// `slots` slots each, and waits until all have registered. Without a token a new one is generated.
     ///
     /// # Errors
-    /// The port is in use, the binary cannot be run, or an executor ends or does not register within 30 seconds.
+    /// The port is in use, the command cannot be run, or an executor ends or does not register within 30 seconds.
     pub async fn start(
-        binary: &Path,
+        launcher: &Launcher,
         port: u16,
         executors: NonZeroUsize,
         slots: NonZeroUsize,
@@ -48,7 +48,7 @@ impl LocalCluster {
     ) -> Result<Self> {
         let mut cluster = Self::without_executors(port, token).await?;
         for _ in 0..executors.get() {
-            let process = cluster.spawn(binary, slots)?;
+            let process = cluster.spawn(launcher, slots)?;
             cluster.executors.push(process);
         }
         cluster.wait_for(executors.get()).await?;
@@ -131,8 +131,9 @@ impl LocalCluster {
         self.executors.iter().map(Child::id).collect()
     }
 
-    fn spawn(&self, binary: &Path, slots: NonZeroUsize) -> Result<Child> {
-        Command::new(binary)
+    fn spawn(&self, launcher: &Launcher, slots: NonZeroUsize) -> Result<Child> {
+        launcher
+            .command()
             .args(["cluster", "executor", "--scheduler", &self.address().to_string()])
             .args(["--slots", &slots.to_string(), "--while-stdin"])
             .arg("--work-dir")
@@ -147,7 +148,10 @@ impl LocalCluster {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| {
-                DataFusionError::Execution(format!("cannot start '{}': {error}", binary.display()))
+                DataFusionError::Execution(format!(
+                    "cannot start '{}': {error}",
+                    launcher.program().display()
+                ))
             })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::Schema;
-use datafusion::common::{DFSchema, DataFusionError, Result, exec_err};
+use datafusion::common::{DFSchema, DataFusionError, ExprSchema, Result, exec_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -14,6 +14,8 @@ use super::lower::lower;
 use crate::backends::Backends;
 use crate::errors::datafusion_error;
 use warpframe_ir::backend::{Evaluated, KernelContext};
+use warpframe_ir::builder::Builder;
+use warpframe_ir::instruction::{Input, Output};
 use warpframe_ir::program::Program;
 
 /// A program and the columns that it reads.
@@ -64,6 +66,15 @@ pub fn compile(expr: &Expr, schema: &Schema) -> Result<Compiled> {
     let simplifier =
         ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
     let expr = simplifier.simplify(simplifier.coerce(expr.clone(), &schema)?)?;
+    if let Expr::Column(column) = &expr {
+        // A query has no function for it.
+        let field = schema.field_from_column(column)?;
+        let mut builder = Builder::new();
+        let (data_type, nullable) = (field.data_type().clone(), field.is_nullable());
+        let value = builder.add_input(Input { data_type: data_type.clone(), nullable });
+        let program = builder.finish(vec![Output { value, data_type }], None).map_err(datafusion_error)?;
+        return Ok(Compiled { columns: vec![column.name.clone()], program: Arc::new(program) });
+    }
     let lowered = lower(&expr, &schema)
         .map_err(|reason| DataFusionError::Plan(format!("cannot compile {expr}: {reason}")))?;
     let columns = lowered.arguments.iter().map(|argument| match argument {

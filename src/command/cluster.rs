@@ -10,15 +10,15 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use warpframe::cluster::{
-    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT,
-    ExecutorOptions, JobProgress, LocalCluster, Scheduler, SchedulerOptions, Token, run_executor,
-};
 
 use super::error::CliError;
 use super::runtime::{all_cores, runtime};
 use super::signals::{interrupt, interruptible};
 use super::values;
+use warpframe_cluster::{
+    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT,
+    ExecutorOptions, JobProgress, Launcher, LocalCluster, Scheduler, SchedulerOptions, Token, run_executor,
+};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -135,9 +135,10 @@ pub struct ExecutorArguments {
     while_stdin: bool,
 }
 
-pub fn run(command: Command) -> Result<(), CliError> {
+/// Runs a subcommand. `launcher` starts the executors of a local cluster.
+pub fn run(command: Command, launcher: Option<Launcher>) -> Result<(), CliError> {
     match command {
-        Command::Local(arguments) => runtime()?.block_on(interruptible(local(arguments))),
+        Command::Local(arguments) => runtime()?.block_on(interruptible(local(arguments, launcher))),
         Command::Scheduler(arguments) => runtime()?.block_on(interruptible(scheduler(arguments))),
         Command::Executor(arguments) => executor(arguments),
         Command::Status { address, json, token } => {
@@ -148,12 +149,16 @@ pub fn run(command: Command) -> Result<(), CliError> {
     }
 }
 
-async fn local(arguments: Local) -> Result<(), CliError> {
+async fn local(arguments: Local, launcher: Option<Launcher>) -> Result<(), CliError> {
     let share = NonZeroUsize::new(all_cores().get() / arguments.executors).unwrap_or(NonZeroUsize::MIN);
     let slots = arguments.slots.unwrap_or(share);
-    let binary = std::env::current_exe().map_err(CliError::failure)?;
+    let launcher = launcher.ok_or_else(|| {
+        CliError::failure(
+            "executors cannot be started from here, because the path of this program is unknown",
+        )
+    })?;
     let token = arguments.token.of_new_cluster()?;
-    let cluster = LocalCluster::start(&binary, arguments.port, arguments.executors, slots, token).await?;
+    let cluster = LocalCluster::start(&launcher, arguments.port, arguments.executors, slots, token).await?;
     println!("{}", cluster.address());
     eprintln!("{} executors with {slots} slots each; Ctrl-C stops them", arguments.executors);
     std::future::pending().await

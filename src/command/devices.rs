@@ -3,12 +3,11 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use warpframe::compare::Machine;
-use warpframe::cpu::Simd;
-use warpframe::cuda::{self, Calibration, Gpus, calibrate};
-use warpframe::kernel::SIMD_VARIABLE;
-
 use super::error::CliError;
+use crate::compare::Machine;
+use warpframe_cpu::Simd;
+use warpframe_cpu::kernel::SIMD_VARIABLE;
+use warpframe_cuda::{Calibration, Gpus, calibrate, gpus};
 
 pub fn run() -> Result<(), CliError> {
     let machine = Machine::detect()?;
@@ -22,7 +21,7 @@ pub fn run() -> Result<(), CliError> {
     writeln!(out, "SIMD    {} of {}{forced}", machine.simd, machine.simd_available.join(", "))?;
     writeln!(out, "memory  {:.1} GiB", machine.memory_bytes as f64 / f64::from(1 << 30))?;
     writeln!(out, "system  {}", machine.os)?;
-    match cuda::gpus() {
+    match gpus() {
         Ok(gpus) => show(&gpus, &mut out),
         Err(error) => Ok(writeln!(out, "GPU     none: {error}")?),
     }

@@ -5,8 +5,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use warpframe::Session;
-use warpframe::backend_names::{AUTO, NAMES};
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -15,6 +13,8 @@ use super::runtime::{flush_cleanup, runtime};
 use super::signals::interruptible;
 use super::statements::{execute, read};
 use super::{repl, values};
+use crate::session::Session;
+use warpframe_datafusion::backend_names::{AUTO, NAMES};
 
 #[derive(Debug, Args)]
 pub struct Arguments {

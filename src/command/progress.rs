@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use warpframe::io::Progress;
+use warpframe_io::Progress;
 
 /// A progress bar with rows, rows per second and the remaining time.
 #[derive(Default)]

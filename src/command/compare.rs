@@ -6,14 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use warpframe::DEFAULT_ROWS;
-use warpframe::compare::report::{suite_page, sweep_chart, terminal};
-use warpframe::compare::suite::{self, CaseReport, Suite, SuiteReport};
-use warpframe::compare::{
-    Comparison, Event, ExternalTools, Mode, Report, ResultSink, Source, Status, Sweep, external_tools, sweep,
-};
-use warpframe::rows::{Distribution, RowGenerator};
-use warpframe::{private_folder, private_folder_in};
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -21,6 +13,16 @@ use super::progress::spinner;
 use super::runtime::all_cores;
 use super::signals::interrupt;
 use super::values;
+use crate::compare::report::{suite_page, sweep_chart, terminal};
+use crate::compare::suite::{self, CaseReport, Suite, SuiteReport};
+use crate::compare::{
+    Comparison, Event, ExternalTools, Mode, ModeReport, Report, ResultSink, Source, Status, Sweep,
+    external_tools, sweep,
+};
+use crate::session::DEFAULT_ROWS;
+use warpframe_cluster::Launcher;
+use warpframe_datafusion::rows::{Distribution, RowGenerator};
+use warpframe_io::{private_folder, private_folder_in};
 
 /// The default number of timed runs of each mode.
 const DEFAULT_REPEAT: NonZeroUsize = NonZeroUsize::new(7).unwrap();
@@ -157,7 +159,12 @@ fn named(names: &[String]) -> Vec<String> {
     names.iter().filter(|name| !name.is_empty()).cloned().collect()
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+/// Runs the comparison. Its reports show `command_line`, and `launcher` starts executor processes.
+pub async fn run(
+    arguments: Arguments,
+    command_line: String,
+    launcher: Option<Launcher>,
+) -> Result<(), CliError> {
     let interrupted = interrupt();
     let external_tools = arguments.external_tools()?;
     // Wrong usage is found before a folder is created.
@@ -192,7 +199,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         repeat: arguments.repeat.unwrap_or(DEFAULT_REPEAT),
         threads: arguments.threads.unwrap_or_else(all_cores),
         work_folder: work_folder.path().to_owned(),
-        program: std::env::current_exe().ok(),
+        launcher,
         cluster: arguments.cluster.settings()?,
         gpus: None,
         external_tools,
@@ -211,13 +218,9 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
             Event::CaseDone(case) => spinner.suspend(|| print_case(case)),
         };
         let found = match suite {
-            Some(suite) => {
-                suite.run(command_line(), &on_event).map(|report| Findings::Suite(Box::new(report)))
-            }
-            None if sweep => Sweep::run(&comparison, &command_line(), &on_event).map(Findings::Sweep),
-            None => {
-                comparison.run(command_line(), &on_event).map(|report| Findings::Report(Box::new(report)))
-            }
+            Some(suite) => suite.run(command_line, &on_event).map(|report| Findings::Suite(Box::new(report))),
+            None if sweep => Sweep::run(&comparison, &command_line, &on_event).map(Findings::Sweep),
+            None => comparison.run(command_line, &on_event).map(|report| Findings::Report(Box::new(report))),
         };
         spinner.finish_and_clear();
         found
@@ -231,9 +234,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         let _ = std::fs::remove_dir(&folder);
     }
     let Some(found) = found else {
-        // Modes cannot be cancelled: exit, now that the temporary folders are removed.
-        CliError::Interrupted.print();
-        std::process::exit(130);
+        return Err(CliError::Interrupted);
     };
     let found = found?;
     let (written, page, failures) = match &found {
@@ -275,7 +276,7 @@ fn print(found: &Findings, json: Option<&std::path::Path>) -> Result<(), CliErro
     Ok(())
 }
 
-fn print_mode(mode: &warpframe::compare::ModeReport) {
+fn print_mode(mode: &ModeReport) {
     match (mode.status, mode.median_ms) {
         (Status::Ok, Some(median)) => {
             let times = if mode.repeats == 1 { "once" } else { "times" };
@@ -307,17 +308,4 @@ fn new_report_folder() -> Result<PathBuf, CliError> {
 
 fn cannot_write(path: &std::path::Path, error: impl std::fmt::Display) -> CliError {
     CliError::failure(format!("cannot write '{}': {error}", path.display()))
-}
-
-/// The command line, quoted for a shell.
-fn command_line() -> String {
-    let arguments = std::env::args().skip(1).map(|argument| {
-        let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./,:".contains(c));
-        if plain && !argument.is_empty() {
-            argument
-        } else {
-            format!("'{}'", argument.replace('\'', "'\\''"))
-        }
-    });
-    ["warpframe".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
 }

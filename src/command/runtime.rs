@@ -13,7 +13,7 @@ pub fn runtime() -> Result<Runtime, CliError> {
 
 /// Waits for pending clean-up tasks, and prints a warning for each that failed.
 pub async fn flush_cleanup() {
-    for failure in warpframe::flush_cleanup().await {
+    for failure in warpframe_io::flush_cleanup().await {
         eprintln!("warning: {failure}");
     }
 }

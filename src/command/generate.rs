@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use clap::Args;
 use indicatif::HumanCount;
-use warpframe::io::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
-use warpframe::rows::{Distribution, RowGenerator};
 
 use super::error::CliError;
 use super::progress::RowsBar;
 use super::runtime::{all_cores, flush_cleanup};
 use super::signals::interruptible;
 use super::values;
+use warpframe_datafusion::rows::{Distribution, RowGenerator};
+use warpframe_io::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
 
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use warpframe::backend_names::{AUTO, NAMES};
-use warpframe::batch::BatchRun;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -17,6 +15,8 @@ use super::runtime::flush_cleanup;
 use super::signals::interruptible;
 use super::statements::read;
 use super::values;
+use crate::batch::BatchRun;
+use warpframe_datafusion::backend_names::{AUTO, NAMES};
 
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use datafusion::common::DataFusionError;
-use warpframe::rows::MAX_ROWS;
 
 use super::error::root_message;
+use warpframe_datafusion::rows::MAX_ROWS;
 
 /// A number of rows: `10000000`, `10_000_000`, `1e7` or `10M`.
 pub fn rows(text: &str) -> Result<u64, String> {

@@ -10,12 +10,12 @@ use arrow::json::LineDelimitedWriter;
 use clap::ValueEnum;
 use datafusion::dataframe::DataFrame;
 use futures::{Stream, StreamExt};
-use warpframe::batch::write_query;
-use warpframe::io::{CsvWriter, Staging, WriterSettings, is_special_file};
 
 use super::error::CliError;
 use super::error_recorder::ErrorRecorder;
 use super::table::TableWriter;
+use crate::batch::write_query;
+use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
 
 /// The format of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

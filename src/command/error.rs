@@ -1,10 +1,16 @@
 //! Errors as one message for the user, with the position in the query if it is known.
 
 use std::fmt::Display;
-use std::process::ExitCode;
 
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
+
+/// Exit codes of the process.
+pub const SUCCESS: u8 = 0;
+pub const FAILURE: u8 = 1;
+pub const USAGE: u8 = 2;
+/// That of shells for a program that SIGINT ended.
+pub const INTERRUPTED: u8 = 130;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -54,13 +60,13 @@ impl CliError {
     }
 
     /// Prints the message to stderr and returns the exit code.
-    pub fn report(&self) -> ExitCode {
+    pub fn report(&self) -> u8 {
         self.print();
         match self {
-            Self::Usage(_) => ExitCode::from(2),
-            Self::Failure(_) | Self::Io(_) => ExitCode::FAILURE,
-            Self::Interrupted => ExitCode::from(130),
-            Self::ClosedOutput => ExitCode::SUCCESS,
+            Self::Usage(_) => USAGE,
+            Self::Failure(_) | Self::Io(_) => FAILURE,
+            Self::Interrupted => INTERRUPTED,
+            Self::ClosedOutput => SUCCESS,
         }
     }
 }

@@ -11,12 +11,12 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 use tokio::runtime::Runtime;
-use warpframe::Session;
 
 use super::error::CliError;
 use super::output::Format;
 use super::signals::interruptible;
 use super::statements::execute;
+use crate::session::Session;
 
 const HELP: &str = "\
   \\d         list the tables        \\d NAME   describe a table

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use warpframe::Session;
-
 use super::error::CliError;
 use super::output::{Format, print, save};
+use crate::session::Session;
 
 /// Reads a file of SQL statements.
 pub fn read(file: &Path) -> Result<String, CliError> {

@@ -1,0 +1,129 @@
+//! The `warpframe` command, one file per subcommand, for programs that are this command: the binary of this package, and
+//! the console script of the Python package. Data goes to stdout, everything else to stderr.
+
+mod cluster;
+mod compare;
+mod devices;
+mod error;
+mod error_recorder;
+mod generate;
+mod log;
+mod output;
+mod panic;
+mod progress;
+mod repl;
+mod run;
+mod runtime;
+mod signals;
+mod sql;
+mod statements;
+mod stream_output;
+mod table;
+mod values;
+
+use std::ffi::OsString;
+use std::io::Write;
+
+use clap::{Parser, Subcommand};
+use warpframe_cluster::Launcher;
+use warpframe_cpu::kernel::SimdPath;
+
+use error::CliError;
+use runtime::runtime;
+
+/// Evaluates numeric expressions over Arrow columns on CPUs, GPUs and clusters
+#[derive(Debug, Parser)]
+#[command(name = "warpframe", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one formula over the same rows in every execution mode; verify, time and plot the runs
+    Compare(compare::Arguments),
+    /// Run SQL: a query, a file or an interactive shell
+    Sql(sql::Arguments),
+    /// Evaluate expressions over Parquet files and write Parquet files
+    Run(run::Arguments),
+    /// Write generated rows as Parquet
+    Generate(generate::Arguments),
+    /// Start a cluster, or show its state
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Show the CPU, the SIMD instruction sets and the GPUs of this machine
+    Devices,
+}
+
+/// Runs the command that `arguments` name, which are those after the name of the program, and returns the exit code of the
+/// process: 0 for success, 1 for failure, 2 for wrong usage, 130 if SIGINT or SIGTERM interrupted it.
+///
+/// `launcher` starts executor processes; without it, what needs them fails.
+///
+/// It is to be called once in a process that does nothing else, which then exits with the code: it handles SIGINT and
+/// SIGTERM, sets the logger and the panic hook of the process, and may leave threads that still compute what was
+/// interrupted.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, launcher: Option<Launcher>) -> u8 {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from([OsString::from("warpframe")].iter().chain(&arguments)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // As with clap's own way to exit, a message that cannot be printed changes nothing.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(error::USAGE);
+        }
+    };
+    let invocation = Invocation { arguments, launcher };
+    let ended = panic::catch(|| run(cli.command, invocation));
+    let ended = ended.unwrap_or_else(|message| Err(CliError::Failure(message)));
+    // Rust flushes stdout at the end of programs whose main function is in Rust only.
+    let flushed = std::io::stdout().flush();
+    match ended.and_then(|()| Ok(flushed?)) {
+        Ok(()) => error::SUCCESS,
+        Err(error) => error.report(),
+    }
+}
+
+/// How the command was started.
+struct Invocation {
+    arguments: Vec<OsString>,
+    launcher: Option<Launcher>,
+}
+
+impl Invocation {
+    /// The command line, quoted for a shell. Invalid Unicode is replaced.
+    fn command_line(&self) -> String {
+        let arguments = self.arguments.iter().map(|argument| {
+            let argument = argument.to_string_lossy();
+            let plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./,:".contains(c));
+            if plain && !argument.is_empty() {
+                argument.into_owned()
+            } else {
+                format!("'{}'", argument.replace('\'', "'\\''"))
+            }
+        });
+        ["warpframe".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
+    // Check the environment variables before doing anything else.
+    SimdPath::active().map_err(CliError::usage)?;
+    log::start()?;
+    match command {
+        Command::Compare(arguments) => {
+            let command_line = invocation.command_line();
+            let runtime = runtime()?;
+            let ended = runtime.block_on(compare::run(arguments, command_line, invocation.launcher));
+            // Modes cannot be cancelled. Do not wait for the one that was interrupted.
+            runtime.shutdown_background();
+            ended
+        }
+        Command::Sql(arguments) => sql::run(arguments),
+        Command::Run(arguments) => runtime()?.block_on(run::run(arguments)),
+        Command::Generate(arguments) => runtime()?.block_on(generate::run(arguments)),
+        Command::Cluster(command) => cluster::run(command, invocation.launcher),
+        Command::Devices => devices::run(),
+    }
+}
