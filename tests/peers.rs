@@ -35,7 +35,9 @@ fn python() -> Option<String> {
 }
 
 /// The tools that run on the CPU.
-const CPU_TOOLS: [&str; 19] = [
+const CPU_TOOLS: [&str; 21] = [
+    "warpframe-numpy",
+    "warpframe-sql",
     "python",
     "numpy",
     "numexpr",
@@ -82,6 +84,8 @@ fn tools_evaluate_the_formula_of_a_comparison() {
     let formula = "CASE WHEN x < y THEN x * power(y, -1.7) WHEN NOT (x > 2 * z OR z < 7) THEN abs(sin(z)) - 0.1 ELSE \
         1 / (1 + exp(-(x - y) / 1000)) END";
     let tools = [
+        "warpframe-numpy",
+        "warpframe-sql",
         "python",
         "numpy",
         "numexpr",
@@ -138,7 +142,9 @@ const OPERATIONS: &[SuiteFormula] = &[
 ];
 
 /// The operations that tools lack.
-const LACKING: [(&str, &[&str]); 10] = [
+const LACKING: [(&str, &[&str]); 12] = [
+    ("warpframe-numpy", &["round"]),
+    ("warpframe-sql", &[]),
     ("numpy", &["round"]),
     ("numexpr", &["cbrt", "angles", "round"]),
     ("blosc2", &["remainder", "cbrt", "angles", "round"]),

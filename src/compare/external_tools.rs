@@ -1,5 +1,5 @@
-//! The external tools: Python programs that evaluate the formula with NumPy, Numba, DuckDB and others. The command line and
-//! the JSON report call them peers.
+//! The external tools: Python programs that evaluate the formula with NumPy, Numba, DuckDB and others, and with warpframe's own
+//! Python package. The command line and the JSON report call them peers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -52,6 +52,10 @@ macro_rules! tools {
 }
 
 tools! {
+    "warpframe" {
+        "warpframe-numpy": "Python, NumPy arrays",
+        "warpframe-sql": "Python, SQL"
+    }
     "python" { "python": "plain loop, extrapolated" }
     "numpy" { "numpy": "NumPy" }
     "numexpr" { "numexpr": "numexpr" }
@@ -81,6 +85,21 @@ tools! {
     "cupy" { "cupy": "CuPy, host to host" on gpu, "cupy-resident": "CuPy, arrays on GPU" on gpu }
     "torch" { "torch": "PyTorch, host to host" on gpu, "torch-resident": "PyTorch, arrays on GPU" on gpu }
     "numba_cuda" { "numba-cuda": "Numba CUDA, host to host" on gpu }
+}
+
+/// warpframe's own Python package, which runs as the external tools do.
+const OWN_PROGRAM: &str = "warpframe";
+
+impl ToolMode {
+    /// Whether it is another tool than warpframe.
+    pub fn is_external(&self) -> bool {
+        self.program != OWN_PROGRAM
+    }
+}
+
+/// The mode of this name that runs in a Python process.
+pub fn find(name: &str) -> Option<&'static ToolMode> {
+    ALL.iter().find(|mode| mode.name == name)
 }
 
 /// The modes with these names, in the order of [`ALL`]. A name is that of a mode, or of a program for all its modes.

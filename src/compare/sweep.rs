@@ -6,7 +6,7 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 
 use super::comparison::Comparison;
 use super::event::Event;
-use super::external_tools;
+use super::external_tools::{self, ToolMode};
 use super::mode::Mode;
 use super::report::format::group_digits;
 use super::report::model::{Report, SCHEMA_VERSION};
@@ -19,7 +19,8 @@ pub const MODES: [Mode; 6] =
     [Mode::Columnar, Mode::Vectorized, Mode::Parallel, Mode::Rayon, Mode::Cuda, Mode::CudaResident];
 
 /// The default external tools of a sweep: the fastest modes of each tool.
-pub const EXTERNAL_TOOLS: [&str; 12] = [
+pub const EXTERNAL_TOOLS: [&str; 13] = [
+    "warpframe-numpy",
     "numpy",
     "numexpr",
     "numba",
@@ -90,7 +91,7 @@ impl Sweep {
                 match series.iter_mut().find(|series| series.mode == mode.mode) {
                     Some(series) => series.points.push(point),
                     None => {
-                        let is_external = external_tools::ALL.iter().any(|tool| tool.name == mode.mode);
+                        let is_external = external_tools::find(&mode.mode).is_some_and(ToolMode::is_external);
                         series.push(Series { mode: mode.mode.clone(), is_external, points: vec![point] });
                     }
                 }

@@ -207,7 +207,7 @@ impl GpuSplit {
 impl ModeReport {
     /// Whether it is a mode of an external tool.
     pub fn is_external(&self) -> bool {
-        external_tools::ALL.iter().any(|tool| tool.name == self.mode)
+        external_tools::find(&self.mode).is_some_and(ToolMode::is_external)
     }
 
     /// Whether it needs a GPU.
@@ -218,7 +218,10 @@ impl ModeReport {
 
     /// The name of the mode, with its source if that differs from the source of the report.
     pub(super) fn label(&self, report: &Report) -> String {
-        match self.source == report.source || self.mode.starts_with("cluster") || self.is_external() {
+        match self.source == report.source
+            || self.mode.starts_with("cluster")
+            || external_tools::find(&self.mode).is_some()
+        {
             true => self.mode.clone(),
             false => format!("{} ({})", self.mode, self.source),
         }

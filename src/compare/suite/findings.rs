@@ -5,13 +5,13 @@ use crate::compare::mode::Mode;
 use crate::compare::report::Status;
 
 /// For each kind of result and condition: the formulas in which an external tool is faster than `parallel`, and than `vectorized`
-/// among tools of one thread, with the fastest tool and the factor.
+/// among tools of one thread, and than NumPy arrays in warpframe's Python package, with the fastest tool and the factor.
 pub(super) fn findings(tools: &[SuiteTool], cases: &[CaseReport]) -> Vec<String> {
     let external = tools.iter().filter(|tool| tool.is_external && tool.status == Status::Ok);
     let external: Vec<_> = external.collect();
     let mut findings = Vec::new();
-    for (mode, one_thread) in [(Mode::Parallel, false), (Mode::Vectorized, true)] {
-        let mode = mode.name();
+    let modes = [(Mode::Parallel.name(), false), (Mode::Vectorized.name(), true), ("warpframe-numpy", false)];
+    for (mode, one_thread) in modes {
         let others: Vec<_> = external.iter().filter(|tool| !one_thread || tool.threads == 1).collect();
         let others: Vec<&str> = others.iter().map(|tool| tool.name.as_str()).collect();
         if !others.is_empty() && tools.iter().any(|tool| tool.name == mode) {

@@ -40,9 +40,11 @@ pub const MODES: [Mode; 2] = [Mode::Vectorized, Mode::Parallel];
 /// All modes that can run: those that evaluate SQL in this process on the CPU.
 pub const POSSIBLE_MODES: [Mode; 4] = [Mode::Interpreted, Mode::Columnar, Mode::Vectorized, Mode::Parallel];
 
-/// The default external tools: those of the CPU. Left out are the loop of plain Python, which is hundreds of times slower, and
+/// The default external tools: those of the CPU, and warpframe's own Python package. Left out are the loop of plain Python, which is hundreds of times slower, and
 /// modes that differ from others only in the layout of the rows or the number and kind of workers.
-pub const EXTERNAL_TOOLS: [&str; 11] = [
+pub const EXTERNAL_TOOLS: [&str; 13] = [
+    "warpframe-numpy",
+    "warpframe-sql",
     "numpy",
     "numexpr",
     "blosc2",

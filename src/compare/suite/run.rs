@@ -167,7 +167,7 @@ impl Suite {
             let tool = SuiteTool {
                 name: mode.name.to_owned(),
                 description: mode.description.to_owned(),
-                is_external: true,
+                is_external: mode.is_external(),
                 threads: 0,
                 version: None,
                 status: Status::Ok,
