@@ -4,9 +4,11 @@ import csv
 import importlib.util
 import io
 import os
+import pathlib
 import random
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -62,9 +64,12 @@ def command():
 
 def run(script):
     """The rows of the last query of a script, as texts."""
-    done = subprocess.run(
-        [*command(), "sql", "--format", "csv", "--file", "/dev/stdin"], input=script, capture_output=True, text=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "script.sql")
+        file.write_text(script, encoding="utf-8")
+        done = subprocess.run(
+            [*command(), "sql", "--format", "csv", "--file", str(file)], capture_output=True, encoding="utf-8", timeout=120
+        )
     assert done.returncode == 0, done.stderr + script[:2000]
     return list(csv.reader(io.StringIO(done.stdout)))[1:]
 
