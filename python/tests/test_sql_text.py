@@ -282,6 +282,27 @@ def test_null_makes_null(dtype):
                 assert value is None, (f.sql, x, y, value)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int64", "bool"])
+def test_nulls_are_those_of_the_native_function(dtype):
+    pytest.importorskip("warpframe._warpframe", reason="the native module is not built")
+    pyarrow = pytest.importorskip("pyarrow")
+    values = [None, *VALUES[dtype]]
+    columns = list(zip(*[(x, y) for x in values for y in values]))
+    functions = [
+        annotated(eval(f"lambda x, y: wf.{name}(x, y)", {"wf": wf}), [dtype] * 2, f"f_{name}")
+        for name in operations(BINARY, dtype)
+    ]
+    functions += [
+        annotated(lambda x, y: wf.where(x > 0, y, 1), [dtype] * 2, "g"),
+        annotated(lambda x, y: wf.where((x > 0) | (y > 0), x, 2), [dtype] * 2, "h"),
+    ]
+    arrays = [pyarrow.array(column, "bool" if dtype == "bool" else dtype) for column in columns]
+    for f, (_, result) in zip(functions, evaluate(functions, [dtype] * 2, columns)):
+        native = pyarrow.array(f(*arrays)).to_pylist()
+        differ = [row for row in zip(*columns, result, native) if (row[2] is None) != (row[3] is None)]
+        assert not differ, f"{f.name}: {differ[:5]}"
+
+
 def sql(f, **options):
     return function(f, **options).sql
 
