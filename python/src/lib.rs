@@ -4,8 +4,6 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
-mod command;
-
 use pyo3::prelude::*;
 
 // Results of the same sizes are allocated again and again: see the command's allocator.
@@ -13,7 +11,4 @@ use pyo3::prelude::*;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[pymodule]
-mod _warpframe {
-    #[pymodule_export]
-    use super::command::run_command;
-}
+mod _warpframe {}
