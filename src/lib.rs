@@ -11,6 +11,7 @@
 //! - [`batch`] evaluates expressions from Parquet to Parquet; [`io`] reads and writes the files.
 //! - [`cluster`] runs queries on many hosts.
 //! - [`compare`] measures the same rows in every execution mode.
+//! - [`error_text`] makes one sentence of an error.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -18,7 +19,9 @@
 
 pub mod batch;
 pub mod compare;
+pub mod error_text;
 mod large_stack;
+mod private_catalog;
 mod script;
 mod session;
 
