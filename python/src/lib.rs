@@ -5,7 +5,17 @@
 #![warn(missing_docs)]
 
 mod arrow_stream;
+mod batch_stream;
 mod errors;
+mod fork_guard;
+mod memory_table;
+mod numpy_columns;
+mod numpy_results;
+mod parquet_output;
+mod query;
+mod runtime;
+mod session;
+mod table;
 
 use pyo3::prelude::*;
 
@@ -19,14 +29,19 @@ mod _warpframe {
 
     #[pymodule_export]
     use crate::arrow_stream::ArrowArray;
+    #[pymodule_export]
+    use crate::numpy_columns::{array_from_buffers, array_from_bytes, array_from_texts};
+    #[pymodule_export]
+    use crate::parquet_output::run_batch;
+    #[pymodule_export]
+    use crate::query::Query;
+    #[pymodule_export]
+    use crate::runtime::finish_cleanup;
+    #[pymodule_export]
+    use crate::session::Session;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("WarpframeError", module.py().get_type::<crate::errors::WarpframeError>())
-    }
-
-    #[pyfunction]
-    fn _roundtrip(object: &Bound<'_, PyAny>) -> PyResult<ArrowArray> {
-        Ok(ArrowArray::new(crate::arrow_stream::import_array(object)?))
     }
 }
