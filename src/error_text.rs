@@ -1,5 +1,6 @@
 //! Errors of queries as one message for the user, with the position in the query if it is known.
 
+use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -17,6 +18,7 @@ pub fn root_message(error: &DataFusionError) -> String {
             ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
         },
         DataFusionError::SchemaError(error, _) => schema_message(error),
+        DataFusionError::ArrowError(error, _) => arrow_message(error),
         DataFusionError::ResourcesExhausted(message) => {
             format!("the memory limit is too small for this: {message}")
         }
@@ -34,6 +36,22 @@ pub fn with_position(message: String, error: &DataFusionError, query: &str) -> S
     let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let caret = " ".repeat(column.saturating_sub(1));
     format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^")
+}
+
+/// The message of an error that a kernel has for a row.
+fn arrow_message(error: &ArrowError) -> String {
+    match error {
+        ArrowError::ArithmeticOverflow(message)
+        | ArrowError::CastError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::ParseError(message) => {
+            // DataFusion's functions pass on an error of their own as a text.
+            message.strip_prefix("Execution error: ").unwrap_or(message).to_owned()
+        }
+        ArrowError::DivideByZero => "division by zero".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn schema_message(error: &SchemaError) -> String {
