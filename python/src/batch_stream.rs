@@ -1,5 +1,7 @@
 //! The batches of a running query, one after the other.
 
+use std::pin::pin;
+
 use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -13,9 +15,9 @@ use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 use warpframe::error_text::root_message;
 
+use crate::block_on::{block_on, block_on_for};
 use crate::errors::query_error;
 use crate::fork_guard::ForkGuard;
 use crate::runtime::{SIGNAL_INTERVAL, panic_message};
@@ -91,11 +93,11 @@ impl Iterator for QueryReader {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (query, runtime) = match self.query.get_mut() {
+        let (query, _) = match self.query.get_mut() {
             Ok(parts) => parts,
             Err(forked) => return Some(Err(ArrowError::ExternalError(forked.message("stream").into()))),
         };
-        let next = runtime.block_on(query.next())?;
+        let next = block_on(pin!(query.next()))?;
         Some(next.map_err(|error| {
             let message = root_message(&error);
             match error.find_root() {
@@ -121,7 +123,7 @@ pub struct BatchStream {
 }
 
 enum State {
-    Ready(ForkGuard<RunningQuery>),
+    Ready(Box<ForkGuard<RunningQuery>>),
     /// A thread waits for the next batch.
     Busy,
     /// The query has ended, failed or been interrupted.
@@ -131,26 +133,26 @@ enum State {
 impl BatchStream {
     /// An iterator over the batches of a query with this SQL text.
     pub fn new(runtime: &'static Runtime, query: RunningQuery, text: String) -> Self {
-        Self { state: Mutex::new(State::Ready(ForkGuard::new(runtime, query))), text }
+        Self { state: Mutex::new(State::Ready(Box::new(ForkGuard::new(runtime, query)))), text }
     }
 
     /// The next batch, and the state after it.
     fn wait_for_next(
         &self,
         py: Python<'_>,
-        mut guard: ForkGuard<RunningQuery>,
+        mut guard: Box<ForkGuard<RunningQuery>>,
     ) -> PyResult<(Option<ArrowTable>, State)> {
-        let (query, runtime) = guard.get_mut().map_err(|forked| forked.exception("iterator"))?;
+        let (query, _) = guard.get_mut().map_err(|forked| forked.exception("iterator"))?;
         loop {
-            let next = py.detach(|| runtime.block_on(async { timeout(SIGNAL_INTERVAL, query.next()).await }));
+            let next = py.detach(|| block_on_for(pin!(query.next()), SIGNAL_INTERVAL));
             match next {
-                Ok(None) => return Ok((None, State::Over)),
-                Ok(Some(Err(error))) => return Err(query_error(&error, &self.text)),
-                Ok(Some(Ok(batch))) => {
+                Some(None) => return Ok((None, State::Over)),
+                Some(Some(Err(error))) => return Err(query_error(&error, &self.text)),
+                Some(Some(Ok(batch))) => {
                     let table = ArrowTable::new(query.schema.clone(), vec![batch]);
                     return Ok((Some(table), State::Ready(guard)));
                 }
-                Err(_) => py.check_signals()?,
+                None => py.check_signals()?,
             }
         }
     }

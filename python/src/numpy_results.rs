@@ -131,8 +131,9 @@ pub fn shown<'py>(py: Python<'py>, chunks: &[ArrayRef]) -> PyResult<Bound<'py, P
     let options = FormatOptions::default();
     for chunk in chunks {
         let formatter = ArrayFormatter::try_new(chunk.as_ref(), &options).map_err(arrow_error)?;
+        let nulls = chunk.logical_nulls();
         for row in 0..chunk.len() {
-            let text = match chunk.is_null(row) {
+            let text = match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 true => None,
                 false => Some(formatter.value(row).try_to_string().map_err(arrow_error)?),
             };

@@ -12,7 +12,7 @@ use warpframe::error_text::root_message;
 use warpframe::io::{ParquetCompression, Progress, WriteSummary, WriterSettings};
 
 use crate::errors::batch_error;
-use crate::runtime::wait_with;
+use crate::runtime::wait_for_output;
 use crate::session::Session;
 
 /// The settings of the Parquet writer.
@@ -82,7 +82,7 @@ pub fn run_batch(
     let counter = Arc::new(RowCounter::default());
     let (task, counted) = (run.clone(), Arc::clone(&counter));
     let written = async move { task.run_in(&session, counted).await };
-    let written = wait_with(py, runtime, written, |_| match &progress {
+    let written = wait_for_output(py, runtime, written, |_| match &progress {
         Some(progress) if counter.has_started.load(Ordering::Acquire) => {
             let [done, rows] = [&counter.done, &counter.rows].map(|count| count.load(Ordering::Relaxed));
             progress.call1((done, rows)).map(|_| ())

@@ -19,7 +19,7 @@ use crate::batch_stream::{BatchStream, QueryReader, RunningQuery};
 use crate::errors::{output_error, query_error};
 use crate::fork_guard::ForkGuard;
 use crate::parquet_output::{Written, writer_settings};
-use crate::runtime::wait;
+use crate::runtime::{wait, wait_for_output};
 use crate::session::SharedSession;
 use crate::table::{ArrowTable, names_and_types};
 
@@ -137,10 +137,10 @@ impl Query {
         let files = frame.task_ctx().runtime_env();
         let staging = wait(py, runtime, async move { Staging::new(&path, overwrite, &files).await })?;
         let staging = staging.map_err(|error| output_error(&error, &output, overwrite))?;
-        let written = self.wait(py, runtime, async move {
-            write_query(frame, Default::default(), staging, settings, Arc::new(())).await
-        })?;
-        Ok(Written::new(written))
+        let written =
+            async move { write_query(frame, Default::default(), staging, settings, Arc::new(())).await };
+        let written = wait_for_output(py, runtime, written, |_| Ok(()))?;
+        written.map(Written::new).map_err(|error| query_error(&error, &self.text))
     }
 
     #[pyo3(signature = (requested_schema=None))]

@@ -1,23 +1,24 @@
 //! The tokio runtime of the process, and waiting for its tasks so that Ctrl-C works.
 
 use std::ffi::CString;
-use std::time::Duration;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyOSError, PyRuntimeWarning};
+use pyo3::exceptions::{PyOSError, PyRuntimeWarning, PyTimeoutError};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinError;
-use tokio::time::timeout;
+use tokio::task::{JoinError, JoinHandle};
 use warpframe::flush_cleanup;
 
+use crate::block_on::block_on_for;
 use crate::errors::WarpframeError;
 
 /// How often a waiting thread looks for signals.
 pub const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long an interrupted call waits for its task to end.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an interrupted call waits for its cleanup.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The stack of a worker thread, in bytes: planning is recursive, and Python code calls it with the stack of a main thread.
 const STACK_SIZE: usize = 8 << 20;
@@ -49,44 +50,43 @@ pub fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
 /// Runs a future on the runtime and waits for it without the GIL.
 ///
 /// # Errors
-/// The exception of a signal handler, such as `KeyboardInterrupt`: then the future has been dropped, and its cleanup is
-/// complete. `WarpframeError` if the future panics.
+/// The exception of a signal handler, such as `KeyboardInterrupt`: then the future is being dropped, at its next point of
+/// suspension. `WarpframeError` if the future panics.
 pub fn wait<T: Send + 'static>(
     py: Python<'_>,
-    runtime: &'static Runtime,
+    runtime: &Runtime,
     future: impl Future<Output = T> + Send + 'static,
 ) -> PyResult<T> {
-    wait_with(py, runtime, future, |_| Ok(()))
+    let mut task = runtime.spawn(future);
+    let ended = wait_for_task(py, &mut task, |_| Ok(()));
+    if ended.is_err() {
+        task.abort();
+    }
+    ended
 }
 
-/// As [`wait`], and calls `tick` every 50 ms. Its exceptions end the wait as those of signal handlers do.
+/// As [`wait`], for a future that writes files: if an exception ends the wait, the files have been removed. Calls `tick`
+/// every 50 ms; its exceptions end the wait, too.
 ///
 /// # Errors
 /// As for [`wait`].
-pub fn wait_with<T: Send + 'static>(
+pub fn wait_for_output<T: Send + 'static>(
     py: Python<'_>,
-    runtime: &'static Runtime,
+    runtime: &Runtime,
     future: impl Future<Output = T> + Send + 'static,
-    mut tick: impl FnMut(Python<'_>) -> PyResult<()>,
+    tick: impl FnMut(Python<'_>) -> PyResult<()>,
 ) -> PyResult<T> {
     let mut task = runtime.spawn(future);
-    loop {
-        let done = py.detach(|| runtime.block_on(async { timeout(SIGNAL_INTERVAL, &mut task).await }));
-        if let Ok(done) = done {
-            return done.map_err(|error| WarpframeError::new_err(panic_message(error)));
-        }
-        if let Err(exception) = py.check_signals().and_then(|()| tick(py)) {
-            task.abort();
-            let failures = py.detach(|| {
-                runtime.block_on(async {
-                    let _ = timeout(CANCEL_TIMEOUT, &mut task).await;
-                    flush_cleanup().await
-                })
-            });
-            warn(py, &failures);
-            return Err(exception);
-        }
+    let ended = wait_for_task(py, &mut task, tick);
+    if ended.is_err() {
+        task.abort();
+        let cleanup = async move {
+            let _ = task.await;
+            flush_cleanup().await
+        };
+        finish(py, runtime, cleanup);
     }
+    ended
 }
 
 /// Waits for the cleanup of cancelled queries, for ten seconds at most, if this process has a runtime.
@@ -94,7 +94,35 @@ pub fn wait_with<T: Send + 'static>(
 pub fn finish_cleanup(py: Python<'_>) {
     let started = *RUNTIME.lock();
     if let Some((_, runtime)) = started.filter(|(of, _)| *of == std::process::id()) {
-        let failures = py.detach(|| runtime.block_on(flush_cleanup()));
+        finish(py, runtime, flush_cleanup());
+    }
+}
+
+fn wait_for_task<T>(
+    py: Python<'_>,
+    task: &mut JoinHandle<T>,
+    mut tick: impl FnMut(Python<'_>) -> PyResult<()>,
+) -> PyResult<T>
+where
+    T: Send,
+{
+    loop {
+        match py.detach(|| block_on_for(Pin::new(&mut *task), SIGNAL_INTERVAL)) {
+            Some(ended) => return ended.map_err(|error| WarpframeError::new_err(panic_message(error))),
+            None => py.check_signals().and_then(|()| tick(py))?,
+        }
+    }
+}
+
+/// Waits for a cleanup for ten seconds at most, or until the next signal, and shows its failures as warnings.
+fn finish(py: Python<'_>, runtime: &Runtime, cleanup: impl Future<Output = Vec<String>> + Send + 'static) {
+    let end = Instant::now() + CLEANUP_TIMEOUT;
+    let mut task = runtime.spawn(cleanup);
+    let in_time = |_: Python<'_>| match Instant::now() < end {
+        true => Ok(()),
+        false => Err(PyTimeoutError::new_err("the cleanup takes too long")),
+    };
+    if let Ok(failures) = wait_for_task(py, &mut task, in_time) {
         warn(py, &failures);
     }
 }
