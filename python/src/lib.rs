@@ -6,6 +6,7 @@
 
 mod arrow_stream;
 mod batch_stream;
+mod block_on;
 mod errors;
 mod fork_guard;
 mod memory_table;
@@ -39,6 +40,10 @@ mod _warpframe {
     use crate::runtime::finish_cleanup;
     #[pymodule_export]
     use crate::session::Session;
+
+    /// TEMP
+    #[pyclass]
+    struct Function;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
