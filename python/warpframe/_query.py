@@ -267,7 +267,7 @@ class Batch:
         return _results.to_record_batch(self._native)
 
     def to_polars(self) -> polars.DataFrame:
-        """Return a Polars DataFrame over the same memory."""
+        """Return a Polars DataFrame."""
         return _results.to_polars(self._native)
 
     def to_pandas(self) -> pandas.DataFrame:

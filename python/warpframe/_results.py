@@ -28,7 +28,7 @@ def to_record_batch(table: _warpframe.ArrowTable) -> pyarrow.RecordBatch:
 
 
 def to_polars(table: _warpframe.ArrowTable) -> polars.DataFrame:
-    """Return a Polars DataFrame over the same memory."""
+    """Return a Polars DataFrame. Polars copies the batches together."""
     return _package("polars", "to_polars").DataFrame(table)
 
 
