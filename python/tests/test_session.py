@@ -133,6 +133,13 @@ def test_numpy_arrays_come_back(session, dtype, order, masked):
         np.testing.assert_array_equal(back, values)
 
 
+def test_missing_values_of_pandas_are_null(session):
+    values = [1.0, np.nan]
+    for data, count in [(pd.DataFrame({"A": values}), 1), ({"A": pd.Series(values)}, 1), ({"A": np.array(values)}, 2)]:
+        session.register("t", data)
+        assert session.sql('SELECT count("A") AS n FROM t').to_numpy()["n"] == [count]
+
+
 def test_not_a_time_is_null(session):
     session.register("t", {"a": np.array(["2020-02-03", "NaT"], "M8[D]"), "b": np.array(["NaT", 5], "m8[s]")})
     found = session.sql("SELECT count(a) AS a, count(b) AS b, max(a) AS d FROM t").to_numpy()
@@ -741,6 +748,7 @@ class Wrong:
         (pa.table({}), ValueError, "the table has no columns"),
         (pa.Table.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), ValueError, "two columns have the name 'a'"),
         (pd.DataFrame({"fine": [1, 2], "bad": [1, {}]}), TypeError, "column bad with type object"),
+        ({"fine": [1, 2], "bad": pd.Series([1, {}])}, TypeError, "^Conversion failed for column bad: "),
         (Wrong(None), TypeError, "no pair of capsules"),
         (Wrong((1, 2)), TypeError, "no capsule with the name 'arrow_schema'"),
         (Wrong(pa.array([1]).__arrow_c_array__()[::-1]), TypeError, "no capsule with the name 'arrow_schema'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import _warpframe
+from . import _pandas, _warpframe
 
 _UNITS_OF_DAYS = ("Y", "M", "W", "D")
 _UNITS_OF_SECONDS = ("h", "m", "s")
@@ -30,12 +30,10 @@ def column(name: str, values: object, copy: bool) -> object:
     ValueError
         The array does not have one dimension, or a date is out of range.
     """
-    if not isinstance(values, np.ndarray):
-        if hasattr(values, "__arrow_c_array__"):
-            return values
-        if hasattr(values, "__arrow_c_stream__"):
-            is_mutable = type(values).__module__.partition(".")[0] == "pandas"
-            return values.copy() if copy and is_mutable else values  # type: ignore[attr-defined]
+    if _pandas.is_pandas(values):
+        return _pandas.array(name, values, copy)
+    if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
+        return values
     nulls = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
     array = np.asarray(values)
     if array.ndim != 1:

@@ -101,8 +101,10 @@ class Session:
             - Files, by a path, folder, glob pattern or URL: Parquet, CSV or Arrow, by their extension.
             - Objects with the Arrow PyCapsule interface, such as a pyarrow Table, a Polars DataFrame or a DuckDB relation.
               They are not copied, and a stream is read to its end.
-            - A pandas DataFrame, without its index.
-            - A dict of arrays of shape (rows,), or a structured array. A masked value and NaT are null.
+            - A pandas DataFrame, without its index. Missing values, and so NaN, are null.
+            - A dict of arrays of shape (rows,), or a structured array. A masked value and NaT are null, NaN is not.
+
+            SQL folds names to lower case: ``SELECT "Close" FROM t`` reads the column ``Close``.
         copy : bool
             Whether to copy pandas frames and NumPy arrays, whose values can change. Without the copy, the caller must not
             change them while they are registered or queried.
@@ -289,9 +291,10 @@ class Session:
         return WriteSummary(written.rows, written.bytes, written.files, monotonic() - start)
 
     def close(self) -> None:
-        """Release the tables. Later calls of the session and its queries raise `ValueError`.
+        """Release the tables, except those of queries that there still are.
 
-        A session that is no longer referred to is closed by itself.
+        Later calls of the session and its queries raise `ValueError`. A session that is no longer referred to is closed by
+        itself.
         """
         self._native.close()
 

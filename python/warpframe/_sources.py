@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from . import _arguments, _warpframe
+from . import _arguments, _pandas, _warpframe
 from ._columns import column
 
 
@@ -19,8 +19,8 @@ def register(session: _warpframe.Session, name: str, data: object, copy: bool) -
         session.register_columns(name, _columns(data, copy))
     elif isinstance(data, np.ndarray) and data.dtype.names:
         session.register_columns(name, _columns({field: data[field] for field in data.dtype.names}, copy))
-    elif _is_pandas_frame(data):
-        session.register_arrow(name, _pandas_table(data, copy))
+    elif _pandas.is_pandas(data) and hasattr(data, "columns"):
+        session.register_arrow(name, _pandas.table(data, copy))
     elif hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         session.register_arrow(name, data)
     else:
@@ -34,23 +34,6 @@ def _columns(columns: Mapping, copy: bool) -> list[tuple[str, object]]:
         if not isinstance(name, str):
             raise TypeError(f"the names of columns must be str, not {type(name).__name__}")
     return [(name, column(name, values, copy)) for name, values in columns.items()]
-
-
-def _is_pandas_frame(data: object) -> bool:
-    # Without importing pandas.
-    return type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns")
-
-
-def _pandas_table(frame: object, copy: bool) -> object:
-    try:
-        import pyarrow
-    except ImportError:
-        raise ImportError("a pandas frame is registered by means of pyarrow: pip install pyarrow") from None
-    try:
-        return pyarrow.Table.from_pandas(frame.copy() if copy else frame, preserve_index=False)  # type: ignore[attr-defined]
-    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError) as error:
-        # The last argument names the column.
-        raise TypeError(": ".join(str(argument) for argument in reversed(error.args))) from None
 
 
 def _reason(name: str, data: object) -> str:
