@@ -4,14 +4,17 @@
 
 mod common;
 
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use arrow::buffer::NullBuffer;
 use common::programs::{Case, Checked, Random, array, case, check};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use warpframe::cpu::{Simd, SimdPath};
 use warpframe::ir::{
     Accumulator, Backend, Error, Evaluated, Interpreter, Kernel, KernelContext, Program, Reductions,
+    write_values,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -53,6 +56,41 @@ fn check_reductions(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluat
     }
 }
 
+/// Values that are written into memory of the caller, aligned or not, must be those of the array of an evaluation.
+fn check_evaluate_into(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluated, Error>) {
+    let [output] = case.program.outputs() else { return };
+    let width = output.data_type.primitive_width().unwrap_or(1);
+    let rows = evaluated.as_ref().map_or(case.rows, |evaluated| evaluated.rows);
+    for offset in [0, 4, 1] {
+        let mut memory = vec![MaybeUninit::new(0xAAu8); 64 + rows * width + 64];
+        let start = memory.as_ptr().align_offset(64) + offset;
+        let target = &mut memory[start..][..rows * width];
+        let written = kernel.evaluate_into(&case.inputs, case.rows, &KernelContext::default(), target);
+        let (column, nulls) = match (evaluated, written) {
+            (Ok(evaluated), Ok(nulls)) => (&evaluated.columns[0], nulls),
+            (Err(one), Err(other)) => return assert_eq!(one.to_string(), other.to_string()),
+            (one, other) => panic!("{one:?} and {other:?}"),
+        };
+        let mut expected = vec![MaybeUninit::new(0u8); rows * width];
+        let expected_nulls = write_values(column, &mut expected).unwrap();
+        let is_null =
+            |nulls: &Option<NullBuffer>, row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        // SAFETY: all bytes were initialized above.
+        let read = |byte: &MaybeUninit<u8>| unsafe { byte.assume_init_read() };
+        for row in 0..rows {
+            assert_eq!(is_null(&nulls, row), is_null(&expected_nulls, row), "{}", kernel.description());
+            let bytes = |memory: &[MaybeUninit<u8>]| -> Vec<u8> {
+                memory[row * width..][..width].iter().map(read).collect()
+            };
+            if !is_null(&nulls, row) {
+                assert_eq!(bytes(target), bytes(&expected), "{}", kernel.description());
+            }
+        }
+        // Nothing is written behind the values.
+        assert!(memory[start + rows * width..].iter().all(|byte| read(byte) == 0xAA));
+    }
+}
+
 /// Evaluates a case on all paths, and checks the results.
 fn check_paths(case: &Case) -> Checked {
     let mut checked = Checked::default();
@@ -60,6 +98,7 @@ fn check_paths(case: &Case) -> Checked {
         let kernel = Simd::on(path).unwrap().compile(&case.program).unwrap();
         let result = kernel.evaluate(&case.inputs, case.rows, &KernelContext::default());
         check_reductions(case, kernel.as_ref(), &result);
+        check_evaluate_into(case, kernel.as_ref(), &result);
         let Checked { known, unknown, traps } = check(case, result, path.name());
         checked.known += known;
         checked.unknown += unknown;

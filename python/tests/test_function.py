@@ -15,6 +15,7 @@ import pytest
 
 import warpframe._function as function_module
 import warpframe._functions as wf
+from warpframe import _containers
 from warpframe._function import Function, function
 
 
@@ -125,10 +126,8 @@ def test_reductions_and_explanations_are_those_of_the_native_function():
 
 
 def test_other_containers_are_converted_by_the_package(monkeypatch):
-    containers = types.ModuleType("warpframe._containers")
-    containers.call = lambda native, args, out: ("converted", native, args, out)
-    containers.reduce = lambda native, kind, args: ("reduced", native, kind, args)
-    monkeypatch.setitem(sys.modules, "warpframe._containers", containers)
+    monkeypatch.setattr(_containers, "call", lambda native, args, out: ("converted", native, args, out))
+    monkeypatch.setattr(_containers, "reduce", lambda native, kind, args: ("reduced", native, kind, args))
     foreign = Foreign()
     f = function(lambda a, b=1: a + b)
     assert f(foreign, 2, out=None) == ("converted", f._native, (foreign, 2), None)

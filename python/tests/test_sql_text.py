@@ -4,9 +4,11 @@ import csv
 import importlib.util
 import io
 import os
+import pathlib
 import random
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -62,9 +64,12 @@ def command():
 
 def run(script):
     """The rows of the last query of a script, as texts."""
-    done = subprocess.run(
-        [*command(), "sql", "--format", "csv", "--file", "/dev/stdin"], input=script, capture_output=True, text=True
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "script.sql")
+        file.write_text(script, encoding="utf-8")
+        done = subprocess.run(
+            [*command(), "sql", "--format", "csv", "--file", str(file)], capture_output=True, encoding="utf-8", timeout=120
+        )
     assert done.returncode == 0, done.stderr + script[:2000]
     return list(csv.reader(io.StringIO(done.stdout)))[1:]
 
@@ -275,6 +280,27 @@ def test_null_makes_null(dtype):
                 assert value is not None, (f.sql, x, y)
             else:
                 assert value is None, (f.sql, x, y, value)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "bool"])
+def test_nulls_are_those_of_the_native_function(dtype):
+    pytest.importorskip("warpframe._warpframe", reason="the native module is not built")
+    pyarrow = pytest.importorskip("pyarrow")
+    values = [None, *VALUES[dtype]]
+    columns = list(zip(*[(x, y) for x in values for y in values]))
+    functions = [
+        annotated(eval(f"lambda x, y: wf.{name}(x, y)", {"wf": wf}), [dtype] * 2, f"f_{name}")
+        for name in operations(BINARY, dtype)
+    ]
+    functions += [
+        annotated(lambda x, y: wf.where(x > 0, y, 1), [dtype] * 2, "g"),
+        annotated(lambda x, y: wf.where((x > 0) | (y > 0), x, 2), [dtype] * 2, "h"),
+    ]
+    arrays = [pyarrow.array(column, "bool" if dtype == "bool" else dtype) for column in columns]
+    for f, (_, result) in zip(functions, evaluate(functions, [dtype] * 2, columns)):
+        native = pyarrow.array(f(*arrays)).to_pylist()
+        differ = [row for row in zip(*columns, result, native) if (row[2] is None) != (row[3] is None)]
+        assert not differ, f"{f.name}: {differ[:5]}"
 
 
 def sql(f, **options):

@@ -7,14 +7,18 @@
 """
 
 from . import _functions
+from ._compare import Drawing, Report, compare
 from ._evaluate import evaluate
 from ._function import Function, function
 from ._functions import *
 from ._warpframe import WarpframeError, get_num_threads, release_memory, set_num_threads
 
 __all__ = [
+    "Drawing",
     "Function",
+    "Report",
     "WarpframeError",
+    "compare",
     "evaluate",
     "function",
     "get_num_threads",

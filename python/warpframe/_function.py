@@ -1,8 +1,12 @@
 """The decorator `function`, and the class of what it returns."""
 
+from __future__ import annotations
+
 import os
 import threading
+from collections.abc import Callable
 from types import FunctionType
+from typing import Any, overload
 
 from ._pandas import PandasEngine
 from ._trace import Symbol, Trace, trace_of
@@ -25,6 +29,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock)
 
 
+@overload
+def function(f: Callable[..., Any], /, *, name: str | None = None, backend: str | None = None) -> Function: ...
+@overload
+def function(*, name: str | None = None, backend: str | None = None) -> Callable[[Callable[..., Any]], Function]: ...
 def function(f=None, /, *, name=None, backend=None):
     """Compiles a Python function of numbers, to be called with arrays.
 
@@ -99,7 +107,12 @@ class Function:
         The backend that was chosen.
     """
 
-    def __init__(self, f, *, name=None, backend=None):
+    __wrapped__: Callable[..., Any]
+    name: str
+    parameters: tuple[str, ...]
+    backend: str | None
+
+    def __init__(self, f: Callable[..., Any], *, name: str | None = None, backend: str | None = None) -> None:
         self.parameters, self._positional_only, self._positional = _parameters(f)
         self._defaults = _defaults(f, self.parameters, self._positional)
         self.__wrapped__ = f
@@ -119,19 +132,7 @@ class Function:
         # Calls with as many arguments need no binding.
         self._arguments = len(self._positional) if len(self._positional) == len(self.parameters) else -1
 
-    @property
-    def __annotations__(self):
-        return self.__wrapped__.__annotations__
-
-    @property
-    def __defaults__(self):
-        return self.__wrapped__.__defaults__
-
-    @property
-    def __kwdefaults__(self):
-        return self.__wrapped__.__kwdefaults__
-
-    def __call__(self, *args, out=None, **kwargs):
+    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         """Computes the function for each row.
 
         Parameters
@@ -173,7 +174,7 @@ class Function:
             result = _containers.call(native, args, out)
         return result
 
-    def sum(self, /, *args, **kwargs):
+    def sum(self, /, *args: Any, **kwargs: Any) -> Any:
         """The sum of the results for all rows, without an array of them; as `numpy.sum` of the result, and 0 of no rows.
 
         Parameters
@@ -188,27 +189,27 @@ class Function:
         """
         return self._reduce("sum", args, kwargs)
 
-    def mean(self, /, *args, **kwargs):
+    def mean(self, /, *args: Any, **kwargs: Any) -> Any:
         """The mean of the results for all rows; as `sum`, and NaN of no rows."""
         return self._reduce("mean", args, kwargs)
 
-    def min(self, /, *args, **kwargs):
+    def min(self, /, *args: Any, **kwargs: Any) -> Any:
         """The least of the results for all rows; as `sum`."""
         return self._reduce("min", args, kwargs)
 
-    def max(self, /, *args, **kwargs):
+    def max(self, /, *args: Any, **kwargs: Any) -> Any:
         """The greatest of the results for all rows; as `sum`."""
         return self._reduce("max", args, kwargs)
 
-    def var(self, /, *args, **kwargs):
+    def var(self, /, *args: Any, **kwargs: Any) -> Any:
         """The variance of the results for all rows, divided by their number, as `numpy.var`; as `sum`."""
         return self._reduce("var", args, kwargs)
 
-    def std(self, /, *args, **kwargs):
+    def std(self, /, *args: Any, **kwargs: Any) -> Any:
         """The standard deviation of the results for all rows, the root of `var`; as `sum`."""
         return self._reduce("std", args, kwargs)
 
-    def count(self, /, *args, **kwargs):
+    def count(self, /, *args: Any, **kwargs: Any) -> Any:
         """The number of results that are not null; as `sum`."""
         return self._reduce("count", args, kwargs)
 
@@ -229,7 +230,7 @@ class Function:
             result = _containers.reduce(native, kind, args)
         return result
 
-    def explain(self, /, *args, **kwargs):
+    def explain(self, /, *args: Any, **kwargs: Any) -> str:
         """How a call with these arguments is computed: the backend, the code and why.
 
         Parameters
@@ -247,7 +248,7 @@ class Function:
         return _containers.explain(self._native, self._bind(args, kwargs))
 
     @property
-    def sql(self):
+    def sql(self) -> str:
         """The statement ``CREATE FUNCTION`` that defines this function in SQL, with Python's meaning.
 
         Parameters are ``DOUBLE``, unless they are annotated with ``int``, ``bool`` or a NumPy type.
@@ -266,7 +267,7 @@ class Function:
         from ._sql_text import create_function
 
         nodes, result = self._nodes()
-        return create_function(self.name, self.parameters, self.__annotations__, nodes, result)
+        return create_function(self.name, self.parameters, self.__wrapped__.__annotations__, nodes, result)
 
     def __datafusion_scalar_udf__(self):
         """The function for DataFusion's Python package, as a capsule that ``datafusion.udf`` takes.
