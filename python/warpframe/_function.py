@@ -269,7 +269,7 @@ class Function:
         nodes, result = self._nodes()
         return create_function(self.name, self.parameters, self.__wrapped__.__annotations__, nodes, result)
 
-    def __datafusion_scalar_udf__(self):
+    def __datafusion_scalar_udf__(self) -> Any:
         """The function for DataFusion's Python package, as a capsule that ``datafusion.udf`` takes.
 
         Examples
@@ -289,11 +289,14 @@ class Function:
         """Pickles the function by its name, or the Python function by its name if that is what the module has."""
         import sys
 
-        found = sys.modules.get(self.__module__)
-        for part in self.__qualname__.split("."):
-            found = getattr(found, part, None)
+        found = _find(self.__module__, self.__qualname__)
         if found is self.__wrapped__:
             return _rebuild, (self.__wrapped__, self.name, self.backend)
+        cloudpickle = sys.modules.get("cloudpickle")
+        if self.__module__ == "__main__" and cloudpickle is not None:
+            # The processes of Dask and of similar packages do not have the functions of a notebook.
+            code = cloudpickle.dumps(self.__wrapped__)
+            return _rebuild_of_main, (self.__qualname__, code, self.name, self.backend)
         return self.__qualname__
 
     @property
@@ -412,8 +415,28 @@ class Function:
         return tuple(values[name] if name in values else self._defaults[name] for name in self.parameters)
 
 
+def _find(module, qualname):
+    """The object of this name in a module, if it is imported; otherwise None."""
+    import sys
+
+    found = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
 def _rebuild(f, name, backend):
     return Function(f, name=name, backend=backend)
+
+
+def _rebuild_of_main(qualname, code, name, backend):
+    """The function of this name, if the main program of this process has it; otherwise a new one."""
+    found = _find("__main__", qualname)
+    if isinstance(found, Function):
+        return found
+    import cloudpickle
+
+    return Function(cloudpickle.loads(code), name=name, backend=backend)
 
 
 def _count(number, noun):
