@@ -431,7 +431,7 @@ fn an_interrupted_command_leaves_nothing_behind() {
     let folder = tempdir().unwrap();
     ok(folder.path(), &["generate", "--rows", "100000", "--out", "in.parquet"]);
     let before = entries(folder.path());
-    let commands: [&[&str]; 4] = [
+    let commands: [&[&str]; 5] = [
         &["generate", "--rows", "2000000000", "--out", "out"],
         &["generate", "--rows", "2000000000", "--out", "out.parquet"],
         &[
@@ -444,11 +444,13 @@ fn an_interrupted_command_leaves_nothing_behind() {
             "(SELECT sum(log3(x, y, z)) FROM generate_rows(100000000000)) AS s",
         ],
         &["sql", "-q", "SELECT * FROM generate_rows(100000000000)", "--format", "csv", "--out", "out.csv"],
+        &["compare", "--modes", "interpreted", "--rows", "20000000"],
     ];
     for arguments in commands {
         for signal in ["INT", "TERM"] {
             let child = command(folder.path())
                 .args(arguments)
+                .env("TMPDIR", folder.path())
                 .stdout(std::process::Stdio::piped())
                 .stderr(std::process::Stdio::piped())
                 .spawn()
@@ -468,6 +470,20 @@ fn an_interrupted_command_leaves_nothing_behind() {
             assert_eq!(entries(folder.path()), before, "{arguments:?} left something behind");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn arguments_may_be_invalid_unicode() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempdir().unwrap();
+    let report = std::ffi::OsStr::from_bytes(b"\xff");
+    let arguments = ["compare", "--modes", "parallel", "--rows", "1000", "--repeat", "1", "--report"];
+    let run = finish(command(folder.path()).args(arguments).arg(report).output().unwrap());
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    let json = std::fs::read_to_string(folder.path().join(report).join("report.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["command"], format!("warpframe {} '\u{fffd}'", arguments.join(" ")));
 }
 
 #[test]

@@ -83,6 +83,11 @@ impl Argument {
         }
     }
 
+    /// Whether elements may be null.
+    pub fn may_have_nulls(&self) -> bool {
+        matches!(self, Self::Masked(..) | Self::Arrow(..))
+    }
+
     /// The shape; that of a number has no dimensions.
     pub fn shape(&self) -> Vec<usize> {
         match self {

@@ -70,12 +70,7 @@ impl Expression {
     fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
         let key: Vec<_> = arguments
             .iter()
-            .map(|argument| {
-                (
-                    argument.parameter_type().dtype(),
-                    matches!(argument, Argument::Arrow(..) | Argument::Masked(..)),
-                )
-            })
+            .map(|argument| (argument.parameter_type().dtype(), argument.may_have_nulls()))
             .collect();
         if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(compiled));

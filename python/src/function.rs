@@ -32,6 +32,8 @@ pub struct Function {
 #[derive(Debug, PartialEq, Eq)]
 struct Key {
     types: Vec<ParameterType>,
+    /// Whether an argument may have nulls.
+    nullable: bool,
     /// Whether it is for a reduction, which has no Booleans.
     reduces: bool,
 }
@@ -54,17 +56,18 @@ impl Function {
 
     fn compiled(&self, arguments: &[Argument], reduces: bool) -> PyResult<Arc<Compiled>> {
         let types: Vec<_> = arguments.iter().map(Argument::parameter_type).collect();
-        let key = Key { types, reduces };
+        let nullable = arguments.iter().any(Argument::may_have_nulls);
+        let key = Key { types, nullable, reduces };
         if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(compiled));
         }
-        let lowered = lower(&self.trace, &key.types)?;
+        let lowered = lower(&self.trace, &key.types, nullable)?;
         let lowered = match reduces && lowered.dtype == DType::Bool {
             true => {
                 let position = self.trace.nodes.len();
                 let mut nodes = self.trace.nodes.clone();
                 nodes.push(Node::Cast(DType::Int64, self.trace.result));
-                lower(&Trace { nodes, result: position }, &key.types)?
+                lower(&Trace { nodes, result: position }, &key.types, nullable)?
             }
             false => lowered,
         };

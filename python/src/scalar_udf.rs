@@ -53,7 +53,7 @@ impl TracedFunction {
             None => plan_err!("{} has no parameters of type {data_type}", self.name),
         });
         let parameters: Vec<_> = parameters.collect::<Result<_>>()?;
-        lower(&self.trace, &parameters)
+        lower(&self.trace, &parameters, true)
             .map_err(|error| DataFusionError::Plan(format!("{}: {}", self.name, message(&error))))
     }
 

@@ -120,6 +120,14 @@ def test_compare_starts_executors_and_reports_its_command_line(tmp_path):
     check_comparison(tmp_path)
 
 
+def test_compare_runs_tools_of_this_environment(tmp_path):
+    elsewhere = {name: value for name, value in os.environ.items() if name != "WARPFRAME_PYTHON"}
+    elsewhere["PATH"] = str(tmp_path)
+    arguments = ["--rows", "1000", "--repeat", "1", "--modes", "parallel", "--peers", "numpy", "--json", "-"]
+    report = json.loads(ok(tmp_path, "compare", *arguments, "--report", "report", env=elsewhere))
+    assert [(mode["mode"], mode["status"]) for mode in report["modes"]] == [("parallel", "ok"), ("numpy", "ok")], report
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are no Unicode")
 def test_arguments_of_any_bytes(tmp_path):
     path = os.path.join(os.fsencode(tmp_path), b"\xff.sql")

@@ -1,5 +1,6 @@
 """The `warpframe` command, as the console script and as `python -m warpframe`."""
 
+import os
 import signal
 import sys
 
@@ -34,6 +35,8 @@ def run(options: list[str]) -> int:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     program = []
     if sys.executable:
+        # The external tools of a comparison are those of this environment, unless the user names another one.
+        os.environ.setdefault("WARPFRAME_PYTHON", sys.executable)
         options = [option for option, flag in _PATH_OPTIONS if getattr(sys.flags, flag)] + options
         program = [sys.executable, *options, "-m", "warpframe"]
     return run_command(sys.argv[1:], program)

@@ -95,7 +95,8 @@ pub struct Arguments {
     /// each tool of the CPU by default
     #[arg(long, value_name = "NAMES", num_args = 0..=1, value_delimiter = ',', default_missing_value = "")]
     peers: Option<Vec<String>>,
-    /// The Python interpreter for --peers; WARPFRAME_PYTHON or python3 by default
+    /// The Python interpreter for --peers; by default WARPFRAME_PYTHON, the interpreter of this command if it was installed as a
+    /// Python package, or python3
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
     /// The time limit for loading the rows into an external tool, and for each of its runs

@@ -77,7 +77,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, launcher: Option<Laun
     let invocation = Invocation { arguments, launcher };
     let ended = panic::catch(|| run(cli.command, invocation));
     let ended = ended.unwrap_or_else(|message| Err(CliError::Failure(message)));
-    // Rust flushes stdout at the end of programs whose main function is in Rust only.
+    // Rust itself flushes stdout only at the end of a program whose main function is in Rust.
     let flushed = std::io::stdout().flush();
     match ended.and_then(|()| Ok(flushed?)) {
         Ok(()) => error::SUCCESS,

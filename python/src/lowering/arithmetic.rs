@@ -1,6 +1,6 @@
 //! Arithmetic of numbers of any type.
 
-use warpframe::ir::{Binary, Comparison, Unary, Value};
+use warpframe::ir::{Binary, Comparison, ScalarType, Unary, Value};
 
 use super::error::{LoweringError, LoweringResult};
 use super::lower::{Lowerer, no_uint64};
@@ -39,7 +39,12 @@ impl Lowerer {
             ("negative" | "sign", DType::Bool) => {
                 return Err(not_of_bool(op, "use ~, or convert it with .astype"));
             }
-            ("absolute" | "square", DType::Bool) => value,
+            ("absolute", DType::Bool) => value,
+            // NumPy has the square of an `int8`.
+            ("square", DType::Bool) => {
+                let value = self.builder.cast(ScalarType::I32, value);
+                return Ok(Some(Operand::Typed(value, DType::Int8)));
+            }
             ("invert", DType::Bool) => self.builder.not(value),
             ("invert", _) if dtype.is_float() => {
                 return Err(LoweringError::Type(format!("~ is not defined for {}", dtype.name())));
@@ -75,7 +80,8 @@ impl Lowerer {
         let negative = self.builder.compare(Comparison::Lt, value, zero);
         let positive = self.builder.compare(Comparison::Lt, zero, value);
         let not_positive = self.builder.select(negative, minus, value);
-        self.builder.select(positive, one, not_positive)
+        let sign = self.builder.select(positive, one, not_positive);
+        self.null_where(value, sign)
     }
 
     /// Operators of two numbers; `None` for functions.

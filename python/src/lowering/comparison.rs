@@ -92,8 +92,11 @@ impl Lowerer {
     /// `minimum` and `maximum` return NaN if an operand is; `fmin` and `fmax` the other operand.
     fn extreme(&mut self, op: &str, dtype: DType, x: Value, y: Value) -> Value {
         if dtype == DType::Bool {
+            // `false` and null is false in SQL.
             let op = if matches!(op, "minimum" | "fmin") { "logical_and" } else { "logical_or" };
-            return self.logical(op, x, y);
+            let extreme = self.logical(op, x, y);
+            let extreme = self.null_where(x, extreme);
+            return self.null_where(y, extreme);
         }
         let order = if matches!(op, "minimum" | "fmin") { "less_equal" } else { "greater_equal" };
         let mut first = self.compare(order, x, y);
@@ -102,7 +105,9 @@ impl Lowerer {
             let nan = self.builder.is_nan(nan);
             first = self.builder.or(first, nan);
         }
-        self.builder.select(first, x, y)
+        let extreme = self.builder.select(first, x, y);
+        let extreme = self.null_where(x, extreme);
+        self.null_where(y, extreme)
     }
 
     /// `isnan`, `isinf`, `isfinite` and `logical_not`; `None` for other operations.

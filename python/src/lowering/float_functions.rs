@@ -233,9 +233,11 @@ impl Lowerer {
         // The quotient of zeros is NaN.
         let total = self.add(x, y);
         let result = self.keep_zero(total, result);
-        let [x, y] = [x, y].map(|value| self.is_equal(value, f64::INFINITY));
-        let infinite = self.builder.or(x, y);
+        let [x_infinite, y_infinite] = [x, y].map(|value| self.is_equal(value, f64::INFINITY));
+        let infinite = self.builder.or(x_infinite, y_infinite);
         let infinity = self.builder.const_float(scalar, f64::INFINITY);
-        self.builder.select(infinite, infinity, result)
+        let result = self.builder.select(infinite, infinity, result);
+        let result = self.null_where(x, result);
+        self.null_where(y, result)
     }
 }

@@ -37,7 +37,8 @@ impl Lowerer {
         let negative = self.is_negative(sign);
         let magnitude = self.builder.unary(Unary::Abs, magnitude);
         let minus = self.builder.unary(Unary::Negate, magnitude);
-        self.builder.select(negative, minus, magnitude)
+        let result = self.builder.select(negative, minus, magnitude);
+        self.null_where(sign, result)
     }
 
     /// Whether the remainder of a division that is rounded towards zero is not zero, and has another sign than the divisor.

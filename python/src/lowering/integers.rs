@@ -71,7 +71,9 @@ impl Lowerer {
             Binary::ShiftRight if dtype.is_signed() => builder.binary(op, x, last),
             _ => zero,
         };
-        builder.select(in_range, shifted, all_out)
+        let result = builder.select(in_range, shifted, all_out);
+        let result = self.null_where(count, result);
+        self.null_where(x, result)
     }
 
     /// A power of an integer, by multiplications: the exponent is a constant.

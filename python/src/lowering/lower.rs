@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warpframe::ir::{Builder, Input, Output, Program, Scalar};
+use warpframe::ir::{Builder, Input, Output, Program, Scalar, Value};
 
 use super::error::{LoweringError, LoweringResult};
 use super::operand::{Operand, ParameterType, Weak};
@@ -26,16 +26,16 @@ pub(super) struct Lowerer {
     pub limits: Vec<(usize, DType)>,
 }
 
-/// Compiles a trace for parameters of these types.
+/// Compiles a trace for parameters of these types, which may be null or are not.
 ///
 /// # Errors
 /// An operation is not defined for the types of its operands.
-pub fn lower(trace: &Trace, parameters: &[ParameterType]) -> LoweringResult<Lowered> {
+pub fn lower(trace: &Trace, parameters: &[ParameterType], nullable: bool) -> LoweringResult<Lowered> {
     let mut lowerer = Lowerer { builder: Builder::new(), limits: Vec::new() };
     let inputs: Vec<_> = parameters
         .iter()
         .map(|parameter| {
-            let input = Input { data_type: parameter.dtype().arrow(), nullable: true };
+            let input = Input { data_type: parameter.dtype().arrow(), nullable };
             lowerer.builder.add_input(input)
         })
         .collect();
@@ -145,9 +145,17 @@ impl Lowerer {
             return Err(no_uint64("selected"));
         }
         let (yes, no) = (self.convert(yes, dtype)?, self.convert(no, dtype)?);
-        // A null condition makes a null, as in every other operation.
         let value = self.builder.select(condition, yes, no);
-        let (null, is_null) = (self.builder.null(dtype.scalar_type()), self.builder.is_null(condition));
-        Ok(Operand::Typed(self.builder.select(is_null, null, value), dtype))
+        Ok(Operand::Typed(self.null_where(condition, value), dtype))
+    }
+
+    /// The value, or null where an operand is null, from which the value does not follow: the condition of a selection.
+    pub(super) fn null_where(&mut self, operand: Value, value: Value) -> Value {
+        if !self.builder.may_be_null(operand) {
+            return value;
+        }
+        let (null, is_null) = (self.builder.scalar_type(value), self.builder.is_null(operand));
+        let null = self.builder.null(null);
+        self.builder.select(is_null, null, value)
     }
 }
