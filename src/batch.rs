@@ -77,13 +77,29 @@ impl BatchRun {
         if let Some(cluster) = &self.cluster {
             session = session.cluster(cluster.clone());
         }
-        let session = session.build()?;
-        let input = ParquetInput::open(&self.input, session.context()).await?;
+        Ok(self.run_in(&session.build()?, progress).await?)
+    }
+
+    /// Runs the query in a session, with its functions, tables and settings instead of those that [`run`](Self::run) takes
+    /// from `threads`, `memory_limit`, `backend` and `cluster`. The session is not changed, whatever the statements of
+    /// `init` do.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run), with the step that has failed.
+    pub async fn run_in(
+        &self,
+        session: &Session,
+        progress: Arc<dyn Progress>,
+    ) -> Result<WriteSummary, BatchError> {
+        let at = |step| move |error| BatchError { step, error };
+        let session = session.private_copy().await.map_err(at(BatchStep::Plan))?;
+        let input = ParquetInput::open(&self.input, session.context()).await.map_err(at(BatchStep::Input))?;
         if let Some(statements) = &self.init {
-            session.run_script(statements).await?;
+            session.run_script(statements).await.map_err(at(BatchStep::Init))?;
         }
-        session.context().register_table("input", input.table()?)?;
-        let query = session.sql(&self.query()).await?;
+        let table = input.table().map_err(at(BatchStep::Input))?;
+        session.register_table("input", table).map_err(at(BatchStep::Plan))?;
+        let query = session.sql(&self.query()).await.map_err(at(BatchStep::Plan))?;
 
         if !input.dropped_metadata().is_empty() {
             let keys = input.dropped_metadata().join(", ");
@@ -92,9 +108,41 @@ impl BatchRun {
         }
         progress.start(input.rows());
         let runtime = session.context().runtime_env();
-        let staging = Staging::new(&self.output, self.overwrite, &runtime).await?;
+        let staging = Staging::new(&self.output, self.overwrite, &runtime).await;
+        let staging = staging.map_err(at(BatchStep::Output))?;
         let metadata = input.schema().metadata().clone();
-        write_query(query, metadata, staging, self.settings, progress).await
+        let written = write_query(query, metadata, staging, self.settings, progress).await;
+        written.map_err(at(BatchStep::Execute))
+    }
+}
+
+/// A step of a batch run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchStep {
+    /// Opening the input.
+    Input,
+    /// Running the statements of `init`.
+    Init,
+    /// Planning the query.
+    Plan,
+    /// Preparing the output.
+    Output,
+    /// Executing the query, and writing and publishing its rows.
+    Execute,
+}
+
+/// Why a batch run has failed.
+#[derive(Debug)]
+pub struct BatchError {
+    /// The step that has failed.
+    pub step: BatchStep,
+    /// Its error.
+    pub error: DataFusionError,
+}
+
+impl From<BatchError> for DataFusionError {
+    fn from(failed: BatchError) -> Self {
+        failed.error
     }
 }
 
@@ -144,7 +192,10 @@ async fn publish(mut shards: Vec<Shard>, staging: Staging) -> Result<WriteSummar
 
 /// Plans a query so that its partitions, one after the other, have the rows in the order of its tables, unless
 /// the query itself reorders them.
-pub(crate) async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
+///
+/// # Errors
+/// The query has no physical plan.
+pub async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
     let (mut state, query) = query.into_parts();
     // Round-robin repartitioning would distribute the batches of a partition to all partitions.
     state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;

@@ -12,6 +12,7 @@
 //! - [`cluster`] runs queries on many hosts.
 //! - [`compare`] measures the same rows in every execution mode.
 //! - [`command`] is the `warpframe` command.
+//! - [`error_text`] makes one sentence of an error.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -20,7 +21,9 @@
 pub mod batch;
 pub mod command;
 pub mod compare;
+pub mod error_text;
 mod large_stack;
+mod private_catalog;
 mod script;
 mod session;
 

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SessionState, SessionStateBuilder};
@@ -31,6 +32,7 @@ use warpframe_io::{
 };
 
 use crate::large_stack::OnLargeStack;
+use crate::private_catalog::private_catalogs;
 use crate::script::Script;
 
 /// A rule of the physical optimizer.
@@ -137,6 +139,32 @@ impl Session {
         Ok(())
     }
 
+    /// The query `EXPLAIN` of a planned query; with `verbose`, it also says what is not fused and why, and with `analyze`,
+    /// it runs the query and shows the metrics of its operators.
+    ///
+    /// # Errors
+    /// The query is an `EXPLAIN` itself, or has no physical plan.
+    pub async fn explain(&self, query: DataFrame, verbose: bool, analyze: bool) -> Result<DataFrame> {
+        let (state, mut plan) = query.explain(verbose, analyze)?.into_parts();
+        if let LogicalPlan::Explain(explain) = &mut plan
+            && verbose
+        {
+            explain_fusion(&state, explain).await?;
+        }
+        Ok(DataFrame::new(state, plan))
+    }
+
+    /// A session with the settings, functions and tables of this one, in which tables, functions and settings can be changed
+    /// without changing this one. The tables share their rows.
+    ///
+    /// # Errors
+    /// A catalog cannot be read.
+    pub async fn private_copy(&self) -> Result<Self> {
+        let mut state = self.context.state();
+        state.register_catalog_list(private_catalogs(state.catalog_list().as_ref()).await?);
+        Ok(Self { context: SessionContext::new_with_state(state) })
+    }
+
     /// Parses statements separated by ';' in the session's SQL dialect (`datafusion.sql_parser.dialect`).
     ///
     /// # Errors
@@ -194,6 +222,14 @@ impl Session {
     /// Nothing matches, or the files cannot be read or do not fit together.
     pub async fn register_files(&self, name: &str, pattern: &str) -> Result<()> {
         let table = open_table(&self.context, pattern).await?;
+        self.register_table(name, table)
+    }
+
+    /// Registers a table. A table of that name is replaced.
+    ///
+    /// # Errors
+    /// The name has the form `schema.table`, and there is no such schema.
+    pub fn register_table(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
         self.context.deregister_table(name)?;
         self.context.register_table(name, table)?;
         Ok(())

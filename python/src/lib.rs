@@ -10,6 +10,8 @@
 
 mod arguments;
 mod arrow_stream;
+mod batch_stream;
+mod block_on;
 mod columns;
 mod command;
 mod compiled;
@@ -17,12 +19,21 @@ mod dtype;
 mod engine;
 mod errors;
 mod expression;
+mod fork_guard;
 mod function;
 mod lowering;
+mod memory_table;
 mod numpy;
+mod numpy_columns;
+mod numpy_results;
+mod parquet_output;
+mod query;
 mod result_memory;
+mod runtime;
 mod scalar_udf;
+mod session;
 mod strided;
+mod table;
 mod threads;
 mod trace;
 
@@ -36,6 +47,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[pymodule]
 mod _warpframe {
     #[pymodule_export]
+    use crate::arrow_stream::ArrowArray;
+    #[pymodule_export]
     use crate::command::run_command;
     #[pymodule_export]
     use crate::errors::WarpframeError;
@@ -44,7 +57,17 @@ mod _warpframe {
     #[pymodule_export]
     use crate::function::Function;
     #[pymodule_export]
+    use crate::numpy_columns::{array_from_buffers, array_from_bytes, array_from_texts};
+    #[pymodule_export]
+    use crate::parquet_output::run_batch;
+    #[pymodule_export]
+    use crate::query::Query;
+    #[pymodule_export]
     use crate::result_memory::{ResultMemory, release_memory};
+    #[pymodule_export]
+    use crate::runtime::finish_cleanup;
+    #[pymodule_export]
+    use crate::session::Session;
     #[pymodule_export]
     use crate::threads::{get_num_threads, set_num_threads};
 }

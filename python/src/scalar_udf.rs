@@ -31,6 +31,8 @@ pub struct TracedFunction {
     parameters: usize,
     trace: Arc<Trace>,
     signature: Signature,
+    /// The name in lower case, which SQL makes of names without quotes, if it differs.
+    aliases: Vec<String>,
     /// The functions of the programs for types of arguments, for evaluation outside of a plan.
     fused: Mutex<HashMap<Vec<DataType>, Arc<FusedFunction>>>,
 }
@@ -38,7 +40,9 @@ pub struct TracedFunction {
 impl TracedFunction {
     /// The scalar function of a traced function.
     pub fn udf(function: &Function) -> ScalarUDF {
+        let lower_case = function.name().to_lowercase();
         ScalarUDF::from(Self {
+            aliases: if lower_case == function.name() { Vec::new() } else { vec![lower_case] },
             name: function.name().to_owned(),
             parameters: function.parameters().len(),
             trace: Arc::clone(function.trace()),
@@ -96,6 +100,10 @@ impl ScalarUDFImpl for TracedFunction {
         &self.name
     }
 
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -138,6 +146,7 @@ impl ScalarUDFImpl for TracedFunction {
                 parameters: self.parameters,
                 trace: Arc::clone(&self.trace),
                 signature: self.signature.clone(),
+                aliases: self.aliases.clone(),
                 fused: Mutex::default(),
             })),
             args: arguments.clone(),
@@ -168,5 +177,5 @@ fn join(arguments: &[Expr]) -> String {
 /// The function for DataFusion's Python package, as a capsule of its protocol.
 pub fn export<'py>(py: Python<'py>, function: &Function) -> PyResult<Bound<'py, PyCapsule>> {
     let udf = FFI_ScalarUDF::from(Arc::new(TracedFunction::udf(function)));
-    PyCapsule::new(py, udf, Some(c"datafusion_scalar_udf".to_owned()))
+    PyCapsule::new_with_value(py, udf, c"datafusion_scalar_udf")
 }

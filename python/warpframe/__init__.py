@@ -11,12 +11,17 @@ from ._compare import Drawing, Report, compare
 from ._evaluate import evaluate
 from ._function import Function, function
 from ._functions import *
+from ._query import Batch, Query
+from ._session import Session
 from ._warpframe import WarpframeError, get_num_threads, release_memory, set_num_threads
 
 __all__ = [
+    "Batch",
     "Drawing",
     "Function",
+    "Query",
     "Report",
+    "Session",
     "WarpframeError",
     "compare",
     "evaluate",

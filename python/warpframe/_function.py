@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, overload
 
-from ._pandas import PandasEngine
+from ._pandas_engine import PandasEngine
 from ._trace import Symbol, Trace, trace_of
 
 _BACKENDS = ("auto", "interpreted", "simd", "cuda")

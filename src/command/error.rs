@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use datafusion::common::{DataFusionError, SchemaError};
-use datafusion::sql::sqlparser::parser::ParserError;
+use crate::error_text::{self, with_position};
+use datafusion::common::DataFusionError;
 
 /// Exit codes of the process.
 pub const SUCCESS: u8 = 0;
@@ -38,15 +38,7 @@ impl CliError {
 
     /// The failure of a query, with the position in its text if the error has one.
     pub fn query(error: DataFusionError, query: &str) -> Self {
-        let message = root_message(&error);
-        match position(&error, query) {
-            Some((line, column)) => {
-                let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-                let caret = " ".repeat(column.saturating_sub(1));
-                Self::Failure(format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^"))
-            }
-            None => Self::Failure(message),
-        }
+        Self::Failure(with_position(root_message(&error), &error, query))
     }
 
     /// Prints the message to stderr.
@@ -86,66 +78,10 @@ impl From<std::io::Error> for CliError {
     }
 }
 
-/// The message of the root cause, on one line, without the prefixes of the errors that wrap it.
+/// The message of the root cause, on one line.
 pub fn root_message(error: &DataFusionError) -> String {
-    let message = match error.find_root() {
-        DataFusionError::Plan(message)
-        | DataFusionError::Execution(message)
-        | DataFusionError::Configuration(message)
-        | DataFusionError::NotImplemented(message) => message.clone(),
-        DataFusionError::SQL(error, _) => match error.as_ref() {
-            ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
-                without_position(message).to_owned()
-            }
-            ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
-        },
-        DataFusionError::SchemaError(error, _) => schema_message(error),
-        DataFusionError::ResourcesExhausted(message) => {
-            format!("the memory limit is too small for this: {message}")
-        }
+    match error.find_root() {
         DataFusionError::ExecutionJoin(error) if error.is_panic() => super::panic::worker_stopped(),
-        other => other.strip_backtrace(),
-    };
-    // Some messages have a backtrace or a list of hints on further lines.
-    let message = message.split("\n\nbacktrace:").next().unwrap_or(&message);
-    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn schema_message(error: &SchemaError) -> String {
-    match error {
-        SchemaError::FieldNotFound { field, valid_fields } => {
-            let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
-            valid.dedup();
-            let valid = match valid.is_empty() {
-                true => "there are no columns here".to_owned(),
-                false => format!("use one of {}", valid.join(", ")),
-            };
-            format!("there is no column '{}': {valid}", field.name)
-        }
-        other => other.to_string(),
+        _ => error_text::root_message(error),
     }
-}
-
-/// The line and the column in the query, both from 1. The SQL parser reports them only in its message.
-fn position(error: &DataFusionError, query: &str) -> Option<(usize, usize)> {
-    if let DataFusionError::SQL(error, _) = error.find_root() {
-        let (ParserError::ParserError(message) | ParserError::TokenizerError(message)) = error.as_ref()
-        else {
-            return None;
-        };
-        if message.ends_with("found: EOF") {
-            let query = query.trim_end();
-            let last = query.lines().last().unwrap_or_default();
-            return Some((query.lines().count().max(1), last.chars().count() + 1));
-        }
-        let (_, place) = message.rsplit_once(" at Line: ")?;
-        let (line, column) = place.split_once(", Column: ")?;
-        return Some((line.trim().parse().ok()?, column.trim().parse().ok()?));
-    }
-    let span = error.diagnostic()?.span?;
-    Some((span.start.line as usize, span.start.column as usize))
-}
-
-fn without_position(message: &str) -> &str {
-    message.rsplit_once(" at Line: ").map_or(message, |(message, _)| message)
 }

@@ -67,7 +67,7 @@ pub fn import_stream(object: &Bound<'_, PyAny>) -> PyResult<(SchemaRef, Vec<Reco
 ///
 /// # Errors
 /// As of [`import_stream`].
-pub fn open_stream(object: &Bound<'_, PyAny>) -> PyResult<ArrayStream> {
+fn open_stream(object: &Bound<'_, PyAny>) -> PyResult<ArrayStream> {
     let capsule = call(object, "__arrow_c_stream__")?;
     let pointer = pointer::<FFI_ArrowArrayStream>(&capsule, STREAM)?;
     // SAFETY: a capsule of this name holds a valid struct of the C stream interface, and the interface lets the consumer
@@ -78,7 +78,7 @@ pub fn open_stream(object: &Bound<'_, PyAny>) -> PyResult<ArrayStream> {
 }
 
 /// The arrays that another package produces one after the other.
-pub struct ArrayStream {
+struct ArrayStream {
     stream: FFI_ArrowArrayStream,
     field: Field,
 }
@@ -99,7 +99,7 @@ impl ArrayStream {
     }
 
     /// The type of the arrays, and the name and metadata that the stream gives it.
-    pub fn field(&self) -> &Field {
+    fn field(&self) -> &Field {
         &self.field
     }
 
@@ -107,7 +107,7 @@ impl ArrayStream {
     ///
     /// # Errors
     /// The producer's code fails, or the data breaks the rules of the interface.
-    pub fn next(&mut self) -> Result<Option<ArrayData>, ArrowError> {
+    fn next(&mut self) -> Result<Option<ArrayData>, ArrowError> {
         let Some(get_next) = self.stream.get_next else { return Err(consumed()) };
         let mut array = FFI_ArrowArray::empty();
         // SAFETY: the stream is not released before it is dropped, and `&mut self` makes this the only call.

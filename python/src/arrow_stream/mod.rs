@@ -8,7 +8,7 @@ mod import;
 
 pub use array::ArrowArray;
 pub use export::{export_array, export_schema, export_stream};
-pub use import::{ArrayStream, import_array, import_stream, open_stream};
+pub use import::{import_array, import_stream};
 
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

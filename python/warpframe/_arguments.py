@@ -1,0 +1,103 @@
+"""Checks of arguments: a wrong one is an exception with one sentence that names it."""
+
+from __future__ import annotations
+
+import operator
+import os
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    **dict.fromkeys(["k", "kb", "kib"], 1 << 10),
+    **dict.fromkeys(["m", "mb", "mib"], 1 << 20),
+    **dict.fromkeys(["g", "gb", "gib"], 1 << 30),
+    **dict.fromkeys(["t", "tb", "tib"], 1 << 40),
+}
+
+MAX_THREADS = 4096
+"""The most threads that a session can ask for."""
+
+
+def text(name: str, value: object) -> str:
+    """Return a text that is not empty.
+
+    Raises
+    ------
+    TypeError
+        It is no text.
+    ValueError
+        It is empty.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} is empty")
+    return value
+
+
+def count(name: str, value: object, most: int = 2**63 - 1) -> int:
+    """Return a whole number from 1 to `most`.
+
+    Raises
+    ------
+    TypeError
+        It is no whole number.
+    ValueError
+        It is out of range.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, not {type(value).__name__}") from None
+    if not 1 <= number <= most:
+        raise ValueError(f"{name} must be from 1 to {most}, not {number}")
+    return number
+
+
+def size(name: str, value: object) -> int:
+    """Return a number of bytes, given as a number or as a text such as "512MiB".
+
+    Units are powers of 1024, with or without the "i".
+
+    Raises
+    ------
+    TypeError
+        It is neither a whole number nor a text.
+    ValueError
+        The text is no number of bytes, or the number is out of range.
+    """
+    if not isinstance(value, str):
+        return count(name, value)
+    stripped = value.strip()
+    digits = stripped.rstrip("bBiIkKmMgGtT ")
+    unit = stripped[len(digits) :].strip().lower()
+    try:
+        number = float(digits) * _UNITS[unit]
+        if not 1 <= number < 2**63:
+            raise ValueError
+    except (KeyError, ValueError):
+        raise ValueError(f"{name} must be a number of bytes such as '512MiB' or '2GiB', not {value!r}") from None
+    return int(number)
+
+
+def path(name: str, value: object) -> str:
+    """Return the text of a path or URL; "~" is the user's folder.
+
+    Raises
+    ------
+    TypeError
+        It is neither a text nor a path object.
+    ValueError
+        It is empty, or has the character NUL.
+    """
+    try:
+        fspath = os.fspath(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be a str or a path, not {type(value).__name__}") from None
+    if not isinstance(fspath, str):
+        raise TypeError(f"{name} must be a str or a path, not {type(value).__name__}")
+    if not fspath or "\0" in fspath:
+        raise ValueError(f"{name} is no path: {fspath!r}")
+    return os.path.expanduser(fspath)

@@ -1,0 +1,94 @@
+//! Errors of queries as one message for the user, with the position in the query if it is known.
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::sql::sqlparser::parser::ParserError;
+
+/// The message of the root cause, on one line, without the prefixes of the errors that wrap it.
+pub fn root_message(error: &DataFusionError) -> String {
+    let message = match error.find_root() {
+        DataFusionError::Plan(message)
+        | DataFusionError::Execution(message)
+        | DataFusionError::Configuration(message)
+        | DataFusionError::NotImplemented(message) => message.clone(),
+        DataFusionError::SQL(error, _) => match error.as_ref() {
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
+                without_position(message).to_owned()
+            }
+            ParserError::RecursionLimitExceeded => "the query is nested too deeply".to_owned(),
+        },
+        DataFusionError::SchemaError(error, _) => schema_message(error),
+        DataFusionError::ArrowError(error, _) => arrow_message(error),
+        DataFusionError::ResourcesExhausted(message) => {
+            format!("the memory limit is too small for this: {message}")
+        }
+        other => other.strip_backtrace(),
+    };
+    // Some messages have a backtrace or a list of hints on further lines.
+    let message = message.split("\n\nbacktrace:").next().unwrap_or(&message);
+    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The message with the position in the text of a query, as in `there is no column 'a', at line 1, column 8`. The line and
+/// a mark below the position follow on lines of their own.
+pub fn with_position(message: String, error: &DataFusionError, query: &str) -> String {
+    let Some((line, column)) = position(error, query) else { return message };
+    let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let caret = " ".repeat(column.saturating_sub(1));
+    format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^")
+}
+
+/// The message of an error that a kernel has for a row.
+fn arrow_message(error: &ArrowError) -> String {
+    match error {
+        ArrowError::ArithmeticOverflow(message)
+        | ArrowError::CastError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::ParseError(message) => {
+            // DataFusion's functions pass on an error of their own as a text.
+            message.strip_prefix("Execution error: ").unwrap_or(message).to_owned()
+        }
+        ArrowError::DivideByZero => "division by zero".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn schema_message(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
+            valid.dedup();
+            let valid = match valid.is_empty() {
+                true => "there are no columns here".to_owned(),
+                false => format!("use one of {}", valid.join(", ")),
+            };
+            format!("there is no column '{}': {valid}", field.name)
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The line and the column in the query, both from 1. The SQL parser reports them only in its message.
+fn position(error: &DataFusionError, query: &str) -> Option<(usize, usize)> {
+    if let DataFusionError::SQL(error, _) = error.find_root() {
+        let (ParserError::ParserError(message) | ParserError::TokenizerError(message)) = error.as_ref()
+        else {
+            return None;
+        };
+        if message.ends_with("found: EOF") {
+            let query = query.trim_end();
+            let last = query.lines().last().unwrap_or_default();
+            return Some((query.lines().count().max(1), last.chars().count() + 1));
+        }
+        let (_, place) = message.rsplit_once(" at Line: ")?;
+        let (line, column) = place.split_once(", Column: ")?;
+        return Some((line.trim().parse().ok()?, column.trim().parse().ok()?));
+    }
+    let span = error.diagnostic()?.span?;
+    Some((span.start.line as usize, span.start.column as usize))
+}
+
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at Line: ").map_or(message, |(message, _)| message)
+}
