@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, overload
 
+from ._pandas_engine import PandasEngine
 from ._trace import Symbol, Trace, trace_of
 
 _BACKENDS = ("auto", "interpreted", "simd", "cuda")
@@ -74,12 +75,21 @@ def function(f=None, /, *, name=None, backend=None):
     18.0
     """
     if f is None:
-        return lambda f: Function(f, name=name, backend=backend)
+
+        def decorator(f):
+            return function(f, name=name, backend=backend)
+
+        decorator.__pandas_udf__ = PandasEngine
+        return decorator
     if isinstance(f, Function):
         if name is None and backend is None:
             return f
         f = f.__wrapped__
     return Function(f, name=name, backend=backend)
+
+
+# So that pandas takes the decorator as an engine: `frame.apply(f, axis=1, engine=warpframe.function)`.
+function.__pandas_udf__ = PandasEngine
 
 
 class Function:
@@ -259,6 +269,19 @@ class Function:
         nodes, result = self._nodes()
         return create_function(self.name, self.parameters, self.__wrapped__.__annotations__, nodes, result)
 
+    def __datafusion_scalar_udf__(self) -> Any:
+        """The function for DataFusion's Python package, as a capsule that ``datafusion.udf`` takes.
+
+        Examples
+        --------
+        >>> import datafusion, warpframe as wf
+        >>> context = datafusion.SessionContext()
+        >>> context.register_udf(datafusion.udf(wf.function(lambda a: a * a, name="squared")))
+        >>> context.sql("SELECT squared(3.0) AS s").to_pydict()
+        {'s': [9.0]}
+        """
+        return self._native.__datafusion_scalar_udf__()
+
     def __repr__(self):
         return f"<warpframe function {self.name}({', '.join(self.parameters)})>"
 
@@ -266,23 +289,43 @@ class Function:
         """Pickles the function by its name, or the Python function by its name if that is what the module has."""
         import sys
 
-        found = sys.modules.get(self.__module__)
-        for part in self.__qualname__.split("."):
-            found = getattr(found, part, None)
+        found = _find(self.__module__, self.__qualname__)
         if found is self.__wrapped__:
             return _rebuild, (self.__wrapped__, self.name, self.backend)
+        cloudpickle = sys.modules.get("cloudpickle")
+        if self.__module__ == "__main__" and cloudpickle is not None:
+            # The processes of Dask and of similar packages do not have the functions of a notebook.
+            code = cloudpickle.dumps(self.__wrapped__)
+            return _rebuild_of_main, (self.__qualname__, code, self.name, self.backend)
         return self.__qualname__
 
     @property
     def _native(self):
         """The native function, which is traced and made at the first use."""
         if self._compiled is None:
-            nodes, result = self._nodes()
-            from ._warpframe import Function as NativeFunction
-
-            options = {} if self.backend is None else {"backend": self.backend}
-            self._compiled = NativeFunction(self.name, list(self.parameters), nodes, result, **options)
+            self._compiled = self._make_native(self.parameters, *self._nodes())
         return self._compiled
+
+    def _make_native(self, parameters, nodes, result):
+        from ._warpframe import Function as NativeFunction
+
+        options = {} if self.backend is None else {"backend": self.backend}
+        return NativeFunction(self.name, list(parameters), nodes, result, **options)
+
+    def _of_row(self, trace, row, args, kwargs):
+        """The native function of the parameters that the function adds to a trace, with an object in the place of a row as its
+        first argument, and with numbers as the others.
+        """
+        from ._side_effects import check_side_effects
+
+        check_side_effects(self.__wrapped__)
+        args = self._bind((row, *args), kwargs)
+        with _tracing:
+            try:
+                nodes, result = trace.finish(self._inline(trace, args, None))
+            finally:
+                trace.is_open = False
+        return self._make_native(trace.parameters, nodes, result)
 
     def _nodes(self):
         """The nodes of the trace, and the position of the result among them; see `Trace.finish`."""
@@ -372,8 +415,28 @@ class Function:
         return tuple(values[name] if name in values else self._defaults[name] for name in self.parameters)
 
 
+def _find(module, qualname):
+    """The object of this name in a module, if it is imported; otherwise None."""
+    import sys
+
+    found = sys.modules.get(module)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
 def _rebuild(f, name, backend):
     return Function(f, name=name, backend=backend)
+
+
+def _rebuild_of_main(qualname, code, name, backend):
+    """The function of this name, if the main program of this process has it; otherwise a new one."""
+    found = _find("__main__", qualname)
+    if isinstance(found, Function):
+        return found
+    import cloudpickle
+
+    return Function(cloudpickle.loads(code), name=name, backend=backend)
 
 
 def _count(number, noun):

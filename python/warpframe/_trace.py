@@ -50,7 +50,7 @@ class Trace:
     __slots__ = ("parameters", "nodes", "calls", "is_open", "_positions")
 
     def __init__(self, parameters):
-        self.parameters = parameters
+        self.parameters = list(parameters)
         self.nodes = []
         #: The functions whose calls are being traced, from the outside in.
         self.calls = []
@@ -60,6 +60,11 @@ class Trace:
     def symbols(self):
         """A symbol for each parameter."""
         return [self._record(("param", position)) for position in range(len(self.parameters))]
+
+    def add_parameter(self, name):
+        """The symbol of one more parameter."""
+        self.parameters.append(name)
+        return self._record(("param", len(self.parameters) - 1))
 
     def apply(self, operation, *operands):
         """The symbol of an operation on symbols and numbers."""
@@ -101,13 +106,13 @@ class Trace:
         Returns
         -------
         nodes : list of tuple
-            The parameters in their order, and the nodes that the result depends on, operands first.
+            The parameters, and the nodes that the result depends on, operands first.
         result : int
             The position of the node of the result.
         """
         last = self.operand(result)
         self.is_open = False
-        needed = set(range(len(self.parameters))) | {last}
+        needed = {position for position, node in enumerate(self.nodes) if node[0] == "param"} | {last}
         for position in range(last, -1, -1):
             if position in needed:
                 needed.update(_operands(self.nodes[position]))
