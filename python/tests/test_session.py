@@ -184,6 +184,49 @@ def test_an_empty_table_has_columns(session):
         assert list(query.batches()) == []
 
 
+ARROW = [
+    pa.nulls(3),
+    pa.array([True, None]),
+    pa.array([0.5, None], pa.float16()),
+    pa.array([1, None], pa.date64()),
+    pa.array([1, None], pa.time32("ms")),
+    pa.array([1, None], pa.timestamp("us", tz="Europe/Berlin")),
+    pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+    pa.array(["a", None], pa.large_string()),
+    pa.array(["longer than twelve bytes", None], pa.string_view()),
+    pa.array([b"abc", None], pa.binary_view()),
+    pa.array([b"abc", None], pa.binary(3)),
+    pa.array([decimal.Decimal("1.25"), None], pa.decimal64(5, 2)),
+    pa.array([decimal.Decimal("1.25"), None], pa.decimal256(50, 3)),
+    pa.array([[1, 2], None], pa.list_(pa.int32())),
+    pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2)),
+    pa.array([[1, 2], None], pa.list_view(pa.int8())),
+    pa.array([{"a": 1, "b": "x"}, None]),
+    pa.array([[("key", 1)], None], pa.map_(pa.string(), pa.int8())),
+    pa.array(["a", None, "a"]).dictionary_encode(),
+    pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([5, None])),
+    pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [pa.array([1, 2])], ["a"]),
+    pa.array([b"0123456789abcdef", None], pa.uuid()),
+]
+
+
+@pytest.mark.parametrize("values", ARROW, ids=[str(values.type) for values in ARROW])
+def test_arrow_types_come_back(session, values):
+    for array in (values, values[1:]):
+        session.register("t", pa.table({"a": array}))
+        query = session.sql("SELECT a FROM t")
+        for back in (query.to_arrow(), pa.RecordBatchReader.from_stream(query).read_all()):
+            assert back["a"].type == array.type
+            assert back["a"].to_pylist() == array.to_pylist()
+        assert query._repr_html_().count("<tr>") == 1 + len(array)
+
+
+def test_what_polars_cannot_hold(session):
+    session.register("t", pa.table({"a": pa.array([[1, 2]], pa.list_view(pa.int8()))}))
+    with pytest.raises(TypeError, match=r"Polars has no type for a column of a ListView\(Int8\)"):
+        session.sql("SELECT a FROM t").to_polars()
+
+
 # ---- Copies ----
 
 
