@@ -411,6 +411,26 @@ def test_a_script_runs_in_order(session):
         session.deregister("a")
 
 
+def test_functions_are_created_and_replaced(session):
+    session.create_function("f", ["a", "b"], "a - b")
+    session.create_function("F", {"a": "BIGINT", "b": "BIGINT"}, "a * b")
+    assert session.sql("SELECT f(7, 2) AS r, arrow_typeof(f(7, 2)) AS t").to_arrow().to_pylist() == [{"r": 14, "t": "Int64"}]
+    for arguments, error, message in [
+        (("f", "ab", "a"), TypeError, "parameters must be a list of names, not str"),
+        (("f", ["a", 1], "a"), TypeError, "a parameter must be a str, not int"),
+        (("f", ["a", "a"], "a"), ValueError, "two parameters have one name"),
+        (("f", ["a b"], "a"), ValueError, "a parameter must consist of letters, digits and '_', not 'a b'"),
+        (("f()", ["a"], "a"), ValueError, "the name of a function must consist of"),
+        (("sqrt", ["a"], "a"), ValueError, "there is a built-in function of this name"),
+        (("f", ["a"], "a; DROP TABLE rows"), ValueError, "there is more than one statement"),
+        (("f", ["a"], "c"), ValueError, "c"),
+        (("f", ["a"], ""), ValueError, "the expression is empty"),
+    ]:
+        with pytest.raises(error, match=message):
+            session.create_function(*arguments)
+    assert session.tables() == ["rows"]
+
+
 # ---- Outputs ----
 
 
@@ -849,6 +869,7 @@ def test_a_closed_session():
         lambda: session.register("t", "nothing.parquet"),
         session.tables,
         lambda: session.execute("SELECT 1"),
+        lambda: session.create_function("f", ["a"], "a"),
         lambda: session.run("a", select="b", out="c"),
         query.to_numpy,
         query.count,
