@@ -184,6 +184,49 @@ def test_an_empty_table_has_columns(session):
         assert list(query.batches()) == []
 
 
+ARROW = [
+    pa.nulls(3),
+    pa.array([True, None]),
+    pa.array([0.5, None], pa.float16()),
+    pa.array([1, None], pa.date64()),
+    pa.array([1, None], pa.time32("ms")),
+    pa.array([1, None], pa.timestamp("us", tz="Europe/Berlin")),
+    pa.array([(1, 2, 3), None], pa.month_day_nano_interval()),
+    pa.array(["a", None], pa.large_string()),
+    pa.array(["longer than twelve bytes", None], pa.string_view()),
+    pa.array([b"abc", None], pa.binary_view()),
+    pa.array([b"abc", None], pa.binary(3)),
+    pa.array([decimal.Decimal("1.25"), None], pa.decimal64(5, 2)),
+    pa.array([decimal.Decimal("1.25"), None], pa.decimal256(50, 3)),
+    pa.array([[1, 2], None], pa.list_(pa.int32())),
+    pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2)),
+    pa.array([[1, 2], None], pa.list_view(pa.int8())),
+    pa.array([{"a": 1, "b": "x"}, None]),
+    pa.array([[("key", 1)], None], pa.map_(pa.string(), pa.int8())),
+    pa.array(["a", None, "a"]).dictionary_encode(),
+    pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([5, None])),
+    pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [pa.array([1, 2])], ["a"]),
+    pa.array([b"0123456789abcdef", None], pa.uuid()),
+]
+
+
+@pytest.mark.parametrize("values", ARROW, ids=[str(values.type) for values in ARROW])
+def test_arrow_types_come_back(session, values):
+    for array in (values, values[1:]):
+        session.register("t", pa.table({"a": array}))
+        query = session.sql("SELECT a FROM t")
+        for back in (query.to_arrow(), pa.RecordBatchReader.from_stream(query).read_all()):
+            assert back["a"].type == array.type
+            assert back["a"].to_pylist() == array.to_pylist()
+        assert query._repr_html_().count("<tr>") == 1 + len(array)
+
+
+def test_what_polars_cannot_hold(session):
+    session.register("t", pa.table({"a": pa.array([[1, 2]], pa.list_view(pa.int8()))}))
+    with pytest.raises(TypeError, match=r"Polars has no type for a column of a ListView\(Int8\)"):
+        session.sql("SELECT a FROM t").to_polars()
+
+
 # ---- Copies ----
 
 
@@ -366,6 +409,26 @@ def test_a_script_runs_in_order(session):
     assert session.tables() == ["b", "rows", "s.c"]
     with pytest.raises(ValueError, match="there is no table 'a'"):
         session.deregister("a")
+
+
+def test_functions_are_created_and_replaced(session):
+    session.create_function("f", ["a", "b"], "a - b")
+    session.create_function("F", {"a": "BIGINT", "b": "BIGINT"}, "a * b")
+    assert session.sql("SELECT f(7, 2) AS r, arrow_typeof(f(7, 2)) AS t").to_arrow().to_pylist() == [{"r": 14, "t": "Int64"}]
+    for arguments, error, message in [
+        (("f", "ab", "a"), TypeError, "parameters must be a list of names, not str"),
+        (("f", ["a", 1], "a"), TypeError, "a parameter must be a str, not int"),
+        (("f", ["a", "a"], "a"), ValueError, "two parameters have one name"),
+        (("f", ["a b"], "a"), ValueError, "a parameter must consist of letters, digits and '_', not 'a b'"),
+        (("f()", ["a"], "a"), ValueError, "the name of a function must consist of"),
+        (("sqrt", ["a"], "a"), ValueError, "there is a built-in function of this name"),
+        (("f", ["a"], "a; DROP TABLE rows"), ValueError, "there is more than one statement"),
+        (("f", ["a"], "c"), ValueError, "c"),
+        (("f", ["a"], ""), ValueError, "the expression is empty"),
+    ]:
+        with pytest.raises(error, match=message):
+            session.create_function(*arguments)
+    assert session.tables() == ["rows"]
 
 
 # ---- Outputs ----
@@ -806,6 +869,7 @@ def test_a_closed_session():
         lambda: session.register("t", "nothing.parquet"),
         session.tables,
         lambda: session.execute("SELECT 1"),
+        lambda: session.create_function("f", ["a"], "a"),
         lambda: session.run("a", select="b", out="c"),
         query.to_numpy,
         query.count,
