@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import os
+import sys
 
 import numpy as np
 import pyarrow.parquet as pq
