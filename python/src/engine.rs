@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::array::NullBufferBuilder;
 use arrow::buffer::NullBuffer;
 use pyo3::prelude::*;
+use rayon::ThreadPool;
 use rayon::prelude::*;
 use warpframe::ir::reduction::Moments;
 use warpframe::ir::{Accumulator, Kernel, KernelContext, Reductions, Result, Scalar, ScalarType};
@@ -54,19 +55,22 @@ impl Evaluation<'_> {
             py.check_signals()?;
             let first = position * ROWS_BETWEEN_SIGNALS;
             let rows = target.len() / width;
-            nulls.extend(py.detach(|| self.write_rows(first, rows, width, target))?);
+            let pool = if rows < LEAST_PARALLEL_ROWS { None } else { Some(threads::pool(py)?) };
+            let written = py.detach(|| self.write_rows(first, rows, width, target, pool.as_deref()));
+            nulls.extend(written.map_err(evaluation_error)?);
         }
         Ok(concatenate(nulls, self.rows))
     }
 
-    /// Evaluates rows on all threads. Returns the nulls of each chunk with its number of rows.
+    /// Evaluates rows on the threads of a pool, or on this one. Returns the nulls of each chunk with its number of rows.
     fn write_rows(
         &self,
         first: usize,
         rows: usize,
         width: usize,
         target: &mut [MaybeUninit<u8>],
-    ) -> PyResult<Vec<(Option<NullBuffer>, usize)>> {
+        pool: Option<&ThreadPool>,
+    ) -> Result<Vec<(Option<NullBuffer>, usize)>> {
         let chunk_rows = match self.kernel.device_batch_rows() {
             Some(least) if rows >= least => rows,
             _ => CHUNK_ROWS,
@@ -75,13 +79,12 @@ impl Evaluation<'_> {
             let rows = target.len() / width;
             Ok((self.write_chunk(first + chunk * chunk_rows, rows, target)?, rows))
         };
-        let written: Result<_> = if rows < LEAST_PARALLEL_ROWS {
-            target.chunks_mut(chunk_rows * width).enumerate().map(write).collect()
-        } else {
-            let pool = threads::pool()?;
-            pool.install(|| target.par_chunks_mut(chunk_rows * width).enumerate().map(write).collect())
-        };
-        written.map_err(evaluation_error)
+        match pool {
+            None => target.chunks_mut(chunk_rows * width).enumerate().map(write).collect(),
+            Some(pool) => {
+                pool.install(|| target.par_chunks_mut(chunk_rows * width).enumerate().map(write).collect())
+            }
+        }
     }
 
     fn write_chunk(
@@ -129,13 +132,10 @@ impl Evaluation<'_> {
         for first in (0..segments).step_by(at_once) {
             py.check_signals()?;
             let positions = first..segments.min(first + at_once);
-            let reduced: Vec<_> = py.detach(|| {
-                let pool = threads::pool()?;
-                let reduced: Result<Vec<_>> =
-                    pool.install(|| positions.into_par_iter().map(segment).collect());
-                reduced.map_err(evaluation_error)
-            })?;
-            accumulators.extend(reduced);
+            let pool = threads::pool(py)?;
+            let reduced: Result<Vec<_>> =
+                py.detach(|| pool.install(|| positions.into_par_iter().map(segment).collect()));
+            accumulators.extend(reduced.map_err(evaluation_error)?);
         }
         Ok(accumulators)
     }

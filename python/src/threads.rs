@@ -24,6 +24,7 @@ struct State {
     wanted: Option<NonZeroUsize>,
 }
 
+/// Only threads that have the GIL lock it, and `os.fork` has the GIL: it is never locked in a child process.
 static STATE: Mutex<State> = Mutex::new(State { pool: None, wanted: None });
 
 /// The number of threads that was asked for, or that of the cores that this process may use.
@@ -36,7 +37,7 @@ fn count(state: &State) -> usize {
 ///
 /// # Errors
 /// The operating system refuses a thread.
-pub fn pool() -> PyResult<Arc<ThreadPool>> {
+pub fn pool(_py: Python<'_>) -> PyResult<Arc<ThreadPool>> {
     let mut state = STATE.lock();
     match state.pool.take() {
         Some(pool) if pool.process == process::id() => {
