@@ -158,7 +158,8 @@ def dask_processes(x, y, z):
 # warpframe.
 
 
-@wf.function
+# Its name in SQL is not that of a built-in function.
+@wf.function(name="logs")
 def log3(x, y, z):
     """The formula for one row."""
     return np.log(x) * np.log(y) * np.log(z)
@@ -219,7 +220,7 @@ def _query(session, x, y, z):
     # The columns are not copied: they do not change.
     session.register("columns_xyz", {"x": x, "y": y, "z": z}, copy=False)
     session.register(log3)
-    query = session.sql("SELECT log3(x, y, z) AS r FROM columns_xyz")
+    query = session.sql("SELECT logs(x, y, z) AS r FROM columns_xyz")
     return lambda: query.to_numpy()["r"]
 
 
