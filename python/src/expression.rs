@@ -32,8 +32,11 @@ const KEPT: usize = 64;
 pub struct Expression {
     text: String,
     names: Vec<String>,
-    compiled: Mutex<Vec<(Vec<(DType, bool)>, Arc<Compiled>)>>,
+    compiled: Mutex<Vec<(Types, Arc<Compiled>)>>,
 }
+
+/// The types of the arrays, and whether each may have nulls.
+type Types = Vec<(DType, bool)>;
 
 /// Collects the names of columns.
 struct Names(BTreeSet<String>);
@@ -68,7 +71,7 @@ fn session() -> PyResult<&'static Session> {
 
 impl Expression {
     fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
-        let key: Vec<_> = arguments
+        let key: Types = arguments
             .iter()
             .map(|argument| (argument.parameter_type().dtype(), argument.may_have_nulls()))
             .collect();

@@ -35,6 +35,22 @@ def text(name: str, value: object) -> str:
     return value
 
 
+def identifier(name: str, value: object) -> str:
+    """Return a name that SQL needs no quotes for, but for capital letters.
+
+    Raises
+    ------
+    TypeError
+        It is no text.
+    ValueError
+        It has other characters than letters, digits and "_".
+    """
+    checked = text(name, value)
+    if not (checked.isascii() and checked.isidentifier()):
+        raise ValueError(f"{name} must consist of letters, digits and '_', not {checked!r}")
+    return checked
+
+
 def count(name: str, value: object, most: int = 2**63 - 1) -> int:
     """Return a whole number from 1 to `most`.
 

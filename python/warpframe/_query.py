@@ -44,7 +44,8 @@ class Query:
 
     Every method that runs the query raises `MemoryError` if the session's memory limit is too small, `OSError` if files
     cannot be read, `WarpframeError` if an expression fails for a row, `ValueError` if the session is closed,
-    `RuntimeError` in a process forked since, and stops at Ctrl-C.
+    `RuntimeError` in a process forked since, and stops at Ctrl-C. Another package that pulls batches decides itself when
+    it looks for Ctrl-C.
     """
 
     def __init__(self, native: _warpframe.Query) -> None:

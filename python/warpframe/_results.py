@@ -28,8 +28,22 @@ def to_record_batch(table: _warpframe.ArrowTable) -> pyarrow.RecordBatch:
 
 
 def to_polars(table: _warpframe.ArrowTable) -> polars.DataFrame:
-    """Return a Polars DataFrame. Polars copies the batches together."""
-    return _package("polars", "to_polars").DataFrame(table)
+    """Return a Polars DataFrame. Polars copies the batches together.
+
+    Raises
+    ------
+    TypeError
+        Polars has no type for a column.
+    """
+    polars = _package("polars", "to_polars")
+    try:
+        return polars.DataFrame(table)
+    except BaseException as error:
+        # Polars panics if it lacks a type, which is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        types = ", ".join(f"{name} {kind}" for name, kind in table.schema())
+        raise TypeError(f"Polars has no type for a column of {types}") from error
 
 
 def to_pandas(table: _warpframe.ArrowTable) -> pandas.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
@@ -196,6 +196,46 @@ class Session:
         ['rows', 't']
         """
         self._native.execute(_arguments.text("the script", script))
+
+    def create_function(self, name: str, parameters: Sequence[str] | Mapping[str, str], expression: str) -> None:
+        """Define a function by a SQL expression. A function that was defined before under this name is replaced.
+
+        Parameters
+        ----------
+        name : str
+            The name in SQL, which folds it to lower case.
+        parameters : sequence of str, or mapping of str to str
+            The names of the parameters, which are of type DOUBLE, or their names and SQL types.
+        expression : str
+            The SQL expression of the parameters.
+
+        Raises
+        ------
+        TypeError
+            An argument is of a wrong type.
+        ValueError
+            A name is no identifier or that of a built-in function, or the expression is not valid.
+
+        Examples
+        --------
+        >>> import warpframe as wf
+        >>> session = wf.Session()
+        >>> session.create_function("distance", ["a", "b"], "sqrt(a * a + b * b)")
+        >>> session.create_function("half", {"n": "BIGINT"}, "n / 2")
+        >>> session.sql("SELECT distance(3, 4) AS d, half(5) AS h").to_numpy()
+        {'d': array([5.]), 'h': array([2])}
+        """
+        if isinstance(parameters, str):
+            raise TypeError("parameters must be a list of names, not str")
+        types = parameters if isinstance(parameters, Mapping) else dict.fromkeys(parameters, "DOUBLE")
+        if len(types) < len(parameters):
+            raise ValueError("two parameters have one name")
+        declared = ", ".join(
+            f"{_arguments.identifier('a parameter', parameter)} {_arguments.text('the type of a parameter', kind)}"
+            for parameter, kind in types.items()
+        )
+        name = _arguments.identifier("the name of a function", name)
+        self.sql(f"CREATE OR REPLACE FUNCTION {name}({declared}) RETURN {_arguments.text('the expression', expression)}")
 
     def run(
         self,

@@ -495,7 +495,7 @@ def _extremum(name, nan):
 
     def print_(x, y):
         if x.dtype.kind == "b":
-            return _logical("OR" if name == "greatest" else "AND", x, y)
+            return _null_of_null(_logical("OR" if name == "greatest" else "AND", x, y), x, y)
         # Both functions leave NULL out.
         return _null_of_null(_call(name, _without_nan(x, nan), _without_nan(y, nan)), x, y)
 

@@ -25,7 +25,7 @@ impl Lowerer {
         let rounds = matches!(op, "floor" | "ceil" | "trunc") || op == "round" && dtype != DType::Bool;
         let arithmetic =
             matches!(op, "positive" | "negative" | "absolute" | "invert" | "square" | "sign" | "reciprocal");
-        if !arithmetic && !(rounds && !dtype.is_float()) {
+        if !(arithmetic || rounds && !dtype.is_float()) {
             return Ok(None);
         }
         if dtype == DType::UInt64 {
