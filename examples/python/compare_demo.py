@@ -333,7 +333,8 @@ def chart(measurements, title):
         text = html.escape(f"{m.description}: skipped, {m.skipped}")
         parts.append(f'<text x="20" y="{bottom + 46 + 16 * position}" class="note">{text}</text>')
     height = bottom + 36 + 16 * len(skipped)
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 70}" height="{height}" font-family="sans-serif" font-size="13">
+    size = f'width="{left + width + 70}" height="{height}"'
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">
 <style>.note {{ font-size: 11px; fill: #64748b }}</style>
 <rect width="100%" height="100%" fill="white"/>
 <text x="20" y="28" font-size="16" font-weight="bold">{html.escape(title)}</text>
