@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -199,7 +200,13 @@ pub async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, 
     let (mut state, query) = query.into_parts();
     // Round-robin repartitioning would distribute the batches of a partition to all partitions.
     state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
-    let plan = state.create_physical_plan(&query).await?;
+    let mut plan = state.create_physical_plan(&query).await?;
+    // A join distributes rows by hash, or merges the partitions of one of its inputs as they come. Subqueries in conditions
+    // are joins.
+    if plan.exists(|part| Ok(part.name().contains("Join")))? {
+        state.config_mut().options_mut().execution.target_partitions = 1;
+        plan = state.create_physical_plan(&query).await?;
+    }
     // Otherwise a file scan moves files from busy partitions to idle ones.
     let in_order = |plan: Arc<dyn ExecutionPlan>| plan.with_preserve_order(true).unwrap_or(plan);
     let plan = match as_cluster_exec(&plan) {

@@ -508,10 +508,11 @@ fn root() -> PathBuf {
     option_env!("CARGO_MANIFEST_DIR").unwrap_or(".").into()
 }
 
-/// The folders in crates/, in order; none if there is no such folder.
+/// The folders of the other crates, in order; none if this package is not a workspace.
 fn crate_folders() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("crates")).into_iter().flatten().flatten();
-    let mut folders: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let folders = entries.map(|entry| entry.path()).chain([root().join("python")]);
+    let mut folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
 }
@@ -531,8 +532,8 @@ fn no_module_circles() {
 
 // ---- Crates ----
 
-/// Each crate's level: it may depend only on crates of lower levels.
-const LEVELS: [(&str, usize); 7] = [
+/// Each crate's folder and level: it may depend only on crates of lower levels.
+const LEVELS: [(&str, usize); 8] = [
     ("warpframe-ir", 0),
     ("warpframe-cpu", 1),
     ("warpframe-cuda", 1),
@@ -540,6 +541,7 @@ const LEVELS: [(&str, usize); 7] = [
     ("warpframe-io", 3),
     ("warpframe-cluster", 4),
     ("warpframe", 5),
+    ("python", 6),
 ];
 
 /// The crates in all dependency tables of a manifest, by the names of their packages.

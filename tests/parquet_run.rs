@@ -431,6 +431,23 @@ proptest! {
     }
 }
 
+#[test]
+fn conditions_with_subqueries_keep_the_order_of_rows() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let plan = runtime.block_on(async {
+        let session = warpframe::Session::builder().threads(4.try_into().unwrap()).build().unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/checksums.parquet");
+        for name in ["t", "few"] {
+            session.register_files(name, &file.to_string_lossy()).await.unwrap();
+        }
+        let query = "SELECT id FROM t WHERE id IN (SELECT id FROM few WHERE x > 3) OR id >= 90";
+        let (plan, _) = warpframe::batch::plan_in_order(session.sql(query).await.unwrap()).await.unwrap();
+        datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string()
+    });
+    assert!(plan.contains("Join"), "choose another query: {plan}");
+    assert!(!plan.contains("RepartitionExec") && !plan.contains("CoalescePartitionsExec"), "{plan}");
+}
+
 // The Parquet library computes the start of a footer of any length without a check.
 #[test]
 fn a_wrong_length_of_the_footer_is_an_error() {

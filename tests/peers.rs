@@ -341,7 +341,12 @@ fn skipped_tools_have_a_reason_and_those_of_gpus_share_a_line() {
         assert_eq!(mode(&report, "torch-resident")["status"], "skipped");
     }
     let unknown = ["compare", "--rows", "1000", "--peers", "numbat"];
-    expect_failure(folder.path(), &unknown, 2, &["there is no peer 'numbat': use one of python, numpy, "]);
+    expect_failure(
+        folder.path(),
+        &unknown,
+        2,
+        &["there is no peer 'numbat': use one of warpframe, warpframe-numpy, "],
+    );
 }
 
 /// Runs a suite, expects the exit code, and returns the report and the text on stdout.
@@ -358,7 +363,7 @@ fn suite(folder: &Path, arguments: &[&str], code: i32) -> (serde_json::Value, St
 fn a_suite_runs_every_cpu_tool_with_and_without_a_condition() {
     let Some(python) = python() else { return };
     let folder = tempdir().unwrap();
-    let peers = "python,numpy,numexpr,blosc2,numba,jax,polars,duckdb,datafusion,dask";
+    let peers = "warpframe,python,numpy,numexpr,blosc2,numba,jax,polars,duckdb,datafusion,dask";
     let arguments = ["--suite", "clamp,power-law", "--keep", "100,10", "--rows", "40000", "--peers", peers];
     let (report, stdout) = suite(folder.path(), &[&arguments[..], &["--python", &python]].concat(), 0);
     let cases = report["cases"].as_array().unwrap();
