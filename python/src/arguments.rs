@@ -5,8 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use arrow::array::ArrayData;
-use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, make_array};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, BooleanArray, Float64Array, Int64Array, UInt32Array, make_array,
+};
 use arrow::buffer::Buffer;
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
@@ -105,7 +106,12 @@ impl Argument {
             Self::Bool(value) => Column::Repeated(Arc::new(BooleanArray::from(vec![*value; copies]))),
             Self::Int(value) => Column::Repeated(Arc::new(Int64Array::from(vec![*value; copies]))),
             Self::Float(value) => Column::Repeated(Arc::new(Float64Array::from(vec![*value; copies]))),
-            Self::Arrow(array, _) => Column::Array(Arc::clone(array)),
+            Self::Arrow(array, _) if array.len() == rows => Column::Array(Arc::clone(array)),
+            // One element, which is broadcast.
+            Self::Arrow(array, _) => {
+                let copies = arrow::compute::take(array, &UInt32Array::from(vec![0; copies]), None);
+                Column::Repeated(copies.map_err(|error| PyValueError::new_err(error.to_string()))?)
+            }
             Self::Array(array) => array.column(shape, fortran, copies)?,
             Self::Masked(array, mask) => Column::Masked(
                 Box::new(array.column(shape, fortran, copies)?),
@@ -332,7 +338,14 @@ pub fn broadcast_shape(arguments: &[Argument], names: &[String]) -> PyResult<Vec
             of = name;
         }
     }
-    Ok(shape)
+    let arrow = arguments.iter().zip(names).find(|(argument, _)| matches!(argument, Argument::Arrow(..)));
+    match arrow {
+        Some((_, name)) if shape.len() > 1 => Err(PyValueError::new_err(format!(
+            "the arguments have different shapes: {name} is an Arrow array, and {of} has the shape {}",
+            shape_text(&shape)
+        ))),
+        _ => Ok(shape),
+    }
 }
 
 /// A shape as Python writes it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayData, ArrayRef, make_array};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use warpframe::ir::{Kernel, Program, Reductions, Scalar, ScalarType};
 
@@ -36,6 +36,8 @@ pub struct Call<'a> {
     arguments: &'a [Argument],
     /// The shape, in the order of NumPy.
     shape: Vec<usize>,
+    /// The number of rows, the product of the shape.
+    rows: usize,
     /// Whether the rows are in Fortran's order.
     fortran: bool,
 }
@@ -47,16 +49,19 @@ impl<'a> Call<'a> {
     /// The shapes do not fit together.
     pub fn new(arguments: &'a [Argument], names: &[String]) -> PyResult<Self> {
         let shape = broadcast_shape(arguments, names)?;
+        let rows = shape.iter().try_fold(1usize, |rows, length| rows.checked_mul(*length));
+        let Some(rows) = rows.filter(|rows| *rows <= isize::MAX as usize / size_of::<u64>()) else {
+            return Err(PyMemoryError::new_err(format!(
+                "a result of the shape {} is larger than any memory",
+                shape_text(&shape)
+            )));
+        };
         let full = || arguments.iter().filter(|argument| !argument.shape().is_empty());
         // Arrays that are all in Fortran's order, such as transposed ones, are read in it.
         let fortran = shape.len() > 1
             && full().all(|argument| argument.orders().1 && argument.shape() == shape)
             && full().any(|argument| !argument.orders().0);
-        Ok(Self { arguments, shape, fortran })
-    }
-
-    fn rows(&self) -> usize {
-        self.shape.iter().product()
+        Ok(Self { arguments, shape, rows, fortran })
     }
 
     fn columns(&self) -> PyResult<Vec<Column>> {
@@ -103,15 +108,14 @@ impl Compiled {
         names: &[String],
     ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
         self.check_limits(call.arguments, names)?;
-        let bytes = call.rows().checked_mul(self.dtype.size());
-        let bytes = bytes.ok_or_else(|| PyValueError::new_err("the result is larger than any memory"))?;
+        let bytes = call.rows * self.dtype.size();
         let memory = ResultMemory::new(bytes)?;
         // SAFETY: the memory has this size, and nothing else refers to it yet.
         let target = unsafe { std::slice::from_raw_parts_mut(memory.address().cast(), bytes) };
         let nulls = self.write(py, call, target)?;
         let values = array_over(py, memory, self.dtype, &call.shape, call.fortran)?;
         let mask = nulls.map(|nulls| {
-            let memory = ResultMemory::new(call.rows())?;
+            let memory = ResultMemory::new(call.rows)?;
             for (row, valid) in nulls.iter().enumerate() {
                 // SAFETY: the memory has a byte for each row.
                 unsafe { memory.address().add(row).write(u8::from(!valid)) };
@@ -169,7 +173,10 @@ impl Compiled {
             return out.set_item(pyo3::types::PyEllipsis::get(py), result);
         }
         self.check_limits(call.arguments, names)?;
-        let bytes = call.rows() * self.dtype.size();
+        if call.rows == 0 {
+            return Ok(());
+        }
+        let bytes = call.rows * self.dtype.size();
         // SAFETY: the array is writable and contiguous, and shares no memory with the arguments. Python code that reads it at
         // the same time sees some of the new values, as with NumPy's own functions.
         let target = unsafe { std::slice::from_raw_parts_mut(target.address().cast(), bytes) };
@@ -183,31 +190,29 @@ impl Compiled {
         call: &Call<'_>,
         target: &mut [MaybeUninit<u8>],
     ) -> PyResult<Option<NullBuffer>> {
-        if call.rows() == 0 {
+        if call.rows == 0 {
             return Ok(None);
         }
         let columns = call.columns()?;
-        let evaluation = Evaluation { kernel: &*self.kernel, columns: &columns, rows: call.rows() };
+        let evaluation = Evaluation { kernel: &*self.kernel, columns: &columns, rows: call.rows };
         evaluation.write(py, self.dtype.size(), target)
     }
 
     /// Evaluates a call on Arrow arrays. Rows in which an argument is null are null.
     pub fn call_arrow(&self, py: Python<'_>, call: &Call<'_>, names: &[String]) -> PyResult<ArrayRef> {
         self.check_limits(call.arguments, names)?;
-        let rows = call.rows();
-        let mut values: Vec<u64> = Vec::with_capacity((rows * self.dtype.size()).div_ceil(size_of::<u64>()));
+        let rows = call.rows;
         let bytes = rows * self.dtype.size();
-        let target = &mut values.spare_capacity_mut().as_mut_ptr().cast::<MaybeUninit<u8>>();
-        // SAFETY: the capacity has at least these bytes.
-        let target = unsafe { std::slice::from_raw_parts_mut(*target, bytes) };
-        // The last element may have bytes of no value.
-        let whole = bytes / size_of::<u64>() * size_of::<u64>();
-        if whole < bytes {
-            values.spare_capacity_mut()[bytes / size_of::<u64>()].write(0);
-        }
+        let elements = bytes.div_ceil(size_of::<u64>());
+        let mut values: Vec<u64> = Vec::with_capacity(elements);
+        let spare = &mut values.spare_capacity_mut()[..elements];
+        // Some bytes of the last element may be none of a value.
+        spare.last_mut().map(|last| last.write(0));
+        // SAFETY: the elements have these bytes, and nothing else refers to them.
+        let target = unsafe { std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast(), bytes) };
         let nulls = self.write(py, call, target)?;
-        // SAFETY: all values were written, and the rest of the last element is 0.
-        unsafe { values.set_len(bytes.div_ceil(size_of::<u64>())) };
+        // SAFETY: all values were written, and the last element before them.
+        unsafe { values.set_len(elements) };
         let buffer = match self.dtype {
             DType::Bool => {
                 let bytes = Buffer::from_vec(values);
@@ -251,8 +256,8 @@ impl Compiled {
         dtype: DType,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.check_limits(call.arguments, names)?;
-        let columns = if call.rows() == 0 { Vec::new() } else { call.columns()? };
-        let evaluation = Evaluation { kernel: &*self.kernel, columns: &columns, rows: call.rows() };
+        let columns = if call.rows == 0 { Vec::new() } else { call.columns()? };
+        let evaluation = Evaluation { kernel: &*self.kernel, columns: &columns, rows: call.rows };
         let reduced = evaluation.reduce(py, self.dtype.scalar_type(), kind.reductions())?;
         kind.result(py, &Reduced::of(&reduced), dtype)
     }

@@ -70,6 +70,12 @@ def test_numpy_and_arrow_together():
     assert isinstance(dist(np.array(A), pl.Series("b", B)), pl.Series)
     with pytest.raises(ValueError, match="shape"):
         dist(pa.array(A), np.zeros(4))
+    with pytest.raises(ValueError, match="a is an Arrow array, and b has the shape [(]2, 3[)]"):
+        dist(pa.array(A), np.zeros((2, 3)))
+    # An array of one element is broadcast.
+    values = np.arange(100_000.0)
+    np.testing.assert_array_equal(dist(pa.array([3.0]), values).to_numpy(), np.sqrt(9 + values * values))
+    assert dist(pa.array([None], pa.float64()), values[:3]).to_pylist() == [None] * 3
 
 
 def test_pandas():
