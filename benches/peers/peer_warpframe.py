@@ -1,6 +1,7 @@
 """warpframe's own Python package: a traced function of NumPy arrays, and SQL over a registered table.
 
-A condition of the traced function is a function of its own, whose mask selects the values of the columns first.
+A condition is a traced function too. Its mask selects the results of all rows; in a sum it is a part of the function, with 0 for
+the other rows.
 """
 
 import numpy as np
@@ -18,22 +19,24 @@ class Traced(Peer):
         self.columns = rows.columns()
 
     def prepare(self, query):
-        self.formula = wf.function(query.formula.function(NUMPY, {"np": np}))
-        self.condition = query.filter and wf.function(query.filter.function(NUMPY, {"np": np}))
-        self.query = query
-
-    def arguments(self):
-        columns = [self.columns[name] for name in self.query.formula.columns]
-        if self.condition:
-            mask = self.condition(*(self.columns[name] for name in self.query.filter.columns))
-            columns = [column[mask] for column in columns]
-        return columns
+        formula = query.formula.function(NUMPY, {"np": np})
+        self.formula = wf.function(formula)
+        self.arguments = [self.columns[name] for name in query.formula.columns]
+        self.condition, self.summand, self.summands = None, self.formula, self.arguments
+        if query.filter:
+            self.condition = wf.function(query.filter.function(NUMPY, {"np": np}))
+            self.tested = [self.columns[name] for name in query.filter.columns]
+            names = ", ".join(query.columns)
+            text = f"lambda {names}: np.where({query.filter.text(NUMPY)}, {query.formula.text(NUMPY)}, 0.0)"
+            self.summand = wf.function(eval(text, {"np": np}))
+            self.summands = [self.columns[name] for name in query.columns]
 
     def collect(self):
-        return self.formula(*self.arguments())
+        result = self.formula(*self.arguments)
+        return result[self.condition(*self.tested)] if self.condition else result
 
     def sum(self):
-        return self.formula.sum(*self.arguments())
+        return self.summand.sum(*self.summands)
 
 
 class Sql(Peer):

@@ -7,6 +7,7 @@ use arrow::array::{ArrayData, ArrayRef, make_array};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 use pyo3::exceptions::{PyMemoryError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use warpframe::backend_names::AUTO;
 use warpframe::ir::{Kernel, Program, Reductions, Scalar, ScalarType};
 
 use crate::arguments::{Argument, broadcast_shape, shape_text};
@@ -225,8 +226,14 @@ impl Compiled {
         Ok(make_array(data.build().map_err(|error| PyValueError::new_err(error.to_string()))?))
     }
 
-    /// The types, the backend and the program.
-    pub fn explain(&self, name: &str, parameters: &[String], arguments: &[Argument]) -> String {
+    /// The types, the backend that the name `backend` has chosen, why, and the program.
+    pub fn explain(
+        &self,
+        name: &str,
+        parameters: &[String],
+        arguments: &[Argument],
+        backend: &str,
+    ) -> String {
         let parameters = parameters.iter().zip(arguments).map(|(name, argument)| {
             let dtype = match argument.parameter_type() {
                 ParameterType::Typed(dtype) => dtype.name(),
@@ -236,8 +243,14 @@ impl Compiled {
             format!("{name}: {dtype}")
         });
         let parameters = parameters.collect::<Vec<_>>().join(", ");
+        let why = match warpframe::cuda::gpus() {
+            _ if backend != AUTO => "it was asked for".to_owned(),
+            // The kernel's description has the reason.
+            Ok(_) => "the faster one for the number of rows".to_owned(),
+            Err(error) => format!("there is no GPU: {error}"),
+        };
         format!(
-            "{name}({parameters}) -> {}\nbackend: {}\nthreads: {}\nprogram:\n{}",
+            "{name}({parameters}) -> {}\nbackend: {} ({why})\nthreads: {}\nprogram:\n{}",
             self.dtype.name(),
             self.kernel.description(),
             get_num_threads(),

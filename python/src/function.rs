@@ -193,7 +193,7 @@ impl Function {
     fn explain(&self, args: &Bound<'_, PyTuple>) -> PyResult<String> {
         let arguments = read_any(args, &self.name, &self.parameters)?;
         let compiled = self.compiled(&arguments, false)?;
-        Ok(compiled.explain(&self.name, &self.parameters, &arguments))
+        Ok(compiled.explain(&self.name, &self.parameters, &arguments, &self.backend))
     }
 }
 
