@@ -74,23 +74,6 @@ impl DType {
         })
     }
 
-    /// The code of the type in the `struct` module, with standard sizes.
-    pub fn format(self) -> &'static std::ffi::CStr {
-        match self {
-            Bool => c"?",
-            Int8 => c"b",
-            Int16 => c"h",
-            Int32 => c"i",
-            Int64 => c"q",
-            UInt8 => c"B",
-            UInt16 => c"H",
-            UInt32 => c"I",
-            UInt64 => c"Q",
-            Float32 => c"f",
-            Float64 => c"d",
-        }
-    }
-
     /// The size of an element of an array in bytes.
     pub fn size(self) -> usize {
         match self {

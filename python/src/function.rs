@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::logical_expr::ScalarUDF;
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyNotImplemented, PyTuple};
@@ -12,7 +13,7 @@ use crate::compiled::{Call, Compiled, Reduction};
 use crate::dtype::DType;
 use crate::engine::kernel;
 use crate::lowering::{ParameterType, lower};
-use crate::scalar_udf;
+use crate::scalar_udf::{self, TracedFunction};
 use crate::trace::{Node, Trace};
 
 /// The compiled forms that a function keeps, for as many combinations of types.
@@ -44,14 +45,9 @@ impl Function {
         &self.name
     }
 
-    /// The names of the parameters.
-    pub fn parameters(&self) -> &[String] {
-        &self.parameters
-    }
-
-    /// The trace.
-    pub fn trace(&self) -> &Arc<Trace> {
-        &self.trace
+    /// The function of SQL.
+    pub fn udf(&self) -> ScalarUDF {
+        TracedFunction::udf(&self.name, self.parameters.len(), &self.trace)
     }
 
     fn compiled(&self, arguments: &[Argument], reduces: bool) -> PyResult<Arc<Compiled>> {
@@ -186,7 +182,7 @@ impl Function {
 
     /// The function for `datafusion.udf`.
     fn __datafusion_scalar_udf__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        scalar_udf::export(py, self)
+        scalar_udf::export(py, self.udf())
     }
 
     /// The types, the backend and the program of a call with these arguments.

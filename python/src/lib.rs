@@ -10,6 +10,7 @@
 
 mod arguments;
 mod arrow_stream;
+mod batch_run;
 mod batch_stream;
 mod block_on;
 mod columns;
@@ -32,6 +33,7 @@ mod result_memory;
 mod runtime;
 mod scalar_udf;
 mod session;
+mod shared_session;
 mod strided;
 mod table;
 mod threads;
@@ -49,6 +51,8 @@ mod _warpframe {
     #[pymodule_export]
     use crate::arrow_stream::ArrowArray;
     #[pymodule_export]
+    use crate::batch_run::run_batch;
+    #[pymodule_export]
     use crate::command::run_command;
     #[pymodule_export]
     use crate::errors::WarpframeError;
@@ -58,8 +62,6 @@ mod _warpframe {
     use crate::function::Function;
     #[pymodule_export]
     use crate::numpy_columns::{array_from_buffers, array_from_bytes, array_from_texts};
-    #[pymodule_export]
-    use crate::parquet_output::run_batch;
     #[pymodule_export]
     use crate::query::Query;
     #[pymodule_export]

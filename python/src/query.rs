@@ -20,7 +20,7 @@ use crate::errors::{output_error, query_error};
 use crate::fork_guard::ForkGuard;
 use crate::parquet_output::{Written, writer_settings};
 use crate::runtime::{wait, wait_for_output};
-use crate::session::SharedSession;
+use crate::shared_session::SharedSession;
 use crate::table::{ArrowTable, names_and_types};
 
 /// A planned query, which every method that needs rows executes anew.

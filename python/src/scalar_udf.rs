@@ -20,7 +20,6 @@ use pyo3::types::PyCapsule;
 use warpframe::functions::FusedFunction;
 
 use crate::dtype::DType;
-use crate::function::Function;
 use crate::lowering::{Lowered, LoweringError, ParameterType, lower};
 use crate::trace::Trace;
 
@@ -38,14 +37,14 @@ pub struct TracedFunction {
 }
 
 impl TracedFunction {
-    /// The scalar function of a traced function.
-    pub fn udf(function: &Function) -> ScalarUDF {
-        let lower_case = function.name().to_lowercase();
+    /// The scalar function of a trace with this number of parameters.
+    pub fn udf(name: &str, parameters: usize, trace: &Arc<Trace>) -> ScalarUDF {
+        let lower_case = name.to_lowercase();
         ScalarUDF::from(Self {
-            aliases: if lower_case == function.name() { Vec::new() } else { vec![lower_case] },
-            name: function.name().to_owned(),
-            parameters: function.parameters().len(),
-            trace: Arc::clone(function.trace()),
+            aliases: if lower_case == name { Vec::new() } else { vec![lower_case] },
+            name: name.to_owned(),
+            parameters,
+            trace: Arc::clone(trace),
             signature: Signature::user_defined(Volatility::Immutable),
             fused: Mutex::default(),
         })
@@ -175,7 +174,7 @@ fn join(arguments: &[Expr]) -> String {
 }
 
 /// The function for DataFusion's Python package, as a capsule of its protocol.
-pub fn export<'py>(py: Python<'py>, function: &Function) -> PyResult<Bound<'py, PyCapsule>> {
-    let udf = FFI_ScalarUDF::from(Arc::new(TracedFunction::udf(function)));
+pub fn export(py: Python<'_>, function: ScalarUDF) -> PyResult<Bound<'_, PyCapsule>> {
+    let udf = FFI_ScalarUDF::from(Arc::new(function));
     PyCapsule::new_with_value(py, udf, c"datafusion_scalar_udf")
 }

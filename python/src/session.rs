@@ -8,7 +8,6 @@ use std::time::Duration;
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::logical_expr::LogicalPlan;
-use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
@@ -23,19 +22,7 @@ use crate::memory_table::{batch_of_columns, memory_table};
 use crate::query::Query;
 use crate::runtime::{runtime, wait};
 use crate::scalar_udf::TracedFunction;
-
-/// The engine's session of a Python session, which its queries share. `None` when it is closed.
-pub struct SharedSession(Mutex<Option<warpframe::Session>>);
-
-impl SharedSession {
-    /// The session.
-    ///
-    /// # Errors
-    /// `ValueError`: it is closed.
-    pub fn get(&self) -> PyResult<warpframe::Session> {
-        self.0.lock().clone().ok_or_else(|| PyValueError::new_err("the session is closed"))
-    }
-}
+use crate::shared_session::SharedSession;
 
 /// A session. `_session.py` checks the arguments of its methods.
 #[pyclass(frozen, module = "warpframe._warpframe", name = "Session")]
@@ -97,7 +84,7 @@ impl Session {
             let _context = runtime.enter();
             builder.build().map_err(failed)?
         };
-        let shared = Arc::new(SharedSession(Mutex::new(Some(session))));
+        let shared = Arc::new(SharedSession::new(session));
         Ok(Self { shared: ForkGuard::new(runtime, shared) })
     }
 
@@ -143,7 +130,7 @@ impl Session {
         if !replaces {
             check_name(&state, function.name(), true).map_err(|error| query_error(&error, ""))?;
         }
-        context.register_udf(TracedFunction::udf(function));
+        context.register_udf(function.udf());
         Ok(())
     }
 
@@ -199,14 +186,14 @@ impl Session {
     fn close(&self) -> PyResult<()> {
         let (shared, runtime) = self.shared.get().map_err(|forked| forked.exception("Session"))?;
         let _context = runtime.enter();
-        drop(shared.0.lock().take());
+        shared.close();
         Ok(())
     }
 
     /// Whether the session is closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.shared.get().is_ok_and(|(shared, _)| shared.0.lock().is_none())
+        self.shared.get().is_ok_and(|(shared, _)| shared.is_closed())
     }
 }
 
