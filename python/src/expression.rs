@@ -13,14 +13,15 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyNotImplemented, PyTuple};
+use pyo3::types::PyTuple;
 use warpframe::Session;
 use warpframe::ir::{self, Builder, Input, Output, Program};
 use warpframe::lowering::{Compiled as Lowered, compile};
 
-use crate::arguments::{Argument, read_any, read_masked, read_numpy};
+use crate::arguments::Argument;
 use crate::arrow_stream::ArrowArray;
-use crate::compiled::{Call, Compiled};
+use crate::callable::{Callable, MaskedResult};
+use crate::compiled::Compiled;
 use crate::dtype::DType;
 use crate::engine::kernel;
 
@@ -70,23 +71,6 @@ fn session() -> PyResult<&'static Session> {
 }
 
 impl Expression {
-    fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
-        let key: Types = arguments
-            .iter()
-            .map(|argument| (argument.parameter_type().dtype(), argument.may_have_nulls()))
-            .collect();
-        if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(compiled));
-        }
-        let compiled = Arc::new(self.compile(&key)?);
-        let mut kept = self.compiled.lock();
-        if kept.len() == KEPT {
-            kept.remove(0);
-        }
-        kept.push((key, Arc::clone(&compiled)));
-        Ok(compiled)
-    }
-
     fn compile(&self, types: &[(DType, bool)]) -> PyResult<Compiled> {
         let invalid = |error: datafusion::error::DataFusionError| {
             PyValueError::new_err(error.find_root().message().into_owned())
@@ -130,6 +114,33 @@ impl Expression {
     }
 }
 
+impl Callable for Expression {
+    fn name(&self) -> &str {
+        "evaluate"
+    }
+
+    fn parameters(&self) -> &[String] {
+        &self.names
+    }
+
+    fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
+        let key: Types = arguments
+            .iter()
+            .map(|argument| (argument.parameter_type().dtype(), argument.may_have_nulls()))
+            .collect();
+        if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(compiled));
+        }
+        let compiled = Arc::new(self.compile(&key)?);
+        let mut kept = self.compiled.lock();
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((key, Arc::clone(&compiled)));
+        Ok(compiled)
+    }
+}
+
 #[pymethods]
 impl Expression {
     /// Parses an expression.
@@ -167,15 +178,7 @@ impl Expression {
         args: &Bound<'py, PyTuple>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let Some(arguments) = read_numpy(args, "evaluate", &self.names)? else {
-            return Ok(PyNotImplemented::get(py).to_owned().into_any());
-        };
-        let compiled = self.compiled(&arguments)?;
-        let call = Call::new(&arguments, &self.names)?;
-        let Some(out) = out else { return compiled.call(py, &call, &self.names) };
-        let inputs: Vec<_> = args.iter().collect();
-        compiled.call_into(py, &call, &self.names, &inputs, out)?;
-        Ok(out.clone())
+        Callable::call(self, py, args, out)
     }
 
     /// Evaluates arrays with masks, which are arrays or `None`, and numbers: the values and their mask, or `None`.
@@ -184,17 +187,12 @@ impl Expression {
         py: Python<'py>,
         args: &Bound<'py, PyTuple>,
         masks: &Bound<'py, PyTuple>,
-    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
-        let arguments = read_masked(args, masks, "evaluate", &self.names)?;
-        let compiled = self.compiled(&arguments)?;
-        compiled.call_masked(py, &Call::new(&arguments, &self.names)?, &self.names)
+    ) -> PyResult<MaskedResult<'py>> {
+        Callable::call_masked(self, py, args, masks)
     }
 
     /// Evaluates Arrow arrays, arrays of one dimension and numbers.
     fn call_arrow(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<ArrowArray> {
-        let arguments = read_any(args, "evaluate", &self.names)?;
-        let compiled = self.compiled(&arguments)?;
-        let call = Call::new(&arguments, &self.names)?;
-        Ok(ArrowArray::new(compiled.call_arrow(py, &call, &self.names)?))
+        Callable::call_arrow(self, py, args)
     }
 }

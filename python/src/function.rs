@@ -9,6 +9,7 @@ use pyo3::types::{PyCapsule, PyNotImplemented, PyTuple};
 
 use crate::arguments::{Argument, read_any, read_masked, read_numpy};
 use crate::arrow_stream::ArrowArray;
+use crate::callable::{Callable, MaskedResult};
 use crate::compiled::{Call, Compiled, Reduction};
 use crate::dtype::DType;
 use crate::engine::kernel;
@@ -40,17 +41,12 @@ struct Key {
 }
 
 impl Function {
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The function of SQL.
     pub fn udf(&self) -> ScalarUDF {
         TracedFunction::udf(&self.name, self.parameters.len(), &self.trace)
     }
 
-    fn compiled(&self, arguments: &[Argument], reduces: bool) -> PyResult<Arc<Compiled>> {
+    fn compiled_for(&self, arguments: &[Argument], reduces: bool) -> PyResult<Arc<Compiled>> {
         let types: Vec<_> = arguments.iter().map(Argument::parameter_type).collect();
         let nullable = arguments.iter().any(Argument::may_have_nulls);
         let key = Key { types, nullable, reduces };
@@ -80,6 +76,20 @@ impl Function {
         }
         kept.push((key, Arc::clone(&compiled)));
         Ok(compiled)
+    }
+}
+
+impl Callable for Function {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn parameters(&self) -> &[String] {
+        &self.parameters
+    }
+
+    fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
+        self.compiled_for(arguments, false)
     }
 }
 
@@ -115,15 +125,7 @@ impl Function {
         args: &Bound<'py, PyTuple>,
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let Some(arguments) = read_numpy(args, &self.name, &self.parameters)? else {
-            return Ok(PyNotImplemented::get(py).to_owned().into_any());
-        };
-        let compiled = self.compiled(&arguments, false)?;
-        let call = Call::new(&arguments, &self.parameters)?;
-        let Some(out) = out else { return compiled.call(py, &call, &self.parameters) };
-        let inputs: Vec<_> = args.iter().collect();
-        compiled.call_into(py, &call, &self.parameters, &inputs, out)?;
-        Ok(out.clone())
+        Callable::call(self, py, args, out)
     }
 
     /// Evaluates arrays with masks, which are arrays or `None`, and numbers: the values and their mask, or `None`.
@@ -132,18 +134,13 @@ impl Function {
         py: Python<'py>,
         args: &Bound<'py, PyTuple>,
         masks: &Bound<'py, PyTuple>,
-    ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
-        let arguments = read_masked(args, masks, &self.name, &self.parameters)?;
-        let compiled = self.compiled(&arguments, false)?;
-        compiled.call_masked(py, &Call::new(&arguments, &self.parameters)?, &self.parameters)
+    ) -> PyResult<MaskedResult<'py>> {
+        Callable::call_masked(self, py, args, masks)
     }
 
     /// Evaluates Arrow arrays, arrays of one dimension and numbers.
     fn call_arrow(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<ArrowArray> {
-        let arguments = read_any(args, &self.name, &self.parameters)?;
-        let compiled = self.compiled(&arguments, false)?;
-        let call = Call::new(&arguments, &self.parameters)?;
-        Ok(ArrowArray::new(compiled.call_arrow(py, &call, &self.parameters)?))
+        Callable::call_arrow(self, py, args)
     }
 
     /// Reduces the values for arrays and numbers to a scalar. `NotImplemented` as for `call`.
@@ -188,7 +185,7 @@ impl Function {
     /// The types, the backend and the program of a call with these arguments.
     fn explain(&self, args: &Bound<'_, PyTuple>) -> PyResult<String> {
         let arguments = read_any(args, &self.name, &self.parameters)?;
-        let compiled = self.compiled(&arguments, false)?;
+        let compiled = self.compiled_for(&arguments, false)?;
         Ok(compiled.explain(&self.name, &self.parameters, &arguments, &self.backend))
     }
 }
@@ -201,8 +198,8 @@ impl Function {
         arguments: &[Argument],
     ) -> PyResult<Bound<'py, PyAny>> {
         let kind = Reduction::of_name(kind)?;
-        let dtype = self.compiled(arguments, false)?.dtype;
-        let compiled = self.compiled(arguments, true)?;
+        let dtype = self.compiled_for(arguments, false)?.dtype;
+        let compiled = self.compiled_for(arguments, true)?;
         compiled.reduce(py, &Call::new(arguments, &self.parameters)?, &self.parameters, kind, dtype)
     }
 }

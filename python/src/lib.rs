@@ -1,8 +1,12 @@
 //! The native module of the Python package `warpframe`.
 //!
 //! - `trace` reads the traces of Python functions, and `lowering` compiles them to programs for the types of `dtype`.
-//! - `function` and `compiled` are functions that are called with `arguments`: NumPy arrays (`numpy`, `strided`), Arrow arrays
-//!   (`arrow_stream`) and numbers. `engine` evaluates their programs on all `threads`, into `result_memory`.
+//! - `function` (traced functions) and `expression` (SQL expressions) are `callable` with `arguments`: NumPy arrays (`numpy`,
+//!   `strided`), Arrow arrays (`arrow_stream`) and numbers. What is `compiled` is evaluated by `engine` on all `threads`, into
+//!   `result_memory`. `scalar_udf` is a traced function in SQL.
+//! - `session` and `query` run on the tokio `runtime` of the process; `batch_run` is the batch run. `table`, `memory_table`,
+//!   `batch_stream`, `numpy_columns` and `numpy_results` convert data.
+//! - `command` is the `warpframe` command.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -13,6 +17,7 @@ mod arrow_stream;
 mod batch_run;
 mod batch_stream;
 mod block_on;
+mod callable;
 mod columns;
 mod command;
 mod compiled;

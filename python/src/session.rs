@@ -15,6 +15,7 @@ use warpframe::cluster::{ClusterAddress, ClusterSettings, DEFAULT_WAIT, Token};
 use warpframe::functions::statements::check_name;
 
 use crate::arrow_stream::{import_array, import_stream};
+use crate::callable::Callable;
 use crate::errors::{input_error, query_error};
 use crate::fork_guard::ForkGuard;
 use crate::function::Function;
