@@ -35,8 +35,7 @@ impl Column {
                 let data = values.to_data().into_builder().nulls(nulls).build();
                 data.map_or(values, make_array)
             }
-            Self::Repeated(array) if array.len() == rows.len() => array.clone(),
-            Self::Repeated(array) if array.len() > rows.len() => array.slice(0, rows.len()),
+            Self::Repeated(array) if array.len() >= rows.len() => array.slice(0, rows.len()),
             // Chunks for a GPU are larger.
             Self::Repeated(array) => {
                 let data = array.slice(0, 1);

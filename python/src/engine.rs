@@ -4,13 +4,14 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::array::NullBufferBuilder;
 use arrow::buffer::NullBuffer;
 use pyo3::prelude::*;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use warpframe::ir::reduction::Moments;
-use warpframe::ir::{Accumulator, Kernel, KernelContext, Reductions, Result, Scalar, ScalarType};
+use warpframe::ir::{
+    Accumulator, Kernel, KernelContext, Reductions, Result, Scalar, ScalarType, concat_nulls,
+};
 
 use crate::columns::{CHUNK_ROWS, Column};
 use crate::errors::evaluation_error;
@@ -59,7 +60,7 @@ impl Evaluation<'_> {
             let written = py.detach(|| self.write_rows(first, rows, width, target, pool.as_deref()));
             nulls.extend(written.map_err(evaluation_error)?);
         }
-        Ok(concatenate(nulls, self.rows))
+        Ok(concat_nulls(&nulls))
     }
 
     /// Evaluates rows on the threads of a pool, or on this one. Returns the nulls of each chunk with its number of rows.
@@ -139,21 +140,6 @@ impl Evaluation<'_> {
         }
         Ok(accumulators)
     }
-}
-
-/// The nulls of arrays, one after the other.
-fn concatenate(parts: Vec<(Option<NullBuffer>, usize)>, rows: usize) -> Option<NullBuffer> {
-    if parts.iter().all(|(nulls, _)| nulls.is_none()) {
-        return None;
-    }
-    let mut builder = NullBufferBuilder::new(rows);
-    for (nulls, rows) in parts {
-        match nulls {
-            Some(nulls) => builder.append_buffer(&nulls),
-            None => builder.append_n_non_nulls(rows),
-        }
-    }
-    builder.finish()
 }
 
 /// The reductions of all segments together.

@@ -10,11 +10,11 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
-use parking_lot::Mutex;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use warpframe::Session;
+use warpframe::backend_names::AUTO;
 use warpframe::ir::{self, Builder, Input, Output, Program};
 use warpframe::lowering::{Compiled as Lowered, compile};
 
@@ -22,18 +22,16 @@ use crate::arguments::Argument;
 use crate::arrow_stream::ArrowArray;
 use crate::callable::{Callable, MaskedResult};
 use crate::compiled::Compiled;
+use crate::compiled_forms::CompiledForms;
 use crate::dtype::DType;
 use crate::engine::kernel;
-
-/// The compiled forms that an expression keeps.
-const KEPT: usize = 64;
 
 /// A SQL expression over arrays, compiled for each combination of types that it is evaluated with.
 #[pyclass(module = "warpframe._warpframe", frozen)]
 pub struct Expression {
     text: String,
     names: Vec<String>,
-    compiled: Mutex<Vec<(Types, Arc<Compiled>)>>,
+    compiled: CompiledForms<Types>,
 }
 
 /// The types of the arrays, and whether each may have nulls.
@@ -90,7 +88,7 @@ impl Expression {
         let program = self
             .with_all_inputs(&compiled, types)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let kernel = kernel("auto", &program)?;
+        let kernel = kernel(AUTO, &program)?;
         Ok(Compiled { program, kernel, dtype, limits: Vec::new() })
     }
 
@@ -124,20 +122,11 @@ impl Callable for Expression {
     }
 
     fn compiled(&self, arguments: &[Argument]) -> PyResult<Arc<Compiled>> {
-        let key: Types = arguments
+        let types = arguments
             .iter()
             .map(|argument| (argument.parameter_type().dtype(), argument.may_have_nulls()))
             .collect();
-        if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(compiled));
-        }
-        let compiled = Arc::new(self.compile(&key)?);
-        let mut kept = self.compiled.lock();
-        if kept.len() == KEPT {
-            kept.remove(0);
-        }
-        kept.push((key, Arc::clone(&compiled)));
-        Ok(compiled)
+        self.compiled.get_or_compile(types, |types: &Types| self.compile(types))
     }
 }
 
@@ -161,7 +150,7 @@ impl Expression {
         if let ControlFlow::Break(name) = parsed.visit(&mut names) {
             return Err(invalid(format!("{name} is not the name of an array")));
         }
-        Ok(Self { names: names.0.into_iter().collect(), text, compiled: Mutex::default() })
+        Ok(Self { names: names.0.into_iter().collect(), text, compiled: CompiledForms::default() })
     }
 
     /// The names of the arrays, sorted.

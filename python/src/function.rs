@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyNotImplemented, PyTuple};
 
@@ -11,14 +10,12 @@ use crate::arguments::{Argument, read_any, read_masked, read_numpy};
 use crate::arrow_stream::ArrowArray;
 use crate::callable::{Callable, MaskedResult};
 use crate::compiled::{Call, Compiled, Reduction};
+use crate::compiled_forms::CompiledForms;
 use crate::dtype::DType;
 use crate::engine::kernel;
-use crate::lowering::{ParameterType, lower};
+use crate::lowering::{Lowered, ParameterType, lower};
 use crate::scalar_udf::{self, TracedFunction};
 use crate::trace::{Node, Trace};
-
-/// The compiled forms that a function keeps, for as many combinations of types.
-const KEPT: usize = 64;
 
 /// A traced function: it is compiled for each combination of types that it is called with.
 #[pyclass(module = "warpframe._warpframe", frozen)]
@@ -27,7 +24,7 @@ pub struct Function {
     parameters: Vec<String>,
     trace: Arc<Trace>,
     backend: String,
-    compiled: Mutex<Vec<(Key, Arc<Compiled>)>>,
+    compiled: CompiledForms<Key>,
 }
 
 /// What a form is compiled for.
@@ -47,35 +44,24 @@ impl Function {
     }
 
     fn compiled_for(&self, arguments: &[Argument], reduces: bool) -> PyResult<Arc<Compiled>> {
-        let types: Vec<_> = arguments.iter().map(Argument::parameter_type).collect();
+        let types = arguments.iter().map(Argument::parameter_type).collect();
         let nullable = arguments.iter().any(Argument::may_have_nulls);
-        let key = Key { types, nullable, reduces };
-        if let Some((_, compiled)) = self.compiled.lock().iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(compiled));
-        }
-        let lowered = lower(&self.trace, &key.types, nullable)?;
-        let lowered = match reduces && lowered.dtype == DType::Bool {
+        self.compiled.get_or_compile(Key { types, nullable, reduces }, |key| self.compile(key))
+    }
+
+    fn compile(&self, key: &Key) -> PyResult<Compiled> {
+        let lowered = lower(&self.trace, &key.types, key.nullable)?;
+        let Lowered { program, dtype, limits } = match key.reduces && lowered.dtype == DType::Bool {
             true => {
                 let position = self.trace.nodes.len();
                 let mut nodes = self.trace.nodes.clone();
                 nodes.push(Node::Cast(DType::Int64, self.trace.result));
-                lower(&Trace { nodes, result: position }, &key.types, nullable)?
+                lower(&Trace { nodes, result: position }, &key.types, key.nullable)?
             }
             false => lowered,
         };
-        let kernel = kernel(&self.backend, &lowered.program)?;
-        let compiled = Arc::new(Compiled {
-            program: lowered.program,
-            kernel,
-            dtype: lowered.dtype,
-            limits: lowered.limits,
-        });
-        let mut kept = self.compiled.lock();
-        if kept.len() == KEPT {
-            kept.remove(0);
-        }
-        kept.push((key, Arc::clone(&compiled)));
-        Ok(compiled)
+        let kernel = kernel(&self.backend, &program)?;
+        Ok(Compiled { program, kernel, dtype, limits })
     }
 }
 
@@ -107,7 +93,7 @@ impl Function {
         backend: &str,
     ) -> PyResult<Self> {
         let trace = Arc::new(Trace::read(parameters.len(), &nodes, result)?);
-        Ok(Self { name, parameters, trace, backend: backend.to_owned(), compiled: Mutex::default() })
+        Ok(Self { name, parameters, trace, backend: backend.to_owned(), compiled: CompiledForms::default() })
     }
 
     /// The names of the parameters.

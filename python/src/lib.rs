@@ -2,7 +2,8 @@
 //!
 //! - `trace` reads the traces of Python functions, and `lowering` compiles them to programs for the types of `dtype`.
 //! - `function` (traced functions) and `expression` (SQL expressions) are `callable` with `arguments`: NumPy arrays (`numpy`,
-//!   `strided`), Arrow arrays (`arrow_stream`) and numbers. What is `compiled` is evaluated by `engine` on all `threads`, into
+//!   `strided`), Arrow arrays (`arrow_stream`) and numbers. What is `compiled`, and kept as
+//!   `compiled_forms`, is evaluated by `engine` on all `threads`, into
 //!   `result_memory`. `scalar_udf` is a traced function in SQL.
 //! - `session` and `query` run on the tokio `runtime` of the process; `batch_run` is the batch run. `table`, `memory_table`,
 //!   `batch_stream`, `numpy_columns` and `numpy_results` convert data.
@@ -21,6 +22,7 @@ mod callable;
 mod columns;
 mod command;
 mod compiled;
+mod compiled_forms;
 mod dtype;
 mod engine;
 mod errors;

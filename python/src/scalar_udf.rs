@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result, plan_err};
-use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
@@ -139,18 +138,7 @@ impl ScalarUDFImpl for TracedFunction {
             nullable |= context.nullable(argument)?;
         }
         // Columns keep the name of the call.
-        let original = Expr::ScalarFunction(ScalarFunction {
-            func: Arc::new(ScalarUDF::from(Self {
-                name: self.name.clone(),
-                parameters: self.parameters,
-                trace: Arc::clone(&self.trace),
-                signature: self.signature.clone(),
-                aliases: self.aliases.clone(),
-                fused: Mutex::default(),
-            })),
-            args: arguments.clone(),
-        });
-        let schema_name = original.schema_name().to_string();
+        let schema_name = self.schema_name(&arguments)?;
         let program = self.lower(&types)?.program;
         let label = format!("{}({})", self.name, join(&arguments));
         let fused = FusedFunction::new(program, label, schema_name, nullable);

@@ -159,12 +159,7 @@ def _run(arguments, name, progress):
         for kind in ["svg", "png"]:
             with open(os.path.join(folder, f"{name}.{kind}"), "rb") as file:
                 drawings[kind] = file.read()
-    report = Report(document, table, drawings)
-    failed = [mode for mode in report.modes if mode.get("status") == "failed"]
-    if code != 0 and failed:
-        reasons = "; ".join(f"{mode['mode']}: {mode.get('reason')}" for mode in failed)
-        report.failures = reasons
-    return report
+    return Report(document, table, drawings)
 
 
 class Report:
@@ -174,13 +169,10 @@ class Report:
     ----------
     document : dict
         The JSON document of the report, as ``warpframe compare --json`` writes it.
-    failures : str
-        The modes that failed, with the reasons; empty if none did.
     """
 
     def __init__(self, document, table, drawings):
         self.document = document
-        self.failures = ""
         self._table = table
         self._drawings = drawings
 
@@ -190,6 +182,12 @@ class Report:
         if "reports" in self.document:
             return [mode for report in self.document["reports"] for mode in report["modes"]]
         return self.document.get("modes", [])
+
+    @property
+    def failures(self):
+        """The modes that failed, with the reasons; empty if none did."""
+        failed = [mode for mode in self.modes if mode.get("status") == "failed"]
+        return "; ".join(f"{mode['mode']}: {mode.get('reason')}" for mode in failed)
 
     def plot(self):
         """The timing drawing, which notebooks show."""

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, PrimitiveArray};
-use arrow_buffer::{NullBuffer, NullBufferBuilder};
+use arrow_buffer::NullBuffer;
 use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::builder::Builder;
 use warpframe_ir::error::{Error, Result};
@@ -15,7 +15,7 @@ use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::reduction::Accumulator;
-use warpframe_ir::{ScalarType, is_truncating, with_logical_type, write_values};
+use warpframe_ir::{ScalarType, concat_nulls, is_truncating, with_logical_type, write_values};
 
 use super::block::{Location, WORD};
 use super::block_code::{BlockCode, MAX_BLOCK_ROWS};
@@ -178,7 +178,7 @@ impl Kernel for SimdKernel {
                 let rest_rows = rows - whole;
                 let column = self.evaluate(&slices(whole, rest_rows), rest_rows, context)?.into_column()?;
                 let rest_nulls = write_values(&column, rest)?;
-                Ok(concatenate((nulls, whole), (rest_nulls, rest_rows)))
+                Ok(concat_nulls(&[(nulls, whole), (rest_nulls, rest_rows)]))
             }
         }
     }
@@ -341,24 +341,6 @@ fn not_own_memory() -> Error {
 /// The nulls of rows in which any array is null.
 fn union_of_nulls<'a>(arrays: impl IntoIterator<Item = &'a ArrayRef>) -> Option<NullBuffer> {
     NullBuffer::union_many(arrays.into_iter().map(|array| array.nulls()))
-}
-
-/// The nulls of two parts of an array, each with its number of rows.
-fn concatenate(
-    (first, first_rows): (Option<NullBuffer>, usize),
-    (second, second_rows): (Option<NullBuffer>, usize),
-) -> Option<NullBuffer> {
-    if first.is_none() && second.is_none() {
-        return None;
-    }
-    let mut builder = NullBufferBuilder::new(first_rows + second_rows);
-    for (nulls, rows) in [(first, first_rows), (second, second_rows)] {
-        match nulls {
-            Some(nulls) => builder.append_buffer(&nulls),
-            None => builder.append_n_non_nulls(rows),
-        }
-    }
-    builder.finish()
 }
 
 /// Elements that are overwritten without being read.

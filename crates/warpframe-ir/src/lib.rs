@@ -36,7 +36,7 @@ pub use interpreter::Interpreter;
 pub use memory::{MemoryBudget, Reservation, Unlimited};
 pub use metrics::{Metric, Metrics, Snapshot};
 pub use ops::{Binary, OpInfo, Unary};
-pub use output_array::{array_of_scalars, is_truncating, with_logical_type, write_values};
+pub use output_array::{array_of_scalars, concat_nulls, is_truncating, with_logical_type, write_values};
 pub use program::Program;
 pub use reduction::{Accumulator, Reductions};
 pub use scalar::Scalar;

@@ -8,7 +8,7 @@ use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, U
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, make_array,
 };
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{NullBuffer, NullBufferBuilder};
 use arrow_schema::DataType;
 
 use super::error::{Error, Result};
@@ -70,6 +70,21 @@ pub fn with_logical_type(array: ArrayRef, data_type: &DataType) -> Result<ArrayR
             make_array(data.build().map_err(|error| Error::InvalidProgram(error.to_string()))?)
         }
     })
+}
+
+/// The nulls of the parts of an array, one after the other, each with its number of rows; `None` if no part has any.
+pub fn concat_nulls(parts: &[(Option<NullBuffer>, usize)]) -> Option<NullBuffer> {
+    if parts.iter().all(|(nulls, _)| nulls.is_none()) {
+        return None;
+    }
+    let mut builder = NullBufferBuilder::new(parts.iter().map(|(_, rows)| rows).sum());
+    for (nulls, rows) in parts {
+        match nulls {
+            Some(nulls) => builder.append_buffer(nulls),
+            None => builder.append_n_non_nulls(*rows),
+        }
+    }
+    builder.finish()
 }
 
 /// Writes the values of an array of numbers or Booleans one after the other, each with the bytes of its type, and Booleans as
