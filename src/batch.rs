@@ -16,6 +16,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
+use crate::rows_read::rows_read;
 use crate::session::Session;
 use warpframe_cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
 use warpframe_io::{
@@ -324,16 +325,6 @@ async fn write_stream(
         after_batch();
     }
     writer.finish()
-}
-
-/// The number of rows that the leaves of the plan have produced so far.
-fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
-    let children = plan.children();
-    if children.is_empty() {
-        plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64
-    } else {
-        children.into_iter().map(rows_read).sum()
-    }
 }
 
 /// Splits files into those to keep and those to remove. Files without rows are removed, except the first if all are

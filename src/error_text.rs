@@ -4,6 +4,8 @@ use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
+use crate::column_case::names_in_other_case;
+
 /// The message of the root cause, on one line, without the prefixes of the errors that wrap it.
 pub fn root_message(error: &DataFusionError) -> String {
     let message = match error.find_root() {
@@ -57,6 +59,12 @@ fn arrow_message(error: &ArrowError) -> String {
 fn schema_message(error: &SchemaError) -> String {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
+            let similar = names_in_other_case(error);
+            if !similar.is_empty() {
+                let quoted: Vec<_> = similar.iter().map(|name| format!("\"{name}\"")).collect();
+                let (name, quoted) = (&field.name, quoted.join(" or "));
+                return format!("there is no column '{name}': write {quoted}, with the double quotes");
+            }
             let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
             valid.dedup();
             let valid = match valid.is_empty() {

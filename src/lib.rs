@@ -19,13 +19,17 @@
 #![warn(missing_docs)]
 
 pub mod batch;
+mod clauses;
+mod column_case;
 pub mod command;
 pub mod compare;
 pub mod error_text;
 mod large_stack;
 mod private_catalog;
+mod rows_read;
 mod script;
 mod session;
+mod show_functions;
 
 pub use script::Script;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};

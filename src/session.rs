@@ -31,9 +31,12 @@ use warpframe_io::{
     runtime_env_builder,
 };
 
+use crate::clauses::check_clauses;
+use crate::column_case::correct_case;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
 use crate::script::Script;
+use crate::show_functions::{show_functions_pattern, with_all_functions};
 
 /// A rule of the physical optimizer.
 type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
@@ -103,6 +106,7 @@ impl Session {
     /// # Errors
     /// The statement is not valid.
     pub async fn statement(&self, mut statement: Statement) -> Result<DataFrame> {
+        check_clauses(&mut statement)?;
         let long = balance(&mut statement)? > LONG_CHAIN;
         let planned = self.plan(statement);
         let plan = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
@@ -118,7 +122,11 @@ impl Session {
                 _ => {}
             }
         }
+        let functions = show_functions_pattern(&statement);
         let mut plan = plan_statement(&state, statement).await?;
+        if let Some(pattern) = functions {
+            plan = with_all_functions(&state, plan, &pattern).await?;
+        }
         if let LogicalPlan::Explain(explain) = &mut plan
             && explain.verbose
         {
@@ -236,9 +244,23 @@ impl Session {
     }
 }
 
+/// The greatest number of columns whose names are corrected in a statement.
+const MAX_CORRECTIONS: usize = 1000;
+
+/// Plans a statement. If it names columns in another case than they have, it is planned with the names that they have.
+async fn plan_statement(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+    for _ in 0..MAX_CORRECTIONS {
+        match plan_with_distinct_names(state, &statement).await {
+            Err(error) if correct_case(&mut statement, &error) => {}
+            other => return other,
+        }
+    }
+    plan_with_distinct_names(state, &statement).await
+}
+
 /// Plans a statement. If this fails, it may be because DataFusion gives two columns of a query one name, as those of
 /// `SELECT x, CAST(x AS DOUBLE)`: then the statement is planned with distinct names.
-async fn plan_statement(state: &SessionState, statement: Statement) -> Result<LogicalPlan> {
+async fn plan_with_distinct_names(state: &SessionState, statement: &Statement) -> Result<LogicalPlan> {
     let error = match state.statement_to_plan(statement.clone()).await {
         Ok(plan) => return Ok(plan),
         Err(error) => error,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::HumanCount;
 
 use super::error::CliError;
 use super::progress::RowsBar;
 use super::runtime::{all_cores, flush_cleanup};
 use super::signals::interruptible;
 use super::values;
+use super::words::count;
 use warpframe_datafusion::rows::{Distribution, RowGenerator};
 use warpframe_io::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
 
@@ -80,12 +80,12 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
 
 /// Prints the summary of a command that wrote Parquet.
 pub fn print_summary(written: &WriteSummary, output: &std::path::Path, start: Instant) {
-    let files = if written.files == 1 { "1 file".to_owned() } else { format!("{} files", written.files) };
     eprintln!(
-        "{} rows, {} bytes, {:.3} s: {files} in {}",
-        HumanCount(written.rows),
-        HumanCount(written.bytes),
+        "{}, {}, {:.3} s: {} in {}",
+        count(written.rows, "row"),
+        count(written.bytes, "byte"),
         start.elapsed().as_secs_f64(),
+        count(written.files as u64, "file"),
         output.display()
     );
 }

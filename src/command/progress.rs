@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use warpframe_io::Progress;
 
 /// A progress bar with rows, rows per second and the remaining time.
@@ -22,10 +22,13 @@ impl RowsBar {
 
 impl Progress for RowsBar {
     fn start(&self, rows: u64) {
-        let style = "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows  {per_sec}  ETA {eta}";
+        let style = "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows  {rate}  ETA {eta}";
         let bar = ProgressBar::new(rows);
         if let Ok(style) = ProgressStyle::with_template(style) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A line that cannot be drawn is drawn at the next step.
+                let _ = write!(out, "{} rows/s", HumanCount(state.per_sec() as u64));
+            }));
         }
         let _ = self.bar.set(bar);
     }

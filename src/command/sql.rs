@@ -1,38 +1,62 @@
 //! `warpframe sql`: runs a query or a file of statements, or starts the shell.
 
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::output::Format;
+use super::output::{Display, Format, Limits, NonFinite, Target};
 use super::runtime::{flush_cleanup, runtime};
+use super::shell;
 use super::signals::interruptible;
 use super::statements::{execute, read};
-use super::{repl, values};
+use super::terminal::{self, DEFAULT_MAX_ROWS};
+use super::values::{self, MaxRows};
 use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Run these statements, separated by ';', and exit
-    #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file")]
+    #[arg(value_name = "SQL", conflicts_with_all = ["query", "file"])]
+    statements: Option<String>,
+    /// The same as SQL without an option
+    #[arg(
+        short = 'q',
+        long,
+        short_alias = 'c',
+        alias = "command",
+        value_name = "SQL",
+        conflicts_with = "file",
+        allow_hyphen_values = true
+    )]
     query: Option<String>,
-    /// Run the statements in this file and exit
+    /// Run the statements in this file and exit; - is the standard input
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Run the statements in this file first, such as CREATE FUNCTION, without showing results
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Register Parquet, CSV or Arrow IPC files as a table: a file, a folder, a glob or s3://BUCKET/PATH
-    #[arg(long = "table", value_name = "NAME=PATH")]
+    /// Register Parquet, CSV or Arrow IPC files as a table: a file, a folder, a glob or s3://BUCKET/PATH. Without a name, the
+    /// table gets that of the file or folder
+    #[arg(long = "table", value_name = "[NAME=]PATH")]
     tables: Vec<String>,
-    /// The format of results
-    #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    /// The format of results; by default a table, and for --out the format that the extension stands for
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// What NaN and infinities become in JSON
+    #[arg(long, value_enum, default_value = "string")]
+    json_non_finite: NonFinite,
+    /// The number of rows of a table that are shown, half of them from its end, or all; on a terminal 40, else all by default
+    #[arg(long, value_name = "N", value_parser = values::max_rows)]
+    max_rows: Option<MaxRows>,
+    /// No progress bar, and no line with the number of rows and the time below tables
+    #[arg(long)]
+    quiet: bool,
     /// Write the result of the last statement to this file or pipe
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -52,10 +76,41 @@ pub struct Arguments {
     cluster: ClusterArguments,
 }
 
-pub fn run(arguments: Arguments) -> Result<(), CliError> {
-    if arguments.format == Format::Parquet && arguments.out.is_none() {
-        return Err(CliError::usage("Parquet is not for a terminal: add --out FILE.parquet"));
+impl Arguments {
+    /// How results are shown.
+    fn display(&self) -> Display {
+        let is_terminal = terminal::is_terminal();
+        let default_rows = is_terminal.then_some(DEFAULT_MAX_ROWS);
+        Display {
+            format: self.format,
+            non_finite: self.json_non_finite,
+            limits: Limits {
+                rows: self.max_rows.map_or(default_rows, |MaxRows(rows)| rows),
+                width: terminal::width(),
+            },
+            footer: is_terminal && !self.quiet,
+            started: Some(Instant::now()),
+            progress: !self.quiet,
+        }
     }
+
+    /// Where the result of the last statement goes.
+    fn target(&self) -> Target {
+        match &self.out {
+            Some(path) => Target::File { path: path.clone(), overwrite: self.overwrite },
+            None => Target::Stdout,
+        }
+    }
+}
+
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
+    // Before anything else is done.
+    match (&arguments.out, arguments.format) {
+        (Some(path), format) => drop(Format::of_output(path, format)?),
+        (None, Some(format)) => format.check_stdout()?,
+        (None, None) => {}
+    }
+    let (display, target) = (arguments.display(), arguments.target());
     let mut session = Session::builder().backend(arguments.backend);
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
@@ -69,12 +124,8 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let session = session.build()?;
     let runtime = runtime()?;
     for table in &arguments.tables {
-        let Some((name, path)) =
-            table.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
-        else {
-            return Err(CliError::usage(format!("--table takes NAME=PATH, not '{table}'")));
-        };
-        runtime.block_on(session.register_files(name, path))?;
+        let (name, path) = table_argument(table)?;
+        runtime.block_on(session.register_files(&name, path))?;
     }
 
     if let Some(file) = &arguments.init {
@@ -82,23 +133,20 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         let ended = runtime.block_on(session.run_script(&statements));
         ended.map_err(|error| CliError::query(error, &statements))?;
     }
-    let text = match (&arguments.query, &arguments.file) {
-        (Some(query), _) => query.clone(),
+    let text = match (arguments.statements.or(arguments.query), &arguments.file) {
+        (Some(query), _) => query,
         (None, Some(file)) => read(file)?,
         (None, None) if std::io::stdin().is_terminal() => {
             if arguments.out.is_some() {
-                return Err(CliError::usage("--out goes with -q or -f"));
+                return Err(CliError::usage(
+                    "--out goes with SQL or -f; in the shell, \\o FILE writes a result",
+                ));
             }
-            return repl::run(&session, &runtime, arguments.format);
+            return shell::run(&session, &runtime, display, arguments.quiet);
         }
-        (None, None) => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            text
-        }
+        (None, None) => read(Path::new("-"))?,
     };
-    let output = arguments.out.as_deref().map(|path| (path, arguments.overwrite));
-    let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
+    let ended = runtime.block_on(interruptible(execute(&session, &text, &display, &target)));
     runtime.block_on(async {
         drop(session);
         flush_cleanup().await;
@@ -106,4 +154,47 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     // A cancelled query may still be computing a batch. Do not wait for it.
     runtime.shutdown_background();
     ended.map(|_| ())
+}
+
+/// The name and path of a table in `NAME=PATH` or `PATH`. Without a name it is that of the file or folder, in lower case and with
+/// `_` for what a name in SQL cannot have.
+fn table_argument(text: &str) -> Result<(String, &str), CliError> {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '[']);
+    match text.split_once('=') {
+        Some((name, path)) if is_name(name) && !path.is_empty() => return Ok((name.to_owned(), path)),
+        Some((name, path)) if name.is_empty() || path.is_empty() => {
+            return Err(CliError::usage(format!("--table takes NAME=PATH or PATH, not '{text}'")));
+        }
+        _ => {}
+    }
+    let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let stem = last.split('.').find(|part| !part.is_empty()).unwrap_or_default();
+    if stem.is_empty() || stem.contains(['*', '?', '[']) {
+        return Err(CliError::usage(format!("--table '{text}' does not name the table: use NAME={text}")));
+    }
+    let mut name = stem.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "_");
+    if name.starts_with(|character: char| character.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    Ok((name, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_named_by_their_files() {
+        let name = |text: &str| table_argument(text).ok().map(|(name, path)| (name, path.to_owned()));
+        let named = |name: &str, path: &str| Some((name.to_owned(), path.to_owned()));
+        assert_eq!(name("t=a/b.parquet"), named("t", "a/b.parquet"));
+        assert_eq!(name("t=a/month=1/b.parquet"), named("t", "a/month=1/b.parquet"));
+        assert_eq!(name("a/month=1/b.parquet"), named("b", "a/month=1/b.parquet"));
+        assert_eq!(name("a/My File.v2.parquet"), named("my_file", "a/My File.v2.parquet"));
+        assert_eq!(name("s3://bucket/data/"), named("data", "s3://bucket/data/"));
+        assert_eq!(name("2024.csv"), named("_2024", "2024.csv"));
+        for wrong in ["data/*.parquet", "=a.csv", "t=", "/"] {
+            assert_eq!(name(wrong), None, "{wrong}");
+        }
+    }
 }

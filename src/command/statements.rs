@@ -1,47 +1,49 @@
 //! Runs SQL statements and writes their results.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::error::CliError;
-use super::output::{Format, print, save};
+use super::output::{Display, Target, write};
 use crate::session::Session;
 
-/// Reads a file of SQL statements.
+/// Reads a file of SQL statements; `-` is the standard input.
 pub fn read(file: &Path) -> Result<String, CliError> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
     std::fs::read_to_string(file)
         .map_err(|error| CliError::failure(format!("cannot read '{}': {error}", file.display())))
 }
 
-/// Runs statements in order and returns the total number of rows. With `output`, a path and whether to overwrite it, the
-/// result of the last statement goes to that file.
+/// Runs statements in order and returns the total number of rows. If the target is a file, it gets the result of the last
+/// statement, and the others must have none.
 pub async fn execute(
     session: &Session,
     text: &str,
-    format: Format,
-    output: Option<(&Path, bool)>,
+    display: &Display,
+    target: &Target,
 ) -> Result<u64, CliError> {
     let failed = |error| CliError::query(error, text);
     let mut script = session.script(text).map_err(failed)?;
-    if output.is_some() && script.is_empty() {
+    let to_file = matches!(target, Target::File { .. });
+    if to_file && script.is_empty() {
         return Err(CliError::usage("there is no statement whose result could be written"));
     }
     let mut rows = 0;
     while let Some(statement) = session.next_statement(&mut script).map_err(failed)? {
         let query = session.statement(statement).await.map_err(failed)?;
         let returns_rows = !query.schema().fields().is_empty();
-        rows += match output {
-            Some((path, overwrite)) if script.is_empty() => save(query, format, path, overwrite).await?,
-            Some(_) if returns_rows => {
-                return Err(CliError::failure(
-                    "only the last statement may return rows when they go to a file",
-                ));
-            }
-            _ if returns_rows => print(query, format).await?,
-            _ => {
-                query.collect().await.map_err(failed)?;
-                0
-            }
-        };
+        let is_result = returns_rows || (to_file && script.is_empty());
+        if !is_result {
+            query.collect().await.map_err(failed)?;
+        } else if to_file && !script.is_empty() {
+            return Err(CliError::failure("only the last statement may return rows when they go to a file"));
+        } else {
+            rows += write(query, display, target).await?;
+        }
     }
     Ok(rows)
 }

@@ -38,6 +38,19 @@ pub fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "a whole number from 1 is needed".to_owned())
 }
 
+/// The number of rows of a table that are shown; all if `None`.
+#[derive(Debug, Clone, Copy)]
+pub struct MaxRows(pub Option<usize>);
+
+/// `all`, or a number of rows from 1.
+pub fn max_rows(text: &str) -> Result<MaxRows, String> {
+    match (text, text.replace('_', "").parse::<NonZeroUsize>()) {
+        ("all", _) => Ok(MaxRows(None)),
+        (_, Ok(rows)) => Ok(MaxRows(Some(rows.get()))),
+        _ => Err("a whole number from 1 is needed, or all".to_owned()),
+    }
+}
+
 /// A number of threads.
 pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     const MAX: usize = 4096;

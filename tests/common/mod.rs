@@ -7,6 +7,8 @@ pub mod kernels;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+#[cfg(unix)]
+pub mod pty;
 pub mod reference;
 mod skipped;
 pub mod store;

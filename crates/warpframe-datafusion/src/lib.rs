@@ -26,3 +26,4 @@ pub mod rows;
 mod visit_statement;
 
 pub use install::{Execution, configure, install, install_with};
+pub use visit_statement::visit_statement;

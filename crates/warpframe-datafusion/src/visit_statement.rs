@@ -6,10 +6,7 @@ use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{VisitMut, VisitorMut};
 
 /// Visits the queries and expressions of a statement.
-pub(crate) fn visit_statement<V: VisitorMut>(
-    statement: &mut Statement,
-    visitor: &mut V,
-) -> ControlFlow<V::Break> {
+pub fn visit_statement<V: VisitorMut>(statement: &mut Statement, visitor: &mut V) -> ControlFlow<V::Break> {
     match statement {
         Statement::Statement(statement) => statement.visit(visitor),
         Statement::Explain(explain) => visit_statement(&mut explain.statement, visitor),

@@ -15,7 +15,7 @@ pub(super) struct WriterDialect {
     pub quote: u8,
 }
 
-/// A writer of CSV with a header: a comma between values, LF behind records, and quotes where they are needed. NULL is an
+/// A writer of CSV with a header: a comma or another byte between values, LF behind records, and quotes where they are needed. NULL is an
 /// empty value, and an empty text is `""`.
 #[derive(Debug)]
 pub struct CsvWriter<W: Write> {
@@ -26,12 +26,12 @@ pub struct CsvWriter<W: Write> {
 }
 
 impl<W: Write> CsvWriter<W> {
-    /// Writes the header.
+    /// Writes the header, with the byte `delimiter` between values.
     ///
     /// # Errors
     /// A column has a nested type, or the output cannot be written.
-    pub fn begin(out: W, schema: &Schema) -> Result<Self, ArrowError> {
-        Self::with_dialect(out, schema, WriterDialect { has_header: true, delimiter: b',', quote: b'"' })
+    pub fn begin(out: W, schema: &Schema, delimiter: u8) -> Result<Self, ArrowError> {
+        Self::with_dialect(out, schema, WriterDialect { has_header: true, delimiter, quote: b'"' })
     }
 
     pub(super) fn with_dialect(out: W, schema: &Schema, dialect: WriterDialect) -> Result<Self, ArrowError> {

@@ -1,9 +1,10 @@
-//! A writer that records its last error. arrow's CSV writer returns I/O errors as text only; the recorded error still has
+//! A writer that records its last error. Arrow's writers return I/O errors as text only; the recorded error still has
 //! its kind.
 
-use std::cell::Cell;
 use std::io::{Error, ErrorKind, Result, Write};
-use std::rc::Rc;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Passes everything on to `inner`, and records the last error of `inner` in a [`LastError`].
 pub struct ErrorRecorder<W> {
@@ -13,12 +14,12 @@ pub struct ErrorRecorder<W> {
 
 /// The last error of an [`ErrorRecorder`]. Clones refer to the same error.
 #[derive(Clone, Default)]
-pub struct LastError(Rc<Cell<Option<Error>>>);
+pub struct LastError(Arc<Mutex<Option<Error>>>);
 
 impl LastError {
     /// Returns the last error, if any, and forgets it.
     pub fn take(&self) -> Option<Error> {
-        self.0.take()
+        self.0.lock().take()
     }
 }
 
@@ -33,7 +34,7 @@ impl<W: Write> ErrorRecorder<W> {
         if let Err(error) = &result
             && error.kind() != ErrorKind::Interrupted
         {
-            self.last.0.set(Some(copy(error)));
+            *self.last.0.lock() = Some(copy(error));
         }
         result
     }

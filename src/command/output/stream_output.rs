@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::error::CliError;
+use crate::command::error::CliError;
 
 /// Names of the standard output of this process. Opening one of them anew could start at the beginning of a file that the
 /// shell appends to.

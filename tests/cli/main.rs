@@ -1,6 +1,11 @@
 //! The command line: output, files and error messages.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod output;
+#[cfg(unix)]
+mod shell;
+mod statements;
 
 use std::path::Path;
 
@@ -13,9 +18,9 @@ fn sql_prints_data_on_stdout_and_nothing_else() {
     let run = ok(folder.path(), &["sql", "-q", "SELECT id, log3(x,y,z) AS r FROM rows ORDER BY id LIMIT 2"]);
     let lines: Vec<_> = run.stdout.lines().collect();
     assert_eq!(lines.len(), 6, "{}", run.stdout);
-    assert!(lines[1].starts_with("| id | r "), "{}", run.stdout);
-    assert!(lines[3].starts_with("| 0  | 0.0 "), "{}", run.stdout);
-    assert!(lines[4].starts_with("| 1  | 0.33302465198892"), "{}", run.stdout);
+    assert!(lines[1].starts_with("| id |  "), "{}", run.stdout);
+    assert!(lines[3].ends_with(" 0.0 |"), "{}", run.stdout);
+    assert!(lines[4].starts_with("|  1 | 0.33302465198892"), "{}", run.stdout);
     assert_eq!(run.stderr, "");
 }
 
@@ -26,9 +31,9 @@ fn sql_prints_csv_ndjson_and_tables() {
     let csv = ok(folder.path(), &["sql", "-q", query, "--format", "csv"]);
     assert_eq!(csv.stdout, "id,x\n0,1.0\n1,\n2,3.0\n");
     let json = ok(folder.path(), &["sql", "-q", query, "--format", "ndjson"]);
-    assert_eq!(json.stdout, "{\"id\":0,\"x\":1.0}\n{\"id\":1}\n{\"id\":2,\"x\":3.0}\n");
+    assert_eq!(json.stdout, "{\"id\":0,\"x\":1.0}\n{\"id\":1,\"x\":null}\n{\"id\":2,\"x\":3.0}\n");
     let table = ok(folder.path(), &["sql", "-q", query]);
-    assert!(table.stdout.contains("| 1  | NULL |"), "{}", table.stdout);
+    assert!(table.stdout.contains("|  1 | NULL |"), "{}", table.stdout);
 
     // The header is written even if there are no rows.
     let none = "SELECT id FROM generate_rows(3) WHERE id > 5";
@@ -160,7 +165,9 @@ fn errors_name_invalid_tables() {
     table("t=junk.parquet", 1, &["cannot read as Parquet 'junk.parquet'"]);
     table("t=notes.txt", 1, &["'notes.txt' has none of the extensions"]);
     table("t=ftp://host/file.csv", 1, &["'ftp://host/file.csv'", "use a path, or s3://BUCKET/PATH"]);
-    table("missing.parquet", 2, &["NAME=PATH"]);
+    table("missing.parquet", 1, &["no file or folder 'missing.parquet'"]);
+    table("missing/*.parquet", 2, &["NAME=missing/*.parquet"]);
+    table("t=", 2, &["NAME=PATH"]);
 }
 
 #[test]
@@ -189,7 +196,10 @@ fn invalid_options_are_usage_errors() {
         &["no compression 'zip'", "none, snappy, lz4, zstd"],
     );
     usage(&["run", "--in", "x", "--select", "x", "--out", "y", "--memory-limit", "lots"], &["512MiB"]);
-    usage(&["sql", "-q", "SELECT 1", "--format", "parquet"], &["--out"]);
+    usage(&["sql", "SELECT 1", "--out", "x.csv", "--format", "parquet"], &["parquet", "'x.csv' means csv"]);
+    usage(&["sql", "SELECT 1", "--out", "x"], &["'x' does not tell the format", "--format"]);
+    usage(&["sql", "SELECT 1", "--out", "x.csv.gz"], &["would not be compressed"]);
+    usage(&["sql", "SELECT 1", "--max-rows", "0"], &["whole number from 1", "all"]);
     usage(&["nonsense"], &["nonsense"]);
     let forced = command(folder.path()).env("WARPFRAME_SIMD", "mmx").arg("devices").output().unwrap();
     let forced = finish(forced);

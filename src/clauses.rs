@@ -1,0 +1,102 @@
+//! Clauses of queries that DataFusion's planner does not read. They would be ignored, and the result would be that of
+//! another query.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    GroupByExpr, Query, Select, SelectFlavor, SelectItem, TableFactor, VisitorMut, WildcardAdditionalOptions,
+};
+use warpframe_datafusion::visit_statement;
+
+/// Gives queries that begin with `FROM` and have no `SELECT` the projection `*`, as in DuckDB and ClickHouse.
+///
+/// # Errors
+/// The statement has a clause that would be ignored.
+pub fn check_clauses(statement: &mut Statement) -> Result<()> {
+    match visit_statement(statement, &mut Clauses) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Clauses;
+
+impl VisitorMut for Clauses {
+    type Break = DataFusionError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        let clauses = [
+            (!query.locks.is_empty(), "FOR UPDATE and FOR SHARE", "rows are never locked"),
+            (query.for_clause.is_some(), "FOR XML and FOR JSON", "choose the format of the output instead"),
+            (query.settings.is_some(), "SETTINGS", "use SET before the query"),
+            (query.format_clause.is_some(), "FORMAT", "choose the format of the output instead"),
+        ];
+        refuse(clauses)
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DataFusionError> {
+        if select.flavor == SelectFlavor::FromFirstNoSelect && select.projection.is_empty() {
+            select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+            select.flavor = SelectFlavor::FromFirst;
+        }
+        let modifiers = match &select.group_by {
+            GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => modifiers,
+        };
+        let is_ilike = |item: &SelectItem| match item {
+            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+                options.opt_ilike.is_some()
+            }
+            _ => false,
+        };
+        let clauses = [
+            (select.prewhere.is_some(), "PREWHERE", "use WHERE"),
+            (!select.connect_by.is_empty(), "CONNECT BY", "use WITH RECURSIVE"),
+            (
+                !modifiers.is_empty(),
+                "WITH ROLLUP, CUBE and TOTALS",
+                "use GROUP BY ROLLUP (...) or CUBE (...)",
+            ),
+            (select.projection.iter().any(is_ilike), "* ILIKE", "name the columns, or use * EXCLUDE (...)"),
+            (
+                select.select_modifiers.as_ref().is_some_and(|modifiers| modifiers.is_any_set()),
+                "a modifier of SELECT",
+                "leave it out",
+            ),
+            (select.value_table_mode.is_some(), "SELECT AS VALUE and AS STRUCT", "use named_struct(...)"),
+        ];
+        refuse(clauses)
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<DataFusionError> {
+        let (sample, others) = match table {
+            TableFactor::Table {
+                sample, with_hints, version, partitions, json_path, index_hints, ..
+            } => (
+                sample.is_some(),
+                [
+                    (!with_hints.is_empty(), "WITH (...) behind a table", "leave it out"),
+                    (version.is_some(), "a version of a table", "tables have one version"),
+                    (!partitions.is_empty(), "PARTITION (...) behind a table", "use WHERE"),
+                    (json_path.is_some(), "a path in a table", "leave it out"),
+                    (!index_hints.is_empty(), "an index hint", "leave it out"),
+                ],
+            ),
+            TableFactor::Derived { sample, .. } => (sample.is_some(), [(false, "", ""); 5]),
+            _ => return ControlFlow::Continue(()),
+        };
+        refuse([(sample, "TABLESAMPLE", "use WHERE random() < 0.01 for about 1 % of the rows")])?;
+        refuse(others)
+    }
+}
+
+/// The error of the first clause that is used: each has a name, and what to do instead.
+fn refuse<const N: usize>(clauses: [(bool, &str, &str); N]) -> ControlFlow<DataFusionError> {
+    match clauses.into_iter().find(|(is_used, ..)| *is_used) {
+        Some((_, clause, instead)) => {
+            ControlFlow::Break(plan_datafusion_err!("{clause} cannot be used: {instead}"))
+        }
+        None => ControlFlow::Continue(()),
+    }
+}

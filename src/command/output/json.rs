@@ -1,0 +1,79 @@
+//! JSON that tells NULL, NaN and infinity apart. Arrow's writer leaves out columns that are NULL and writes `null` for
+//! numbers that are not finite, because JSON has no such numbers.
+
+use std::io::Write;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type};
+use arrow::error::ArrowError;
+use arrow::json::writer::{JsonFormat, NullableEncoder, Writer, make_encoder};
+use arrow::json::{Encoder, EncoderFactory, EncoderOptions, WriterBuilder};
+use clap::ValueEnum;
+
+/// What NaN and infinities become in JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum NonFinite {
+    /// The strings "NaN", "Infinity" and "-Infinity", as in the JSON of Protocol Buffers
+    #[default]
+    String,
+    /// null
+    Null,
+}
+
+/// A writer of JSON objects with all columns.
+pub fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Writer<W, F> {
+    let builder = WriterBuilder::new().with_explicit_nulls(true);
+    match non_finite {
+        NonFinite::String => builder.with_encoder_factory(Arc::new(NonFiniteStrings)).build(out),
+        NonFinite::Null => builder.build(out),
+    }
+}
+
+/// Makes encoders of floating-point columns that write numbers that are not finite as strings.
+#[derive(Debug)]
+struct NonFiniteStrings;
+
+impl EncoderFactory for NonFiniteStrings {
+    fn make_default_encoder<'a>(
+        &self,
+        field: &'a FieldRef,
+        array: &'a dyn Array,
+        _: &'a EncoderOptions,
+    ) -> Result<Option<NullableEncoder<'a>>, ArrowError> {
+        match array.data_type() {
+            DataType::Float16 => encoder::<Float16Type>(field, array).map(Some),
+            DataType::Float32 => encoder::<Float32Type>(field, array).map(Some),
+            DataType::Float64 => encoder::<Float64Type>(field, array).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn encoder<'a, T: ArrowPrimitiveType<Native: Into<f64>>>(
+    field: &'a FieldRef,
+    array: &'a dyn Array,
+) -> Result<NullableEncoder<'a>, ArrowError> {
+    static DEFAULT: LazyLock<EncoderOptions> = LazyLock::new(EncoderOptions::default);
+    let encoder =
+        FloatEncoder { values: array.as_primitive::<T>(), finite: make_encoder(field, array, &DEFAULT)? };
+    Ok(NullableEncoder::new(Box::new(encoder), array.nulls().cloned()))
+}
+
+/// Writes finite numbers as Arrow does, and others as strings.
+struct FloatEncoder<'a, T: ArrowPrimitiveType> {
+    values: &'a PrimitiveArray<T>,
+    finite: NullableEncoder<'a>,
+}
+
+impl<T: ArrowPrimitiveType<Native: Into<f64>>> Encoder for FloatEncoder<'_, T> {
+    fn encode(&mut self, row: usize, out: &mut Vec<u8>) {
+        let value: f64 = self.values.value(row).into();
+        match value {
+            f64::INFINITY => out.extend_from_slice(br#""Infinity""#),
+            f64::NEG_INFINITY => out.extend_from_slice(br#""-Infinity""#),
+            value if value.is_nan() => out.extend_from_slice(br#""NaN""#),
+            _ => self.finite.encode(row, out),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The progress of a query on a terminal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::JoinHandle;
+
+use crate::rows_read::{rows_read, rows_to_read};
+
+/// How long a query runs before its progress is shown.
+const DELAY: Duration = Duration::from_secs(1);
+
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Shows the rows that a query has read, from its second second until the value is dropped. Nothing is shown if stderr is no
+/// terminal.
+pub struct QueryProgress(Option<(JoinHandle<()>, ProgressBar)>);
+
+impl QueryProgress {
+    /// Watches a plan that is being executed on the current tokio runtime.
+    pub fn watch(plan: &Arc<dyn ExecutionPlan>) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // The progress of a query on a cluster is that of its tasks.
+        if bar.is_hidden()
+            || warpframe_cluster::as_cluster_exec(plan).is_some()
+            || plan.output_partitioning().partition_count() == 0
+        {
+            return Self(None);
+        }
+        let (plan, shown) = (Arc::clone(plan), bar.clone());
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(DELAY).await;
+            let total = rows_to_read(&plan);
+            let style = match total {
+                Some(_) => {
+                    "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows read  {elapsed}  ETA {eta}"
+                }
+                None => "{spinner} {human_pos} rows read  {elapsed}",
+            };
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                shown.set_style(style);
+            }
+            if let Some(total) = total {
+                shown.set_length(total);
+            }
+            loop {
+                let read = rows_read(&plan);
+                shown.set_position(total.map_or(read, |total| read.min(total)));
+                shown.tick();
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        Self(Some((task, bar)))
+    }
+}
+
+impl Drop for QueryProgress {
+    fn drop(&mut self) {
+        if let Some((task, bar)) = self.0.take() {
+            task.abort();
+            bar.finish_and_clear();
+        }
+    }
+}

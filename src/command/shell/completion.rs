@@ -1,0 +1,126 @@
+//! What Tab completes: keywords, functions, tables and their columns.
+
+use std::collections::BTreeSet;
+
+use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
+use rustyline::completion::Pair;
+
+use crate::session::Session;
+
+/// Whether the end of `line` is inside of a text in single quotes, which may have begun in the lines before.
+pub fn is_in_text(before: &str, line: &str) -> bool {
+    let quotes = before.chars().chain(line.chars()).filter(|character| *character == '\'').count();
+    quotes % 2 == 1
+}
+
+/// The completions of the word at the end of `line`, and the position of its first byte. After `TABLE.` these are the
+/// columns of the table.
+pub async fn complete_word(session: &Session, line: &str) -> (usize, Vec<Pair>) {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_' || character == '.';
+    let start = line.char_indices().rev().take_while(|(_, character)| is_word(*character)).last();
+    let start = start.map_or(line.len(), |(position, _)| position);
+    let word = &line[start..];
+    if let Some((table, _)) = word.rsplit_once('.') {
+        let start = start + table.len() + 1;
+        let columns = columns(session, table).await;
+        return (start, matching(&line[start..], columns));
+    }
+    if word.is_empty() {
+        return (start, Vec::new());
+    }
+    let is_upper = !word.chars().any(char::is_lowercase);
+    let keywords = ALL_KEYWORDS.iter().map(|keyword| match is_upper {
+        true => (*keyword).to_owned(),
+        false => keyword.to_lowercase(),
+    });
+    let mut names: BTreeSet<_> = keywords.collect();
+    names.extend(functions(session).into_iter().map(|name| format!("{name}(")));
+    for table in tables(session) {
+        names.extend(columns(session, &table).await);
+        names.insert(table);
+    }
+    (start, matching(word, names))
+}
+
+/// Of these names, those that begin with `word`, in any case.
+fn matching(word: &str, names: impl IntoIterator<Item = String>) -> Vec<Pair> {
+    let begins = |name: &String| {
+        let unquoted = name.trim_start_matches('"').to_lowercase();
+        unquoted.starts_with(&word.to_lowercase())
+    };
+    names.into_iter().filter(begins).map(|name| Pair { display: name.clone(), replacement: name }).collect()
+}
+
+/// The names of the tables, except those of the information schema, as they have to be written.
+fn tables(session: &Session) -> Vec<String> {
+    let options = session.context().state_ref().read().config_options().clone();
+    let catalog = session.context().catalog(&options.catalog.default_catalog);
+    let schema = catalog.and_then(|catalog| catalog.schema(&options.catalog.default_schema));
+    schema
+        .map(|schema| schema.table_names())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| quoted(&name))
+        .collect()
+}
+
+/// The names of the columns of a table, as they have to be written. None if there is no such table.
+async fn columns(session: &Session, table: &str) -> Vec<String> {
+    match session.context().table(table).await {
+        Ok(table) => table.schema().fields().iter().map(|field| quoted(field.name())).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn functions(session: &Session) -> Vec<String> {
+    let state = session.context().state();
+    let scalar = state.scalar_functions().keys();
+    let others = state.aggregate_functions().keys().chain(state.window_functions().keys());
+    scalar.chain(others).cloned().collect()
+}
+
+/// A name as SQL has to write it: in double quotes unless it has only lower-case letters, digits and `_`.
+fn quoted(name: &str) -> String {
+    let is_plain =
+        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
+    let begins = name.starts_with(|character: char| character.is_ascii_lowercase() || character == '_');
+    match begins && name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => format!("\"{}\"", name.replace('"', "\"\"")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    async fn completions(session: &Session, line: &str) -> Vec<String> {
+        let (start, found) = complete_word(session, line).await;
+        found.into_iter().map(|pair| format!("{}{}", &line[..start], pair.replacement)).collect()
+    }
+
+    #[tokio::test]
+    async fn words_are_completed_from_the_session() {
+        let session = Session::new().unwrap();
+        session.run_script("CREATE TABLE points AS SELECT 1 AS \"Total\", 2 AS tally").await.unwrap();
+        assert_eq!(completions(&session, "SELEC").await, ["SELECT"]);
+        assert_eq!(completions(&session, "selec").await, ["select"]);
+        assert_eq!(completions(&session, "select log3").await, ["select log3("]);
+        assert_eq!(completions(&session, "select * from poin").await, ["select * from points"]);
+        assert_eq!(completions(&session, "select tall").await, ["select tally"]);
+        assert_eq!(
+            completions(&session, "select points.t").await,
+            ["select points.\"Total\"", "select points.tally"]
+        );
+        assert_eq!(completions(&session, "select nothing.t").await, [""; 0]);
+        assert_eq!(completions(&session, "select ").await, [""; 0]);
+    }
+
+    #[test]
+    fn quotes_begin_and_end_texts() {
+        assert!(is_in_text("", "select * from 'data/"));
+        assert!(is_in_text("select 'a\n", "b"));
+        assert!(!is_in_text("", "select 'it''s', "));
+    }
+}

@@ -1,0 +1,94 @@
+//! Line editing: colours, and what Tab completes.
+
+use std::borrow::Cow;
+
+use console::Style;
+use datafusion::common::config::Dialect;
+use rustyline::completion::{Completer, FilenameCompleter, Pair};
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::validate::Validator;
+use rustyline::{Context, Helper};
+use tokio::runtime::Handle;
+
+use super::completion::{complete_word, is_in_text};
+use super::sql_text::{Part, parts};
+use crate::session::Session;
+
+/// Completes and colours the line that is edited.
+pub struct LineHelper {
+    pub session: Session,
+    pub runtime: Handle,
+    pub files: FilenameCompleter,
+    /// The lines of the statement before the one that is edited.
+    pub before: String,
+    /// Whether colours are shown.
+    pub colors: bool,
+}
+
+impl LineHelper {
+    /// The dialect of the session.
+    pub fn dialect(&self) -> Dialect {
+        self.session.context().state_ref().read().config_options().sql_parser.dialect
+    }
+}
+
+impl Completer for LineHelper {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let typed = &line[..position];
+        // After a backslash command, an argument may be a file.
+        let is_file =
+            is_in_text(&self.before, typed) || (typed.starts_with("\\o ") && self.before.is_empty());
+        if is_file {
+            return self.files.complete_path(line, position);
+        }
+        Ok(self.runtime.block_on(complete_word(&self.session, typed)))
+    }
+}
+
+impl Highlighter for LineHelper {
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if !self.colors || line.starts_with('\\') {
+            return Cow::Borrowed(line);
+        }
+        let text = format!("{}{line}", self.before);
+        let mut colored = String::new();
+        let mut position = self.before.len();
+        for (range, part) in parts(&text, self.dialect()) {
+            let range = range.start.max(position)..range.end;
+            if range.is_empty() {
+                continue;
+            }
+            colored += &text[position..range.start];
+            let style = Style::new().force_styling(true);
+            let style = match part {
+                Part::Keyword => style.bold().blue(),
+                Part::Text => style.green(),
+                Part::Number => style.cyan(),
+                Part::Comment => style.dim(),
+            };
+            colored += &style.apply_to(&text[range.clone()]).to_string();
+            position = range.end;
+        }
+        Cow::Owned(colored + &text[position..])
+    }
+
+    fn highlight_char(&self, _: &str, _: usize, kind: CmdKind) -> bool {
+        self.colors && kind != CmdKind::MoveCursor
+    }
+}
+
+impl Hinter for LineHelper {
+    type Hint = String;
+}
+
+impl Validator for LineHelper {}
+
+impl Helper for LineHelper {}

@@ -1,0 +1,124 @@
+//! What `sql` takes: statements in several ways, tables, and clauses that are no part of DataFusion's SQL.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use tempfile::tempdir;
+
+use crate::common::{command, expect_failure, finish, ok};
+
+#[test]
+fn a_statement_comes_from_an_argument_an_option_a_file_or_stdin() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("q.sql"), "SELECT 1 AS a").unwrap();
+    for arguments in [
+        &["sql", "SELECT 1 AS a", "--format", "csv"][..],
+        &["sql", "--format", "csv", "-q", "SELECT 1 AS a"],
+        &["sql", "--format", "csv", "-c", "SELECT 1 AS a"],
+        &["sql", "--format", "csv", "--command", "SELECT 1 AS a"],
+        &["sql", "--format", "csv", "-q", "-- a comment\nSELECT 1 AS a"],
+        &["sql", "--format", "csv", "-f", "q.sql"],
+    ] {
+        assert_eq!(ok(at, arguments).stdout, "a\n1\n", "{arguments:?}");
+    }
+    for arguments in [&["sql", "--format", "csv", "-f", "-"][..], &["sql", "--format", "csv"]] {
+        let mut child =
+            command(at).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"SELECT 1 AS a").unwrap();
+        let run = finish(child.wait_with_output().unwrap());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), "a\n1\n"), "{arguments:?}");
+    }
+    expect_failure(at, &["sql", "SELECT 1", "-q", "SELECT 2"], 2, &["cannot be used with"]);
+}
+
+#[test]
+fn a_table_without_a_name_gets_that_of_its_file() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    ok(at, &["generate", "--rows", "3", "--out", "My-Rows.parquet"]);
+    let run = ok(
+        at,
+        &["sql", "--table", "My-Rows.parquet", "SELECT count(*) AS n FROM my_rows", "--format", "csv"],
+    );
+    assert_eq!(run.stdout, "n\n3\n");
+}
+
+#[test]
+fn a_query_may_begin_with_from() {
+    let folder = tempdir().unwrap();
+    let csv = |query: &str| ok(folder.path(), &["sql", query, "--format", "csv"]).stdout;
+    assert_eq!(csv("FROM rows LIMIT 2"), "id,x,y,z\n0,1.0,1.0,1.0\n1,2.0,2.0,2.0\n");
+    assert_eq!(csv("FROM generate_rows(3) SELECT id WHERE id > 1"), "id\n2\n");
+    assert_eq!(csv("SELECT sum(id) AS s FROM (FROM generate_rows(4))"), "s\n6\n");
+    assert_eq!(
+        csv("FROM generate_rows(1) UNION ALL FROM generate_rows(1)"),
+        "id,x,y,z\n0,1.0,1.0,1.0\n0,1.0,1.0,1.0\n"
+    );
+}
+
+#[test]
+fn clauses_that_the_planner_does_not_read_are_errors() {
+    let folder = tempdir().unwrap();
+    for (query, clause) in [
+        ("SELECT count(*) FROM rows TABLESAMPLE (1 PERCENT)", "TABLESAMPLE"),
+        ("SELECT count(*) FROM rows SAMPLE 0.1", "TABLESAMPLE"),
+        ("SELECT count(*) FROM (SELECT 1) TABLESAMPLE (1 PERCENT)", "TABLESAMPLE"),
+        ("SELECT id FROM (SELECT id FROM rows TABLESAMPLE (1 PERCENT)) LIMIT 1", "TABLESAMPLE"),
+        ("CREATE TABLE t AS SELECT id FROM rows TABLESAMPLE (1 PERCENT)", "TABLESAMPLE"),
+        ("EXPLAIN SELECT id FROM rows TABLESAMPLE (1 PERCENT)", "TABLESAMPLE"),
+        ("COPY (SELECT id FROM rows TABLESAMPLE (1 PERCENT)) TO 'x.csv'", "TABLESAMPLE"),
+        ("SELECT id FROM generate_rows(3) FOR UPDATE", "FOR UPDATE"),
+        ("SELECT id FROM generate_rows(5) PREWHERE id > 3", "PREWHERE"),
+        ("SELECT id FROM generate_rows(5) SETTINGS max_threads = 1", "SETTINGS"),
+        ("SELECT id FROM generate_rows(5) FORMAT JSON", "FORMAT"),
+        ("SELECT id FROM generate_rows(5) FOR JSON AUTO", "FOR JSON"),
+        ("SELECT id FROM rows PARTITION (p0)", "PARTITION"),
+        ("SELECT id FROM generate_rows(3) WITH (NOLOCK)", "WITH"),
+        ("SELECT * ILIKE '%i%' FROM generate_rows(2)", "ILIKE"),
+        ("SELECT id, count(*) FROM generate_rows(5) GROUP BY id WITH ROLLUP", "WITH ROLLUP"),
+        ("SELECT id FROM generate_rows(5) START WITH id = 1 CONNECT BY PRIOR id = id", "CONNECT BY"),
+    ] {
+        expect_failure(folder.path(), &["sql", query], 1, &[clause, "cannot be used"]);
+    }
+}
+
+#[test]
+fn show_functions_lists_those_of_warpframe_and_of_users() {
+    let folder = tempdir().unwrap();
+    let text = "CREATE FUNCTION my_sum(a DOUBLE, b DOUBLE) RETURNS DOUBLE RETURN a + b; SHOW FUNCTIONS";
+    let names = |like: &str| {
+        let run = ok(folder.path(), &["sql", &format!("{text}{like}"), "--format", "ndjson"]);
+        let rows = run.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.map(|row| row["function_name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(" LIKE 'log3'"), ["log3"]);
+    assert_eq!(names(" LIKE 'my%'"), ["my_sum"]);
+    let all = names("");
+    for name in ["log3", "my_sum", "sqrt", "generate_series"] {
+        assert!(all.iter().any(|known| known == name), "{name} is not in {all:?}");
+    }
+}
+
+#[test]
+fn columns_are_found_in_any_case_if_there_is_one() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("t.csv"), "Amount,dup,DUP,lower\n1,2,3,4\n").unwrap();
+    let sql = |query: &str| ["sql", "--table", "t.csv", query, "--format", "csv"].map(str::to_owned);
+    let csv = |query: &str| ok(at, &sql(query).each_ref().map(String::as_str)).stdout;
+    assert_eq!(
+        csv("SELECT Amount, AMOUNT + 1 AS b, t.amount * 2 AS c FROM t WHERE amount = 1"),
+        "Amount,b,c\n1,2,2\n"
+    );
+    assert_eq!(csv("SELECT sum(amount) AS s FROM t GROUP BY Lower ORDER BY LOWER"), "s\n1\n");
+    assert_eq!(csv("SELECT a.AMOUNT FROM (SELECT amount FROM t) a"), "Amount\n1\n");
+    // The lower-case column is the exact one.
+    assert_eq!(csv("SELECT dup, \"DUP\" FROM t"), "dup,DUP\n2,3\n");
+    std::fs::write(at.join("t.csv"), "Dup,DUP\n2,3\n").unwrap();
+    let ambiguous = sql("SELECT dup FROM t");
+    let words = ["no column 'dup'", "\"DUP\" or \"Dup\"", "column 8"];
+    expect_failure(at, &ambiguous.each_ref().map(String::as_str), 1, &words);
+    // A name in quotes is meant as it is.
+    expect_failure(at, &["sql", "--table", "t.csv", "SELECT \"dUP\" FROM t"], 1, &["no column 'dUP'"]);
+}
