@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod background_cleanup;
+mod copy;
 mod csv;
 mod generate_files;
 mod hidden_files;
@@ -30,6 +31,7 @@ mod staging;
 mod table_factory;
 mod table_files;
 mod table_location;
+mod table_presence;
 mod task_attempts;
 mod unique_id;
 mod write_behind;
@@ -38,6 +40,10 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
+pub use copy::{
+    ArrowFormatFactory, ArrowSink, AttemptFile, CopyOutput, CopySink, StageCopies, WriteAttemptExec,
+    copy_sink,
+};
 pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
 pub use generate_files::GenerateFiles;
 pub use local_files::{file_error, find_files, is_special_file};
@@ -50,6 +56,7 @@ pub use progress::Progress;
 pub use staging::Staging;
 pub use table_factory::TableFactory;
 pub use table_files::open_table;
+pub use table_presence::CheckTablePresence;
 pub use task_attempts::Attempts;
 pub use write_shards_exec::WriteShardsExec;
 pub use write_summary::WriteSummary;
