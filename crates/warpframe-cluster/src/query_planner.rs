@@ -26,7 +26,7 @@ use super::cluster_exec::ClusterExec;
 use super::memtable_staging::MemTableStaging;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
-use warpframe_io::copy_sink;
+use warpframe_io::staged_copy_sink;
 
 /// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
 /// partitions cost less.
@@ -106,7 +106,7 @@ impl QueryPlanner for ClusterPlanner {
         let query = |plan| ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone());
         let Some(operator) = plan.downcast_ref::<DataSinkExec>() else { return Ok(Arc::new(query(plan))) };
         let rows = query(Arc::clone(operator.input()));
-        match copy_sink(operator) {
+        match staged_copy_sink(operator) {
             Some(sink) => Ok(Arc::new(ClusterCopyExec::new(rows, sink.clone()))),
             None => replace_children_if_necessary(Arc::clone(&plan), vec![Arc::new(rows)]),
         }

@@ -42,7 +42,7 @@ mod writer_settings;
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
 pub use copy::{
     ArrowFormatFactory, ArrowSink, AttemptFile, CopyOutput, CopySink, StageCopies, WriteAttemptExec,
-    copy_sink,
+    staged_copy_sink,
 };
 pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
 pub use generate_files::GenerateFiles;

@@ -20,5 +20,5 @@ pub use arrow_format::{ArrowFormatFactory, ArrowSink};
 pub use attempt_file::AttemptFile;
 pub use copy_output::CopyOutput;
 pub use copy_sink::CopySink;
-pub use stage_copies::{StageCopies, copy_sink};
+pub use stage_copies::{StageCopies, staged_copy_sink};
 pub use write_attempt_exec::WriteAttemptExec;

@@ -44,7 +44,7 @@ impl PhysicalOptimizerRule for StageCopies {
 }
 
 /// The sink of files of an operator that [`StageCopies`] has rewritten; `None` for other operators.
-pub fn copy_sink(operator: &DataSinkExec) -> Option<&CopySink> {
+pub fn staged_copy_sink(operator: &DataSinkExec) -> Option<&CopySink> {
     operator.sink().downcast_ref::<StagedSink>().map(|staged| &staged.0)
 }
 
