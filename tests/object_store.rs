@@ -114,7 +114,7 @@ fn hidden_objects_are_no_data_and_folders_are_partitions() {
     ];
     store.ok(folder, &run);
     let run = ["run", "--in", "s3://rows/d/m=02/", "--select", "id", "--out", "s3://rows/c", "--overwrite"];
-    store.expect_failure(folder, &run, "not Parquet files");
+    store.expect_failure(folder, &run, "'1.csv', which is not a Parquet file");
 }
 
 #[test]

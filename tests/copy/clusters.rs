@@ -9,7 +9,7 @@ use warpframe::cluster::LocalCluster;
 use super::common::process::Process;
 use super::common::{ok, warpframe};
 use super::formats::check_round_trips;
-use super::{LIMIT, csv, tree, wait_until};
+use super::{LIMIT, count_files, csv, tree, wait_until};
 
 #[test]
 fn executors_write_what_a_session_writes() {
@@ -68,13 +68,7 @@ fn a_repeated_task_writes_its_rows_once() {
     );
     let arguments = ["sql", "--cluster", &url, "--cluster-wait", "60", "--format", "csv", "-q", &insert];
     let running = Process::start(folder.path(), &arguments);
-    wait_until("file of the first attempt", || {
-        tree(out.path())
-            .values()
-            .filter(|content| content.as_ref().is_some_and(|text| !text.is_empty()))
-            .count()
-            > 4
-    });
+    wait_until("file of the first attempt", || count_files(out.path()) > 4);
     first.signal("KILL");
     let second = executor();
     let run = running.wait(LIMIT);

@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use super::common::process::Process;
 use super::common::{command, finish, ok};
 use super::formats::FORMATS;
-use super::{LIMIT, tree, visible_files, wait_until};
+use super::{LIMIT, count_files, tree, visible_files, wait_until};
 
 /// A query that fails after many rows.
 const FAILING: &str = "SELECT id % 3 AS p, id, x FROM generate_rows(100000) WHERE sqrt(90000.0 - id) >= 0";
@@ -63,10 +63,7 @@ fn an_interrupted_copy_leaves_nothing_and_a_killed_one_no_rows() {
         let rows = "SELECT id, x FROM generate_rows(50000000)";
         let copy = format!("{SMALL_FILES}; COPY ({rows}) TO 'out/' STORED AS CSV");
         let running = Process::start(folder, &["sql", "--threads", "2", "-q", &copy]);
-        wait_until("file of the copy", || {
-            let now = tree(folder);
-            now.iter().filter(|(path, content)| content.is_some() && !before.contains_key(*path)).count() > 4
-        });
+        wait_until("file of the copy", || count_files(folder) > visible.len() + 4);
         running.signal(signal);
         let run = running.wait(LIMIT);
         assert_eq!(run.code, code, "{run:#?}");

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use datafusion::dataframe::DataFrameWriteOptions;
 use tempfile::tempdir;
+use warpframe::Session;
 
 use super::common::ok;
 use super::{csv, tree, visible_files};
@@ -74,16 +76,6 @@ pub fn check_round_trips(folder: &Path, more: &[&str]) {
             "CREATE EXTERNAL TABLE t STORED AS {format} LOCATION '{at}/{first}'; SELECT max(p) AS p FROM t"
         );
         assert_eq!(csv(folder, &read), "p\n0\n", "{kept}");
-        // An option says that the output is one file or a folder.
-        let options = |single: bool, name: &str| {
-            format!(
-                "COPY ({ROWS}) TO '{at}/{format}-{name}' STORED AS {format} OPTIONS ('single_file_output' '{single}')"
-            )
-        };
-        run(&options(true, "one"));
-        assert!(folder.join(format!("{format}-one")).is_file());
-        run(&options(false, "folder.x"));
-        assert!(!visible_files(&folder.join(format!("{format}-folder.x"))).is_empty());
     }
     run(&format!("COPY ({ROWS}) TO '{at}/z.csv.gz' STORED AS CSV OPTIONS ('format.compression' 'gzip')"));
     assert_eq!(fs::read(folder.join("z.csv.gz")).unwrap()[..2], [0x1f, 0x8b]);
@@ -100,6 +92,23 @@ fn what_is_written_is_read_back() {
     check_round_trips(folder.path(), &[]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_option_of_dataframes_says_whether_they_become_a_file_or_a_folder() {
+    let folder = tempdir().unwrap();
+    let session = Session::new().unwrap();
+    for (is_file, name) in [(true, "file"), (false, "folder.csv")] {
+        let at = folder.path().join(name);
+        let rows = session.sql("SELECT id FROM generate_rows(1000)").await.unwrap();
+        let options = DataFrameWriteOptions::new().with_single_file_output(is_file);
+        rows.write_csv(at.to_str().unwrap(), options, None).await.unwrap();
+        assert_eq!(at.is_file(), is_file);
+        let files = if is_file { vec![at.clone()] } else { tree(&at).into_keys().collect() };
+        let lines = files.iter().map(|file| fs::read_to_string(file).unwrap().lines().count());
+        assert_eq!(lines.sum::<usize>(), 1000 + files.len(), "{files:?}");
+    }
+    assert_eq!(visible_files(folder.path()).len(), tree(folder.path()).len() - 1);
+}
+
 #[test]
 fn special_files_and_patterns_are_refused_and_stay() {
     let folder = tempdir().unwrap();
@@ -108,11 +117,9 @@ fn special_files_and_patterns_are_refused_and_stay() {
     if !made.is_ok_and(|status| status.success()) {
         return super::common::skipped("pipes: this test needs mkfifo");
     }
-    fs::create_dir(folder.join("d.csv")).unwrap();
     fs::write(folder.join("f"), "1\n").unwrap();
     for (target, words) in [
         ("pipe.csv", "it is a pipe, a device or a socket"),
-        ("d.csv", "it is a folder"),
         ("f/", "it is a file"),
         ("f/x.csv", "cannot "),
         ("*.csv", "it is a pattern"),

@@ -3,6 +3,8 @@
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(target_os = "linux")]
+mod crash_points;
 mod failures;
 mod formats;
 mod object_stores;
@@ -31,6 +33,18 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
         }
     }
     found
+}
+
+/// The number of files below a folder that hold something, including hidden ones.
+fn count_files(folder: &Path) -> usize {
+    // Files come and go while a query runs.
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let count = |path: PathBuf| match path.metadata() {
+        Ok(found) if found.is_dir() => count_files(&path),
+        Ok(found) => usize::from(found.len() > 0),
+        Err(_) => 0,
+    };
+    entries.map(|entry| count(entry.path())).sum()
 }
 
 /// The paths of files below a folder that no part of hides, relative to it.

@@ -11,6 +11,7 @@ mod arrow_format;
 mod attempt_file;
 mod copy_output;
 mod copy_sink;
+mod created_folders;
 mod stage_copies;
 mod staged_files;
 mod write_attempt_exec;

@@ -22,7 +22,7 @@ use object_store::{
 use parking_lot::{Mutex, RwLock};
 use url::Url;
 
-use crate::local_files::file_error;
+use crate::file_error::file_error;
 
 /// The name in errors of the store.
 const NAME: &str = "staged files";
