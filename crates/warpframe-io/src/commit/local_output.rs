@@ -67,7 +67,7 @@ impl LocalOutput {
         };
         if access == Access::Shared && output.is_dir() {
             // Repairs need an exclusive lock. If other runs add files at this moment, a later run repairs.
-            if has_journal(&output)
+            if needs_repair(&output)
                 && let Ok(lock) = OutputLock::acquire(beside, &output, Access::Exclusive).await
             {
                 repair(&output, &lock)?;
@@ -244,9 +244,11 @@ fn repair(output: &Path, lock: &OutputLock) -> Result<()> {
     Ok(())
 }
 
-fn has_journal(output: &Path) -> bool {
-    let is_one = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(is_journal);
-    fs::read_dir(output).is_ok_and(|entries| entries.flatten().any(|entry| is_one(&entry)))
+/// Whether a folder has a journal, complete or not.
+fn needs_repair(output: &Path) -> bool {
+    let is_one = |name: &str| is_journal(name) || name.starts_with(UNFINISHED_JOURNAL);
+    let has_one = |entry: fs::DirEntry| entry.file_name().to_str().is_some_and(is_one);
+    fs::read_dir(output).is_ok_and(|entries| entries.flatten().any(has_one))
 }
 
 /// Writes a journal, or replaces it; at any time it has one of its two contents.

@@ -54,7 +54,8 @@ impl CopyOutput {
             );
         }
         let output = match url.scheme() {
-            "file" => url.get_url().to_file_path().ok(),
+            // Without the '/' at the end, which would say that a file is missing rather than that it is no folder.
+            "file" => url.get_url().to_file_path().ok().map(|path| path.components().collect()),
             _ => Some(PathBuf::from(url.as_str())),
         };
         let Some(output) = output else {
