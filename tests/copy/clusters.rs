@@ -62,7 +62,7 @@ fn a_repeated_task_writes_its_rows_once() {
     let rows = 3_000_000;
     let insert = format!(
         "SET datafusion.execution.soft_max_rows_per_output_file = 20000; \
-         CREATE EXTERNAL TABLE t (id BIGINT) STORED AS CSV LOCATION '{}/'; \
+         CREATE EXTERNAL TABLE t (id BIGINT) STORED AS PARQUET LOCATION '{}/'; \
          INSERT INTO t SELECT id FROM generate_rows({rows})",
         out.path().join("t").display()
     );

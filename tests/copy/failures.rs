@@ -13,7 +13,7 @@ use super::{LIMIT, count_files, tree, visible_files, wait_until};
 /// A query that fails after many rows.
 const FAILING: &str = "SELECT id % 3 AS p, id, x FROM generate_rows(100000) WHERE sqrt(90000.0 - id) >= 0";
 
-/// Many small files of a folder.
+/// Many small files of a folder. The sink of Parquet writes them one after the other, the others all at the end.
 const SMALL_FILES: &str = "SET datafusion.execution.soft_max_rows_per_output_file = 20000";
 
 /// The outputs of a test in every format: a file that exists, a new file, a folder that exists, and new folders.
@@ -57,11 +57,11 @@ fn an_interrupted_copy_leaves_nothing_and_a_killed_one_no_rows() {
         let folder = folder.path();
         fs::create_dir(folder.join("out")).unwrap();
         fs::create_dir(folder.join("tmp")).unwrap();
-        ok(folder, &["sql", "-q", "COPY (SELECT 1 AS id) TO 'out/' STORED AS CSV"]);
+        ok(folder, &["sql", "-q", "COPY (SELECT 1 AS id) TO 'out/' STORED AS PARQUET"]);
         let before = tree(folder);
         let visible = visible_files(folder);
         let rows = "SELECT id, x FROM generate_rows(50000000)";
-        let copy = format!("{SMALL_FILES}; COPY ({rows}) TO 'out/' STORED AS CSV");
+        let copy = format!("{SMALL_FILES}; COPY ({rows}) TO 'out/' STORED AS PARQUET");
         let running = Process::start(folder, &["sql", "--threads", "2", "-q", &copy]);
         wait_until("file of the copy", || count_files(folder) > visible.len() + 4);
         running.signal(signal);

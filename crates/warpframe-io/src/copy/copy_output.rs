@@ -1,8 +1,6 @@
 //! The output of a `COPY` or `INSERT`: where it writes, and how its files appear there.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,17 +11,15 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
-use tempfile::TempDir;
 
 use super::attempt_file::AttemptFile;
 use super::copy_sink::CopySink;
 use super::created_folders::CreatedFolders;
 use super::staged_files::StagedFiles;
-use crate::commit::{Attempts, ObjectStoreAttempts, OutputMode, Staging};
+use crate::commit::{Attempts, ObjectStoreAttempts, OutputMode, Staging, private_folder_in};
 use crate::file_error::file_error;
 use crate::object_location::ObjectLocation;
 use crate::object_stores::is_object_store_url;
-use crate::unique_id::unique_id;
 
 /// An output whose files are being written: a single file, which is replaced if it exists, or files that are added to a
 /// folder or prefix. Nothing is left if the value is dropped before it is published.
@@ -86,9 +82,9 @@ impl CopyOutput {
     ) -> Result<u64> {
         let data = self.staging.data();
         let (files, rows) = stage(sink, rows, &data, context).await?;
-        for file in &files {
-            let (from, to) = (data.join(file), self.staged_path(file));
-            fs::rename(&from, &to).map_err(|error| file_error("write", &to, error))?;
+        for AttemptFile { attempt, file } in &files {
+            let to = self.staged_path(file)?;
+            fs::rename(data.join(attempt), &to).map_err(|error| file_error("write", &to, error))?;
         }
         self.publish(files.len()).await?;
         Ok(rows)
@@ -120,10 +116,7 @@ impl CopyOutput {
             return Ok(());
         }
         for AttemptFile { attempt, file } in files {
-            let to = self.staged_path(file);
-            if let Some(folder) = to.parent() {
-                fs::create_dir_all(folder).map_err(|error| file_error("create", folder, error))?;
-            }
+            let to = self.staged_path(file)?;
             attempts.fetch(attempt, &to).await?;
         }
         self.publish(files.len()).await
@@ -146,12 +139,16 @@ impl CopyOutput {
         folders.map_or(name.clone(), |folders| format!("{folders}/{name}"))
     }
 
-    /// Where a file that a sink has named is published from.
-    fn staged_path(&self, file: &str) -> PathBuf {
-        match self.staging.is_file() {
-            true => self.staging.shard_path(0),
-            false => self.staging.data().join(self.published_name(file)),
+    /// Where a file that a sink has named is published from, in a folder that exists.
+    fn staged_path(&self, file: &str) -> Result<PathBuf> {
+        if self.staging.is_file() {
+            return Ok(self.staging.shard_path(0));
         }
+        let path = self.staging.data().join(self.published_name(file));
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| file_error("create", folder, error))?;
+        }
+        Ok(path)
     }
 }
 
@@ -174,51 +171,28 @@ pub(super) async fn write_attempt(
     context: &Arc<TaskContext>,
 ) -> Result<(Vec<AttemptFile>, u64)> {
     let runtime = context.runtime_env();
-    let location = match attempts.to_str().filter(|attempts| is_object_store_url(attempts)) {
-        Some(url) => Some(ObjectLocation::new(url, &runtime)?),
-        None => None,
+    let Some(url) = attempts.to_str().filter(|attempts| is_object_store_url(attempts)) else {
+        return stage(sink, rows, attempts, context).await;
     };
+    let location = ObjectLocation::new(url, &runtime)?;
     // Files for an object store are first written to a temporary folder of this host.
-    let parent = match &location {
-        Some(_) => runtime.disk_manager.temp_dir_paths().first().cloned().unwrap_or_else(std::env::temp_dir),
-        None => attempts.to_owned(),
-    };
-    let folder = attempt_folder(&parent)?;
-    let (names, rows) = stage(sink, rows, folder.path(), context).await?;
-    let mut files = Vec::new();
-    for file in names {
-        let staged = folder.path().join(&file);
-        let attempt = match &location {
-            Some(location) => ObjectStoreAttempts::add(location, &staged).await?,
-            None => {
-                // Out of this folder, which the client may not change if it is another user.
-                let name = format!("attempt-{}", unique_id()?);
-                let moved = fs::rename(&staged, attempts.join(&name));
-                moved.map_err(|error| file_error("write into", attempts, error))?;
-                name
-            }
-        };
-        files.push(AttemptFile { attempt, file });
+    let temporary = runtime.disk_manager.temp_dir_paths().first().cloned();
+    let folder = private_folder_in("warpframe-", &temporary.unwrap_or_else(std::env::temp_dir));
+    let folder = folder.map_err(|error| file_error("write", attempts, error))?;
+    let (mut files, rows) = stage(sink, rows, folder.path(), context).await?;
+    for file in &mut files {
+        file.attempt = ObjectStoreAttempts::add(&location, &folder.path().join(&file.attempt)).await?;
     }
     Ok((files, rows))
 }
 
-/// Creates the folder that an attempt writes into. It is removed when the value is dropped.
-fn attempt_folder(parent: &Path) -> Result<TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("attempt-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder.tempdir_in(parent).map_err(|error| file_error("write into", parent, error))
-}
-
-/// Writes rows into a folder, and returns the names of the files and the number of rows.
+/// Writes rows into a folder, and returns the files and the number of rows.
 async fn stage(
     sink: &CopySink,
     rows: SendableRecordBatchStream,
     folder: &Path,
     context: &Arc<TaskContext>,
-) -> Result<(BTreeSet<String>, u64)> {
+) -> Result<(Vec<AttemptFile>, u64)> {
     let config = sink.config();
     let Some(url) = config.table_paths.first() else {
         return exec_err!("there is no place to write to");
@@ -227,9 +201,9 @@ async fn stage(
         true => url.prefix().parts().take(url.prefix().parts_count().saturating_sub(1)).collect(),
         false => url.prefix().clone(),
     };
-    let files = CloseOnDrop(StagedFiles::new(folder.to_owned(), base));
+    let files = StagedFiles::new(folder.to_owned(), base);
     let rows = sink.write_all(named_partitions(rows, config), &files.context(context)).await?;
-    Ok((files.close(), rows))
+    Ok((files.finish(), rows))
 }
 
 /// The rows, up to the first whose partition column is NULL: DataFusion would write it into the folder of another value.
@@ -251,23 +225,6 @@ fn named_partitions(rows: SendableRecordBatchStream, config: &FileSinkConfig) ->
     };
     let schema = rows.schema();
     Box::pin(RecordBatchStreamAdapter::new(schema, rows.map(move |batch| batch.and_then(&checked))))
-}
-
-/// Ends the writing of staged files when it is dropped.
-struct CloseOnDrop(Arc<StagedFiles>);
-
-impl Deref for CloseOnDrop {
-    type Target = Arc<StagedFiles>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// Whether a sink writes one file, and does not add files to a folder.

@@ -1,6 +1,5 @@
 //! The object store that a sink sees: it can only write, and its objects are files of a local folder.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{Result, exec_err, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -22,36 +21,42 @@ use object_store::{
 use parking_lot::{Mutex, RwLock};
 use url::Url;
 
+use super::attempt_file::AttemptFile;
 use crate::file_error::file_error;
+use crate::unique_id::unique_id;
 
 /// The name in errors of the store.
 const NAME: &str = "staged files";
 
-/// A local folder that a sink writes its files into.
-///
+/// The files of a sink in a local folder, under unique names. They are removed when the value is dropped, unless
+/// [`finish`](Self::finish) was called.
+#[derive(Debug)]
+pub(super) struct StagedFiles(Arc<Files>);
+
 /// Every write is one call that blocks its thread, as writes into the page cache do, and none starts after
 /// [`close`](Self::close): the folder can be removed then, although tasks of the sink may still exist.
 #[derive(Debug)]
-pub(super) struct StagedFiles {
+struct Files {
     folder: PathBuf,
     /// The path of the output, or the folder of an output that is one file. The rest of a path is the name of its file in
-    /// the folder.
+    /// the output.
     base: Path,
     /// False after the end; locked for reading during a write.
     is_open: RwLock<bool>,
-    /// The names of complete files, with '/' between their parts.
-    complete: Mutex<BTreeSet<String>>,
+    created: Mutex<Vec<PathBuf>>,
+    complete: Mutex<Vec<AttemptFile>>,
 }
 
 impl StagedFiles {
     /// Writes objects below `base` into an existing folder.
-    pub fn new(folder: PathBuf, base: Path) -> Arc<Self> {
-        Arc::new(Self { folder, base, is_open: RwLock::new(true), complete: Mutex::default() })
+    pub fn new(folder: PathBuf, base: Path) -> Self {
+        let (created, complete) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Files { folder, base, is_open: RwLock::new(true), created, complete }))
     }
 
     /// A context in which every URL is in this store.
-    pub fn context(self: &Arc<Self>, context: &TaskContext) -> Arc<TaskContext> {
-        let stores = Arc::new(OneStore(Arc::new(Store(Arc::clone(self)))));
+    pub fn context(&self, context: &TaskContext) -> Arc<TaskContext> {
+        let stores = Arc::new(OneStore(Arc::new(Store(Arc::clone(&self.0)))));
         let runtime = RuntimeEnv { object_store_registry: stores, ..context.runtime_env().as_ref().clone() };
         Arc::new(TaskContext::new(
             context.task_id(),
@@ -65,62 +70,79 @@ impl StagedFiles {
         ))
     }
 
-    /// Ends all writing, after the writes that have begun. Returns the names of the complete files, with '/' between their
-    /// parts.
-    pub fn close(&self) -> BTreeSet<String> {
+    /// Ends all writing, after the writes that have begun, and returns the complete files, which are kept.
+    pub fn finish(self) -> Vec<AttemptFile> {
+        self.0.close();
+        self.0.created.lock().clear();
+        std::mem::take(&mut *self.0.complete.lock())
+    }
+}
+
+impl Drop for StagedFiles {
+    fn drop(&mut self) {
+        self.0.close();
+        for path in self.0.created.lock().drain(..) {
+            // What stays is removed with its folder.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Files {
+    fn close(&self) {
         *self.is_open.write() = false;
-        std::mem::take(&mut *self.complete.lock())
+    }
+
+    /// Runs a write unless the writing has ended.
+    fn write<T>(&self, write: impl FnOnce() -> Result<T>) -> object_store::Result<T> {
+        let is_open = self.is_open.read();
+        let written = match *is_open {
+            true => write(),
+            false => exec_err!("the query is over"),
+        };
+        written.map_err(|error| Error::Generic { store: NAME, source: error.into() })
     }
 
     /// Creates the file of an object.
     fn create(self: &Arc<Self>, location: &Path) -> object_store::Result<StagedFile> {
-        let is_open = self.is_open.read();
-        if !*is_open {
-            return Err(ended());
-        }
-        let Some(parts) = location.prefix_match(&self.base) else {
-            return Err(failed(DataFusionError::Internal(format!("'{location}' is not in the output"))));
-        };
-        let parts: Vec<_> = parts.map(|part| part.as_ref().to_owned()).collect();
-        let path = self.folder.join(parts.iter().collect::<PathBuf>());
-        let unwritable = |error| failed(file_error("write", &path, error));
-        if let Some(folder) = path.parent().filter(|folder| *folder != self.folder) {
-            fs::create_dir_all(folder).map_err(unwritable)?;
-        }
-        let file = File::create_new(&path).map_err(unwritable)?;
-        Ok(StagedFile { files: Arc::clone(self), name: parts.join("/"), path, file })
+        self.write(|| {
+            let Some(parts) = location.prefix_match(&self.base) else {
+                return internal_err!("'{location}' is not in the output");
+            };
+            let name = parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
+            let attempt = format!("attempt-{}", unique_id()?);
+            let path = self.folder.join(&attempt);
+            let file = File::create_new(&path).map_err(|error| file_error("write", &path, error))?;
+            self.created.lock().push(path.clone());
+            Ok(StagedFile { files: Arc::clone(self), name: AttemptFile { attempt, file: name }, path, file })
+        })
     }
 }
 
 /// A file that is being written.
 #[derive(Debug)]
 struct StagedFile {
-    files: Arc<StagedFiles>,
-    name: String,
+    files: Arc<Files>,
+    name: AttemptFile,
     path: PathBuf,
     file: File,
 }
 
 impl StagedFile {
     fn write(&mut self, data: &PutPayload) -> object_store::Result<()> {
-        let is_open = self.files.is_open.read();
-        if !*is_open {
-            return Err(ended());
-        }
-        for bytes in data {
-            self.file.write_all(bytes).map_err(|error| failed(file_error("write", &self.path, error)))?;
-        }
-        Ok(())
+        let (file, path) = (&mut self.file, &self.path);
+        self.files.write(|| {
+            let mut parts = data.iter();
+            parts.try_for_each(|part| file.write_all(part)).map_err(|error| file_error("write", path, error))
+        })
     }
 
-    fn finish(&mut self) -> object_store::Result<PutResult> {
-        let is_open = self.files.is_open.read();
-        if !*is_open {
-            return Err(ended());
-        }
-        self.file.sync_all().map_err(|error| failed(file_error("write", &self.path, error)))?;
-        self.files.complete.lock().insert(self.name.clone());
-        Ok(PutResult { e_tag: None, version: None })
+    fn finish(&self) -> object_store::Result<PutResult> {
+        self.files.write(|| {
+            self.file.sync_all().map_err(|error| file_error("write", &self.path, error))?;
+            self.files.complete.lock().push(self.name.clone());
+            Ok(PutResult { e_tag: None, version: None })
+        })
     }
 }
 
@@ -141,21 +163,13 @@ impl MultipartUpload for StagedFile {
     }
 }
 
-fn failed(error: DataFusionError) -> Error {
-    Error::Generic { store: NAME, source: error.into() }
-}
-
-fn ended() -> Error {
-    failed(DataFusionError::Execution("the query is over".to_owned()))
-}
-
 fn unsupported(operation: &str) -> Error {
     Error::NotImplemented { operation: operation.to_owned(), implementer: NAME.to_owned() }
 }
 
 /// The files as an object store.
 #[derive(Debug)]
-struct Store(Arc<StagedFiles>);
+struct Store(Arc<Files>);
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
