@@ -14,10 +14,10 @@ use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
 
 use super::atomic_rename::{exchange, is_refused, rename_new};
 use super::journal::{JOURNAL, Journal, Phase, is_journal};
+use super::output_kind::{OutputKind, OutputMode};
 use super::output_lock::{Access, OutputLock};
 use super::owned_folder::OwnedFolder;
 use super::replaceable::{check_extendable, check_replaceable, exists_already, follow_link, output_files};
-use super::staging::{OutputKind, OutputMode};
 use super::sweep::sweep;
 use crate::background_cleanup::with_cleanup_error;
 use crate::file_error::file_error;

@@ -13,6 +13,7 @@ mod file_lock;
 pub(super) mod journal;
 mod local_output;
 mod object_store_output;
+mod output_kind;
 mod output_lock;
 mod owned_folder;
 mod private_folder;
@@ -22,9 +23,10 @@ mod staging;
 mod sweep;
 mod task_attempts;
 
+pub use output_kind::OutputMode;
 pub use owned_folder::OwnedFolder;
 pub use private_folder::{private_folder, private_folder_in};
-pub use staging::{OutputMode, Staging};
+pub use staging::Staging;
 pub use task_attempts::Attempts;
 
 pub(super) use replaceable::is_file_name;

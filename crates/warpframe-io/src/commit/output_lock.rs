@@ -12,10 +12,10 @@ use super::file_lock::{self, Lock};
 use crate::file_error::file_error;
 
 /// How often a busy lock is requested. A process that sweeps the folder holds it for a moment.
-const ATTEMPTS: usize = 20;
+const ATTEMPTS: usize = 10;
 
 /// The time between two requests.
-const RETRY: Duration = Duration::from_millis(50);
+const RETRY: Duration = Duration::from_millis(20);
 
 /// The longest part of the output's name in that of the lock file, in bytes: names have up to 255.
 const MAX_NAME_BYTES: usize = 200;

@@ -134,7 +134,8 @@ fn remove_owned(folder: &Path) -> Result<()> {
     loop {
         let removed = remove_contents(folder).and_then(|()| {
             remove_if_present(fs::remove_file(folder.join(OWNER)))?;
-            fs::remove_dir(folder)
+            // Another process sweeps the folder when it is empty.
+            remove_if_present(fs::remove_dir(folder))
         });
         match removed {
             // A task that has not noticed the end of its query adds a file.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-use super::staging::OutputKind;
+use super::output_kind::OutputKind;
 use crate::file_error::file_error;
 use crate::local_files::is_special_file;
 

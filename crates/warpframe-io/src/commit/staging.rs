@@ -9,6 +9,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 
 use super::local_output::LocalOutput;
 use super::object_store_output::ObjectStoreOutput;
+use super::output_kind::{OutputKind, OutputMode};
 use super::owned_folder::OwnedFolder;
 use super::private_folder::private_folder;
 use super::replaceable::is_file_name;
@@ -16,26 +17,6 @@ use super::task_attempts::{Attempts, ObjectStoreAttempts};
 use crate::file_error::file_error;
 use crate::object_location::ObjectLocation;
 use crate::object_stores::is_object_store_url;
-
-/// What a run does with an output that exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputMode {
-    /// Refuses to write it.
-    Create,
-    /// Replaces it.
-    Replace,
-    /// Adds files to it, if it is a folder.
-    Append,
-}
-
-/// The shape of an output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum OutputKind {
-    /// A single file or object.
-    File,
-    /// A folder, or all objects below a prefix: files with an extension, also in partition folders (`column=value`).
-    Folder { extension: String },
-}
 
 /// An output that is being written. Nothing is left of it if the value is dropped before it is published; if the process is
 /// killed, a later run to the same place removes what is left.

@@ -108,7 +108,7 @@ impl Client {
         let objects = async move {
             let objects: Vec<_> = client.request(listed.try_collect()).await?;
             let dated: Vec<_> = objects.into_iter().map(|object| Ok(client.dated(object))).collect();
-            Ok(stream::iter(dated))
+            Ok::<_, Error>(stream::iter(dated))
         };
         stream::once(objects).try_flatten().boxed()
     }
