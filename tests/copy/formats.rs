@@ -120,6 +120,7 @@ fn special_files_and_patterns_are_refused_and_stay() {
     fs::write(folder.join("f"), "1\n").unwrap();
     for (target, words) in [
         ("pipe.csv", "it is a pipe, a device or a socket"),
+        ("/dev/null", "it is a pipe, a device or a socket"),
         ("f/", "it is a file"),
         ("f/x.csv", "cannot "),
         ("*.csv", "it is a pattern"),
