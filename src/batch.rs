@@ -256,15 +256,18 @@ async fn publish_written_files(
     staging: Staging,
 ) -> Result<WriteSummary> {
     let (files, _) = split_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
-    let named: Vec<_> = files.iter().map(|(number, file)| (*number, file.name.clone())).collect();
+    let named: Vec<_> = files
+        .iter()
+        .map(|(number, file)| (staging.part_name(*number, "parquet"), file.name.clone()))
+        .collect();
     if staging.publish_attempts(attempts, &named).await? {
         let files = files.iter().map(|(_, file)| file);
         let (rows, bytes) = (files.clone().map(|file| file.rows).sum(), files.map(|file| file.bytes).sum());
         return Ok(WriteSummary { rows, bytes, files: named.len() });
     }
     let mut shards = Vec::new();
-    for (number, name) in named {
-        let to = staging.shard_path(number);
+    for (to, name) in named {
+        let to = staging.data().join(to);
         attempts.fetch(&name, &to).await?;
         shards.push(Shard::open(to)?);
     }

@@ -27,8 +27,8 @@ use warpframe_datafusion::planner::{not_fused, not_fused_operators};
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
-    CsvFormatFactory, ParquetFormatFactory, RepairFooters, ReplaceCsvScans, TableFactory, open_table,
-    runtime_env_builder,
+    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, ParquetFormatFactory, RepairFooters,
+    ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder,
 };
 
 use crate::clauses::check_clauses;
@@ -428,10 +428,15 @@ impl SessionBuilder {
         // Before the rules that split files, and before those that rely on being the last.
         let mut state = state;
         let rules = &mut state.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
-        rules.splice(0..0, [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters)]);
-        let mut state = state.build();
+        rules.splice(
+            0..0,
+            [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters), Arc::new(StageCopies)],
+        );
+        let planner = state.query_planner().take();
+        let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
         state.register_file_format(Arc::new(CsvFormatFactory), true)?;
         state.register_file_format(Arc::new(ParquetFormatFactory::default()), true)?;
+        state.register_file_format(Arc::new(ArrowFormatFactory::default()), true)?;
         for file_type in TableFactory::FILE_TYPES {
             state.table_factories_mut().insert(file_type.to_owned(), Arc::new(TableFactory::default()));
         }

@@ -114,7 +114,7 @@ fn hidden_objects_are_no_data_and_folders_are_partitions() {
     ];
     store.ok(folder, &run);
     let run = ["run", "--in", "s3://rows/d/m=02/", "--select", "id", "--out", "s3://rows/c", "--overwrite"];
-    store.expect_failure(folder, &run, "not Parquet files");
+    store.expect_failure(folder, &run, "'1.csv', which is not a Parquet file");
 }
 
 #[test]
@@ -305,4 +305,52 @@ fn denied_requests_lose_no_data_and_errors_name_the_objects() {
     let left = store.objects();
     assert!(left.len() > old.len() && old.iter().all(|object| left.contains(object)), "{left:?}");
     assert!(versions.iter().all(|version| store.versions().contains(version)));
+}
+
+#[test]
+fn readers_do_not_see_the_objects_of_a_killed_overwrite() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let Some((store, proxy)) = with_outputs(folder) else { return };
+    let run =
+        ["run", "--in", "in", "--select", SELECT, "--threads", "3", "--overwrite", "--out", "s3://rows/out"];
+    let mut seen = 0;
+    proxy.set_rule(move |head| {
+        seen += usize::from(is_request(head, "complete"));
+        if seen >= 2 && is_request(head, "complete") { Action::Hold } else { Action::Forward }
+    });
+    let old = store.objects();
+    let running = store.command_at(&proxy.address, folder, &run).stderr(Stdio::null()).spawn();
+    let mut running = running.unwrap();
+    proxy.wait_for_held();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let left = store.objects();
+    let new = left.iter().filter(|name| name.starts_with("out/part-") && !old.contains(name)).count();
+    assert!(new >= 1 && left.contains(&"out/.warpframe-commit".to_owned()), "{left:?}");
+    let create =
+        "CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION 's3://rows/out/'; SELECT count(*) AS n FROM e";
+    assert_eq!(store.ok(folder, &["sql", "--format", "csv", "-q", create]), "n\n30\n");
+    for table in ["t=s3://rows/out/", "t=s3://rows/out/*.parquet"] {
+        let count = ["sql", "--table", table, "--format", "csv", "-q", "SELECT count(*) AS n FROM t"];
+        assert_eq!(store.ok(folder, &count), "n\n30\n", "{table}");
+    }
+    // The run may be active; a later one takes the output over, which the tests of the crate with a store in memory check.
+    store.expect_failure(folder, &run, "another run is publishing it");
+}
+
+#[test]
+fn a_store_without_conditional_requests_is_written() {
+    let Some(store) = Store::start() else { return };
+    let folder = tempdir().unwrap();
+    for more in [&[][..], &["--overwrite"]] {
+        for out in ["s3://rows/out", "s3://rows/x.parquet"] {
+            let generate = [&["generate", "--rows", "30", "--out", out], more].concat();
+            let mut command = store.command(folder.path(), &generate);
+            let ended = finish(command.env("AWS_CONDITIONAL_PUT", "disabled").output().unwrap());
+            assert_eq!(ended.code, Some(0), "{ended:#?}");
+            assert_eq!(store.objects().iter().filter(|name| name.starts_with("out/")).count(), 1);
+        }
+    }
+    assert_eq!(store.objects().len(), 2);
 }

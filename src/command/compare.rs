@@ -304,7 +304,7 @@ fn print_case(case: &CaseReport) {
 
 fn new_report_folder() -> Result<PathBuf, CliError> {
     let folder = private_folder("warpframe-report-").map_err(CliError::failure)?;
-    Ok(folder.keep())
+    folder.keep().map_err(CliError::failure)
 }
 
 fn cannot_write(path: &std::path::Path, error: impl std::fmt::Display) -> CliError {

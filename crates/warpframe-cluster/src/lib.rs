@@ -21,6 +21,7 @@ mod address;
 mod auth_layer;
 mod client;
 mod client_pool;
+mod cluster_copy_exec;
 mod cluster_exec;
 mod executor;
 mod executor_id;

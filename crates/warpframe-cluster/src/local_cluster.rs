@@ -7,8 +7,8 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use datafusion::common::{DataFusionError, Result, exec_err};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use warpframe_io::OwnedFolder;
 
 use super::address::ClusterAddress;
 use super::client::ClusterClient;
@@ -30,7 +30,7 @@ pub struct LocalCluster {
     executors: Vec<Child>,
     /// The executor inside this process.
     in_process: Option<JoinHandle<Result<()>>>,
-    work_dir: TempDir,
+    work_dir: OwnedFolder,
 }
 
 impl LocalCluster {

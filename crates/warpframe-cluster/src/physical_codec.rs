@@ -29,7 +29,9 @@ use super::ipc_scan_exec::IpcScanExec;
 use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
-use warpframe_io::{CsvDialect, CsvScan, CsvSink, WriteShardsExec, WriterSettings};
+use warpframe_io::{
+    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, WriteAttemptExec, WriteShardsExec, WriterSettings,
+};
 use warpframe_ir::program::Program;
 
 /// The prefix of warpframe's encodings. No protobuf message of Ballista begins with it.
@@ -63,6 +65,15 @@ enum Node {
     /// `sink` is DataFusion's sink of the same files over no rows, as a physical plan.
     CsvSink {
         sink: Vec<u8>,
+    },
+    /// `config` is where and how the sink writes.
+    ArrowSink {
+        config: Vec<u8>,
+    },
+    /// `sink` is the sink over no rows, as a physical plan.
+    WriteAttempt {
+        sink: Vec<u8>,
+        attempts: PathBuf,
     },
     IpcScan {
         schema: Vec<u8>,
@@ -136,6 +147,15 @@ fn decode_csv_sink(
     Ok(Arc::new(DataSinkExec::new(Arc::clone(input), csv, exec.sort_order().clone())))
 }
 
+/// The sink of files that was encoded in an operator over no rows.
+fn decode_copy_sink(operator: &Arc<dyn ExecutionPlan>) -> Result<CopySink> {
+    let sink = operator.downcast_ref::<DataSinkExec>().map(CopySink::of).transpose()?.flatten();
+    match sink {
+        Some(sink) => Ok(sink),
+        None => internal_err!("cannot decode a plan: {} is no sink of files", operator.name()),
+    }
+}
+
 /// The scan of files by this source that an operator is.
 fn file_scan<T: FileSource>(node: &Arc<dyn ExecutionPlan>) -> Option<(&FileScanConfig, &T)> {
     node.downcast_ref::<DataSourceExec>()?.downcast_to_file_source()
@@ -177,6 +197,16 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 decode_csv_scan(&self.decode_plan(&scan, context)?, dialect, &compression, is_inferred)?
             }
             (Node::CsvSink { sink }, [input]) => decode_csv_sink(&self.decode_plan(&sink, context)?, input)?,
+            (Node::ArrowSink { config }, [input]) => {
+                let config = protobuf::FileSinkConfig::decode(&*config)
+                    .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
+                let sink = ArrowSink::new((&config).try_into()?)?;
+                Arc::new(DataSinkExec::new(Arc::clone(input), Arc::new(sink), None))
+            }
+            (Node::WriteAttempt { sink, attempts }, [input]) => {
+                let sink = decode_copy_sink(&self.decode_plan(&sink, context)?)?;
+                Arc::new(WriteAttemptExec::new(Arc::clone(input), sink, attempts))
+            }
             (Node::IpcScan { schema, fetch }, [files]) => {
                 let schema = protobuf::Schema::decode(&*schema)
                     .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
@@ -220,6 +250,16 @@ impl PhysicalExtensionCodec for ClusterCodec {
             let sink = DataSinkExec::new(no_rows, Arc::new(sink.to_datafusion()), exec.sort_order().clone());
             let sink = self.encode_plan(Arc::new(sink))?;
             return encode(Node::CsvSink { sink }, buffer);
+        }
+        if let Some(exec) = node.downcast_ref::<DataSinkExec>()
+            && let Some(sink) = exec.sink().downcast_ref::<ArrowSink>()
+        {
+            let config = protobuf::FileSinkConfig::try_from(sink.config())?.encode_to_vec();
+            return encode(Node::ArrowSink { config }, buffer);
+        }
+        if let Some(write) = node.downcast_ref::<WriteAttemptExec>() {
+            let sink = self.encode_plan(Arc::new(write.sink().operator().clone()))?;
+            return encode(Node::WriteAttempt { sink, attempts: write.attempts().to_owned() }, buffer);
         }
         if node.is::<FileListScanExec>() {
             return encode(Node::FileListScan, buffer);

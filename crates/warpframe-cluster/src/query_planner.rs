@@ -1,5 +1,6 @@
 //! The query planner of sessions with a cluster. It plans a query with DataFusion's planner for the slots of the cluster,
-//! and wraps the plan of a query that scans tables in a [`ClusterExec`].
+//! and wraps the plan of a query that scans tables in a [`ClusterExec`]. The executors write the files of `COPY` and
+//! `INSERT`; rows that are inserted into other tables, such as those in memory, come to this process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use datafusion::catalog::Session;
 use datafusion::common::format::ExplainFormat;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::{LogicalPlan, PlanType, StringifiedPlan};
@@ -19,10 +21,12 @@ use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use super::client::ClusterClient;
+use super::cluster_copy_exec::ClusterCopyExec;
 use super::cluster_exec::ClusterExec;
 use super::memtable_staging::MemTableStaging;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
+use warpframe_io::staged_copy_sink;
 
 /// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
 /// partitions cost less.
@@ -75,10 +79,7 @@ impl QueryPlanner for ClusterPlanner {
         }
         if let LogicalPlan::Analyze(analyze) = query {
             let input = self.create_physical_plan(&analyze.input, session).await?;
-            let input = match as_cluster_exec(&input) {
-                Some(cluster) => Arc::new(cluster.analyzed()),
-                None => input,
-            };
+            let input = analyzed(&input)?;
             let plan = local.create_physical_plan(query, &state).await?;
             return match plan.downcast_ref::<AnalyzeExec>() {
                 Some(_) => replace_children_if_necessary(Arc::clone(&plan), vec![input]),
@@ -102,8 +103,26 @@ impl QueryPlanner for ClusterPlanner {
             });
         }
         let plan = self.staging.stage(plan, self.client.address(), &state).await?;
-        Ok(Arc::new(ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone())))
+        let query = |plan| ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone());
+        let Some(operator) = plan.downcast_ref::<DataSinkExec>() else { return Ok(Arc::new(query(plan))) };
+        let rows = query(Arc::clone(operator.input()));
+        match staged_copy_sink(operator) {
+            Some(sink) => Ok(Arc::new(ClusterCopyExec::new(rows, sink.clone()))),
+            None => replace_children_if_necessary(Arc::clone(&plan), vec![Arc::new(rows)]),
+        }
     }
+}
+
+/// A copy of a plan for `EXPLAIN ANALYZE`, in which the operators that run on the cluster report their metrics.
+fn analyzed(plan: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(copy) = plan.downcast_ref::<ClusterCopyExec>() {
+        return Ok(Arc::new(copy.analyzed()));
+    }
+    if let Some(query) = as_cluster_exec(plan) {
+        return Ok(Arc::new(query.analyzed()));
+    }
+    let children = plan.children().into_iter().map(analyzed).collect::<Result<_>>()?;
+    replace_children_if_necessary(Arc::clone(plan), children)
 }
 
 fn set_partitions(state: &mut SessionState, partitions: usize) {

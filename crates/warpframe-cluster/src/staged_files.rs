@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tempfile::TempDir;
+use warpframe_io::OwnedFolder;
 
 /// The files of a staged table. Dropping the value removes them.
 #[derive(Debug)]
 pub(super) struct StagedFiles {
     /// The path of each partition.
     pub paths: Vec<PathBuf>,
-    pub _folder: Arc<TempDir>,
+    pub _folder: Arc<OwnedFolder>,
 }

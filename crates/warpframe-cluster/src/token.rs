@@ -2,7 +2,7 @@
 //! generates it and writes it to a file that only its user can read, where the user's other processes on the host find it.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,13 +112,14 @@ impl Token {
         &self.0
     }
 
-    /// Writes the token to a file in `folder`, atomically and readable by this user only.
-    fn write(&self, folder: &Path, path: &Path) -> std::io::Result<()> {
+    /// Writes the token to a file in `folder`, atomically and readable by this user only. The file is locked until it is
+    /// closed, if the file system has locks.
+    fn write(&self, folder: &Path, path: &Path) -> std::io::Result<File> {
         // Created with mode 0600.
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(file, "{}", self.0)?;
-        file.persist(path)?;
-        Ok(())
+        let _ = file.as_file().try_lock();
+        Ok(file.persist(path)?)
     }
 }
 
@@ -128,20 +129,20 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The token files of a scheduler, one for each of its addresses. Dropping the value removes them.
+/// The token files of a scheduler, one for each of its addresses, which are locked. Dropping the value removes them.
 #[derive(Debug)]
 pub(super) struct TokenFiles {
-    paths: Vec<PathBuf>,
+    files: Vec<(PathBuf, File)>,
     token: Token,
 }
 
 impl TokenFiles {
-    /// Writes a file for each address.
+    /// Writes a file for each address, and removes those of schedulers that were killed.
     ///
     /// # Errors
     /// The user has neither a runtime nor a cache folder, or it cannot be written.
     pub fn write(addresses: &[ClusterAddress], token: &Token) -> std::io::Result<Self> {
-        let mut files = Self { paths: Vec::new(), token: token.clone() };
+        let mut files = Self { files: Vec::new(), token: token.clone() };
         for address in addresses {
             let path = token_file(address)
                 .ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such folder"))?;
@@ -150,8 +151,9 @@ impl TokenFiles {
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
             builder.recursive(true).create(folder)?;
-            token.write(folder, &path)?;
-            files.paths.push(path);
+            remove_abandoned(folder);
+            let file = token.write(folder, &path)?;
+            files.files.push((path, file));
         }
         Ok(files)
     }
@@ -159,11 +161,22 @@ impl TokenFiles {
 
 impl Drop for TokenFiles {
     fn drop(&mut self) {
-        for path in &self.paths {
+        for (path, _) in &self.files {
             // The file can be that of another scheduler, started later at the same address.
             if Token::from_file(path).is_ok_and(|found| self.token.matches(found.0.as_bytes())) {
                 let _ = fs::remove_file(path);
             }
+        }
+    }
+}
+
+/// Removes the token files in a folder that no scheduler has locked.
+fn remove_abandoned(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_token = path.extension().is_some_and(|extension| extension == "token");
+        if is_token && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(&path);
         }
     }
 }

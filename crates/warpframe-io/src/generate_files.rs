@@ -11,10 +11,10 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::commit::{Staging, is_file_name};
 use super::object_stores;
 use super::parquet_shard::{Shard, ShardWriter, concatenate_shards};
 use super::progress::Progress;
-use super::staging::{Staging, is_file_name};
 use super::write_summary::WriteSummary;
 use super::writer_settings::WriterSettings;
 use warpframe_datafusion::rows::{MAX_ROWS, RowGenerator};

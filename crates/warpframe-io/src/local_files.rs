@@ -6,12 +6,9 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::listing::ListingTableUrl;
 use url::Url;
 
+use super::commit::reading::committed_files;
+use super::file_error::file_error;
 use super::hidden_files::is_hidden;
-
-/// An execution error of the form "cannot {action} '{path}': {cause}".
-pub fn file_error(action: &str, path: &Path, cause: impl std::fmt::Display) -> DataFusionError {
-    DataFusionError::Execution(format!("cannot {action} '{}': {cause}", path.display()))
-}
 
 /// Whether a path names something that exists and is neither a regular file nor a folder: a pipe, a device or a socket.
 /// The names of this process's open files, such as `/dev/stdout`, count as such whatever is behind them: a rename would
@@ -67,8 +64,11 @@ impl LocalFiles {
     pub fn find(pattern: &str) -> Result<Self> {
         let path = Path::new(pattern);
         if path.is_dir() {
-            let mut files = Vec::new();
-            collect_files(path, &mut files, MAX_PARTITION_DEPTH)?;
+            let mut files = committed_files(path, false, || {
+                let mut files = Vec::new();
+                collect_files(path, &mut files, MAX_PARTITION_DEPTH)?;
+                Ok(files)
+            })?;
             files.sort();
             return Ok(Self { files, base: path.to_owned(), is_folder: true });
         }
@@ -79,10 +79,14 @@ impl LocalFiles {
         if !is_glob(pattern) {
             return exec_err!("there is no file or folder '{pattern}'");
         }
-        let files = matching_files(pattern)?;
+        let base = fixed_folder(pattern);
+        let files = match base.as_os_str().is_empty() || base.is_dir() {
+            true => committed_files(&base, true, || matching_files(pattern))?,
+            false => Vec::new(),
+        };
         match files.is_empty() {
             true => exec_err!("no file matches '{pattern}'"),
-            false => Ok(Self { files, base: fixed_folder(pattern), is_folder: false }),
+            false => Ok(Self { files, base, is_folder: false }),
         }
     }
 }

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use object_store::{MultipartUpload, ObjectStoreExt};
 
 use super::background_cleanup::{run_to_completion, spawn_cleanup};
-use super::local_files::file_error;
+use super::file_error::file_error;
 use super::object_location::ObjectLocation;
 
 /// The size of a part. S3 accepts 10,000 parts, so an object can have up to 160 GB.

@@ -10,9 +10,10 @@ use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 
-use super::local_files::file_error;
+use super::commit::reading::below;
+use super::file_error::file_error;
 use super::object_stores::error_message;
 
 /// The number of objects that an error message names; it counts the others.
@@ -50,6 +51,43 @@ impl ObjectLocation {
         Self { path, url, ..self.clone() }
     }
 
+    /// The location with a path relative to this one, with `/` between its parts.
+    ///
+    /// # Errors
+    /// The path is not valid.
+    pub fn below(&self, name: &str) -> Result<Self> {
+        let Some(path) = below(&self.path, name) else {
+            return exec_err!("'{name}' is not the path of an object below '{}'", self.url);
+        };
+        Ok(Self { path, url: format!("{}/{name}", self.url), ..self.clone() })
+    }
+
+    /// The location of another object of the store, which has the URL of this one in messages.
+    pub fn at(&self, path: ObjectPath) -> Self {
+        Self { path, ..self.clone() }
+    }
+
+    /// The path of an object relative to this location; `None` if it is not below it.
+    pub fn relative(&self, object: &ObjectPath) -> Option<String> {
+        let parts: Vec<_> = object.prefix_match(&self.path)?.collect();
+        (!parts.is_empty()).then(|| parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/"))
+    }
+
+    /// The objects whose paths begin with the parent of this location and `prefix`, if the store lists in the order of
+    /// paths as S3 does, and otherwise perhaps not all of them.
+    ///
+    /// # Errors
+    /// The store cannot be listed.
+    pub async fn objects_beside(&self, prefix: &str) -> Result<Vec<ObjectMeta>> {
+        let first = self.sibling(prefix).path;
+        let parent: ObjectPath = first.parts().take(first.parts_count().saturating_sub(1)).collect();
+        // A plain list is without hidden objects.
+        let listed = self.store.list_with_offset(Some(&parent), &first);
+        let begins = |object: &ObjectMeta| object.location.as_ref().starts_with(first.as_ref());
+        let listed = listed.try_take_while(|object| std::future::ready(Ok(begins(object))));
+        listed.try_collect().await.map_err(|error| self.error("read", &error))
+    }
+
     /// The location `name` with the same parent as this one.
     pub fn sibling(&self, name: &str) -> Self {
         let parent: ObjectPath = self.path.parts().take(self.path.parts_count().saturating_sub(1)).collect();
@@ -66,31 +104,12 @@ impl ObjectLocation {
     ///
     /// # Errors
     /// The store cannot be listed.
-    pub async fn objects(&self) -> Result<Vec<ObjectPath>> {
+    pub async fn objects(&self) -> Result<Vec<ObjectMeta>> {
         // A plain list is without hidden objects.
-        let below = self
-            .store
-            .list_with_offset(Some(&self.path), &ObjectPath::default())
-            .map_ok(|object| object.location);
+        let below = self.store.list_with_offset(Some(&self.path), &ObjectPath::default());
         let mut objects: Vec<_> = below.try_collect().await.map_err(|error| self.error("read", &error))?;
-        if self.exists().await? {
-            objects.push(self.path.clone());
-        }
+        objects.extend(self.find().await?);
         Ok(objects)
-    }
-
-    /// Whether the object at this location is one of `objects`.
-    pub fn is_object_among(&self, objects: &[ObjectPath]) -> bool {
-        objects.contains(&self.path)
-    }
-
-    /// Whether all `objects` are Parquet files directly below this location, as in the folder of an output.
-    pub fn holds_only_parquet(&self, objects: &[ObjectPath]) -> bool {
-        objects.iter().all(|object| {
-            let mut parts = object.prefix_match(&self.path).into_iter().flatten();
-            let (name, deeper) = (parts.next(), parts.next());
-            deeper.is_none() && name.is_some_and(|name| name.as_ref().ends_with(".parquet"))
-        })
     }
 
     /// Downloads the object at this location into a file.
@@ -118,14 +137,14 @@ impl ObjectLocation {
         created.map(|_| ()).map_err(|error| self.error("write", &error))
     }
 
-    /// Whether there is an object at this location.
+    /// The object at this location, if there is one.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn exists(&self) -> Result<bool> {
+    pub async fn find(&self) -> Result<Option<ObjectMeta>> {
         match self.store.head(&self.path).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.error("read", &error)),
         }
     }

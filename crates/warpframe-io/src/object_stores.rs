@@ -14,7 +14,7 @@ use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
 use url::Url;
 
-use super::hidden_files::VisibleObjects;
+use super::visible_objects::VisibleObjects;
 
 /// A builder of runtime environments with an [`ObjectStores`] registry. Lists of files are not cached: DataFusion never
 /// updates them, and reads a file that has grown only up to its old size.

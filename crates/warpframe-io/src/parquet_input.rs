@@ -17,8 +17,8 @@ use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
+use super::file_error::file_error;
 use super::hive_partitions::PartitionColumns;
-use super::local_files::file_error;
 use super::object_stores::error_message;
 use super::parquet_footer::{TolerantParquetFormat, read_footer, with_arrow_schema};
 use super::partitioned_table::{PartitionedTable, table_schema};

@@ -18,7 +18,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::local_files::file_error;
+use super::file_error::file_error;
 use super::write_behind::WriteBehind;
 
 /// The size of the buffers that row groups are copied through, in bytes.

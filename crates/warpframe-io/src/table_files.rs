@@ -5,10 +5,10 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use datafusion::prelude::SessionContext;
 
+use super::copy::ArrowFormat;
 use super::csv::CsvFormat;
 use super::parquet_input::ParquetInput;
 use super::partitioned_table::PartitionedTable;
@@ -28,7 +28,7 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
     let format: Arc<dyn FileFormat> = match extension {
         "parquet" => return ParquetInput::of_files(files, context).await?.table(),
         "csv" => Arc::new(CsvFormat::with_header()),
-        _ => Arc::new(ArrowFormat),
+        _ => Arc::new(ArrowFormat::default()),
     };
     table_of(context, files, format, extension).await
 }

@@ -11,8 +11,9 @@ use object_store::Error::NotFound;
 use object_store::ObjectMeta;
 use url::Url;
 
+use super::file_error::file_error;
 use super::hive_partitions::{PartitionColumns, PartitionText, parse_folders};
-use super::local_files::{LocalFiles, WILDCARDS, file_error, file_url, has_extension};
+use super::local_files::{LocalFiles, WILDCARDS, file_url, has_extension};
 use super::object_stores::{error_message, is_object_store_url};
 
 const FOLDER_HINT: &str = "there is no such object; the URL of a folder ends in '/'";

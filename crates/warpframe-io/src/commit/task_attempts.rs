@@ -2,16 +2,19 @@
 //! with a unique name beside the output, and only the files of the attempts that the query has used become part of
 //! the output.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use datafusion::common::{Result, exec_err};
-use tempfile::TempDir;
 
-use super::background_cleanup::{run_to_completion, spawn_cleanup, with_cleanup_error};
-use super::local_files::file_error;
-use super::object_location::ObjectLocation;
-use super::unique_id::unique_id;
+use super::replaceable::OWN_PREFIX;
+use crate::background_cleanup::{run_to_completion, spawn_cleanup, with_cleanup_error};
+use crate::file_error::file_error;
+use crate::object_location::ObjectLocation;
+use crate::unique_id::unique_id;
 
 /// A folder for the files of task attempts. It is removed with everything in it when the value is dropped.
 #[derive(Debug)]
@@ -19,15 +22,15 @@ pub struct Attempts(Storage);
 
 #[derive(Debug)]
 enum Storage {
-    /// A hidden folder in the parent folder of the output.
-    Local(TempDir),
+    /// A folder in the hidden folder of the run.
+    Local(PathBuf),
     /// A location with the same parent as that of the output.
     ObjectStore(ObjectStoreAttempts),
 }
 
 impl Attempts {
-    /// Uses an empty local folder.
-    pub(super) fn local(folder: TempDir) -> Self {
+    /// Uses an empty local folder, in a folder that is removed at the end.
+    pub(super) fn local(folder: PathBuf) -> Self {
         Self(Storage::Local(folder))
     }
 
@@ -39,7 +42,7 @@ impl Attempts {
     /// The path or URL that executors write to.
     pub fn path_or_url(&self) -> PathBuf {
         match &self.0 {
-            Storage::Local(folder) => folder.path().to_owned(),
+            Storage::Local(folder) => folder.clone(),
             Storage::ObjectStore(_) => {
                 self.object_location().map(ObjectLocation::url).unwrap_or_default().into()
             }
@@ -53,14 +56,22 @@ impl Attempts {
         }
     }
 
-    /// Moves or downloads the file of an attempt to the local path `to`.
+    /// The object with a path that an executor has reported.
+    ///
+    /// # Errors
+    /// The path is not one of an attempt.
+    pub(super) fn object(&self, location: &ObjectLocation, name: &str) -> Result<ObjectLocation> {
+        location.below(checked_attempt_name(name)?)
+    }
+
+    /// Moves or downloads the file of an attempt, by its path below the attempts, to the local path `to`.
     ///
     /// # Errors
     /// There is no such file, or `name` is not a valid name of an attempt's file.
     pub async fn fetch(&self, name: &str, to: &Path) -> Result<()> {
         let name = checked_attempt_name(name)?;
         if let Some(location) = self.object_location() {
-            return location.child(name).download(to).await;
+            return location.below(name)?.download(to).await;
         }
         let from = self.path_or_url().join(name);
         fs::rename(&from, to).map_err(|error| {
@@ -75,14 +86,23 @@ impl Attempts {
     /// A file or object cannot be removed.
     pub async fn remove(self) -> Result<()> {
         match self.0 {
-            Storage::Local(folder) => {
-                let path = folder.path().to_owned();
-                folder.close().map_err(|error| file_error("remove", &path, error))
-            }
+            Storage::Local(folder) => match fs::remove_dir_all(&folder) {
+                // The output is published, and its folder removed with this one.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                // An executor that has not noticed the end of the query writes a file. The folder of the run is removed later.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+                removed => removed.map_err(|error| file_error("remove", &folder, error)),
+            },
             Storage::ObjectStore(attempts) => attempts.remove().await,
         }
     }
 }
+
+/// After this time without a new object, attempts are those of a client that was killed.
+const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The beginning of the names of locations for attempts.
+const ATTEMPTS_PREFIX: &str = ".warpframe-attempts-";
 
 /// The name of the marker object that exists as long as attempts may be added. It is removed first: an attempt that
 /// completes afterwards finds it missing and removes its own object.
@@ -90,19 +110,19 @@ const OPEN_MARKER: &str = "open";
 
 /// The objects of task attempts below a location. They are removed when the value is dropped.
 #[derive(Debug)]
-pub(super) struct ObjectStoreAttempts {
+pub(crate) struct ObjectStoreAttempts {
     /// `None` after [`remove`](Self::remove).
     location: Option<ObjectLocation>,
 }
 
 impl ObjectStoreAttempts {
-    /// Creates a location with the same parent as that of the output.
+    /// Creates a location with the same parent as that of the output, and removes those of clients that were killed.
     ///
     /// # Errors
     /// The marker object cannot be written.
-    pub async fn create_beside(output: &ObjectLocation) -> Result<Self> {
-        let name = format!(".warpframe-attempts-{}", unique_id()?);
-        let location = output.sibling(&name);
+    pub async fn create_beside(output: &ObjectLocation, run: &str) -> Result<Self> {
+        remove_abandoned(output).await?;
+        let location = output.sibling(&format!("{ATTEMPTS_PREFIX}{run}"));
         let attempts = Self { location: Some(location.clone()) };
         location.child(OPEN_MARKER).create_marker().await?;
         Ok(attempts)
@@ -118,7 +138,7 @@ impl ObjectStoreAttempts {
         let pending = attempt.start_upload(file).await?;
         run_to_completion(async move {
             pending.complete().await?;
-            if location.child(OPEN_MARKER).exists().await? {
+            if location.child(OPEN_MARKER).find().await?.is_some() {
                 return Ok(name);
             }
             let over = exec_err!("cannot write '{}': the query is over", location.url);
@@ -157,16 +177,39 @@ impl Drop for ObjectStoreAttempts {
 async fn remove_all(location: ObjectLocation) -> Result<()> {
     location.remove(vec![location.child(OPEN_MARKER).path]).await?;
     let objects = location.objects().await?;
-    location.remove(objects).await
+    location.remove(objects.into_iter().map(|object| object.location).collect()).await
 }
 
-/// Checks that a name reported by an executor is that of an attempt's file, and so not a path to another folder.
+/// Removes the attempts beside an output that are older than [`ABANDONED_AFTER`].
+async fn remove_abandoned(output: &ObjectLocation) -> Result<()> {
+    let depth = output.path.parts_count();
+    let mut newest = BTreeMap::<String, SystemTime>::new();
+    for object in output.objects_beside(ATTEMPTS_PREFIX).await? {
+        if let Some(name) = object.location.parts().nth(depth.saturating_sub(1)) {
+            let newest = newest.entry(name.as_ref().to_owned()).or_insert(SystemTime::UNIX_EPOCH);
+            *newest = (*newest).max(object.last_modified.into());
+        }
+    }
+    let now = SystemTime::now();
+    for (name, newest) in newest {
+        if now.duration_since(newest).is_ok_and(|age| age > ABANDONED_AFTER) {
+            remove_all(output.sibling(&name)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a name reported by an executor is that of an attempt's file or of a file in an attempt's folder, and so not a
+/// path to another folder.
 ///
 /// # Errors
 /// It is not.
 pub(super) fn checked_attempt_name(name: &str) -> Result<&str> {
-    let inside = name.strip_prefix("attempt-").and_then(|rest| rest.strip_suffix(".parquet"));
-    match inside.is_some_and(|inside| inside.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))) {
+    let is_below = name.starts_with("attempt-")
+        && !name.contains(['\\', '\0'])
+        && name.split('/').all(|part| !part.is_empty() && !part.starts_with(OWN_PREFIX))
+        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    match is_below {
         true => Ok(name),
         false => {
             exec_err!("an executor says that it has written '{name}', which is not a file of this query")

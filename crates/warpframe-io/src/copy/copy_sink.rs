@@ -1,0 +1,79 @@
+//! The sinks of `COPY` and `INSERT` that write files.
+
+use std::sync::Arc;
+
+use datafusion::common::{Result, internal_err};
+use datafusion::datasource::file_format::csv;
+use datafusion::datasource::file_format::json::JsonSink;
+use datafusion::datasource::file_format::parquet::ParquetSink;
+use datafusion::datasource::physical_plan::{FileSink, FileSinkConfig};
+use datafusion::datasource::sink::{DataSink, DataSinkExec};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::replace_children_if_necessary;
+
+use super::arrow_format::ArrowSink;
+use crate::csv::CsvSink;
+
+/// A sink that writes files of a known format.
+#[derive(Debug, Clone)]
+pub struct CopySink {
+    /// The sink in an operator over no rows, because DataFusion gives away references to its sinks only.
+    operator: DataSinkExec,
+    config: FileSinkConfig,
+}
+
+impl CopySink {
+    /// The sink of an operator; `None` if it does not write files.
+    ///
+    /// # Errors
+    /// DataFusion does not accept other rows for the operator.
+    pub fn of(operator: &DataSinkExec) -> Result<Option<Self>> {
+        let Some(config) = config(operator.sink()).cloned() else { return Ok(None) };
+        let no_rows = Arc::new(EmptyExec::new(operator.input().schema()));
+        let operator = replace_children_if_necessary(Arc::new(operator.clone()), vec![no_rows])?;
+        match operator.downcast_ref::<DataSinkExec>() {
+            Some(operator) => Ok(Some(Self { operator: operator.clone(), config })),
+            None => internal_err!("DataSinkExec became {}", operator.name()),
+        }
+    }
+
+    /// An operator over no rows with this sink.
+    pub fn operator(&self) -> &DataSinkExec {
+        &self.operator
+    }
+
+    /// Where and how the sink writes.
+    pub fn config(&self) -> &FileSinkConfig {
+        &self.config
+    }
+
+    /// Writes all rows, and returns their number.
+    ///
+    /// # Errors
+    /// The rows cannot be computed or written. Files that were complete are not removed.
+    pub(super) async fn write_all(
+        &self,
+        rows: SendableRecordBatchStream,
+        context: &Arc<TaskContext>,
+    ) -> Result<u64> {
+        self.operator.sink().write_all(rows, context).await
+    }
+}
+
+/// Where a sink of files writes; `None` for other sinks.
+fn config(sink: &dyn DataSink) -> Option<&FileSinkConfig> {
+    if let Some(sink) = sink.downcast_ref::<ParquetSink>() {
+        return Some(FileSink::config(sink));
+    }
+    if let Some(sink) = sink.downcast_ref::<CsvSink>() {
+        return Some(FileSink::config(sink));
+    }
+    if let Some(sink) = sink.downcast_ref::<csv::CsvSink>() {
+        return Some(FileSink::config(sink));
+    }
+    if let Some(sink) = sink.downcast_ref::<JsonSink>() {
+        return Some(FileSink::config(sink));
+    }
+    sink.downcast_ref::<ArrowSink>().map(ArrowSink::config)
+}
