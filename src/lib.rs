@@ -24,6 +24,7 @@ pub mod compare;
 pub mod error_text;
 mod large_stack;
 mod private_catalog;
+mod revision;
 mod script;
 mod session;
 

@@ -33,6 +33,7 @@ use warpframe_io::{
 
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
+use crate::revision;
 use crate::script::Script;
 
 /// A rule of the physical optimizer.
@@ -399,6 +400,7 @@ impl SessionBuilder {
         let state = match self.cluster {
             None => install_with(state, backends, Execution::Local),
             Some(cluster) => {
+                revision::require_on_clusters();
                 let state = warpframe_cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
                 install_with(state, backends, Execution::Remote)
             }

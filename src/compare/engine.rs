@@ -25,7 +25,7 @@ use super::verify::Answer;
 use super::workload::{ResultSink, Source};
 use crate::batch::{plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
-use warpframe_cluster::{ClusterClient, LocalCluster};
+use warpframe_cluster::{ClusterClient, LocalCluster, LocalClusterOptions};
 use warpframe_cpu::Simd;
 use warpframe_cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
 use warpframe_cuda::{Cuda, CudaSettings, Gpus};
@@ -173,7 +173,8 @@ impl<'a> Engine<'a> {
                 runtime.block_on(LocalCluster::start_in_process(threads)).map(Some)
             }
             (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(launcher)) => {
-                runtime.block_on(LocalCluster::start(launcher, 0, threads, one, None)).map(Some)
+                let options = LocalClusterOptions::new(threads, one);
+                runtime.block_on(LocalCluster::start(launcher, options)).map(Some)
             }
             _ => Ok(None),
         })?;
