@@ -496,6 +496,21 @@ async fn other_versions_are_rejected() {
     );
     let words = ["executor e is warpframe 0.0.8", &format!("this is warpframe {ours}")];
     sql(&serve(&executor).await, &words);
+    // A build from another revision.
+    let revision = env!("WARPFRAME_GIT_REVISION");
+    if revision != "unknown" {
+        let other = format!("{ours}+000000000000");
+        let words = [
+            &format!("the scheduler is warpframe {other}"),
+            &*format!("this is warpframe {ours}+{revision}"),
+        ];
+        let scheduler = serve(&format!(r#"{{"version":"{other}","executors":[],"jobs":[]}}"#)).await;
+        sql(&scheduler, &words);
+        let words =
+            [&format!("the scheduler at {scheduler} is warpframe {other}"), &*format!("{ours}+{revision}")];
+        let executor = ["cluster", "executor", "--scheduler", &scheduler, "--token-file", "token"];
+        expect_failure(folder, &executor, 1, &words);
+    }
     sql(&serve("hello").await, &["is not a scheduler of warpframe"]);
     // A server of another protocol.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

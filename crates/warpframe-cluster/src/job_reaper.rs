@@ -32,7 +32,6 @@ impl JobReaper {
         loop {
             tokio::select! {
                 Some(LossVerdict { job, reason }) = verdicts.recv() => {
-                    log::warn!("{reason}");
                     self.cancel(job, Some(reason)).await;
                 }
                 () = self.released.notified() => self.reap().await,
@@ -45,9 +44,14 @@ impl JobReaper {
         for job in self.leases.expired(Instant::now()) {
             match job.has_ended {
                 true => self.server.state.executor_manager.clean_up_job_data(job.id.into()),
+                false if job.is_released => self.cancel(job.id, None).await,
                 false => {
-                    log::info!("cancelling job {}, whose client is gone", job.id);
-                    self.cancel(job.id, None).await;
+                    let reason = format!(
+                        "the query was cancelled (job {}): its client has not renewed its lease of {} seconds",
+                        job.id,
+                        self.leases.length().as_secs_f64()
+                    );
+                    self.cancel(job.id, Some(reason)).await;
                 }
             }
         }
@@ -56,6 +60,7 @@ impl JobReaper {
     /// Cancels a job. Ballista then removes its files.
     async fn cancel(&self, job: String, reason: Option<String>) {
         if let Some(reason) = reason {
+            log::warn!("{reason}");
             self.cancellations.add(&job, reason);
         }
         if let Err(error) = self.server.cancel_job(job.clone().into()).await {

@@ -26,6 +26,8 @@ pub(super) struct Leases {
 struct Lease {
     is_leased: bool,
     has_ended: bool,
+    /// Whether the client has released it.
+    is_released: bool,
     /// When the client has to have renewed it; `None` for a running job without a lease.
     expires: Option<Instant>,
 }
@@ -36,6 +38,8 @@ pub(super) struct ExpiredJob {
     pub id: String,
     /// Whether the job has ended, so that only its files are left.
     pub has_ended: bool,
+    /// Whether the client has released the lease.
+    pub is_released: bool,
 }
 
 impl Leases {
@@ -52,13 +56,14 @@ impl Leases {
     /// A job was submitted. `is_leased`: whether its client renews its lease.
     pub fn submitted(&self, job: &str, is_leased: bool, now: Instant) {
         let expires = is_leased.then(|| now + self.length);
-        self.jobs.lock().insert(job.to_owned(), Lease { is_leased, has_ended: false, expires });
+        let lease = Lease { is_leased, has_ended: false, is_released: false, expires };
+        self.jobs.lock().insert(job.to_owned(), lease);
     }
 
-    /// Renews the lease of a job, and returns whether it had one that was not released.
+    /// Renews the lease of a job, and returns whether it had one that has not expired.
     pub fn renew(&self, job: &str, now: Instant) -> bool {
         match self.jobs.lock().get_mut(job) {
-            Some(lease) if lease.is_leased => {
+            Some(lease) if lease.is_leased && lease.expires.is_some_and(|expires| expires > now) => {
                 lease.expires = Some(now + self.length);
                 true
             }
@@ -69,7 +74,7 @@ impl Leases {
     /// Lets the lease of a job expire at once, also that of a job without one.
     pub fn release(&self, job: &str, now: Instant) {
         if let Some(lease) = self.jobs.lock().get_mut(job) {
-            *lease = Lease { is_leased: false, expires: Some(now), ..*lease };
+            *lease = Lease { is_released: true, expires: Some(now), ..*lease };
         }
     }
 
@@ -92,11 +97,13 @@ impl Leases {
         let expired: Vec<_> = jobs
             .iter()
             .filter(|(_, lease)| is_expired(lease))
-            .map(|(id, lease)| ExpiredJob { id: id.clone(), has_ended: lease.has_ended })
+            .map(|(id, lease)| ExpiredJob {
+                id: id.clone(),
+                has_ended: lease.has_ended,
+                is_released: lease.is_released,
+            })
             .collect();
         jobs.retain(|_, lease| !(lease.has_ended && is_expired(lease)));
-        // An expired lease cannot be renewed.
-        jobs.values_mut().filter(|lease| is_expired(lease)).for_each(|lease| lease.is_leased = false);
         expired
     }
 }
@@ -108,7 +115,11 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(30);
 
     fn expired(id: &str, has_ended: bool) -> Vec<ExpiredJob> {
-        vec![ExpiredJob { id: id.to_owned(), has_ended }]
+        vec![ExpiredJob { id: id.to_owned(), has_ended, is_released: false }]
+    }
+
+    fn released(id: &str, has_ended: bool) -> Vec<ExpiredJob> {
+        vec![ExpiredJob { id: id.to_owned(), has_ended, is_released: true }]
     }
 
     #[test]
@@ -152,10 +163,10 @@ mod tests {
         }
         leases.ended("done", true, start);
         leases.release("done", start);
-        assert_eq!(leases.expired(start), expired("done", true));
+        assert_eq!(leases.expired(start), released("done", true));
         leases.release("running", start);
         assert!(!leases.renew("running", start));
-        assert_eq!(leases.expired(start), expired("running", false));
+        assert_eq!(leases.expired(start), released("running", false));
     }
 
     #[test]
