@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -790,9 +790,10 @@ async fn a_dropped_table_leaves_no_staged_files() {
     let scan = async |query: &str| {
         let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
         let text = format!("{plan:?}");
-        let start = text.find("warpframe-tables-").expect("a table of 16 MB is staged in files");
-        let name: String = text[start..].chars().take_while(|letter| !"/\"".contains(*letter)).collect();
-        std::env::temp_dir().join(name)
+        let name = text.find("warpframe-tables-").expect("a table of 16 MB is staged in files");
+        let start = text[..name].rfind('"').unwrap() + 1;
+        let end = name + text[name..].find('/').unwrap();
+        PathBuf::from(&text[start..end])
     };
     let batch = |first: f64| {
         let column: ArrayRef =

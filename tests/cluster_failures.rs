@@ -4,14 +4,15 @@
 mod common;
 
 use std::io::Read;
+use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use common::local_cluster::LocalProcesses;
 use common::process::Process;
-use common::{command, expect_failure, skipped};
+use common::{command, entries, expect_failure, skipped};
 use futures::StreamExt;
 use tempfile::tempdir;
 use warpframe::Session;
@@ -167,4 +168,28 @@ fn the_results_of_a_killed_client_are_removed() {
     assert_eq!(cluster.job_folders().len(), 1, "the results are kept while the client lives");
     client.signal("KILL");
     cluster.wait_until("the results are removed", |cluster| cluster.job_folders().is_empty());
+}
+
+#[test]
+fn an_interrupted_comparison_stops_its_cluster() {
+    let folder = tempdir().unwrap();
+    let temporary = folder.path().join("tmp");
+    // Longer than the test.
+    let arguments =
+        ["compare", "--modes", "cluster-processes", "--rows", "2M", "--repeat", "100000", "--threads", "2"];
+    let comparison = Process::start(folder.path(), &arguments);
+    let start = Instant::now();
+    let list = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().collect::<Vec<_>>();
+    let has_staged_tables = || {
+        let folders = list(&temporary).into_iter().flat_map(|entry| list(&entry.path()));
+        folders.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("warpframe-tables-"))
+    };
+    while !has_staged_tables() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{:?}", list(&temporary));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    comparison.signal("INT");
+    let run = comparison.wait(Duration::from_secs(60));
+    assert_eq!(run.code, Some(130), "{run:#?}");
+    assert_eq!(entries(&temporary), Vec::<String>::new());
 }

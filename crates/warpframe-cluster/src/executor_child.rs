@@ -221,9 +221,10 @@ fn read_lines(input: impl Read, mut on_line: impl FnMut(&str)) {
     }
 }
 
-/// Whether a line can say why the process ends: it is not part of a backtrace.
+/// Whether a line can say why the process ends: it is not part of a backtrace, and not the message of the start.
 fn is_cause(line: &str) -> bool {
     !line.is_empty()
+        && !line.ends_with(" is ready")
         && !line.starts_with([' ', '\t'])
         && !line.starts_with("note: ")
         && line != "stack backtrace:"

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,6 +110,7 @@ impl LocalCluster {
         let mut cluster = Self::without_executors(options.port, options.token.clone(), options.lease).await?;
         let events = Arc::new(Events {
             cluster_state: Arc::clone(cluster.scheduler.cluster_state()),
+            work_dir: cluster.work_dir.path().to_owned(),
             on_restart: options.on_restart.clone(),
         });
         for _ in 0..options.executors.get() {
@@ -186,6 +188,7 @@ impl LocalCluster {
         ClusterSettings {
             token: Some(self.scheduler.token().clone()),
             local_work_dir: Some(self.work_dir.path().to_owned()),
+            staging_dir: Some(self.work_dir.path().to_owned()),
             ..ClusterSettings::new(self.address().clone())
         }
     }
@@ -220,20 +223,39 @@ impl LocalCluster {
     }
 }
 
-/// Tells the scheduler and the user of executors that have ended.
+/// Removes the files of executors that have ended, and tells the scheduler and the user of them.
 struct Events {
     cluster_state: Arc<MonitoredClusterState>,
+    /// The parent of the executors' work folders.
+    work_dir: PathBuf,
     on_restart: Option<RestartNotice>,
 }
 
 impl ExecutorEvents for Events {
     fn ended(&self, name_prefix: &str, message: &str) {
         self.cluster_state.executor_ended(name_prefix);
+        if let Err(error) = remove_work_folder(&self.work_dir, name_prefix) {
+            log::warn!("the files of an executor that has ended are left: {error}");
+        }
         log::warn!("{message}");
         if let Some(on_restart) = &self.on_restart {
             on_restart(message);
         }
     }
+}
+
+/// Removes the work folder of the executor whose name starts with `name_prefix`. The names of its registrations are those of the
+/// folders inside.
+fn remove_work_folder(parent: &Path, name_prefix: &str) -> std::io::Result<()> {
+    for folder in std::fs::read_dir(parent)? {
+        let folder = folder?.path();
+        let entries = folder.read_dir().into_iter().flatten().flatten();
+        if entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with(name_prefix))
+        {
+            std::fs::remove_dir_all(folder)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for LocalCluster {
