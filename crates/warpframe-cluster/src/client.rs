@@ -15,7 +15,7 @@ use super::auth_layer::with_token_header;
 use super::cluster_service;
 use super::leases::DEFAULT_LEASE;
 use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
-use super::status::{ClusterStatus, JobProgress, JobStatus};
+use super::status::{ClusterStatus, JobProgress};
 use super::task_errors::decode_task_error;
 use super::token::{TOKEN_VARIABLE, Token};
 use warpframe_io::spawn_cleanup;
@@ -185,15 +185,10 @@ impl ClusterClient {
         }
     }
 
-    /// The status of a job, or `None` if it is not known.
-    pub(super) async fn job_status(&self, job: &str) -> Option<JobStatus> {
-        let status = self.status().await.ok()?;
-        status.jobs.into_iter().find(|status| status.id == job)
-    }
-
     /// The progress of a job, or `None` if it is not known.
     pub(super) async fn progress(&self, job: &str) -> Option<JobProgress> {
-        self.job_status(job).await.map(|status| status.progress)
+        let status = self.status().await.ok()?;
+        status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
     }
 
     /// The scheduler's endpoint, whose requests carry the token.

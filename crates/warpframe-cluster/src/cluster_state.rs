@@ -21,6 +21,8 @@ use ballista_scheduler::state::task_manager::JobInfoCache;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::cancellations::Cancellations;
+use super::checked_graph::CheckedGraph;
 use super::executor_losses::{AffectedJob, ExecutorLosses, LossVerdict};
 use super::status::RunningGraphs;
 
@@ -58,6 +60,9 @@ pub(super) struct MonitoredClusterState {
     /// The executors that are known to have ended, though their last heartbeat is recent.
     ended: Mutex<HashSet<String>>,
     losses: Arc<ExecutorLosses>,
+    cancellations: Arc<Cancellations>,
+    /// The running jobs whose graphs are checked.
+    checked: Mutex<HashSet<JobId>>,
     running: OnceLock<RunningJobs>,
     verdicts: UnboundedSender<LossVerdict>,
 }
@@ -68,6 +73,7 @@ impl MonitoredClusterState {
         state: Arc<dyn ClusterState>,
         clock: impl Clock,
         losses: Arc<ExecutorLosses>,
+        cancellations: Arc<Cancellations>,
         verdicts: UnboundedSender<LossVerdict>,
     ) -> Self {
         Self {
@@ -76,6 +82,8 @@ impl MonitoredClusterState {
             last_heartbeats: Mutex::default(),
             ended: Mutex::default(),
             losses,
+            cancellations,
+            checked: Mutex::default(),
             running: OnceLock::new(),
             verdicts,
         }
@@ -105,6 +113,20 @@ impl MonitoredClusterState {
             heartbeat.timestamp = 0;
         }
         heartbeat
+    }
+
+    /// Replaces the graphs of new jobs, whose tasks have not started, by checked ones.
+    async fn check_graphs(&self, jobs: &HashMap<JobId, JobInfoCache>) {
+        let new: Vec<_> = {
+            let mut checked = self.checked.lock();
+            checked.retain(|job| jobs.contains_key(job));
+            jobs.iter().filter(|(job, _)| checked.insert((*job).clone())).map(|(_, job)| job).collect()
+        };
+        for job in new {
+            let mut graph = job.execution_graph.write().await;
+            let (cancellations, verdicts) = (Arc::clone(&self.cancellations), self.verdicts.clone());
+            *graph = Box::new(CheckedGraph::new(graph.cloned(), cancellations, verdicts));
+        }
     }
 
     fn saw(&self, executor: &str) {
@@ -146,6 +168,7 @@ impl ClusterState for MonitoredClusterState {
         active_jobs: Arc<HashMap<JobId, JobInfoCache>>,
         executors: Option<HashSet<String>>,
     ) -> Result<Vec<BoundTask>> {
+        self.check_graphs(&active_jobs).await;
         self.state.bind_schedulable_tasks(distribution, active_jobs, executors).await
     }
 
@@ -268,7 +291,7 @@ mod tests {
     fn monitored(clock: &FakeClock) -> MonitoredClusterState {
         let (verdicts, _) = tokio::sync::mpsc::unbounded_channel();
         let state = Arc::new(InMemoryClusterState::default());
-        MonitoredClusterState::new(state, clock.clone(), Arc::default(), verdicts)
+        MonitoredClusterState::new(state, clock.clone(), Arc::default(), Arc::default(), verdicts)
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use ballista_core::serde::protobuf::{
     PartitionLocation, job_status,
 };
 use ballista_core::version;
-use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
@@ -21,6 +21,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use tonic::Request;
 use tonic::transport::Channel;
 
+use super::checked_graph::CANCELLED;
 use super::client::{ClusterClient, scheduler_client, spawn_notification};
 use super::cluster_service::release_lease;
 use super::file_list_scan_exec::externalize_file_lists;
@@ -28,14 +29,11 @@ use super::job_options::{COLLECT_METRICS, LEASED};
 use super::lease_renewal::LeaseRenewal;
 use super::physical_codec::ClusterCodec;
 use super::protocol::MAX_MESSAGE_BYTES;
-use super::task_errors::decode_task_error;
+use super::task_errors::{decode_task_error, is_results_lost};
 
 /// The bounds of the interval between two requests for a job's status.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The error of Ballista for a cancelled job.
-const CANCELLED: &str = "Cancelled";
 
 impl ClusterClient {
     /// Submits a plan. With `collect_metrics` the executors report the metrics of its operators.
@@ -90,6 +88,14 @@ impl ClusterClient {
     }
 }
 
+/// The end of a job that did not fail by itself.
+pub(super) enum JobEnd {
+    /// The locations of the result, in the order of the partitions.
+    Done(Vec<PartitionLocation>),
+    /// Executors were lost with results that the job needs: it has to be submitted again.
+    Lost(DataFusionError),
+}
+
 /// A submitted query, whose lease is renewed. Dropping it before its end cancels it; dropping it afterwards removes its
 /// files.
 pub(super) struct Job {
@@ -118,27 +124,11 @@ impl Job {
         }
     }
 
-    /// The error of the failed job, whose text is that of Ballista.
-    async fn failure(&self, text: &str) -> DataFusionError {
-        if text != CANCELLED {
-            return decode_task_error(text);
-        }
-        // Only the scheduler's own status has the reason of a cancellation.
-        match self.client.job_status(&self.id).await.and_then(|status| status.error) {
-            Some(reason) if reason != CANCELLED => DataFusionError::Execution(reason),
-            _ => exec_datafusion_err!(
-                "the query was cancelled on the cluster at {} (job {})",
-                self.client.address,
-                self.id
-            ),
-        }
-    }
-
-    /// Waits for the end of the job and returns the locations of its result, in the order of the partitions.
+    /// Waits for the end of the job.
     ///
     /// # Errors
     /// The job fails or is cancelled, or the scheduler is lost.
-    pub async fn wait(&mut self) -> Result<Vec<PartitionLocation>> {
+    pub async fn wait(&mut self) -> Result<JobEnd> {
         let start = Instant::now();
         loop {
             let request = GetJobStatusParams { job_id: self.id.clone() };
@@ -146,14 +136,22 @@ impl Job {
             let status = answer.map_err(|status| self.client.rpc_error(&status))?.into_inner().status;
             match status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(failed)) => {
-                    return Err(self.failure(&failed.error).await);
+                    if failed.error == CANCELLED {
+                        return exec_err!(
+                            "the query was cancelled on the cluster at {} (job {})",
+                            self.client.address,
+                            self.id
+                        );
+                    }
+                    let error = decode_task_error(&failed.error);
+                    return if is_results_lost(&failed.error) { Ok(JobEnd::Lost(error)) } else { Err(error) };
                 }
                 Some(job_status::Status::Successful(successful)) => {
                     let mut locations = successful.partition_location;
                     locations.sort_by_key(|location| {
                         location.partition_id.as_ref().map(|partition| partition.partition_id)
                     });
-                    return Ok(locations);
+                    return Ok(JobEnd::Done(locations));
                 }
                 _ => {}
             }

@@ -11,7 +11,8 @@
 //!   `task_runtime` and `client_pool`) and `local_cluster` (with `executor_child`).
 //! - Authentication: `token` and `auth_layer`.
 //! - Status of a cluster: `status` and `cluster_service`.
-//! - Failures: of tasks in `task_errors`; of executors in `cluster_state`, `task_launcher` and `executor_losses`; of clients in
+//! - Failures: of tasks in `task_errors`; of executors in `cluster_state`, `task_launcher`, `executor_losses` and
+//!   `checked_graph`; of clients in
 //!   `leases`, `lease_renewal`, `job_state` and `job_reaper`, with `cancellations`.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -21,6 +22,7 @@
 mod address;
 mod auth_layer;
 mod cancellations;
+mod checked_graph;
 mod client;
 mod client_pool;
 mod cluster_exec;

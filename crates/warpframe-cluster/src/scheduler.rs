@@ -117,6 +117,7 @@ impl Scheduler {
             cluster.cluster_state(),
             SystemClock,
             Arc::clone(&losses),
+            Arc::clone(&cancellations),
             verdict_sender,
         ));
         let job_state = Arc::new(LeasedJobState {

@@ -82,6 +82,11 @@ fn default_lease_ms() -> u64 {
     DEFAULT_LEASE.as_millis() as u64
 }
 
+/// The message of an error in the form in which Ballista has it.
+fn message_of(error: &str) -> String {
+    decode_task_error(error).message().into_owned()
+}
+
 /// Collects the status from the scheduler's state. `running` are the graphs of running jobs.
 pub(super) async fn collect_status(
     cluster: &dyn ClusterState,
@@ -130,7 +135,8 @@ pub(super) async fn collect_status(
         found.extend(job);
     }
     for job in &mut found {
-        job.error = cancellations.reason(&job.id).or(job.error.take());
+        let reason = cancellations.reason(&job.id);
+        job.error = reason.map(|reason| message_of(&reason)).or(job.error.take());
     }
     found.sort_by(|one, other| (one.started_ms, &one.id).cmp(&(other.started_ms, &other.id)));
     let lease_ms = leases.length().as_millis() as u64;
@@ -143,9 +149,7 @@ pub(super) type RunningGraphs = HashMap<String, std::sync::Arc<tokio::sync::RwLo
 
 fn job_status(graph: &ExecutionGraphBox) -> JobStatus {
     let error = match &graph.status().status {
-        Some(job_status::Status::Failed(failed)) => {
-            Some(decode_task_error(&failed.error).message().into_owned())
-        }
+        Some(job_status::Status::Failed(failed)) => Some(message_of(&failed.error)),
         _ => None,
     };
     let state = match &graph.status().status {
