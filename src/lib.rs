@@ -26,6 +26,7 @@ pub mod compare;
 pub mod error_text;
 mod large_stack;
 mod private_catalog;
+mod revision;
 mod rows_read;
 mod script;
 mod session;

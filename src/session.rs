@@ -35,6 +35,7 @@ use crate::clauses::check_clauses;
 use crate::column_case::correct_case;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
+use crate::revision;
 use crate::script::Script;
 use crate::show_functions::{show_functions_pattern, with_all_functions};
 
@@ -421,6 +422,7 @@ impl SessionBuilder {
         let state = match self.cluster {
             None => install_with(state, backends, Execution::Local),
             Some(cluster) => {
+                revision::require_on_clusters();
                 let state = warpframe_cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
                 install_with(state, backends, Execution::Remote)
             }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -496,6 +496,21 @@ async fn other_versions_are_rejected() {
     );
     let words = ["executor e is warpframe 0.0.8", &format!("this is warpframe {ours}")];
     sql(&serve(&executor).await, &words);
+    // A build from another revision.
+    let revision = env!("WARPFRAME_GIT_REVISION");
+    if revision != "unknown" {
+        let other = format!("{ours}+000000000000");
+        let words = [
+            &format!("the scheduler is warpframe {other}"),
+            &*format!("this is warpframe {ours}+{revision}"),
+        ];
+        let scheduler = serve(&format!(r#"{{"version":"{other}","executors":[],"jobs":[]}}"#)).await;
+        sql(&scheduler, &words);
+        let words =
+            [&format!("the scheduler at {scheduler} is warpframe {other}"), &*format!("{ours}+{revision}")];
+        let executor = ["cluster", "executor", "--scheduler", &scheduler, "--token-file", "token"];
+        expect_failure(folder, &executor, 1, &words);
+    }
     sql(&serve("hello").await, &["is not a scheduler of warpframe"]);
     // A server of another protocol.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -775,9 +790,10 @@ async fn a_dropped_table_leaves_no_staged_files() {
     let scan = async |query: &str| {
         let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
         let text = format!("{plan:?}");
-        let start = text.find("warpframe-tables-").expect("a table of 16 MB is staged in files");
-        let name: String = text[start..].chars().take_while(|letter| !"/\"".contains(*letter)).collect();
-        std::env::temp_dir().join(name)
+        let name = text.find("warpframe-tables-").expect("a table of 16 MB is staged in files");
+        let start = text[..name].rfind('"').unwrap() + 1;
+        let end = name + text[name..].find('/').unwrap();
+        PathBuf::from(&text[start..end])
     };
     let batch = |first: f64| {
         let column: ArrayRef =

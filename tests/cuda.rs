@@ -831,6 +831,7 @@ fn comparisons_run_the_gpu_modes() {
                 cluster: None,
                 gpus: Some(Arc::clone(&gpus)),
                 external_tools: None,
+                running_cluster: Default::default(),
             };
             let report = comparison.run(String::new(), &|_| ()).unwrap();
             let found: Vec<_> = report.modes.iter().map(|mode| (mode.status, mode.reason.clone())).collect();

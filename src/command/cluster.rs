@@ -16,8 +16,9 @@ use super::runtime::{all_cores, runtime};
 use super::signals::{interrupt, interruptible};
 use super::values;
 use warpframe_cluster::{
-    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_PORT, DEFAULT_WAIT,
-    ExecutorOptions, JobProgress, Launcher, LocalCluster, Scheduler, SchedulerOptions, Token, run_executor,
+    ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_LEASE, DEFAULT_PORT, DEFAULT_WAIT,
+    ExecutorOptions, JobProgress, Launcher, LocalCluster, LocalClusterOptions, Scheduler, SchedulerOptions,
+    Token, run_executor,
 };
 
 #[derive(Debug, Subcommand)]
@@ -52,8 +53,28 @@ pub struct Local {
     /// The port of the scheduler; 0 selects a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
+    /// The memory limit of the operators of all executors together, such as 4GiB, of which each has an equal share; 70 % of the
+    /// memory of the machine by default
+    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
+    memory_limit: Option<usize>,
+    #[command(flatten)]
+    lease: LeaseArguments,
     #[command(flatten)]
     token: TokenArguments,
+}
+
+/// The option of commands that start a scheduler.
+#[derive(Debug, Args)]
+pub struct LeaseArguments {
+    /// The time after which a client that does not answer counts as lost: its query is cancelled, and its results are removed
+    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_LEASE.as_secs(), value_parser = clap::value_parser!(u64).range(1..))]
+    lease: u64,
+}
+
+impl LeaseArguments {
+    fn length(&self) -> Duration {
+        Duration::from_secs(self.lease)
+    }
 }
 
 /// The option of commands that need the token of a cluster.
@@ -101,6 +122,8 @@ pub struct SchedulerArguments {
     /// The host name or IP address under which executors reach this host, if not that of --bind
     #[arg(long, value_name = "HOST")]
     advertise: Option<String>,
+    #[command(flatten)]
+    lease: LeaseArguments,
     #[command(flatten)]
     token: TokenArguments,
 }
@@ -157,8 +180,15 @@ async fn local(arguments: Local, launcher: Option<Launcher>) -> Result<(), CliEr
             "executors cannot be started from here, because the path of this program is unknown",
         )
     })?;
-    let token = arguments.token.of_new_cluster()?;
-    let cluster = LocalCluster::start(&launcher, arguments.port, arguments.executors, slots, token).await?;
+    let options = LocalClusterOptions {
+        port: arguments.port,
+        token: arguments.token.of_new_cluster()?,
+        memory_limit: arguments.memory_limit,
+        lease: arguments.lease.length(),
+        on_restart: Some(Arc::new(|message| eprintln!("warning: {message}"))),
+        ..LocalClusterOptions::new(arguments.executors, slots)
+    };
+    let cluster = LocalCluster::start(&launcher, options).await?;
     println!("{}", cluster.address());
     eprintln!("{} executors with {slots} slots each; Ctrl-C stops them", arguments.executors);
     std::future::pending().await
@@ -166,9 +196,9 @@ async fn local(arguments: Local, launcher: Option<Launcher>) -> Result<(), CliEr
 
 async fn scheduler(arguments: SchedulerArguments) -> Result<(), CliError> {
     warn_if_open(arguments.bind.ip());
-    let SchedulerArguments { bind, advertise, token } = arguments;
-    let token = token.of_new_cluster()?;
-    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise, token }).await?;
+    let SchedulerArguments { bind, advertise, lease, token } = arguments;
+    let (token, lease) = (token.of_new_cluster()?, lease.length());
+    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise, token, lease }).await?;
     println!("{}", scheduler.address());
     std::future::pending().await
 }
@@ -246,7 +276,11 @@ fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
     }
     for job in &status.jobs {
         let JobProgress { done, total } = job.progress;
-        writeln!(out, "job {:<37} {:<8} {done} of {total} tasks", job.id, job.state)?;
+        write!(out, "job {:<37} {:<8} {done} of {total} tasks", job.id, job.state)?;
+        match &job.error {
+            Some(error) => writeln!(out, ": {}", error.lines().next().unwrap_or_default())?,
+            None => writeln!(out)?,
+        }
     }
     Ok(())
 }

@@ -16,8 +16,8 @@ use super::values;
 use crate::compare::report::{suite_page, sweep_chart, terminal};
 use crate::compare::suite::{self, CaseReport, Suite, SuiteReport};
 use crate::compare::{
-    Comparison, Event, ExternalTools, Mode, ModeReport, Report, ResultSink, Source, Status, Sweep,
-    external_tools, sweep,
+    Comparison, Event, ExternalTools, Mode, ModeReport, Report, ResultSink, RunningCluster, Source, Status,
+    Sweep, external_tools, sweep,
 };
 use crate::session::DEFAULT_ROWS;
 use warpframe_cluster::Launcher;
@@ -204,7 +204,9 @@ pub async fn run(
         cluster: arguments.cluster.settings()?,
         gpus: None,
         external_tools,
+        running_cluster: RunningCluster::default(),
     };
+    let running_cluster = comparison.running_cluster.clone();
     let sweep = arguments.sweep;
     let running = tokio::task::spawn_blocking(move || {
         let spinner = spinner();
@@ -230,6 +232,7 @@ pub async fn run(
         found = running => Some(found.map_err(CliError::failure)?),
         () = interrupted => None,
     };
+    running_cluster.stop();
     drop(work_folder);
     if arguments.report.is_none() && !matches!(found, Some(Ok(_))) {
         let _ = std::fs::remove_dir(&folder);

@@ -31,6 +31,8 @@ use warpframe_cpu::kernel::SimdPath;
 use error::CliError;
 use runtime::runtime;
 
+use crate::revision;
+
 /// Evaluates numeric expressions over Arrow columns on CPUs, GPUs and clusters
 #[derive(Debug, Parser)]
 #[command(name = "warpframe", version, arg_required_else_help = true)]
@@ -65,6 +67,7 @@ enum Command {
 /// SIGTERM, sets the logger and the panic hook of the process, and may leave threads that still compute what was
 /// interrupted.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, launcher: Option<Launcher>) -> u8 {
+    revision::require_on_clusters();
     let arguments: Vec<_> = arguments.into_iter().collect();
     let cli = match Cli::try_parse_from([OsString::from("warpframe")].iter().chain(&arguments)) {
         Ok(cli) => cli,

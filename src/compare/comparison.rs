@@ -9,6 +9,7 @@ use datafusion::common::{Result, exec_err};
 use super::external_tools::ExternalTools;
 use super::machine::available_memory;
 use super::mode::Mode;
+use super::running_cluster::RunningCluster;
 use super::workload::{ResultSink, Source};
 use warpframe_cluster::{ClusterSettings, Launcher};
 use warpframe_cuda::driver::CudaError;
@@ -45,6 +46,8 @@ pub struct Comparison {
     pub gpus: Option<Arc<Gpus>>,
     /// The external tools that run after the modes, if any.
     pub external_tools: Option<ExternalTools>,
+    /// The local cluster of the mode that runs, for a caller that ends the process before the comparison has ended.
+    pub running_cluster: RunningCluster,
 }
 
 impl Comparison {

@@ -25,7 +25,7 @@ use super::verify::Answer;
 use super::workload::{ResultSink, Source};
 use crate::batch::{plan_in_order, write_query};
 use crate::session::{Session, SessionBuilder};
-use warpframe_cluster::{ClusterClient, LocalCluster};
+use warpframe_cluster::{ClusterClient, ClusterSettings, LocalCluster, LocalClusterOptions};
 use warpframe_cpu::Simd;
 use warpframe_cuda::metrics::{COMPILE_TIME, KERNEL_TIME};
 use warpframe_cuda::{Cuda, CudaSettings, Gpus};
@@ -173,15 +173,22 @@ impl<'a> Engine<'a> {
                 runtime.block_on(LocalCluster::start_in_process(threads)).map(Some)
             }
             (Mode::ClusterProcesses1 | Mode::ClusterProcesses, Some(launcher)) => {
-                runtime.block_on(LocalCluster::start(launcher, 0, threads, one, None)).map(Some)
+                let options = LocalClusterOptions::new(threads, one);
+                runtime.block_on(LocalCluster::start(launcher, options)).map(Some)
             }
             _ => Ok(None),
         })?;
         let settings = match (&started, cluster) {
             (Some(started), _) => started.settings(),
-            (None, Some(cluster)) => cluster.clone(),
+            // Removed by the caller, also after an interruption.
+            (None, Some(cluster)) => {
+                let staging_dir = Some(self.comparison.work_folder.clone());
+                ClusterSettings { staging_dir, ..cluster.clone() }
+            }
             (None, None) => return exec_err!("there is no cluster to run on"),
         };
+        let is_started = started.is_some();
+        let _cluster = self.comparison.running_cluster.keep(started);
         let client = ClusterClient::new(settings.address.clone()).with_token(settings.token.clone());
         let slots = runtime.block_on(client.wait_for_executors(settings.wait))?.slots();
         let session = self.session(Session::builder().cluster(settings), source, threads)?;
@@ -207,7 +214,7 @@ impl<'a> Engine<'a> {
         };
         let split = Split {
             slots,
-            start_ms: started.is_some().then(|| milliseconds(start)),
+            start_ms: is_started.then(|| milliseconds(start)),
             scatter_ms: milliseconds(scatter),
             compute_ms: median_of(|(compute, _)| *compute),
             gather_ms: median_of(|(_, gather)| *gather),

@@ -1,7 +1,7 @@
 //! Runs the same formula over the same rows in every execution mode, verifies the results and times the runs.
 //!
 //! `comparison` holds the settings, `run` the main loop. `formula` compiles the expression, `mode` lists the modes,
-//! `engine` and `kernel_mode` run them, `session_query` runs single queries, `measure` times them, `reference` has the expected
+//! `engine` and `kernel_mode` run them, `running_cluster` holds the cluster of a mode, `session_query` runs single queries, `measure` times them, `reference` has the expected
 //! results, and `verify` and `tool_tolerance` check the results.
 //!
 //! `external_tools` lists the Python tools, `tool_process` is the process of one, `tool_runner` runs them, and `formula_tree` is
@@ -26,6 +26,7 @@ mod output_files;
 mod reference;
 pub mod report;
 mod run;
+mod running_cluster;
 mod session_query;
 pub mod suite;
 pub mod sweep;
@@ -41,5 +42,6 @@ pub use external_tools::{ExternalTools, ToolMode};
 pub use machine::Machine;
 pub use mode::Mode;
 pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status, ToolDetails};
+pub use running_cluster::RunningCluster;
 pub use sweep::Sweep;
 pub use workload::{ResultSink, Source};

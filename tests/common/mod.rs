@@ -4,6 +4,7 @@
 
 pub mod gpu;
 pub mod kernels;
+pub mod local_cluster;
 pub mod process;
 pub mod programs;
 pub mod proxy;

@@ -18,7 +18,7 @@ use tonic::transport::Endpoint;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::protocol::VERSION;
+use super::protocol::build;
 use super::token::Token;
 
 /// The endpoint, whose requests carry the token.
@@ -27,7 +27,7 @@ use super::token::Token;
 /// The token is not a valid header value, which [`Token`] rules out.
 pub(super) fn with_token_header(endpoint: Endpoint, token: &Token) -> Result<Endpoint> {
     endpoint
-        .user_agent(format!("warpframe/{VERSION} {}", token.secret()))
+        .user_agent(format!("warpframe/{} {}", build(), token.secret()))
         .map_err(|error| DataFusionError::External(error.into()))
 }
 

@@ -1,7 +1,7 @@
 //! The client of a scheduler: connections, and the cluster's status.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ballista_core::serde::protobuf::RemoveSessionParams;
@@ -12,9 +12,10 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::address::ClusterAddress;
 use super::auth_layer::with_token_header;
+use super::cluster_service;
+use super::leases::DEFAULT_LEASE;
 use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
 use super::status::{ClusterStatus, JobProgress};
-use super::status_service;
 use super::task_errors::decode_task_error;
 use super::token::{TOKEN_VARIABLE, Token};
 use warpframe_io::spawn_cleanup;
@@ -70,13 +71,22 @@ pub struct ClusterClient {
     /// Whether the scheduler has that session, and has to be told when it ends.
     pub(super) has_session: AtomicBool,
     local_work_dir: Option<PathBuf>,
+    /// The length of the scheduler's leases, in milliseconds, as of the last status.
+    lease_ms: AtomicU64,
 }
 
 impl ClusterClient {
     /// The client of the scheduler at this address.
     pub fn new(address: ClusterAddress) -> Self {
         let session_id = format!("{}-{}", std::process::id(), ballista_core::ids::new_instance_id());
-        Self { address, token: None, session_id, has_session: AtomicBool::new(false), local_work_dir: None }
+        Self {
+            address,
+            token: None,
+            session_id,
+            has_session: AtomicBool::new(false),
+            local_work_dir: None,
+            lease_ms: AtomicU64::new(DEFAULT_LEASE.as_millis() as u64),
+        }
     }
 
     /// Sets the cluster's token. With `None`, the default, every connection uses the token that [`Token::find`] finds.
@@ -100,6 +110,11 @@ impl ClusterClient {
     pub(super) fn with_local_work_dir(mut self, folder: Option<PathBuf>) -> Self {
         self.local_work_dir = folder;
         self
+    }
+
+    /// The length of the scheduler's leases.
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms.load(Ordering::Relaxed))
     }
 
     /// The parent folder of the executors' work folders on this machine.
@@ -127,10 +142,13 @@ impl ClusterClient {
         let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::InvalidToken)?;
         let channel = endpoint.connect().await.map_err(|_| StatusError::Unreachable(address()))?;
         let token = token.ok_or_else(|| StatusError::MissingToken(address()))?;
-        let answer = tokio::time::timeout(RPC_TIMEOUT, status_service::request_status(channel)).await;
+        let answer = tokio::time::timeout(RPC_TIMEOUT, cluster_service::request_status(channel)).await;
         match answer.map_err(|_| StatusError::Unreachable(address()))? {
-            Ok(status) => match serde_json::from_str(&status) {
-                Ok(status) => Ok((status, token)),
+            Ok(status) => match serde_json::from_str::<ClusterStatus>(&status) {
+                Ok(status) => {
+                    self.lease_ms.store(status.lease_ms, Ordering::Relaxed);
+                    Ok((status, token))
+                }
                 Err(_) => Err(StatusError::NotAScheduler(address())),
             },
             Err(status) if status.code() == tonic::Code::Unauthenticated => {
@@ -192,14 +210,16 @@ impl ClusterClient {
     ///
     /// # Errors
     /// Nothing answers at the address, or the token is malformed or cannot be read.
+    pub(super) async fn connect_channel(&self) -> Result<Channel> {
+        match self.endpoint(self.token()?.as_ref())?.connect().await {
+            Ok(channel) => Ok(channel),
+            Err(_) => exec_err!("no scheduler answers at {}", self.address),
+        }
+    }
+
+    /// The client of Ballista's service, with the errors of [`connect_channel`](Self::connect_channel).
     pub(super) async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
-        let Ok(channel) = self.endpoint(self.token()?.as_ref())?.connect().await else {
-            return exec_err!("no scheduler answers at {}", self.address);
-        };
-        let bytes = MAX_MESSAGE_BYTES as usize;
-        Ok(SchedulerGrpcClient::new(channel)
-            .max_encoding_message_size(bytes)
-            .max_decoding_message_size(bytes))
+        self.connect_channel().await.map(scheduler_client)
     }
 
     /// The error behind the failure of a request.
@@ -215,6 +235,12 @@ impl ClusterClient {
             _ => decode_task_error(status.message()),
         }
     }
+}
+
+/// The client of Ballista's service on a connection to a scheduler.
+pub(super) fn scheduler_client(channel: Channel) -> SchedulerGrpcClient<Channel> {
+    let bytes = MAX_MESSAGE_BYTES as usize;
+    SchedulerGrpcClient::new(channel).max_encoding_message_size(bytes).max_decoding_message_size(bytes)
 }
 
 impl Drop for ClusterClient {

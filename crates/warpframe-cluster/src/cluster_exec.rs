@@ -22,7 +22,7 @@ use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::client::ClusterClient;
-use super::job::Job;
+use super::job::{Job, JobEnd};
 use super::remote_metrics::ExecutedOperator;
 use super::result_reader::{fetch_partition, read_local_partition};
 use super::settings::ClusterProgress;
@@ -165,7 +165,7 @@ impl ExecutionPlan for ClusterExec {
     }
 }
 
-/// Runs the plan and returns the stream of its result.
+/// Runs the plan and returns the stream of its result. A job whose results were lost is submitted again.
 ///
 /// An executor that is lost after its last task takes its result partitions with it, and the scheduler does not compute
 /// them again. So the first partition of every executor is opened first, and if that fails the plan is run again. An
@@ -181,12 +181,21 @@ async fn run_with_retries(
     let mut attempt = 1;
     loop {
         let mut job = client.submit(Arc::clone(plan), config, collect_metrics).await?;
-        let locations = {
+        let end = {
             // Dropped with this scope or this future.
             let _poller = progress
                 .clone()
                 .map(|progress| poll_progress(Arc::clone(client), job.id().to_owned(), progress));
             job.wait().await?
+        };
+        let locations = match end {
+            JobEnd::Done(locations) => locations,
+            JobEnd::Lost(lost) if attempt == MAX_ATTEMPTS => return Err(lost),
+            JobEnd::Lost(lost) => {
+                log::warn!("running the query again: {}", lost.message());
+                attempt += 1;
+                continue;
+            }
         };
         match open_first_partitions(&locations, results).await {
             Ok(opened) => {

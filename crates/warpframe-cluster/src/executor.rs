@@ -5,12 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use datafusion::common::{DataFusionError, Result};
-use sysinfo::System;
 
 use super::client::{ClusterClient, StatusError};
-use super::executor_id::ExecutorId;
+use super::executor_id::{ExecutorId, executor_name_prefix};
 use super::executor_options::ExecutorOptions;
-use super::protocol::{VERSION, check_version};
+use super::protocol::{build, check_version};
 use super::registration::{RETRY_INTERVAL, Registration, bind_listener};
 use super::token::Token;
 use warpframe_io::private_folder_in;
@@ -54,7 +53,7 @@ pub async fn run_executor(
             token = wait_for_scheduler(&options) => token?,
         };
         let id =
-            ExecutorId { name: new_executor_name(), version: VERSION.to_owned(), backend: backend.clone() };
+            ExecutorId { name: new_executor_name(), version: build().to_owned(), backend: backend.clone() };
         let executor_dir = work_dir.path().join(&id.name);
         std::fs::create_dir(&executor_dir).map_err(|error| work_dir_error(&executor_dir, &error))?;
         match Registration::new(&options, &id, &executor_dir, &token).await {
@@ -108,10 +107,9 @@ async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
 
 /// A name that is unique in the cluster: the host, the process number and a random suffix.
 fn new_executor_name() -> String {
-    let host = System::host_name().unwrap_or_else(|| "host".to_owned()).replace(';', "-");
     let random = ballista_core::ids::new_instance_id();
     let suffix: String = random.chars().rev().filter(char::is_ascii_alphanumeric).take(6).collect();
-    format!("{host}-{}-{suffix}", std::process::id())
+    executor_name_prefix(std::process::id()) + &suffix
 }
 
 fn work_dir_error(folder: &Path, error: &std::io::Error) -> DataFusionError {

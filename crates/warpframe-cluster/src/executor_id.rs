@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sysinfo::System;
+
 /// The identifier of an executor, as text `name;version;backend`. Ballista's metadata of executors has no fields for
 /// the version and the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +12,12 @@ pub(super) struct ExecutorId {
     pub name: String,
     pub version: String,
     pub backend: String,
+}
+
+/// The start of the names of the executors in the process with this number on this host. A random suffix makes them unique.
+pub(super) fn executor_name_prefix(process: u32) -> String {
+    let host = System::host_name().unwrap_or_else(|| "host".to_owned()).replace(';', "-");
+    format!("{host}-{process}-")
 }
 
 impl fmt::Display for ExecutorId {

@@ -9,11 +9,11 @@ use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as QueryResult;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    CancelJobParams, CleanJobDataParams, ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams,
-    JobStageMetrics, KeyValuePair, PartitionLocation, job_status,
+    ExecuteQueryParams, GetJobMetricsParams, GetJobStatusParams, JobStageMetrics, KeyValuePair,
+    PartitionLocation, job_status,
 };
 use ballista_core::version;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
@@ -21,12 +21,15 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use tonic::Request;
 use tonic::transport::Channel;
 
-use super::client::{ClusterClient, spawn_notification};
+use super::checked_graph::CANCELLED;
+use super::client::{ClusterClient, scheduler_client, spawn_notification};
+use super::cluster_service::release_lease;
 use super::file_list_scan_exec::externalize_file_lists;
-use super::metrics_options::COLLECT_METRICS;
+use super::job_options::{COLLECT_METRICS, LEASED};
+use super::lease_renewal::LeaseRenewal;
 use super::physical_codec::ClusterCodec;
 use super::protocol::MAX_MESSAGE_BYTES;
-use super::task_errors::decode_task_error;
+use super::task_errors::{decode_task_error, is_results_lost};
 
 /// The bounds of the interval between two requests for a job's status.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -55,9 +58,10 @@ impl ClusterClient {
         }
         let settings = config.options().entries().into_iter();
         let settings = settings.map(|entry| KeyValuePair { key: entry.key, value: entry.value });
-        let collect_metrics =
-            KeyValuePair { key: COLLECT_METRICS.to_owned(), value: Some(collect_metrics.to_string()) };
-        let settings = settings.chain([collect_metrics]).collect();
+        let options = [(COLLECT_METRICS, collect_metrics), (LEASED, true)];
+        let options =
+            options.map(|(key, on)| KeyValuePair { key: key.to_owned(), value: Some(on.to_string()) });
+        let settings = settings.chain(options).collect();
         let mut request = Request::new(ExecuteQueryParams {
             session_id: self.session_id.clone(),
             settings,
@@ -65,12 +69,15 @@ impl ClusterClient {
             query: Some(Query::PhysicalPlan(bytes)),
         });
         version::insert_version_header(request.metadata_mut());
-        let mut scheduler = self.connect().await?;
+        let channel = self.connect_channel().await?;
+        let mut scheduler = scheduler_client(channel.clone());
         self.has_session.store(true, Ordering::Relaxed);
         let answer = scheduler.execute_query(request).await.map_err(|status| self.rpc_error(&status))?;
         match answer.into_inner().result {
             Some(QueryResult::Success(accepted)) => {
-                Ok(Job { client: Arc::clone(self), scheduler, id: accepted.job_id, ended: false })
+                let id = accepted.job_id;
+                let renewal = LeaseRenewal::start(Arc::downgrade(self), id.clone());
+                Ok(Job { client: Arc::clone(self), channel, scheduler, id, _renewal: renewal })
             }
             Some(QueryResult::Failure(failed)) => match failed.failure {
                 Some(QueryFailure::PlanParsingFailure(why)) => Err(decode_task_error(&why)),
@@ -81,12 +88,22 @@ impl ClusterClient {
     }
 }
 
-/// A submitted query. Dropping it before its end cancels it; dropping it afterwards removes its files.
+/// The end of a job that did not fail by itself.
+pub(super) enum JobEnd {
+    /// The locations of the result, in the order of the partitions.
+    Done(Vec<PartitionLocation>),
+    /// Executors were lost with results that the job needs: it has to be submitted again.
+    Lost(DataFusionError),
+}
+
+/// A submitted query, whose lease is renewed. Dropping it before its end cancels it; dropping it afterwards removes its
+/// files.
 pub(super) struct Job {
     client: Arc<ClusterClient>,
+    channel: Channel,
     scheduler: SchedulerGrpcClient<Channel>,
     id: String,
-    ended: bool,
+    _renewal: LeaseRenewal,
 }
 
 impl Job {
@@ -107,11 +124,11 @@ impl Job {
         }
     }
 
-    /// Waits for the end of the job and returns the locations of its result, in the order of the partitions.
+    /// Waits for the end of the job.
     ///
     /// # Errors
     /// The job fails or is cancelled, or the scheduler is lost.
-    pub async fn wait(&mut self) -> Result<Vec<PartitionLocation>> {
+    pub async fn wait(&mut self) -> Result<JobEnd> {
         let start = Instant::now();
         loop {
             let request = GetJobStatusParams { job_id: self.id.clone() };
@@ -119,16 +136,22 @@ impl Job {
             let status = answer.map_err(|status| self.client.rpc_error(&status))?.into_inner().status;
             match status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(failed)) => {
-                    self.ended = true;
-                    return Err(decode_task_error(&failed.error));
+                    if failed.error == CANCELLED {
+                        return exec_err!(
+                            "the query was cancelled on the cluster at {} (job {})",
+                            self.client.address,
+                            self.id
+                        );
+                    }
+                    let error = decode_task_error(&failed.error);
+                    return if is_results_lost(&failed.error) { Ok(JobEnd::Lost(error)) } else { Err(error) };
                 }
                 Some(job_status::Status::Successful(successful)) => {
-                    self.ended = true;
                     let mut locations = successful.partition_location;
                     locations.sort_by_key(|location| {
                         location.partition_id.as_ref().map(|partition| partition.partition_id)
                     });
-                    return Ok(locations);
+                    return Ok(JobEnd::Done(locations));
                 }
                 _ => {}
             }
@@ -140,16 +163,7 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let (job_id, mut scheduler, ended) =
-            (std::mem::take(&mut self.id), self.scheduler.clone(), self.ended);
-        spawn_notification(async move {
-            if ended {
-                let _ = scheduler
-                    .clean_job_data(CleanJobDataParams { job_id, remove_stage_ids: Vec::new() })
-                    .await;
-            } else {
-                let _ = scheduler.cancel_job(CancelJobParams { job_id }).await;
-            }
-        });
+        let (id, channel) = (std::mem::take(&mut self.id), self.channel.clone());
+        spawn_notification(async move { drop(release_lease(channel, id).await) });
     }
 }

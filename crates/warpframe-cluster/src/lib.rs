@@ -8,10 +8,12 @@
 //! - Plans on the wire: `physical_codec`, `file_list_scan_exec`, `ipc_scan_exec` and `memtable_staging`.
 //! - Results: `result_reader` and `mmap_ipc_reader`; metrics of remote operators: `remote_metrics`.
 //! - Processes: `scheduler`, `executor` (with `registration`, `executor_service`, `stage_engine`,
-//!   `task_runtime` and `client_pool`) and `local_cluster`.
+//!   `task_runtime` and `client_pool`) and `local_cluster` (with `executor_child`).
 //! - Authentication: `token` and `auth_layer`.
-//! - Status of a cluster: `status` and `status_service`.
-//! - Failures: `task_errors`.
+//! - Status of a cluster: `status` and `cluster_service`.
+//! - Failures: of tasks in `task_errors`; of executors in `cluster_state`, `task_launcher`, `executor_losses` and
+//!   `checked_graph`; of clients in
+//!   `leases`, `lease_renewal`, `job_state` and `job_reaper`, with `cancellations`.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -19,23 +21,33 @@
 
 mod address;
 mod auth_layer;
+mod cancellations;
+mod checked_graph;
 mod client;
 mod client_pool;
 mod cluster_copy_exec;
 mod cluster_exec;
+mod cluster_service;
+mod cluster_state;
 mod executor;
+mod executor_child;
 mod executor_id;
+mod executor_losses;
 mod executor_options;
 mod executor_service;
 mod file_list_scan_exec;
 mod install;
 mod ipc_scan_exec;
 mod job;
+mod job_options;
+mod job_reaper;
+mod job_state;
 mod launcher;
+mod lease_renewal;
+mod leases;
 mod local_cluster;
 mod memory_source;
 mod memtable_staging;
-mod metrics_options;
 mod mmap_ipc_reader;
 mod path_component;
 mod physical_codec;
@@ -50,8 +62,8 @@ mod settings;
 mod stage_engine;
 mod staged_files;
 mod status;
-mod status_service;
 mod task_errors;
+mod task_launcher;
 mod task_runtime;
 mod token;
 
@@ -63,9 +75,10 @@ pub use executor::run_executor;
 pub use executor_options::ExecutorOptions;
 pub use install::install;
 pub use launcher::Launcher;
-pub use local_cluster::LocalCluster;
+pub use leases::DEFAULT_LEASE;
+pub use local_cluster::{LocalCluster, LocalClusterOptions, RestartNotice};
 pub use physical_codec::ClusterCodec;
-pub use protocol::VERSION;
+pub use protocol::{VERSION, set_revision};
 pub use query_planner::as_cluster_exec;
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use settings::{ClusterProgress, ClusterSettings, DEFAULT_WAIT};

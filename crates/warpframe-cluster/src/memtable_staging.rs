@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::ptr::addr_eq;
 use std::sync::{Arc, Weak};
 
@@ -23,14 +23,16 @@ use super::address::ClusterAddress;
 use super::ipc_scan_exec::IpcScanExec;
 use super::memory_source::memory_source;
 use super::staged_files::StagedFiles;
-use warpframe_io::private_folder;
+use warpframe_io::private_folder_in;
 
 /// The largest size of a table that is sent inside a plan, in bytes.
 const MAX_INLINE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The staged tables of a session. The files of a table are removed when the table has been dropped and no plan reads them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct MemTableStaging {
+    /// The folder in which each table has a folder of its own.
+    parent: PathBuf,
     tables: Mutex<Vec<StagedTable>>,
 }
 
@@ -44,6 +46,11 @@ struct StagedTable {
 }
 
 impl MemTableStaging {
+    /// Stages tables in folders in `parent`, or in the temporary folder.
+    pub fn new(parent: Option<PathBuf>) -> Self {
+        Self { parent: parent.unwrap_or_else(std::env::temp_dir), tables: Mutex::default() }
+    }
+
     /// Replaces the scans of large in-memory tables in a plan by scans of their staged files.
     ///
     /// # Errors
@@ -102,7 +109,7 @@ impl MemTableStaging {
         let files = match found {
             Some(files) => files,
             None => {
-                let files = Arc::new(write_table(memory, state).await?);
+                let files = Arc::new(write_table(memory, &self.parent, state).await?);
                 self.tables.lock().push(StagedTable::new(memory, Arc::clone(&files)));
                 files
             }
@@ -143,8 +150,12 @@ impl StagedTable {
 
 /// Writes all rows of a table, one file for each of its partitions. The limit of the query is left out, because later
 /// queries read the same files.
-async fn write_table(memory: &MemorySourceConfig, state: &SessionState) -> Result<StagedFiles> {
-    let folder = private_folder("warpframe-tables-").map_err(failed)?;
+async fn write_table(
+    memory: &MemorySourceConfig,
+    parent: &Path,
+    state: &SessionState,
+) -> Result<StagedFiles> {
+    let folder = private_folder_in("warpframe-tables-", parent).map_err(failed)?;
     let folder = Arc::new(folder);
     let node = DataSourceExec::from_data_source(memory.clone().with_limit(None));
     let context = state.task_ctx();

@@ -50,7 +50,8 @@ impl ClusterPlanner {
             .with_token(settings.token.clone())
             .with_local_work_dir(settings.local_work_dir.clone());
         let client = Arc::new(client);
-        Self { client, settings, staging: MemTableStaging::default() }
+        let staging = MemTableStaging::new(settings.staging_dir.clone());
+        Self { client, settings, staging }
     }
 }
 

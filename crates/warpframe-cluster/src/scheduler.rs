@@ -1,29 +1,41 @@
-//! The scheduler process: Ballista's scheduler with warpframe's codec, configuration, authentication and status service.
+//! The scheduler process: Ballista's scheduler with warpframe's codec, configuration and authentication,
+//! its own service, and its rules for lost executors and lost clients.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
+use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
-use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::metrics::default_metrics_collector;
 use ballista_scheduler::scheduler_server::SchedulerServer;
+use ballista_scheduler::state::SchedulerState;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tonic::service::RoutesBuilder;
 
 use super::address::ClusterAddress;
 use super::auth_layer::{AuthLayer, endpoint_override};
+use super::cancellations::Cancellations;
+use super::cluster_service::ClusterService;
+use super::cluster_state::{MonitoredClusterState, SystemClock};
+use super::executor_losses::ExecutorLosses;
+use super::job_reaper::JobReaper;
+use super::job_state::LeasedJobState;
+use super::leases::{DEFAULT_LEASE, Leases};
 use super::physical_codec::ClusterCodec;
 use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
 use super::session_config::{process_config, session_state};
 use super::status::{RunningGraphs, collect_status};
-use super::status_service::StatusService;
+use super::task_launcher::TrackedLauncher;
 use super::token::{Token, TokenFiles};
 
 /// The options of a scheduler.
@@ -35,14 +47,26 @@ pub struct SchedulerOptions {
     pub advertise: Option<String>,
     /// The cluster's token; by default a new one, which this user's processes on this host find ([`Token::find`]).
     pub token: Option<Token>,
+    /// The time after which a client that has not renewed the lease of its query counts as lost, [`DEFAULT_LEASE`] if not
+    /// set otherwise: the query is cancelled and its files are removed.
+    pub lease: Duration,
+}
+
+impl SchedulerOptions {
+    /// The options of a scheduler that listens at this address.
+    pub fn new(bind: SocketAddr) -> Self {
+        Self { bind, advertise: None, token: None, lease: DEFAULT_LEASE }
+    }
 }
 
 /// A scheduler in this process. Dropping it stops it.
-#[derive(Debug)]
 pub struct Scheduler {
     address: ClusterAddress,
     token: Token,
     serving: JoinHandle<std::io::Result<()>>,
+    /// Cancels jobs and removes their files.
+    reaping: JoinHandle<()>,
+    cluster_state: Arc<MonitoredClusterState>,
     _token_files: Option<TokenFiles>,
 }
 
@@ -86,15 +110,44 @@ impl Scheduler {
         };
         let config = Arc::new(config(&address, bound, &token));
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
-        let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster.clone(), config)
-            .await
-            .map_err(failed)?;
-        let routes =
-            routes(server, cluster, token.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let (losses, cancellations) = (Arc::<ExecutorLosses>::default(), Arc::<Cancellations>::default());
+        let leases = Arc::new(Leases::new(options.lease));
+        let (verdict_sender, verdicts) = mpsc::unbounded_channel();
+        let cluster_state = Arc::new(MonitoredClusterState::new(
+            cluster.cluster_state(),
+            SystemClock,
+            Arc::clone(&losses),
+            Arc::clone(&cancellations),
+            verdict_sender,
+        ));
+        let job_state = Arc::new(LeasedJobState {
+            state: cluster.job_state(),
+            leases: Arc::clone(&leases),
+            cancellations: Arc::clone(&cancellations),
+        });
+        let cluster = BallistaCluster::new(Arc::clone(&cluster_state) as _, job_state);
+        let server = start_server(cluster.clone(), config, losses).await.map_err(failed)?;
+        // A weak reference, because the server holds the state.
+        let state = Arc::downgrade(&server.state);
+        cluster_state.set_running_jobs(move || {
+            state.upgrade().map(|state| running_graphs(&state)).unwrap_or_default()
+        });
+        let released = Arc::new(Notify::new());
+        let service = cluster_service(
+            server.clone(),
+            cluster,
+            Arc::clone(&leases),
+            Arc::clone(&cancellations),
+            Arc::clone(&released),
+        );
+        let routes = routes(server.clone(), service, token.clone())
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let reaper = JobReaper { server, leases, cancellations, released };
         // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
-        Ok(Self { address, token, serving, _token_files: token_files })
+        let reaping = tokio::spawn(reaper.run(verdicts));
+        Ok(Self { address, token, serving, reaping, cluster_state, _token_files: token_files })
     }
 
     /// The token that all requests to the cluster have to carry.
@@ -106,11 +159,23 @@ impl Scheduler {
     pub fn address(&self) -> &ClusterAddress {
         &self.address
     }
+
+    /// The state of the executors.
+    pub(super) fn cluster_state(&self) -> &Arc<MonitoredClusterState> {
+        &self.cluster_state
+    }
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").field("address", &self.address).finish()
+    }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
         self.serving.abort();
+        self.reaping.abort();
     }
 }
 
@@ -132,29 +197,69 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
     config.no_executors_grace_period_seconds = 2 * EXECUTOR_TIMEOUT_SECONDS;
     // The time in which a draining executor has to finish its tasks.
     config.executor_termination_grace_period = 2 * EXECUTOR_TIMEOUT_SECONDS;
-    config.override_physical_codec = Some(Arc::new(ClusterCodec::default()));
+    // The leases decide when the files of a job are removed; 0 means never.
+    config.finished_job_data_clean_up_interval_seconds = 0;
     config
 }
 
 type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
-    let bytes = MAX_MESSAGE_BYTES as usize;
-    let grpc = SchedulerGrpcServer::new(server.clone())
-        .max_encoding_message_size(bytes)
-        .max_decoding_message_size(bytes);
-    let status = StatusService::new(move || {
+/// Ballista's server, which sends tasks through a launcher that counts the losses of executors.
+async fn start_server(
+    cluster: BallistaCluster,
+    config: Arc<SchedulerConfig>,
+    losses: Arc<ExecutorLosses>,
+) -> ballista_core::error::Result<Server> {
+    let codec = BallistaCodec::new(
+        Arc::new(BallistaLogicalExtensionCodec::default()),
+        Arc::new(ClusterCodec::default()),
+    );
+    let scheduler_endpoint = config.scheduler_endpoint();
+    let launcher = TrackedLauncher { scheduler_endpoint: scheduler_endpoint.clone(), losses };
+    let metrics = default_metrics_collector()?;
+    let mut server = SchedulerServer::new_with_task_launcher(
+        scheduler_endpoint,
+        cluster,
+        codec,
+        config,
+        metrics,
+        Arc::new(launcher),
+    );
+    server.init().await?;
+    Ok(server)
+}
+
+fn running_graphs(state: &SchedulerState<LogicalPlanNode, PhysicalPlanNode>) -> RunningGraphs {
+    let running = state.task_manager.get_running_job_cache();
+    running.iter().map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph))).collect()
+}
+
+fn cluster_service(
+    server: Server,
+    cluster: BallistaCluster,
+    leases: Arc<Leases>,
+    cancellations: Arc<Cancellations>,
+    released: Arc<Notify>,
+) -> ClusterService {
+    let leases_too = Arc::clone(&leases);
+    let collect = move || {
         let (server, cluster) = (server.clone(), cluster.clone());
+        let (leases, cancellations) = (Arc::clone(&leases), Arc::clone(&cancellations));
         async move {
-            let running = server.state.task_manager.get_running_job_cache();
-            let running_graphs: RunningGraphs =
-                running.iter().map(|(id, job)| (id.to_string(), Arc::clone(&job.execution_graph))).collect();
-            let status =
-                collect_status(&*cluster.cluster_state(), &*cluster.job_state(), running_graphs).await;
+            let (executors, jobs) = (cluster.cluster_state(), cluster.job_state());
+            let running = running_graphs(&server.state);
+            let status = collect_status(&*executors, &*jobs, running, &leases, &cancellations).await;
             serde_json::to_string(&status).unwrap_or_default()
         }
-    });
+    };
+    ClusterService::new(collect, leases_too, released)
+}
+
+fn routes(server: Server, service: ClusterService, token: Token) -> Router {
+    let bytes = MAX_MESSAGE_BYTES as usize;
+    let grpc =
+        SchedulerGrpcServer::new(server).max_encoding_message_size(bytes).max_decoding_message_size(bytes);
     let mut routes = RoutesBuilder::default();
-    routes.add_service(grpc).add_service(status);
+    routes.add_service(grpc).add_service(service);
     routes.routes().into_axum_router().layer(AuthLayer::new(token))
 }

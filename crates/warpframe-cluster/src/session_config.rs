@@ -6,7 +6,7 @@ use datafusion::common::Result;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
-use super::metrics_options::MetricsOptions;
+use super::job_options::JobOptions;
 use super::protocol::MAX_MESSAGE_BYTES;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::configure;
@@ -15,7 +15,7 @@ use warpframe_io::runtime_env_builder;
 
 /// The base configuration in schedulers and executors. The settings of a client's session override it.
 pub(super) fn process_config() -> SessionConfig {
-    let config = SessionConfig::new().with_option_extension(MetricsOptions::default());
+    let config = SessionConfig::new().with_option_extension(JobOptions::default());
     with_ballista_options(configure(config, Backends::shared()))
 }
 

@@ -29,12 +29,21 @@ pub struct ClusterSettings {
     /// The parent of the executors' work folders, if it is on this machine: results are then memory-mapped instead of
     /// fetched. `None` by default.
     pub local_work_dir: Option<PathBuf>,
+    /// The folder for in-memory tables that executors on this machine read; the temporary folder by default.
+    pub staging_dir: Option<PathBuf>,
 }
 
 impl ClusterSettings {
     /// The default settings for the cluster at this address.
     pub fn new(address: ClusterAddress) -> Self {
-        Self { address, token: None, wait: DEFAULT_WAIT, progress: None, local_work_dir: None }
+        Self {
+            address,
+            token: None,
+            wait: DEFAULT_WAIT,
+            progress: None,
+            local_work_dir: None,
+            staging_dir: None,
+        }
     }
 }
 

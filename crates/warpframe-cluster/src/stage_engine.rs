@@ -16,7 +16,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
-use super::metrics_options::MetricsOptions;
+use super::job_options::JobOptions;
 use super::task_errors::encode_task_error;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::operators::fused_pass;
@@ -56,7 +56,7 @@ impl ExecutionEngine for StageEngine {
             .engine
             .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
             .map_err(failed)?;
-        let collect_metrics = MetricsOptions::is_enabled(config.options());
+        let collect_metrics = JobOptions::collects_metrics(config.options());
         let executor = self.executor.clone();
         Ok(Arc::new(StageExecutor {
             executor,

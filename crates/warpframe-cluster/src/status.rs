@@ -9,14 +9,20 @@ use ballista_scheduler::state::execution_graph::ExecutionGraphBox;
 use ballista_scheduler::state::execution_stage::ExecutionStage;
 use serde::{Deserialize, Serialize};
 
+use super::cancellations::Cancellations;
 use super::executor_id::ExecutorId;
-use super::protocol::VERSION;
+use super::leases::{DEFAULT_LEASE, Leases};
+use super::protocol::build;
+use super::task_errors::decode_task_error;
 
 /// The executors and jobs of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterStatus {
-    /// The scheduler's version of warpframe.
+    /// The scheduler's version of warpframe, with the revision of its sources after a `+` if it is known.
     pub version: String,
+    /// The length of the lease that clients renew for their jobs, in milliseconds.
+    #[serde(default = "default_lease_ms")]
+    pub lease_ms: u64,
     /// The active executors, sorted by name.
     pub executors: Vec<ExecutorStatus>,
     /// The queued and running jobs and those that have ended recently, sorted by start time.
@@ -37,7 +43,7 @@ pub struct ExecutorStatus {
     pub name: String,
     /// The address, `host:port`, under which other processes reach it.
     pub address: String,
-    /// The executor's version of warpframe.
+    /// The executor's version of warpframe, as that of the scheduler.
     pub version: String,
     /// The backends of the executor, such as `simd avx512`.
     pub backend: String,
@@ -58,6 +64,9 @@ pub struct JobStatus {
     pub progress: JobProgress,
     /// The start time, in milliseconds since the Unix epoch.
     pub started_ms: u64,
+    /// Why the job has failed; `None` if it has not.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// The progress of a job.
@@ -69,11 +78,22 @@ pub struct JobProgress {
     pub total: usize,
 }
 
+fn default_lease_ms() -> u64 {
+    DEFAULT_LEASE.as_millis() as u64
+}
+
+/// The message of an error in the form in which Ballista has it.
+fn message_of(error: &str) -> String {
+    decode_task_error(error).message().into_owned()
+}
+
 /// Collects the status from the scheduler's state. `running` are the graphs of running jobs.
 pub(super) async fn collect_status(
     cluster: &dyn ClusterState,
     jobs: &dyn JobState,
     running: RunningGraphs,
+    leases: &Leases,
+    cancellations: &Cancellations,
 ) -> ClusterStatus {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let heartbeats = cluster.executor_heartbeats();
@@ -84,7 +104,8 @@ pub(super) async fn collect_status(
         .filter_map(|executor| {
             let heartbeat = heartbeats.get(&executor.id)?;
             let state = heartbeat.status.as_ref().and_then(|status| status.status.as_ref());
-            if !matches!(state, Some(executor_status::Status::Active(_))) {
+            // The process of one with the time 0 has ended.
+            if !matches!(state, Some(executor_status::Status::Active(_))) || heartbeat.timestamp == 0 {
                 return None;
             }
             let id: ExecutorId = executor.id.parse().unwrap_or_else(|_| ExecutorId {
@@ -104,7 +125,7 @@ pub(super) async fn collect_status(
         .collect();
     executors.sort_by(|one, other| one.name.cmp(&other.name));
 
-    let mut found = Vec::new();
+    let mut found: Vec<JobStatus> = Vec::new();
     for id in jobs.get_all_jobs().await.unwrap_or_default() {
         let running_graph = running.get(id.as_str());
         let job = match running_graph {
@@ -113,8 +134,13 @@ pub(super) async fn collect_status(
         };
         found.extend(job);
     }
-    found.sort_by(|one: &JobStatus, other| (one.started_ms, &one.id).cmp(&(other.started_ms, &other.id)));
-    ClusterStatus { version: VERSION.to_owned(), executors, jobs: found }
+    for job in &mut found {
+        let reason = cancellations.reason(&job.id);
+        job.error = reason.map(|reason| message_of(&reason)).or(job.error.take());
+    }
+    found.sort_by(|one, other| (one.started_ms, &one.id).cmp(&(other.started_ms, &other.id)));
+    let lease_ms = leases.length().as_millis() as u64;
+    ClusterStatus { version: build().to_owned(), lease_ms, executors, jobs: found }
 }
 
 /// The execution graphs of running jobs by job id. Unlike those in [`JobState`], the scheduler updates them after every
@@ -122,6 +148,10 @@ pub(super) async fn collect_status(
 pub(super) type RunningGraphs = HashMap<String, std::sync::Arc<tokio::sync::RwLock<ExecutionGraphBox>>>;
 
 fn job_status(graph: &ExecutionGraphBox) -> JobStatus {
+    let error = match &graph.status().status {
+        Some(job_status::Status::Failed(failed)) => Some(message_of(&failed.error)),
+        _ => None,
+    };
     let state = match &graph.status().status {
         Some(job_status::Status::Running(_)) => "running",
         Some(job_status::Status::Successful(_)) => "done",
@@ -133,6 +163,7 @@ fn job_status(graph: &ExecutionGraphBox) -> JobStatus {
         state: state.to_owned(),
         progress: job_progress(graph),
         started_ms: graph.start_time(),
+        error,
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) enum TaskErrorKind {
     WorkDirFull,
     /// Another I/O error. Only these are retried.
     Io,
+    /// Results of the executor were lost that the query needs. The client submits the query again.
+    ResultsLost,
 }
 
 /// The error of a task, as its executor reports it.
@@ -68,7 +70,7 @@ impl TaskError {
     }
 
     /// The sentence and the frame.
-    fn encode(&self) -> String {
+    pub fn encode(&self) -> String {
         // Without JSON, which serde_json gives for any strings, the sentence is left.
         let json = serde_json::to_vec(self).unwrap_or_default();
         let hex: String = json.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -111,9 +113,10 @@ pub(super) fn encode_task_error(executor: &str, work_dir: &str, error: DataFusio
     match typed.kind {
         TaskErrorKind::Io => DataFusionError::IoError(Error::other(text)),
         TaskErrorKind::ResourcesExhausted => DataFusionError::ResourcesExhausted(text),
-        TaskErrorKind::Execution | TaskErrorKind::NotFound | TaskErrorKind::WorkDirFull => {
-            DataFusionError::Execution(text)
-        }
+        TaskErrorKind::Execution
+        | TaskErrorKind::NotFound
+        | TaskErrorKind::WorkDirFull
+        | TaskErrorKind::ResultsLost => DataFusionError::Execution(text),
     }
 }
 
@@ -123,6 +126,11 @@ pub(super) fn decode_task_error(text: &str) -> DataFusionError {
         Some(error) => error.into(),
         None => DataFusionError::Execution(text.to_owned()),
     }
+}
+
+/// Whether a text of Ballista has the error of a job whose results were lost, so that the query has to be submitted again.
+pub(super) fn is_results_lost(text: &str) -> bool {
+    TaskError::decode(text).is_some_and(|error| error.kind == TaskErrorKind::ResultsLost)
 }
 
 /// The root of an error, seen through the wrappers of DataFusion, Arrow and Ballista.

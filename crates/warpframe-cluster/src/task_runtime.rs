@@ -59,14 +59,17 @@ pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
 
 /// A memory pool for each task, whose share of the limit is the task's share of the slots.
 pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
-    let limit = options
-        .memory_limit
-        .unwrap_or_else(|| (available_memory() as f64 * DEFAULT_MEMORY_FRACTION) as usize);
+    let limit = options.memory_limit.unwrap_or_else(default_memory_limit);
     let per_slot = (limit / options.slots).max(1);
     Arc::new(move |base, _, slots| {
         let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
         RuntimeEnvBuilder::from_runtime_env(&base).with_memory_pool(Arc::new(pool)).build_arc()
     })
+}
+
+/// The default memory limit of all executors of a host together, in bytes.
+pub(super) fn default_memory_limit() -> usize {
+    (available_memory() as f64 * DEFAULT_MEMORY_FRACTION) as usize
 }
 
 /// The memory that this process can use, in bytes: that of the machine or the limit of its control group; `u64::MAX` if

@@ -12,6 +12,7 @@ use crate::compare::measure::{Measured, median, milliseconds};
 use crate::compare::mode::Mode;
 use crate::compare::verify::Verified;
 use crate::compare::workload::{ResultSink, Source, describe_rows};
+use crate::revision::REVISION;
 use warpframe_cuda::metrics;
 use warpframe_ir::metrics::Snapshot;
 
@@ -327,7 +328,7 @@ impl Report {
             result: comparison.result.to_string(),
             command,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            git_revision: env!("WARPFRAME_GIT_REVISION").to_owned(),
+            git_revision: REVISION.to_owned(),
             libraries: Libraries::current(),
             machine,
             limit: Limit { stream_ms },

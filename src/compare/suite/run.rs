@@ -22,6 +22,7 @@ use crate::compare::report::{Libraries, Limit, SCHEMA_VERSION, Status};
 use crate::compare::tool_process::{Refusal, ToolFiles, ToolProcess};
 use crate::compare::tool_runner::interpreter;
 use crate::compare::verify::Reference;
+use crate::revision::REVISION;
 use warpframe_datafusion::rows::MAX_ROWS;
 
 /// A tool that has used this much time in a case has no more timed runs in it, in milliseconds.
@@ -101,7 +102,7 @@ impl Suite {
             threads: self.threads.get(),
             command,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            git_revision: env!("WARPFRAME_GIT_REVISION").to_owned(),
+            git_revision: REVISION.to_owned(),
             libraries: Libraries::current(),
             machine,
             limit: Limit { stream_ms: median(&stream) },
