@@ -8,6 +8,7 @@ pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod reference;
+pub mod shuffle;
 mod skipped;
 pub mod store;
 pub mod trees;

@@ -17,6 +17,7 @@ use super::executor_options::ExecutorOptions;
 use super::launcher::Launcher;
 use super::scheduler::{Scheduler, SchedulerOptions};
 use super::settings::ClusterSettings;
+use super::tls::{TLS_CA_VARIABLE, TLS_CERT_VARIABLE, TLS_KEY_VARIABLE};
 use super::token::{TOKEN_VARIABLE, Token};
 use warpframe_io::private_folder;
 
@@ -65,6 +66,7 @@ impl LocalCluster {
         let options = ExecutorOptions {
             scheduler: cluster.address().clone(),
             token: Some(cluster.scheduler.token().clone()),
+            tls: None,
             bind: Ipv4Addr::LOCALHOST.into(),
             advertise: None,
             port: None,
@@ -84,7 +86,8 @@ impl LocalCluster {
             None => Token::random()?,
         };
         let scheduler =
-            Scheduler::start(SchedulerOptions { bind, advertise: None, token: Some(token) }).await?;
+            Scheduler::start(SchedulerOptions { bind, advertise: None, token: Some(token), tls: None })
+                .await?;
         let work_dir = private_folder("warpframe-cluster-")?;
         Ok(Self { scheduler, executors: Vec::new(), in_process: None, work_dir })
     }
@@ -140,6 +143,10 @@ impl LocalCluster {
             .arg(self.work_dir.path())
             // Other users can see arguments, but not the environment.
             .env(TOKEN_VARIABLE, self.scheduler.token().secret())
+            // Connections inside this machine are not encrypted.
+            .env_remove(TLS_CERT_VARIABLE)
+            .env_remove(TLS_KEY_VARIABLE)
+            .env_remove(TLS_CA_VARIABLE)
             // Nothing reads the pipe of stderr while they run, so a log would fill it.
             .env_remove("WARPFRAME_LOG")
             // With --while-stdin, the executor ends when this process does, even if it is killed.

@@ -3,8 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::Router;
-use axum::serve::ListenerExt;
+use axum::extract::ConnectInfo;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
@@ -15,15 +14,21 @@ use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tonic::service::RoutesBuilder;
+use tonic::Request;
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use super::address::ClusterAddress;
-use super::auth_layer::{AuthLayer, endpoint_override};
+use super::auth_layer::AuthLayer;
+use super::endpoint::ConnectionSecurity;
 use super::physical_codec::ClusterCodec;
 use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
 use super::session_config::{process_config, session_state};
 use super::status::{RunningGraphs, collect_status};
 use super::status_service::StatusService;
+use super::tls::Tls;
 use super::token::{Token, TokenFiles};
 
 /// The options of a scheduler.
@@ -35,6 +40,8 @@ pub struct SchedulerOptions {
     pub advertise: Option<String>,
     /// The cluster's token; by default a new one, which this user's processes on this host find ([`Token::find`]).
     pub token: Option<Token>,
+    /// The certificates with which connections are encrypted and authenticated; none by default.
+    pub tls: Option<Tls>,
 }
 
 /// A scheduler in this process. Dropping it stops it.
@@ -42,7 +49,7 @@ pub struct SchedulerOptions {
 pub struct Scheduler {
     address: ClusterAddress,
     token: Token,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     _token_files: Option<TokenFiles>,
 }
 
@@ -84,16 +91,27 @@ impl Scheduler {
                 );
             }
         };
-        let config = Arc::new(config(&address, bound, &token));
+        let security = ConnectionSecurity { token: Some(token.clone()), tls: options.tls.clone() };
+        let config = Arc::new(config(&address, bound, &security));
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
         let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster.clone(), config)
             .await
             .map_err(failed)?;
-        let routes =
-            routes(server, cluster, token.clone()).into_make_service_with_connect_info::<SocketAddr>();
-        // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+        let mut builder = Server::builder();
+        if let Some(tls) = &options.tls {
+            builder =
+                builder.tls_config(tls.server()).map_err(|error| DataFusionError::External(error.into()))?;
+        }
+        let serving = builder
+            .layer(AuthLayer::new(token.clone()))
+            .add_routes(routes(server, cluster))
+            // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let serving = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                log::error!("the gRPC server of the scheduler has failed: {error}");
+            }
+        });
         Ok(Self { address, token, serving, _token_files: token_files })
     }
 
@@ -114,14 +132,14 @@ impl Drop for Scheduler {
     }
 }
 
-fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> SchedulerConfig {
+fn config(address: &ClusterAddress, bound: SocketAddr, security: &ConnectionSecurity) -> SchedulerConfig {
     let mut config = SchedulerConfig::default()
         .with_scheduler_policy(TaskSchedulingPolicy::PushStaged)
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
         .with_grpc_server_max_decoding_message_size(MAX_MESSAGE_BYTES)
         .with_grpc_server_max_encoding_message_size(MAX_MESSAGE_BYTES)
         .with_grpc_client_max_message_size(MAX_MESSAGE_BYTES)
-        .with_override_create_grpc_client_endpoint(endpoint_override(token))
+        .with_override_create_grpc_client_endpoint(security.endpoint_override())
         .with_override_config_producer(Arc::new(process_config))
         .with_override_session_builder(Arc::new(session_state));
     config.external_host = address.host().to_owned();
@@ -136,9 +154,9 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
     config
 }
 
-type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+type BallistaServer = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
-fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
+fn routes(server: BallistaServer, cluster: BallistaCluster) -> Routes {
     let bytes = MAX_MESSAGE_BYTES as usize;
     let grpc = SchedulerGrpcServer::new(server.clone())
         .max_encoding_message_size(bytes)
@@ -155,6 +173,13 @@ fn routes(server: Server, cluster: BallistaCluster, token: Token) -> Router {
         }
     });
     let mut routes = RoutesBuilder::default();
+    // Ballista takes the address of an executor that does not advertise one from axum's type.
+    let grpc = InterceptedService::new(grpc, |mut request: Request<()>| {
+        if let Some(address) = request.remote_addr() {
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
+        Ok(request)
+    });
     routes.add_service(grpc).add_service(status);
-    routes.routes().into_axum_router().layer(AuthLayer::new(token))
+    routes.routes()
 }
