@@ -53,7 +53,7 @@ impl From<StatusError> for DataFusionError {
                 "what answers at {address} is not a scheduler of warpframe {VERSION} without TLS: if it uses TLS, name the certificates with --tls-cert, --tls-key and --tls-ca"
             ),
             StatusError::NotAScheduler(address, Some(_)) => format!(
-                "what answers at {address} is not a scheduler of warpframe {VERSION} with TLS, or does not accept the certificate in --tls-cert"
+                "what answers at {address} does not accept the certificate in --tls-cert, which its authority has to have signed, or is not a scheduler of warpframe {VERSION}"
             ),
             StatusError::Untrusted(address, cause) => {
                 format!("the scheduler at {address} cannot be trusted: {cause}")

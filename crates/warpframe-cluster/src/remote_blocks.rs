@@ -89,7 +89,7 @@ impl RemoteBlocks {
         let block = self.blocks.as_ref().and_then(|blocks| blocks.get(self.verified));
         match (reply, block) {
             (Ok(Some(reply)), Some(block)) => {
-                block.verify(&reply.bytes, &self.file).map_err(Failure::Transient)?;
+                block.verify(&reply.bytes, &self.file).map_err(|error| self.damaged(&error))?;
                 self.verified += 1;
                 Ok(Some(Buffer::from(reply.bytes)))
             }
@@ -111,7 +111,7 @@ impl RemoteBlocks {
         let sealed = first.unwrap_or_default().bytes;
         let blocks = FileChecksums::unseal(&sealed, &self.file)
             .and_then(|checksums| checksums.blocks(&(0..checksums.parts.len()).collect::<Vec<_>>()))
-            .map_err(Failure::Transient)?;
+            .map_err(|error| self.damaged(&error))?;
         if self.blocks.get_or_insert_with(|| blocks.clone()) != &blocks {
             return Err(Failure::Permanent(self.error("the file has changed")));
         }
@@ -128,6 +128,11 @@ impl RemoteBlocks {
             | Code::Unimplemented => Failure::Permanent(error),
             _ => Failure::Transient(error),
         }
+    }
+
+    /// What has arrived is damaged, maybe on its way only.
+    fn damaged(&self, error: &DataFusionError) -> Failure {
+        Failure::Transient(self.error(error.message()))
     }
 
     fn error(&self, cause: impl std::fmt::Display) -> DataFusionError {
@@ -153,7 +158,6 @@ mod tests {
     use tonic_prost::ProstCodec;
     use tower_service::Service;
 
-    use super::super::checksums::FileChecksums;
     use super::super::endpoint::ConnectionSecurity;
     use super::*;
 

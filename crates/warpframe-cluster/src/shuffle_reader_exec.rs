@@ -2,7 +2,7 @@
 //! checksum of every block, and validates the Arrow buffers.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,6 +190,8 @@ impl ExecutionPlan for CheckedShuffleReaderExec {
 /// The limits of transfers, from Ballista's options.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
+    /// Whether partitions on this executor are transferred too.
+    all_remote: bool,
     /// The number of concurrent transfers.
     transfers: usize,
     /// The bytes of transferred partitions that are not consumed yet. A larger partition is transferred alone.
@@ -204,6 +206,7 @@ impl Limits {
         let ballista = config.ballista_config();
         let bytes = ballista.shuffle_reader_max_bytes_in_flight();
         Self {
+            all_remote: config.ballista_shuffle_reader_force_remote_read(),
             transfers: config.ballista_shuffle_reader_maximum_concurrent_requests().max(1),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX).max(1),
             default_bytes: ballista.shuffle_reader_default_block_size_bytes(),
@@ -261,9 +264,8 @@ type Batches = BoxStream<'static, Result<RecordBatch>>;
 impl PartitionReader {
     /// The batches at all locations, in any order.
     fn read_all(self, locations: Vec<PartitionLocation>) -> Result<Batches> {
-        let work_dir = self.source.work_dir.clone();
         let (local, remote): (Vec<_>, Vec<_>) =
-            locations.into_iter().partition(|location| is_local(location, &work_dir));
+            locations.into_iter().partition(|location| self.is_local(location));
         self.metrics.local_partitions.add(local.len());
         self.metrics.remote_partitions.add(remote.len());
         let reader = self.clone();
@@ -289,7 +291,7 @@ impl PartitionReader {
 
     /// The batches at one location. A transfer begins at the first poll.
     fn read_one(&self, location: PartitionLocation) -> Result<Batches> {
-        if is_local(&location, &self.source.work_dir) {
+        if self.is_local(&location) {
             self.metrics.local_partitions.add(1);
             return Ok(self.read_local(location));
         }
@@ -303,6 +305,12 @@ impl PartitionReader {
             Ok::<_, DataFusionError>(source.decode(stream::iter(blocks.into_iter().map(Ok)), &location))
         };
         Ok(stream::once(batches).try_flatten().boxed())
+    }
+
+    /// Whether this executor has the file of a partition.
+    fn is_local(&self, location: &PartitionLocation) -> bool {
+        let file = ShufflePartition::from(location).file_name();
+        !self.limits.all_remote && file.is_ok_and(|file| self.source.work_dir.join(file).exists())
     }
 
     fn read_local(&self, location: PartitionLocation) -> Batches {
@@ -379,12 +387,6 @@ impl ShuffleSource {
         );
         lost.into_datafusion()
     }
-}
-
-/// Whether a work folder has the file of a partition.
-fn is_local(location: &PartitionLocation, work_dir: &Path) -> bool {
-    let file = ShufflePartition::from(location).file_name();
-    file.is_ok_and(|file| work_dir.join(file).exists())
 }
 
 /// The rows in batches of the coalescer's size.

@@ -10,9 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::common::{DataFusionError, Result, config_datafusion_err};
+use rustls::CertificateError::{
+    BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+    NotValidYetContext, UnknownIssuer,
+};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{AlertDescription, CertificateError, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{AlertDescription, RootCertStore};
 use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
 use warpframe_io::file_error;
 
@@ -44,7 +49,8 @@ impl Tls {
     /// key, and the certificate of the authority.
     ///
     /// # Errors
-    /// A file cannot be read or is not what it has to be, or the key is not that of the certificate.
+    /// A file cannot be read or is not what it has to be, the key is not that of the certificate, or the certificate has
+    /// expired or is not signed by the authority.
     pub fn from_files(cert: &Path, key: &Path, ca: &Path) -> Result<Self> {
         let chain = certificates(cert)?;
         let key_pem = read(key)?;
@@ -54,6 +60,18 @@ impl Tls {
         for authority in certificates(ca)? {
             roots.add(authority).map_err(|error| invalid(ca, &error))?;
         }
+        // Other processes verify the certificate, but a server that rejects it does not always get to say why.
+        verify(&chain, roots.clone()).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => config_datafusion_err!(
+                "the certificate in '{}' is not signed by the authority in '{}'",
+                cert.display(),
+                ca.display()
+            ),
+            rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
+                config_datafusion_err!("the certificate in '{}' has expired", cert.display())
+            }
+            error => invalid(cert, &error),
+        })?;
         rustls::ClientConfig::builder()
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, private)
@@ -128,6 +146,16 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     }
 }
 
+/// Verifies that an authority in `roots` has signed a certificate, with those of intermediate authorities after it, and that
+/// it is valid now.
+fn verify(chain: &[CertificateDer<'static>], roots: RootCertStore) -> std::result::Result<(), rustls::Error> {
+    let verifier = WebPkiClientVerifier::builder(roots.into()).build();
+    let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+    let (certificate, intermediates) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+    verifier.verify_client_cert(certificate, intermediates, UnixTime::now())?;
+    Ok(())
+}
+
 fn invalid(path: &Path, error: &rustls::Error) -> DataFusionError {
     config_datafusion_err!("the certificate in '{}' cannot be used: {error}", path.display())
 }
@@ -150,10 +178,6 @@ pub(super) fn tls_failure(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn explain(error: &rustls::Error) -> String {
-    use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
-        NotValidYetContext, UnknownIssuer,
-    };
     match error {
         rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "its certificate is not signed by the authority in --tls-ca".to_owned()
