@@ -678,12 +678,13 @@ fn a_disconnected_host_is_replaced_and_rejoins() {
     };
     let folder = tempdir().unwrap();
     let url = "df://10.77.0.1:50050";
-    let _scheduler = hosts.start(folder.path(), 1, &["cluster", "scheduler", "--bind", "10.77.0.1:50050"]);
+    let _scheduler =
+        hosts.start(folder.path(), 1, &["cluster", "scheduler", "--bind", "10.77.0.1:50050", "--insecure"]);
     let executors: Vec<_> = (2..=4)
         .map(|host| {
             let bind = format!("10.77.0.{host}");
             let arguments = ["cluster", "executor", "--scheduler", url, "--slots", "1", "--bind", &bind];
-            hosts.start(folder.path(), host, &arguments)
+            hosts.start(folder.path(), host, &[&arguments[..], &["--insecure"]].concat())
         })
         .collect();
     let status = || -> serde_json::Value {

@@ -9,19 +9,12 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::ipc::writer::StreamWriter;
-use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
-use arrow_flight::{
-    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest,
-    HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
-};
 use ballista_core::serde::protobuf::executor_grpc_client::ExecutorGrpcClient;
 use ballista_core::serde::protobuf::executor_grpc_server::{ExecutorGrpc, ExecutorGrpcServer};
 use ballista_core::serde::protobuf::executor_status::Status as State;
@@ -29,12 +22,12 @@ use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::*;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
 use common::process::Process;
+use common::shuffle::{FetchReplies, FetchRequest, FetchServer, fetch};
 use common::{Run, command, entries, finish, ok, skipped};
-use futures::Stream;
 use tempfile::{TempDir, tempdir};
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status};
 
 /// A simulated user: a home folder of its own.
 struct User {
@@ -297,13 +290,8 @@ async fn every_request_requires_the_token() {
             client.cancel_tasks(CancelTasksParams::default()).await.err(),
             client.remove_job_data(RemoveJobDataParams::default()).await.err(),
         ];
-        let mut client = FlightServiceClient::new(channel(executor, token).await);
-        let flight_refusals = [
-            client.do_get(Ticket::default()).await.err(),
-            client.do_action(Action::default()).await.err(),
-            client.list_actions(Empty::default()).await.err(),
-        ];
-        let all = refusals.into_iter().chain(executor_refusals).chain(flight_refusals);
+        let fetch_refusal = fetch(channel(executor, token).await, FetchRequest::default()).await.err();
+        let all = refusals.into_iter().chain(executor_refusals).chain([fetch_refusal]);
         for refusal in all {
             assert_eq!(refusal.map(|status| status.code()), Some(Code::Unauthenticated));
         }
@@ -371,8 +359,6 @@ fn the_token_does_not_appear_in_output() {
     }
 }
 
-type FlightStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 /// A malicious executor: it runs no tasks, and reports for each that it has written a file of this name.
 #[derive(Clone)]
 struct MaliciousExecutor {
@@ -389,9 +375,10 @@ impl MaliciousExecutor {
         let port = listener.local_addr().unwrap().port();
         let id = format!("rogue;{};simd", env!("CARGO_PKG_VERSION"));
         let malicious = Self { id: id.clone(), file: file.to_owned(), scheduler: client.clone() };
+        let name = file.to_owned();
         let server = Server::builder()
             .add_service(ExecutorGrpcServer::new(malicious.clone()))
-            .add_service(FlightServiceServer::new(malicious.clone()));
+            .add_service(FetchServer::new(move |request| malicious_results(&name, request)));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
         let config =
             ExecutorProcessConfig { executor_id: id.clone(), port, grpc_port: port, ..Default::default() };
@@ -468,73 +455,17 @@ impl ExecutorGrpc for MaliciousExecutor {
     }
 }
 
-#[tonic::async_trait]
-impl FlightService for MaliciousExecutor {
-    type HandshakeStream = FlightStream<HandshakeResponse>;
-    type ListFlightsStream = FlightStream<FlightInfo>;
-    type DoGetStream = FlightStream<FlightData>;
-    type DoPutStream = FlightStream<PutResult>;
-    type DoExchangeStream = FlightStream<FlightData>;
-    type DoActionStream = FlightStream<arrow_flight::Result>;
-    type ListActionsStream = FlightStream<ActionType>;
-
-    async fn do_action(&self, _: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
-        let columns: [(&str, ArrayRef); 3] = [
-            ("file", Arc::new(StringArray::from(vec![self.file.clone()]))),
-            ("rows", Arc::new(UInt64Array::from(vec![10]))),
-            ("bytes", Arc::new(UInt64Array::from(vec![100]))),
-        ];
-        let rows = RecordBatch::try_from_iter(columns).unwrap();
-        let mut body = Vec::new();
-        let mut writer = StreamWriter::try_new(&mut body, &rows.schema()).unwrap();
-        writer.write(&rows).unwrap();
-        writer.finish().unwrap();
-        drop(writer);
-        let result = arrow_flight::Result { body: body.into() };
-        Ok(Response::new(Box::pin(futures::stream::iter([Ok(result)]))))
-    }
-
-    async fn handshake(
-        &self,
-        _: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<Self::HandshakeStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn list_flights(&self, _: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn get_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn do_get(&self, _: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn do_put(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn do_exchange(
-        &self,
-        _: Request<Streaming<FlightData>>,
-    ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn list_actions(&self, _: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
-        Err(Status::unimplemented(""))
-    }
+/// The results of the malicious executor: a row for the file that it says it has written.
+fn malicious_results(file: &str, request: &FetchRequest) -> FetchReplies {
+    let columns: [(&str, ArrayRef); 3] = [
+        ("file", Arc::new(StringArray::from(vec![file]))),
+        ("rows", Arc::new(UInt64Array::from(vec![10]))),
+        ("bytes", Arc::new(UInt64Array::from(vec![100]))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema()).unwrap();
+    writer.write(&rows).unwrap();
+    FetchReplies::new(request, writer.into_inner().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

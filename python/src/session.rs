@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
-use warpframe::cluster::{ClusterAddress, ClusterSettings, DEFAULT_WAIT, Token};
+use warpframe::cluster::{ClusterAddress, ClusterSettings, DEFAULT_WAIT, Tls, Token};
 use warpframe::functions::statements::check_name;
 
 use crate::arrow_stream::{import_array, import_stream};
@@ -47,7 +47,7 @@ impl Session {
 #[pymethods]
 impl Session {
     #[new]
-    #[pyo3(signature = (*, threads, backend, memory_limit, batch_size, fuse, cluster, cluster_wait, token_file))]
+    #[pyo3(signature = (*, threads, backend, memory_limit, batch_size, fuse, cluster, cluster_wait, token_file, tls_cert, tls_key, tls_ca))]
     #[expect(clippy::too_many_arguments, reason = "they are the keywords of a Python function")]
     fn new(
         py: Python<'_>,
@@ -59,6 +59,9 @@ impl Session {
         cluster: Option<&str>,
         cluster_wait: Option<f64>,
         token_file: Option<PathBuf>,
+        tls_cert: Option<PathBuf>,
+        tls_key: Option<PathBuf>,
+        tls_ca: Option<PathBuf>,
     ) -> PyResult<Self> {
         let runtime = runtime(py)?;
         let failed = |error| query_error(&error, "");
@@ -76,6 +79,8 @@ impl Session {
             let address: ClusterAddress = address.parse().map_err(failed)?;
             let mut settings = ClusterSettings::new(address);
             settings.token = token_file.as_deref().map(Token::from_file).transpose().map_err(failed)?;
+            settings.tls =
+                Tls::find(tls_cert.as_deref(), tls_key.as_deref(), tls_ca.as_deref()).map_err(failed)?;
             settings.wait = cluster_wait
                 .map_or(Ok(DEFAULT_WAIT), Duration::try_from_secs_f64)
                 .map_err(|_| PyValueError::new_err("cluster_wait is a number of seconds, at least 0"))?;

@@ -23,7 +23,9 @@ def test_settings_are_checked():
         ({"memory_limit": 0}, "memory_limit must be from 1"),
         ({"backend": "fpga"}, "there is no backend 'fpga': use one of auto"),
         ({"cluster": "host"}, "df://"),
-        ({"token_file": "t"}, "cluster_wait and token_file go with cluster"),
+        ({"token_file": "t"}, "cluster_wait, token_file, tls_cert, tls_key and tls_ca go with cluster"),
+        ({"tls_ca": "ca.pem"}, "cluster_wait, token_file, tls_cert, tls_key and tls_ca go with cluster"),
+        ({"tls_ca": "ca.pem", "cluster": "df://127.0.0.1:1"}, "TLS takes three files"),
     ]:
         with pytest.raises(ValueError, match=message):
             wf.Session(**keywords)

@@ -42,6 +42,10 @@ class Session:
         The seconds to wait for the first executor; 10 by default.
     token_file : str or path, optional
         A file with the token of the cluster. The environment variable ``WARPFRAME_CLUSTER_TOKEN`` can hold it instead.
+    tls_cert, tls_key, tls_ca : str or path, optional
+        The certificate of this process, its private key, and the certificate of the cluster's authority, as PEM files, for a
+        cluster with TLS. The environment variables ``WARPFRAME_TLS_CERT``, ``WARPFRAME_TLS_KEY`` and ``WARPFRAME_TLS_CA`` can
+        hold the paths instead.
 
     Raises
     ------
@@ -68,9 +72,13 @@ class Session:
         cluster: str | None = None,
         cluster_wait: float | None = None,
         token_file: str | os.PathLike[str] | None = None,
+        tls_cert: str | os.PathLike[str] | None = None,
+        tls_key: str | os.PathLike[str] | None = None,
+        tls_ca: str | os.PathLike[str] | None = None,
     ) -> None:
-        if cluster is None and (cluster_wait is not None or token_file is not None):
-            raise ValueError("cluster_wait and token_file go with cluster")
+        files = {"token_file": token_file, "tls_cert": tls_cert, "tls_key": tls_key, "tls_ca": tls_ca}
+        if cluster is None and (cluster_wait is not None or any(file is not None for file in files.values())):
+            raise ValueError("cluster_wait, token_file, tls_cert, tls_key and tls_ca go with cluster")
         self._native = _warpframe.Session(
             threads=None if threads is None else _arguments.count("threads", threads, _arguments.MAX_THREADS),
             backend=_arguments.text("backend", backend),
@@ -79,7 +87,7 @@ class Session:
             fuse=bool(fuse),
             cluster=None if cluster is None else _arguments.text("cluster", cluster),
             cluster_wait=None if cluster_wait is None else float(cluster_wait),
-            token_file=None if token_file is None else _arguments.path("token_file", token_file),
+            **{name: None if file is None else _arguments.path(name, file) for name, file in files.items()},
         )
         _wait_at_exit()
 

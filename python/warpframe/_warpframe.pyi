@@ -103,6 +103,9 @@ class Session:
         cluster: str | None,
         cluster_wait: float | None,
         token_file: str | None,
+        tls_cert: str | None,
+        tls_key: str | None,
+        tls_ca: str | None,
     ) -> Session: ...
     def close(self) -> None: ...
     def deregister(self, name: str) -> bool: ...

@@ -18,7 +18,7 @@ use super::values;
 use warpframe_cluster::{
     ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_LEASE, DEFAULT_PORT, DEFAULT_WAIT,
     ExecutorOptions, JobProgress, Launcher, LocalCluster, LocalClusterOptions, Scheduler, SchedulerOptions,
-    Token, run_executor,
+    Tls, Token, run_executor,
 };
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +39,8 @@ pub enum Command {
         json: bool,
         #[command(flatten)]
         token: TokenArguments,
+        #[command(flatten)]
+        tls: TlsArguments,
     },
 }
 
@@ -114,6 +116,29 @@ fn warn_if_readable(file: &Path) {
     }
 }
 
+/// The options of processes of a cluster whose connections are encrypted. Each can be in an environment variable instead.
+#[derive(Debug, Args)]
+pub struct TlsArguments {
+    /// The certificate of this process, a PEM file: connections are then encrypted, and both sides show a certificate.
+    /// WARPFRAME_TLS_CERT can hold the path instead, WARPFRAME_TLS_KEY and WARPFRAME_TLS_CA those of the other two files
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+    /// The certificate of the authority that has signed the certificates of all processes, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+impl TlsArguments {
+    /// The certificates in the files, or `None` if none are named.
+    fn named(&self) -> Result<Option<Tls>, CliError> {
+        let Self { tls_cert, tls_key, tls_ca } = self;
+        Ok(Tls::find(tls_cert.as_deref(), tls_key.as_deref(), tls_ca.as_deref())?)
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct SchedulerArguments {
     /// The address and port to listen on
@@ -126,6 +151,11 @@ pub struct SchedulerArguments {
     lease: LeaseArguments,
     #[command(flatten)]
     token: TokenArguments,
+    #[command(flatten)]
+    tls: TlsArguments,
+    /// Listen at an address other than a loopback address without TLS
+    #[arg(long)]
+    insecure: bool,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +183,11 @@ pub struct ExecutorArguments {
     port: Option<u16>,
     #[command(flatten)]
     token: TokenArguments,
+    #[command(flatten)]
+    tls: TlsArguments,
+    /// Listen at an address other than a loopback address without TLS
+    #[arg(long)]
+    insecure: bool,
     /// Exit when stdin is closed
     #[arg(long, hide = true)]
     while_stdin: bool,
@@ -164,8 +199,8 @@ pub fn run(command: Command, launcher: Option<Launcher>) -> Result<(), CliError>
         Command::Local(arguments) => runtime()?.block_on(interruptible(local(arguments, launcher))),
         Command::Scheduler(arguments) => runtime()?.block_on(interruptible(scheduler(arguments))),
         Command::Executor(arguments) => executor(arguments),
-        Command::Status { address, json, token } => {
-            let client = ClusterClient::new(address).with_token(token.named()?);
+        Command::Status { address, json, token, tls } => {
+            let client = ClusterClient::new(address).with_token(token.named()?).with_tls(tls.named()?);
             let status = runtime()?.block_on(client.status())?;
             show(&status, json)
         }
@@ -195,19 +230,22 @@ async fn local(arguments: Local, launcher: Option<Launcher>) -> Result<(), CliEr
 }
 
 async fn scheduler(arguments: SchedulerArguments) -> Result<(), CliError> {
-    warn_if_open(arguments.bind.ip());
-    let SchedulerArguments { bind, advertise, lease, token } = arguments;
+    let SchedulerArguments { bind, advertise, lease, token, tls, insecure } = arguments;
+    let tls = tls.named()?;
+    check_bind(bind.ip(), tls.is_some(), insecure)?;
     let (token, lease) = (token.of_new_cluster()?, lease.length());
-    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise, token, lease }).await?;
+    let scheduler = Scheduler::start(SchedulerOptions { bind, advertise, token, tls, lease }).await?;
     println!("{}", scheduler.address());
     std::future::pending().await
 }
 
 fn executor(arguments: ExecutorArguments) -> Result<(), CliError> {
-    warn_if_open(arguments.bind);
+    let tls = arguments.tls.named()?;
+    check_bind(arguments.bind, tls.is_some(), arguments.insecure)?;
     let options = ExecutorOptions {
         scheduler: arguments.scheduler,
         token: arguments.token.named()?,
+        tls,
         bind: arguments.bind,
         advertise: arguments.advertise,
         port: arguments.port,
@@ -240,13 +278,21 @@ async fn stdin_ends() {
     let _ = ended.await;
 }
 
-fn warn_if_open(bind: IpAddr) {
-    if !bind.is_loopback() {
-        eprintln!(
-            "warning: connections through {bind} are not encrypted, and carry the cluster's token, with which anyone can run \
-             queries and read files here: use it in a trusted network only"
-        );
+/// Checks that connections from other hosts are encrypted, or that the user wants them not to be.
+fn check_bind(bind: IpAddr, encrypted: bool, insecure: bool) -> Result<(), CliError> {
+    if bind.is_loopback() || encrypted {
+        return Ok(());
     }
+    if !insecure {
+        return Err(CliError::usage(format!(
+            "connections through {bind} would not be encrypted: name certificates with --tls-cert, --tls-key and --tls-ca, or allow that with --insecure"
+        )));
+    }
+    eprintln!(
+        "warning: connections through {bind} are not encrypted, and carry the cluster's token, with which anyone can run \
+         queries and read files here: use it in a trusted network only"
+    );
+    Ok(())
 }
 
 fn scheduler_address(text: &str) -> Result<ClusterAddress, String> {
@@ -296,6 +342,8 @@ pub struct ClusterArguments {
     cluster_wait: Option<u64>,
     #[command(flatten)]
     token: TokenArguments,
+    #[command(flatten)]
+    tls: TlsArguments,
 }
 
 impl ClusterArguments {
@@ -307,11 +355,12 @@ impl ClusterArguments {
     /// The settings of the cluster, with a progress bar on stderr; `None` without `--cluster`.
     ///
     /// # Errors
-    /// The token file has no token.
+    /// The token file has no token, or a certificate or key cannot be used.
     pub fn settings(&self) -> Result<Option<ClusterSettings>, CliError> {
         let Some(address) = self.cluster.clone() else { return Ok(None) };
         let mut settings = ClusterSettings::new(address);
         settings.token = self.token.named()?;
+        settings.tls = self.tls.named()?;
         settings.wait = self.cluster_wait.map_or(DEFAULT_WAIT, Duration::from_secs);
         let bar = Mutex::new(None);
         settings.progress = Some(Arc::new(move |progress| show_progress(&mut bar.lock(), progress)));

@@ -11,6 +11,7 @@ pub mod proxy;
 #[cfg(unix)]
 pub mod pty;
 pub mod reference;
+pub mod shuffle;
 mod skipped;
 pub mod store;
 pub mod trees;

@@ -36,11 +36,6 @@ impl ClusterAddress {
         let host = self.host.trim_matches(['[', ']']);
         host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
     }
-
-    /// The URL for gRPC.
-    pub(super) fn http(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
-    }
 }
 
 impl fmt::Display for ClusterAddress {

@@ -1,46 +1,17 @@
-//! Authentication of requests: a tower layer that rejects requests without the cluster's token and requests that are
-//! not gRPC, and the endpoints that add the token.
-//!
-//! The token is the second word of the `user-agent` header: for connections that Ballista opens, it only allows to
-//! configure the tonic endpoint, and this is the only header that an endpoint can set.
+//! Authentication of requests: a tower layer that rejects requests without the cluster's token and requests that are not
+//! gRPC. `endpoint` adds the token.
 
 use std::future::{Ready, ready};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ballista_core::extension::{BallistaConfigGrpcEndpoint, EndpointOverrideFn};
-use datafusion::common::{DataFusionError, Result};
 use futures::future::Either;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Version};
 use tonic::Status;
-use tonic::transport::Endpoint;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::protocol::build;
 use super::token::Token;
-
-/// The endpoint, whose requests carry the token.
-///
-/// # Errors
-/// The token is not a valid header value, which [`Token`] rules out.
-pub(super) fn with_token_header(endpoint: Endpoint, token: &Token) -> Result<Endpoint> {
-    endpoint
-        .user_agent(format!("warpframe/{} {}", build(), token.secret()))
-        .map_err(|error| DataFusionError::External(error.into()))
-}
-
-/// [`with_token_header`] as a callback for the connections that Ballista opens.
-pub(super) fn endpoint_override(token: &Token) -> EndpointOverrideFn {
-    let token = token.clone();
-    Arc::new(move |endpoint| Ok(with_token_header(endpoint, &token)?))
-}
-
-/// [`with_token_header`] for a Ballista client of an executor.
-pub(super) fn grpc_endpoint_override(token: &Token) -> Arc<BallistaConfigGrpcEndpoint> {
-    Arc::new(BallistaConfigGrpcEndpoint::new(endpoint_override(token)))
-}
 
 /// The layer that requires the token.
 #[derive(Debug, Clone)]

@@ -8,19 +8,20 @@ use ballista_core::serde::protobuf::RemoveSessionParams;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use datafusion::common::{DataFusionError, Result, exec_datafusion_err, exec_err};
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::address::ClusterAddress;
-use super::auth_layer::with_token_header;
 use super::cluster_service;
+use super::endpoint::ConnectionSecurity;
 use super::leases::DEFAULT_LEASE;
 use super::protocol::{MAX_MESSAGE_BYTES, VERSION, check_version};
 use super::status::{ClusterStatus, JobProgress};
 use super::task_errors::decode_task_error;
+use super::tls::{Tls, tls_failure};
 use super::token::{TOKEN_VARIABLE, Token};
 use warpframe_io::spawn_cleanup;
 
-/// The timeout of connecting and of status requests.
+/// The timeout of status requests.
 const RPC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The timeout of notifications that a query or a session has ended.
@@ -31,8 +32,10 @@ const NOTIFICATION_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) enum StatusError {
     /// Nothing answers at the address in time.
     Unreachable(ClusterAddress),
-    /// The server at the address is not a scheduler of this version.
-    NotAScheduler(ClusterAddress),
+    /// The server at the address is not a scheduler of this version, or not with TLS as this process uses it.
+    NotAScheduler(ClusterAddress, Option<Tls>),
+    /// The server at the address and this process do not trust each other's certificates; why.
+    Untrusted(ClusterAddress, String),
     /// The scheduler requires a token, and this process has none.
     MissingToken(ClusterAddress),
     /// The scheduler requires another token.
@@ -47,8 +50,14 @@ impl From<StatusError> for DataFusionError {
             StatusError::Unreachable(address) => format!(
                 "no scheduler answers at {address}: start one with `warpframe cluster scheduler`, or check the address"
             ),
-            StatusError::NotAScheduler(address) => {
-                format!("what answers at {address} is not a scheduler of warpframe {VERSION}")
+            StatusError::NotAScheduler(address, None) => format!(
+                "what answers at {address} is not a scheduler of warpframe {VERSION} without TLS: if it uses TLS, name the certificates with --tls-cert, --tls-key and --tls-ca"
+            ),
+            StatusError::NotAScheduler(address, Some(_)) => format!(
+                "what answers at {address} does not accept the certificate in --tls-cert, which its authority has to have signed, or is not a scheduler of warpframe {VERSION}"
+            ),
+            StatusError::Untrusted(address, cause) => {
+                format!("the scheduler at {address} cannot be trusted: {cause}")
             }
             StatusError::MissingToken(address) => format!(
                 "the cluster at {address} wants its token: run this on its host as the user who started it, or name the token with --token-file or {TOKEN_VARIABLE}"
@@ -66,6 +75,7 @@ impl From<StatusError> for DataFusionError {
 pub struct ClusterClient {
     pub(super) address: ClusterAddress,
     token: Option<Token>,
+    tls: Option<Tls>,
     /// The Ballista session that holds this client's settings on the scheduler.
     pub(super) session_id: String,
     /// Whether the scheduler has that session, and has to be told when it ends.
@@ -82,6 +92,7 @@ impl ClusterClient {
         Self {
             address,
             token: None,
+            tls: None,
             session_id,
             has_session: AtomicBool::new(false),
             local_work_dir: None,
@@ -95,15 +106,22 @@ impl ClusterClient {
         self
     }
 
-    /// The token, or `None` if this process has none.
+    /// Sets the certificates with which connections are encrypted and authenticated. With `None`, the default, they are not.
+    pub fn with_tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The token, or none if this process has none, and the certificates.
     ///
     /// # Errors
     /// The token is malformed or cannot be read.
-    pub(super) fn token(&self) -> Result<Option<Token>> {
-        match &self.token {
-            Some(token) => Ok(Some(token.clone())),
-            None => Token::find(&self.address),
-        }
+    pub(super) fn security(&self) -> Result<ConnectionSecurity> {
+        let token = match &self.token {
+            Some(token) => Some(token.clone()),
+            None => Token::find(&self.address)?,
+        };
+        Ok(ConnectionSecurity { token, tls: self.tls.clone() })
     }
 
     /// Sets the parent folder of the executors' work folders, if they are on this machine: results are read from there.
@@ -138,10 +156,14 @@ impl ClusterClient {
     /// The status, and the token that the scheduler has accepted.
     pub(super) async fn fetch_status(&self) -> Result<(ClusterStatus, Token), StatusError> {
         let address = || self.address.clone();
-        let token = self.token().map_err(StatusError::InvalidToken)?;
-        let endpoint = self.endpoint(token.as_ref()).map_err(StatusError::InvalidToken)?;
-        let channel = endpoint.connect().await.map_err(|_| StatusError::Unreachable(address()))?;
-        let token = token.ok_or_else(|| StatusError::MissingToken(address()))?;
+        let security = self.security().map_err(StatusError::InvalidToken)?;
+        let endpoint = security.endpoint(self.address.host(), self.address.port());
+        let connected = endpoint.map_err(StatusError::InvalidToken)?.connect().await;
+        let channel = connected.map_err(|error| match tls_failure(&error) {
+            Some(cause) => StatusError::Untrusted(address(), cause),
+            None => StatusError::Unreachable(address()),
+        })?;
+        let token = security.token.ok_or_else(|| StatusError::MissingToken(address()))?;
         let answer = tokio::time::timeout(RPC_TIMEOUT, cluster_service::request_status(channel)).await;
         match answer.map_err(|_| StatusError::Unreachable(address()))? {
             Ok(status) => match serde_json::from_str::<ClusterStatus>(&status) {
@@ -149,12 +171,16 @@ impl ClusterClient {
                     self.lease_ms.store(status.lease_ms, Ordering::Relaxed);
                     Ok((status, token))
                 }
-                Err(_) => Err(StatusError::NotAScheduler(address())),
+                Err(_) => Err(StatusError::NotAScheduler(address(), security.tls)),
             },
             Err(status) if status.code() == tonic::Code::Unauthenticated => {
                 Err(StatusError::WrongToken(address()))
             }
-            Err(_) => Err(StatusError::NotAScheduler(address())),
+            // A server rejects the certificate of a client after the client's part of the handshake.
+            Err(status) => match tls_failure(&status) {
+                Some(cause) => Err(StatusError::Untrusted(address(), cause)),
+                None => Err(StatusError::NotAScheduler(address(), security.tls)),
+            },
         }
     }
 
@@ -191,27 +217,13 @@ impl ClusterClient {
         status.jobs.iter().find(|status| status.id == job).map(|status| status.progress)
     }
 
-    /// The scheduler's endpoint, whose requests carry the token.
-    fn endpoint(&self, token: Option<&Token>) -> Result<Endpoint> {
-        let endpoint = Endpoint::from_shared(self.address.http())
-            .map_err(|error| DataFusionError::External(error.into()))?
-            .connect_timeout(RPC_TIMEOUT)
-            .tcp_nodelay(true)
-            // Detects a host that was cut off within 10 seconds.
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .keep_alive_timeout(Duration::from_secs(5));
-        match token {
-            Some(token) => with_token_header(endpoint, token),
-            None => Ok(endpoint),
-        }
-    }
-
     /// Connects to the scheduler.
     ///
     /// # Errors
     /// Nothing answers at the address, or the token is malformed or cannot be read.
     pub(super) async fn connect_channel(&self) -> Result<Channel> {
-        match self.endpoint(self.token()?.as_ref())?.connect().await {
+        let endpoint = self.security()?.endpoint(self.address.host(), self.address.port())?;
+        match endpoint.connect().await {
             Ok(channel) => Ok(channel),
             Err(_) => exec_err!("no scheduler answers at {}", self.address),
         }
@@ -247,7 +259,8 @@ impl Drop for ClusterClient {
     fn drop(&mut self) {
         // The scheduler keeps a session until it is removed.
         if self.has_session.load(Ordering::Relaxed) {
-            let client = Self::new(self.address.clone()).with_token(self.token.take());
+            let client = Self::new(self.address.clone());
+            let client = client.with_token(self.token.take()).with_tls(self.tls.take());
             let session_id = std::mem::take(&mut self.session_id);
             spawn_notification(async move {
                 if let Ok(mut scheduler) = client.connect().await {

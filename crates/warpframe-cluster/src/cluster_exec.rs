@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use ballista_core::serde::protobuf::PartitionLocation;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -137,7 +138,7 @@ impl ExecutionPlan for ClusterExec {
         let computing = MetricBuilder::new(&self.metrics).subset_time(COMPUTE_TIME, partition);
         let gathering = MetricBuilder::new(&self.metrics).subset_time(GATHER_TIME, partition);
         let local = MetricBuilder::new(&self.metrics).counter(LOCAL_PARTITIONS, partition);
-        let results = ResultReader { client: Arc::clone(&client), local };
+        let results = ResultReader { client: Arc::clone(&client), schema: plan.schema(), local };
         let (analyzed, executed) = (self.analyzed, Arc::clone(&self.executed));
         let rows = async move {
             let start = Instant::now();
@@ -227,6 +228,7 @@ async fn run_with_retries(
 #[derive(Clone)]
 struct ResultReader {
     client: Arc<ClusterClient>,
+    schema: SchemaRef,
     /// Counts the partitions that are read from files on this machine.
     local: Count,
 }
@@ -243,7 +245,7 @@ impl ResultReader {
                 return Ok(rows);
             }
         }
-        fetch_partition(location, self.client.token()?).await
+        fetch_partition(location, self.client.security()?, Arc::clone(&self.schema)).await
     }
 }
 

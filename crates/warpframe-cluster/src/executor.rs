@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use datafusion::common::{DataFusionError, Result};
 
 use super::client::{ClusterClient, StatusError};
+use super::endpoint::ConnectionSecurity;
 use super::executor_id::{ExecutorId, executor_name_prefix};
 use super::executor_options::ExecutorOptions;
 use super::protocol::{build, check_version};
@@ -14,7 +15,7 @@ use super::registration::{RETRY_INTERVAL, Registration, bind_listener};
 use super::token::Token;
 use warpframe_io::private_folder_in;
 
-/// How long a rejected token is retried: a scheduler that has just started writes a new token file.
+/// How long a rejected token or certificate is retried: a scheduler that has just started writes a new token file.
 const REJECTED_TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs an executor until `stop` completes; it then finishes its running tasks. `started` is called with the executor's
@@ -52,11 +53,12 @@ pub async fn run_executor(
             () = &mut stop => return Ok(()),
             token = wait_for_scheduler(&options) => token?,
         };
+        let security = ConnectionSecurity { token: Some(token), tls: options.tls.clone() };
         let id =
             ExecutorId { name: new_executor_name(), version: build().to_owned(), backend: backend.clone() };
         let executor_dir = work_dir.path().join(&id.name);
         std::fs::create_dir(&executor_dir).map_err(|error| work_dir_error(&executor_dir, &error))?;
-        match Registration::new(&options, &id, &executor_dir, &token).await {
+        match Registration::new(&options, &id, &executor_dir, &security).await {
             Ok(mut registration) => {
                 if let Some(started) = started.take() {
                     started(&id.name);
@@ -80,9 +82,10 @@ pub async fn run_executor(
 /// Waits until a scheduler answers, and returns the token that it accepts.
 ///
 /// # Errors
-/// The scheduler has another version, or rejects the token for longer than [`REJECTED_TOKEN_TIMEOUT`].
+/// The scheduler has another version, or rejects the token or a certificate for longer than [`REJECTED_TOKEN_TIMEOUT`].
 async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
-    let client = ClusterClient::new(options.scheduler.clone()).with_token(options.token.clone());
+    let client = ClusterClient::new(options.scheduler.clone());
+    let client = client.with_token(options.token.clone()).with_tls(options.tls.clone());
     let mut rejected_since: Option<Instant> = None;
     loop {
         match client.fetch_status().await {
@@ -93,13 +96,15 @@ async fn wait_for_scheduler(options: &ExecutorOptions) -> Result<Token> {
             Err(
                 error @ (StatusError::MissingToken(_)
                 | StatusError::WrongToken(_)
+                | StatusError::NotAScheduler(..)
+                | StatusError::Untrusted(..)
                 | StatusError::InvalidToken(_)),
             ) => {
                 if rejected_since.get_or_insert_with(Instant::now).elapsed() > REJECTED_TOKEN_TIMEOUT {
                     return Err(error.into());
                 }
             }
-            Err(StatusError::Unreachable(_) | StatusError::NotAScheduler(_)) => rejected_since = None,
+            Err(StatusError::Unreachable(_)) => rejected_since = None,
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }

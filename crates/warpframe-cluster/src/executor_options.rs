@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::address::ClusterAddress;
+use super::tls::Tls;
 use super::token::Token;
 
 /// The options of an executor.
@@ -14,6 +15,8 @@ pub struct ExecutorOptions {
     pub scheduler: ClusterAddress,
     /// The cluster's token; by default the one that [`Token::find`] finds.
     pub token: Option<Token>,
+    /// The certificates with which connections are encrypted and authenticated; none by default.
+    pub tls: Option<Tls>,
     /// The IP address to listen on.
     pub bind: IpAddr,
     /// The host name or IP address under which other processes reach this host; by default the source address of the

@@ -87,7 +87,7 @@ impl IpcScanExec {
 fn read_files(paths: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
     let files: Vec<_> = paths.column(0).as_string::<i32>().iter().flatten().map(PathBuf::from).collect();
     files.into_iter().flat_map(|file| {
-        let (batches, error) = match MmapIpcReader::open(&file) {
+        let (batches, error) = match MmapIpcReader::open(&file, &file.to_string_lossy()) {
             Ok(batches) => (Some(batches), None),
             Err(error) => (None, Some(Err(error))),
         };

@@ -6,14 +6,15 @@
 //!
 //! - Sessions: `settings`, `query_planner` and `cluster_exec`, over `client` and `job`.
 //! - Plans on the wire: `physical_codec`, `file_list_scan_exec`, `ipc_scan_exec` and `memtable_staging`.
+//! - Shuffle data: `checksums`, `shuffle_file`, `shuffle_service`, `remote_blocks`, `batch_decoder` and
+//!   `shuffle_reader_exec`.
 //! - Results: `result_reader` and `mmap_ipc_reader`; metrics of remote operators: `remote_metrics`.
-//! - Processes: `scheduler`, `executor` (with `registration`, `executor_service`, `stage_engine`,
-//!   `task_runtime` and `client_pool`) and `local_cluster` (with `executor_child`).
-//! - Authentication: `token` and `auth_layer`.
+//! - Processes: `scheduler`, `executor` (with `registration`, `executor_service`, `stage_engine` and
+//!   `task_runtime`) and `local_cluster` (with `executor_child`).
+//! - Connections: `endpoint` and `executor_connections`; authentication and encryption: `token`, `auth_layer` and `tls`.
 //! - Status of a cluster: `status` and `cluster_service`.
 //! - Failures: of tasks in `task_errors`; of executors in `cluster_state`, `task_launcher`, `executor_losses` and
-//!   `checked_graph`; of clients in
-//!   `leases`, `lease_renewal`, `job_state` and `job_reaper`, with `cancellations`.
+//!   `checked_graph`; of clients in `leases`, `lease_renewal`, `job_state` and `job_reaper`, with `cancellations`.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -21,16 +22,19 @@
 
 mod address;
 mod auth_layer;
+mod batch_decoder;
 mod cancellations;
 mod checked_graph;
+mod checksums;
 mod client;
-mod client_pool;
 mod cluster_copy_exec;
 mod cluster_exec;
 mod cluster_service;
 mod cluster_state;
+mod endpoint;
 mod executor;
 mod executor_child;
+mod executor_connections;
 mod executor_id;
 mod executor_losses;
 mod executor_options;
@@ -54,17 +58,22 @@ mod physical_codec;
 mod protocol;
 mod query_planner;
 mod registration;
+mod remote_blocks;
 mod remote_metrics;
 mod result_reader;
 mod scheduler;
 mod session_config;
 mod settings;
+mod shuffle_file;
+mod shuffle_reader_exec;
+mod shuffle_service;
 mod stage_engine;
 mod staged_files;
 mod status;
 mod task_errors;
 mod task_launcher;
 mod task_runtime;
+mod tls;
 mod token;
 
 pub use address::{ClusterAddress, DEFAULT_PORT};
@@ -83,4 +92,5 @@ pub use query_planner::as_cluster_exec;
 pub use scheduler::{Scheduler, SchedulerOptions};
 pub use settings::{ClusterProgress, ClusterSettings, DEFAULT_WAIT};
 pub use status::{ClusterStatus, ExecutorStatus, JobProgress, JobStatus};
+pub use tls::{TLS_CA_VARIABLE, TLS_CERT_VARIABLE, TLS_KEY_VARIABLE, Tls};
 pub use token::{TOKEN_VARIABLE, Token};

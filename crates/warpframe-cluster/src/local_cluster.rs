@@ -23,6 +23,7 @@ use super::leases::DEFAULT_LEASE;
 use super::scheduler::{Scheduler, SchedulerOptions};
 use super::settings::ClusterSettings;
 use super::task_runtime::default_memory_limit;
+use super::tls::{TLS_CA_VARIABLE, TLS_CERT_VARIABLE, TLS_KEY_VARIABLE};
 use super::token::{TOKEN_VARIABLE, Token};
 use warpframe_io::private_folder;
 
@@ -132,6 +133,7 @@ impl LocalCluster {
         let options = ExecutorOptions {
             scheduler: cluster.address().clone(),
             token: Some(cluster.scheduler.token().clone()),
+            tls: None,
             bind: Ipv4Addr::LOCALHOST.into(),
             advertise: None,
             port: None,
@@ -216,6 +218,10 @@ impl LocalCluster {
                 .arg(&work_dir)
                 // Other users can see arguments, but not the environment.
                 .env(TOKEN_VARIABLE, token.secret())
+                // Connections inside this machine are not encrypted.
+                .env_remove(TLS_CERT_VARIABLE)
+                .env_remove(TLS_KEY_VARIABLE)
+                .env_remove(TLS_CA_VARIABLE)
                 // With --while-stdin, the executor ends when this process does, even if it is killed.
                 .stdin(Stdio::piped());
             command

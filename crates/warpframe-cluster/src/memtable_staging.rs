@@ -1,8 +1,6 @@
 //! Staging of in-memory tables for a cluster on this machine: a large table is written once to Arrow IPC files, which the
 //! executors map into memory. A small table is sent inside the plan.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::ptr::addr_eq;
 use std::sync::{Arc, Weak};
@@ -20,6 +18,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 
 use super::address::ClusterAddress;
+use super::checksums::ChecksumWriter;
 use super::ipc_scan_exec::IpcScanExec;
 use super::memory_source::memory_source;
 use super::staged_files::StagedFiles;
@@ -179,12 +178,13 @@ async fn write_table(
 }
 
 async fn write_partition(mut rows: SendableRecordBatchStream, path: &Path) -> Result<()> {
-    let file = BufWriter::new(File::create_new(path).map_err(failed)?);
+    let file = ChecksumWriter::create_new(path).map_err(failed)?;
     let mut writer = StreamWriter::try_new(file, &rows.schema()).map_err(failed)?;
     while let Some(batch) = rows.next().await {
         writer.write(&batch?).map_err(failed)?;
     }
-    writer.finish().map_err(failed)
+    let file = writer.into_inner().map_err(failed)?;
+    file.finish(&path.to_string_lossy()).map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> DataFusionError {

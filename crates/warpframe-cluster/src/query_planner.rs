@@ -48,6 +48,7 @@ impl ClusterPlanner {
     pub fn new(settings: ClusterSettings) -> Self {
         let client = ClusterClient::new(settings.address.clone())
             .with_token(settings.token.clone())
+            .with_tls(settings.tls.clone())
             .with_local_work_dir(settings.local_work_dir.clone());
         let client = Arc::new(client);
         let staging = MemTableStaging::new(settings.staging_dir.clone());

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arrow_flight::flight_service_server::FlightServiceServer;
-use ballista_core::extension::SessionConfigExt;
+use ballista_core::RuntimeProducer;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::protobuf::executor_grpc_server::ExecutorGrpcServer;
 use ballista_core::serde::protobuf::executor_status::Status as State;
@@ -17,11 +16,8 @@ use ballista_core::serde::protobuf::{
 };
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
 use ballista_core::utils::{GrpcServerConfig, create_grpc_server};
-use ballista_core::{ConfigProducer, RuntimeProducer};
-use ballista_executor::execution_engine::DefaultExecutionEngine;
 use ballista_executor::executor::Executor;
 use ballista_executor::executor_process::{ExecutorProcessConfig, structure_executor_metadata};
-use ballista_executor::flight_service::BallistaFlightService;
 use ballista_executor::metrics::LoggingMetricsCollector;
 use ballista_executor::runtime_cache::DefaultSessionRuntimeCache;
 use datafusion::common::runtime::SpawnedTask;
@@ -32,18 +28,20 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic::transport::server::TcpIncoming;
 
-use super::auth_layer::{AuthLayer, endpoint_override};
+use super::auth_layer::AuthLayer;
 use super::client::ClusterClient;
-use super::client_pool::SharedClientPool;
+use super::endpoint::ConnectionSecurity;
+use super::executor_connections::ExecutorConnections;
 use super::executor_id::ExecutorId;
 use super::executor_options::ExecutorOptions;
 use super::executor_service::ExecutorService;
 use super::physical_codec::ClusterCodec;
 use super::protocol::{HEARTBEAT_INTERVAL_SECONDS, MAX_MESSAGE_BYTES};
 use super::session_config::{process_config, session_state};
+use super::shuffle_reader_exec::ShuffleSource;
+use super::shuffle_service::ShuffleService;
 use super::stage_engine::StageEngine;
 use super::task_runtime::{TaskThreads, memory_policy, runtime_producer};
-use super::token::Token;
 
 /// The number of consecutive failed heartbeats after which the scheduler counts as lost.
 const MAX_MISSED_HEARTBEATS: usize = 5;
@@ -76,10 +74,14 @@ impl Registration {
         options: &ExecutorOptions,
         id: &ExecutorId,
         work_dir: &Path,
-        token: &Token,
+        security: &ConnectionSecurity,
     ) -> Result<Self> {
-        let scheduler = ClusterClient::new(options.scheduler.clone()).with_token(Some(token.clone()));
+        let scheduler = ClusterClient::new(options.scheduler.clone());
+        let scheduler = scheduler.with_token(security.token.clone()).with_tls(security.tls.clone());
         let mut scheduler = scheduler.connect().await?;
+        let Some(token) = &security.token else {
+            return exec_err!("an executor has to have the token of its cluster");
+        };
         let listener = bind_listener(options).await?;
         let port = listener.local_addr()?.port();
         let config = ExecutorProcessConfig {
@@ -97,18 +99,18 @@ impl Registration {
             metadata: Some(metadata.clone()),
         };
 
-        let producer = config_producer(token);
         let base = runtime_producer(work_dir);
         let policy = memory_policy(options);
         let (base_too, policy_too) = (Arc::clone(&base), Arc::clone(&policy));
         let runtimes: RuntimeProducer = Arc::new(move |config| policy_too(base_too(config)?, config, 1));
-        let engine = DefaultExecutionEngine::with_client_pool(Arc::new(SharedClientPool::default()));
-        let engine = Arc::new(StageEngine::new(id.name.clone(), engine));
+        let connections = Arc::new(ExecutorConnections::new(security.clone()));
+        let source = ShuffleSource { work_dir: work_dir.to_owned(), connections };
+        let engine = Arc::new(StageEngine::new(id.name.clone(), source));
         let executor = Executor::new(
             metadata.clone(),
             &work_dir.to_string_lossy(),
             runtimes,
-            producer,
+            Arc::new(process_config),
             Arc::new(BallistaFunctionRegistry::from(&session_state(process_config())?)),
             Arc::new(LoggingMetricsCollector::default()),
             options.slots.get(),
@@ -133,19 +135,19 @@ impl Registration {
             stop_requested: Arc::clone(&stop_requested),
         };
         let bytes = MAX_MESSAGE_BYTES as usize;
-        let flight = BallistaFlightService::new(work_dir.to_string_lossy().into_owned());
-        let serving = create_grpc_server(&GrpcServerConfig::default())
+        let mut server = create_grpc_server(&GrpcServerConfig::default());
+        if let Some(tls) = &security.tls {
+            server =
+                server.tls_config(tls.server()).map_err(|error| DataFusionError::External(error.into()))?;
+        }
+        let serving = server
             .layer(AuthLayer::new(token.clone()))
             .add_service(
                 ExecutorGrpcServer::new(service)
                     .max_encoding_message_size(bytes)
                     .max_decoding_message_size(bytes),
             )
-            .add_service(
-                FlightServiceServer::new(flight)
-                    .max_encoding_message_size(bytes)
-                    .max_decoding_message_size(bytes),
-            )
+            .add_service(ShuffleService::new(work_dir))
             // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
             .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
         let server = SpawnedTask::spawn(async move {
@@ -259,12 +261,4 @@ pub(super) async fn bind_listener(options: &ExecutorOptions) -> Result<TcpListen
         Err(_) if port == 0 => exec_err!("cannot listen at {bind}: it is not an address of this host"),
         Err(_) => exec_err!("cannot listen at {bind}:{port}: it is in use, or not an address of this host"),
     }
-}
-
-/// The configuration of tasks, whose connections to other executors carry the token.
-fn config_producer(token: &Token) -> ConfigProducer {
-    let authorize = endpoint_override(token);
-    Arc::new(move || {
-        process_config().with_ballista_override_create_grpc_client_endpoint(Arc::clone(&authorize))
-    })
 }

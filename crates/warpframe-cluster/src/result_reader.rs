@@ -1,29 +1,34 @@
-//! Readers of result partitions: from the executor's file, if that is on this machine, or else from the executor over Arrow
-//! Flight.
+//! Readers of result partitions: from the executor's file, if that is on this machine, or else from the executor.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ballista_core::client::BallistaClient;
+use arrow::datatypes::SchemaRef;
 use ballista_core::serde::protobuf::PartitionLocation;
 use ballista_core::serde::scheduler;
-use datafusion::common::{DataFusionError, Result, exec_err};
+use datafusion::common::{Result, exec_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
-use super::auth_layer::grpc_endpoint_override;
+use super::batch_decoder::decode_blocks;
+use super::endpoint::ConnectionSecurity;
+use super::executor_connections::ExecutorConnections;
 use super::executor_id::ExecutorId;
 use super::mmap_ipc_reader::MmapIpcReader;
 use super::path_component::is_single_component;
-use super::protocol::MAX_MESSAGE_BYTES;
-use super::token::Token;
+use super::remote_blocks::{RemoteBlocks, Retries};
+use super::shuffle_file::ShufflePartition;
 
-/// The timeout of the first and each further batch from an executor.
+/// The timeout of the first and each further block from an executor.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// A block that was damaged on its way is requested once more. A query whose executor is lost is run again instead.
+const RETRIES: Retries = Retries { times: 1, wait: Duration::from_millis(100) };
+
 /// Reads a partition from its file in the executor's folder, `<parent>/<work folder>/<executor name>`, or returns `None` if
-/// there is no file of Arrow batches. The executor's name and the path come from other processes: a file that is not
+/// there is no file of Arrow batches with valid checksums. The executor's name and the path come from other processes: a file that is not
 /// below `parent` once symbolic links are resolved is not read.
 pub(super) fn read_local_partition(
     location: PartitionLocation,
@@ -36,61 +41,48 @@ pub(super) fn read_local_partition(
     }
     let mut work_dirs =
         std::fs::read_dir(parent).ok()?.flatten().map(|entry| entry.path().join(&executor.name));
-    let path = location.path(work_dirs.find(|work_dir| work_dir.is_dir())?.to_str()?).ok()?;
-    let path = Path::new(&path).canonicalize().ok()?;
+    let file = ShufflePartition::from(&location).file_name().ok()?;
+    let path = work_dirs.find(|work_dir| work_dir.is_dir())?.join(&file).canonicalize().ok()?;
     if !path.starts_with(parent.canonicalize().ok()?) {
         return None;
     }
-    let rows = MmapIpcReader::open_populated(&path).ok()?;
+    let rows = MmapIpcReader::open_populated(&path, &file).ok()?;
     Some(Box::pin(RecordBatchStreamAdapter::new(rows.schema(), stream::iter(rows))))
 }
 
-/// Fetches a partition from the executor that has written it.
+/// Fetches a partition with rows of this schema from the executor that has written it.
 ///
 /// # Errors
-/// The executor does not answer, also later while batches are read, or does not have the partition.
+/// The executor does not answer, also later while batches are read, or does not have the partition, or it is damaged.
 pub(super) async fn fetch_partition(
     location: PartitionLocation,
-    token: Option<Token>,
+    security: ConnectionSecurity,
+    schema: SchemaRef,
 ) -> Result<SendableRecordBatchStream> {
-    let layout = location.layout();
-    let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
+    let Ok::<scheduler::PartitionLocation, _>(location) = location.try_into() else {
         return exec_err!("the scheduler has given no location for a part of the results");
     };
-    let fetch_error = |error: ballista_core::error::BallistaError| {
-        DataFusionError::Execution(format!(
-            "the results on {}:{} cannot be fetched: {error}",
-            executor.host, executor.port
-        ))
-    };
-    let bytes = MAX_MESSAGE_BYTES as usize;
-    let opened = async {
-        let (host, port) = (&executor.host, executor.port as u16);
-        let endpoint = token.as_ref().map(grpc_endpoint_override);
-        let mut client = BallistaClient::try_new(host, port, bytes, false, endpoint, 1, 500, 0, 0).await?;
-        let partition = partition.into();
-        client.fetch_partition(&executor.id, &partition, location.file_id, layout, false).await
-    };
-    let timed_out = || {
-        DataFusionError::Execution(format!(
-            "the results on {}:{} cannot be fetched: it does not answer",
-            executor.host, executor.port
-        ))
-    };
-    let rows =
-        tokio::time::timeout(FETCH_TIMEOUT, opened).await.map_err(|_| timed_out())?.map_err(fetch_error)?;
-    let schema = rows.schema();
+    let partition = ShufflePartition::from(&location);
+    let file = partition.file_name()?;
+    // A connection of its own: a slow reader would hold up other partitions on a shared one.
+    let connections = Arc::new(ExecutorConnections::new(security));
+    let (host, port) = (location.executor_meta.host, location.executor_meta.port);
+    let remote = RemoteBlocks::new(connections, &host, port, partition, RETRIES)?;
     // The connection to an executor whose process is suspended stays open.
-    let with_timeout = stream::unfold((rows, timed_out()), |(mut rows, timeout_error)| async move {
-        match tokio::time::timeout(FETCH_TIMEOUT, rows.next()).await {
-            Ok(batch) => batch.map(|batch| (batch, (rows, timeout_error))),
-            Err(_) => {
-                let error = DataFusionError::Execution(timeout_error.message().into_owned());
-                Some((Err(error), (rows, timeout_error)))
+    let blocks = stream::try_unfold(remote, move |mut remote| {
+        let host = host.clone();
+        async move {
+            match tokio::time::timeout(FETCH_TIMEOUT, remote.next()).await {
+                Ok(block) => Ok(block?.map(|block| (block, remote))),
+                Err(_) => exec_err!("a partition on {host}:{port} cannot be fetched: it does not answer"),
             }
         }
     });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, with_timeout)))
+    let mut blocks = Box::pin(blocks);
+    // Connects, so that a lost executor is an error here.
+    let first = blocks.next().await;
+    let blocks = stream::iter(first).chain(blocks);
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, decode_blocks(blocks, file))))
 }
 
 #[cfg(all(test, unix))]
@@ -102,6 +94,7 @@ mod tests {
     use arrow::ipc::writer::StreamWriter;
     use ballista_core::serde::protobuf::{ExecutorMetadata, PartitionId};
 
+    use super::super::checksums::FileChecksums;
     use super::*;
 
     /// A location as an executor with this name reports it for a job with this id.
@@ -135,6 +128,11 @@ mod tests {
             let mut writer = StreamWriter::try_new(File::create(path).unwrap(), &rows.schema()).unwrap();
             writer.write(&rows).unwrap();
             writer.finish().unwrap();
+            let file = ShufflePartition::from(&location);
+            let path = folder.join(file.file_name().unwrap());
+            let ends = [path.metadata().unwrap().len()];
+            let checksums = FileChecksums::of_file(&path, file.file_name().unwrap(), &ends).unwrap();
+            checksums.write(&path).unwrap();
         };
         write(&folder.join("work/one"), "job");
         write(&place.path().join("elsewhere"), "job");

@@ -5,8 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt;
+use axum::extract::ConnectInfo;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::serde::{BallistaCodec, BallistaLogicalExtensionCodec};
@@ -20,13 +19,18 @@ use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tonic::service::RoutesBuilder;
+use tonic::Request;
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 
 use super::address::ClusterAddress;
-use super::auth_layer::{AuthLayer, endpoint_override};
+use super::auth_layer::AuthLayer;
 use super::cancellations::Cancellations;
 use super::cluster_service::ClusterService;
 use super::cluster_state::{MonitoredClusterState, SystemClock};
+use super::endpoint::ConnectionSecurity;
 use super::executor_losses::ExecutorLosses;
 use super::job_reaper::JobReaper;
 use super::job_state::LeasedJobState;
@@ -36,6 +40,7 @@ use super::protocol::{EXECUTOR_TIMEOUT_SECONDS, HEARTBEAT_INTERVAL_SECONDS, MAX_
 use super::session_config::{process_config, session_state};
 use super::status::{RunningGraphs, collect_status};
 use super::task_launcher::TrackedLauncher;
+use super::tls::Tls;
 use super::token::{Token, TokenFiles};
 
 /// The options of a scheduler.
@@ -47,6 +52,8 @@ pub struct SchedulerOptions {
     pub advertise: Option<String>,
     /// The cluster's token; by default a new one, which this user's processes on this host find ([`Token::find`]).
     pub token: Option<Token>,
+    /// The certificates with which connections are encrypted and authenticated; none by default.
+    pub tls: Option<Tls>,
     /// The time after which a client that has not renewed the lease of its query counts as lost, [`DEFAULT_LEASE`] if not
     /// set otherwise: the query is cancelled and its files are removed.
     pub lease: Duration,
@@ -55,7 +62,7 @@ pub struct SchedulerOptions {
 impl SchedulerOptions {
     /// The options of a scheduler that listens at this address.
     pub fn new(bind: SocketAddr) -> Self {
-        Self { bind, advertise: None, token: None, lease: DEFAULT_LEASE }
+        Self { bind, advertise: None, token: None, tls: None, lease: DEFAULT_LEASE }
     }
 }
 
@@ -63,7 +70,7 @@ impl SchedulerOptions {
 pub struct Scheduler {
     address: ClusterAddress,
     token: Token,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     /// Cancels jobs and removes their files.
     reaping: JoinHandle<()>,
     cluster_state: Arc<MonitoredClusterState>,
@@ -108,7 +115,8 @@ impl Scheduler {
                 );
             }
         };
-        let config = Arc::new(config(&address, bound, &token));
+        let security = ConnectionSecurity { token: Some(token.clone()), tls: options.tls.clone() };
+        let config = Arc::new(config(&address, bound, &security));
         let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
         let (losses, cancellations) = (Arc::<ExecutorLosses>::default(), Arc::<Cancellations>::default());
         let leases = Arc::new(Leases::new(options.lease));
@@ -140,12 +148,22 @@ impl Scheduler {
             Arc::clone(&cancellations),
             Arc::clone(&released),
         );
-        let routes = routes(server.clone(), service, token.clone())
-            .into_make_service_with_connect_info::<SocketAddr>();
+        let mut builder = Server::builder();
+        if let Some(tls) = &options.tls {
+            builder =
+                builder.tls_config(tls.server()).map_err(|error| DataFusionError::External(error.into()))?;
+        }
+        let serving = builder
+            .layer(AuthLayer::new(token.clone()))
+            .add_routes(routes(server.clone(), service))
+            // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        let serving = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                log::error!("the gRPC server of the scheduler has failed: {error}");
+            }
+        });
         let reaper = JobReaper { server, leases, cancellations, released };
-        // Without TCP_NODELAY, a message in several segments waits for a delayed acknowledgement (40 ms).
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
         let reaping = tokio::spawn(reaper.run(verdicts));
         Ok(Self { address, token, serving, reaping, cluster_state, _token_files: token_files })
     }
@@ -179,14 +197,14 @@ impl Drop for Scheduler {
     }
 }
 
-fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> SchedulerConfig {
+fn config(address: &ClusterAddress, bound: SocketAddr, security: &ConnectionSecurity) -> SchedulerConfig {
     let mut config = SchedulerConfig::default()
         .with_scheduler_policy(TaskSchedulingPolicy::PushStaged)
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
         .with_grpc_server_max_decoding_message_size(MAX_MESSAGE_BYTES)
         .with_grpc_server_max_encoding_message_size(MAX_MESSAGE_BYTES)
         .with_grpc_client_max_message_size(MAX_MESSAGE_BYTES)
-        .with_override_create_grpc_client_endpoint(endpoint_override(token))
+        .with_override_create_grpc_client_endpoint(security.endpoint_override())
         .with_override_config_producer(Arc::new(process_config))
         .with_override_session_builder(Arc::new(session_state));
     config.external_host = address.host().to_owned();
@@ -202,14 +220,14 @@ fn config(address: &ClusterAddress, bound: SocketAddr, token: &Token) -> Schedul
     config
 }
 
-type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+type BallistaServer = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 /// Ballista's server, which sends tasks through a launcher that counts the losses of executors.
 async fn start_server(
     cluster: BallistaCluster,
     config: Arc<SchedulerConfig>,
     losses: Arc<ExecutorLosses>,
-) -> ballista_core::error::Result<Server> {
+) -> ballista_core::error::Result<BallistaServer> {
     let codec = BallistaCodec::new(
         Arc::new(BallistaLogicalExtensionCodec::default()),
         Arc::new(ClusterCodec::default()),
@@ -235,7 +253,7 @@ fn running_graphs(state: &SchedulerState<LogicalPlanNode, PhysicalPlanNode>) -> 
 }
 
 fn cluster_service(
-    server: Server,
+    server: BallistaServer,
     cluster: BallistaCluster,
     leases: Arc<Leases>,
     cancellations: Arc<Cancellations>,
@@ -255,11 +273,18 @@ fn cluster_service(
     ClusterService::new(collect, leases_too, released)
 }
 
-fn routes(server: Server, service: ClusterService, token: Token) -> Router {
+fn routes(server: BallistaServer, service: ClusterService) -> Routes {
     let bytes = MAX_MESSAGE_BYTES as usize;
     let grpc =
         SchedulerGrpcServer::new(server).max_encoding_message_size(bytes).max_decoding_message_size(bytes);
     let mut routes = RoutesBuilder::default();
+    // Ballista takes the address of an executor that does not advertise one from axum's type.
+    let grpc = InterceptedService::new(grpc, |mut request: Request<()>| {
+        if let Some(address) = request.remote_addr() {
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
+        Ok(request)
+    });
     routes.add_service(grpc).add_service(service);
-    routes.routes().into_axum_router().layer(AuthLayer::new(token))
+    routes.routes()
 }

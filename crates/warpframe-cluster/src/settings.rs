@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::address::ClusterAddress;
 use super::status::JobProgress;
+use super::tls::Tls;
 use super::token::Token;
 
 /// The default time that a query waits for the first executor.
@@ -22,6 +23,8 @@ pub struct ClusterSettings {
     pub address: ClusterAddress,
     /// The cluster's token; by default the one that [`Token::find`] finds.
     pub token: Option<Token>,
+    /// The certificates with which connections are encrypted and authenticated; none by default.
+    pub tls: Option<Tls>,
     /// The time that a query waits for the first executor.
     pub wait: Duration,
     /// The progress callback.
@@ -39,6 +42,7 @@ impl ClusterSettings {
         Self {
             address,
             token: None,
+            tls: None,
             wait: DEFAULT_WAIT,
             progress: None,
             local_work_dir: None,

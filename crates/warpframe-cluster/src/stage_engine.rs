@@ -1,6 +1,8 @@
-//! The execution engine of executors: Ballista's engine, with typed task errors and optional metrics.
+//! The execution engine of executors: Ballista's engine, with checksums of shuffle data, typed task errors and optional
+//! metrics.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +11,8 @@ use ballista_core::serde::protobuf::{
     RuntimeStatsReport, ShuffleWritePartition, TaskColumnStats, WindowStateReport,
 };
 use ballista_executor::execution_engine::{DefaultExecutionEngine, ExecutionEngine, QueryStageExecutor};
-use datafusion::common::Result;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
@@ -17,6 +20,8 @@ use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
 
 use super::job_options::JobOptions;
+use super::shuffle_file::write_checksums;
+use super::shuffle_reader_exec::{ShuffleSource, replace_shuffle_readers};
 use super::task_errors::encode_task_error;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::operators::fused_pass;
@@ -27,12 +32,13 @@ use warpframe_io::RepairFooters;
 pub(super) struct StageEngine {
     /// The name of the executor.
     executor: String,
+    source: ShuffleSource,
     engine: DefaultExecutionEngine,
 }
 
 impl StageEngine {
-    pub fn new(executor: String, engine: DefaultExecutionEngine) -> Self {
-        Self { executor, engine }
+    pub fn new(executor: String, source: ShuffleSource) -> Self {
+        Self { executor, source, engine: DefaultExecutionEngine::new() }
     }
 }
 
@@ -51,19 +57,22 @@ impl ExecutionEngine for StageEngine {
         let fuse = FuseOperators::new(Backends::of(config));
         let plan = RepairFooters.optimize(plan, config.options()).map_err(failed)?;
         let plan = fuse.optimize(plan, config.options()).map_err(failed)?;
+        let plan = replace_shuffle_readers(plan, &self.source).map_err(failed)?;
         let stage_plan = Arc::clone(&plan);
-        let stage = self
+        let tasks = self
             .engine
-            .create_query_stage_exec(job, stage, task, partitions, plan, work_dir, config)
+            .create_query_stage_exec(job.clone(), stage, task, partitions, plan, work_dir, config)
             .map_err(failed)?;
         let collect_metrics = JobOptions::collects_metrics(config.options());
         let executor = self.executor.clone();
         Ok(Arc::new(StageExecutor {
             executor,
             work_dir: work_dir.to_owned(),
+            job,
+            stage,
             collect_metrics,
             plan: stage_plan,
-            stage,
+            tasks,
         }))
     }
 }
@@ -73,15 +82,31 @@ impl ExecutionEngine for StageEngine {
 struct StageExecutor {
     executor: String,
     work_dir: String,
+    job: JobId,
+    stage: usize,
     collect_metrics: bool,
     /// The stage's plan with fused operators. Its fused functions are bound before a task runs.
     plan: Arc<dyn ExecutionPlan>,
-    stage: Arc<dyn QueryStageExecutor>,
+    tasks: Arc<dyn QueryStageExecutor>,
+}
+
+impl StageExecutor {
+    /// Executes a task and writes the checksums of its files.
+    async fn execute(&self, task: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
+        let context = prepare(&self.plan, &context)?;
+        let written = self.tasks.execute_query_stage(task, context).await?;
+        let (work_dir, job, stage) = (self.work_dir.clone(), self.job.to_string(), self.stage);
+        let writing = SpawnedTask::spawn_blocking(move || {
+            write_checksums(Path::new(&work_dir), &job, stage, &written)?;
+            Ok(written)
+        });
+        writing.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+    }
 }
 
 impl fmt::Display for StageExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stage.fmt(f)
+        self.tasks.fmt(f)
     }
 }
 
@@ -92,15 +117,12 @@ impl QueryStageExecutor for StageExecutor {
         task: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
-        let done = match prepare(&self.plan, &context) {
-            Ok(context) => self.stage.execute_query_stage(task, context).await,
-            Err(error) => Err(error),
-        };
+        let done = self.execute(task, context).await;
         done.map_err(|error| encode_task_error(&self.executor, &self.work_dir, error))
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        let metrics = unfuse_metrics(&self.plan, self.stage.collect_plan_metrics());
+        let metrics = unfuse_metrics(&self.plan, self.tasks.collect_plan_metrics());
         match self.collect_metrics {
             true => metrics,
             false => metrics.iter().map(|_| MetricsSet::new()).collect(),
@@ -108,15 +130,15 @@ impl QueryStageExecutor for StageExecutor {
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
-        self.stage.collect_runtime_stats_reports()
+        self.tasks.collect_runtime_stats_reports()
     }
 
     fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
-        self.stage.collect_window_state_reports()
+        self.tasks.collect_window_state_reports()
     }
 
     fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
-        self.stage.collect_column_stats()
+        self.tasks.collect_column_stats()
     }
 }
 

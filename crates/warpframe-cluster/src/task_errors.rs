@@ -120,6 +120,12 @@ pub(super) fn encode_task_error(executor: &str, work_dir: &str, error: DataFusio
     }
 }
 
+/// The text with which Ballista reports shuffle data of an executor as lost. The scheduler has it computed again.
+pub(super) fn encode_lost_data(executor: String, error: &DataFusionError) -> String {
+    let message = error.find_root().message().into_owned();
+    TaskError { executor, kind: TaskErrorKind::Execution, message }.encode()
+}
+
 /// The error behind a text of Ballista: the [`TaskError`] that is encoded in it, or an error with the whole text.
 pub(super) fn decode_task_error(text: &str) -> DataFusionError {
     match TaskError::decode(text) {
