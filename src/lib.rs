@@ -26,6 +26,7 @@ mod large_stack;
 mod private_catalog;
 mod script;
 mod session;
+mod terminal_text;
 
 pub use script::Script;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
@@ -36,7 +37,7 @@ pub use warpframe_cuda as cuda;
 pub use warpframe_datafusion::functions::log3;
 pub use warpframe_datafusion::{
     Execution, auto_backend, backend_names, backends, cost_model, errors, functions, install, install_with,
-    lowering, memory_pool, options, planner, rows,
+    lowering, memory, options, planner, rows,
 };
 pub use warpframe_io as io;
 pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};

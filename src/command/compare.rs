@@ -17,12 +17,13 @@ use crate::compare::report::{suite_page, sweep_chart, terminal};
 use crate::compare::suite::{self, CaseReport, Suite, SuiteReport};
 use crate::compare::{
     Comparison, Event, ExternalTools, Mode, ModeReport, Report, ResultSink, Source, Status, Sweep,
-    external_tools, sweep,
+    external_tools, kill_tools, sweep,
 };
 use crate::session::DEFAULT_ROWS;
+use crate::terminal_text::escape_controls;
 use warpframe_cluster::Launcher;
 use warpframe_datafusion::rows::{Distribution, RowGenerator};
-use warpframe_io::{private_folder, private_folder_in};
+use warpframe_io::{keep_at_exit, private_folder, private_folder_in};
 
 /// The default number of timed runs of each mode.
 const DEFAULT_REPEAT: NonZeroUsize = NonZeroUsize::new(7).unwrap();
@@ -166,7 +167,6 @@ pub async fn run(
     command_line: String,
     launcher: Option<Launcher>,
 ) -> Result<(), CliError> {
-    let interrupted = interrupt();
     let external_tools = arguments.external_tools()?;
     // Wrong usage is found before a folder is created.
     arguments.suite(PathBuf::new())?;
@@ -227,17 +227,19 @@ pub async fn run(
         found
     });
     let found = tokio::select! {
-        found = running => Some(found.map_err(CliError::failure)?),
-        () = interrupted => None,
+        found = running => found.map_err(CliError::failure)?.map_err(CliError::from),
+        signal = interrupt() => {
+            // Their mode cannot be cancelled, and would wait for them.
+            kill_tools();
+            Err(CliError::Interrupted(signal))
+        }
     };
     drop(work_folder);
-    if arguments.report.is_none() && !matches!(found, Some(Ok(_))) {
+    if arguments.report.is_none() && found.is_err() {
         let _ = std::fs::remove_dir(&folder);
     }
-    let Some(found) = found else {
-        return Err(CliError::Interrupted);
-    };
     let found = found?;
+    keep_at_exit(&folder);
     let (written, page, failures) = match &found {
         Findings::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
         Findings::Sweep(sweep) => (sweep_chart::write(sweep, &folder), "sweep.html", sweep.has_failures()),
@@ -265,6 +267,7 @@ fn print(found: &Findings, json: Option<&std::path::Path>) -> Result<(), CliErro
         Findings::Sweep(sweep) => (sweep_chart::table(sweep), sweep.to_json()?),
         Findings::Suite(suite) => (suite_page::table(suite), suite.to_json()?),
     };
+    let table = escape_controls(&table);
     let mut out = std::io::stdout().lock();
     match json {
         Some(path) if path.as_os_str() == "-" => writeln!(out, "{text}")?,
@@ -284,7 +287,10 @@ fn print_mode(mode: &ModeReport) {
             let repeats = if mode.repeats == 1 { String::new() } else { format!("{} ", mode.repeats) };
             eprintln!("{:<20} {:<8} {median:>10.1} ms  (timed {repeats}{times})", mode.mode, mode.source);
         }
-        _ => eprintln!("{:<20} {:<8} {}", mode.mode, mode.source, mode.reason.as_deref().unwrap_or_default()),
+        _ => {
+            let reason = escape_controls(mode.reason.as_deref().unwrap_or_default());
+            eprintln!("{:<20} {:<8} {reason}", mode.mode, mode.source);
+        }
     }
 }
 
@@ -298,7 +304,8 @@ fn print_case(case: &CaseReport) {
         own.into_iter().chain(fastest).map(|(tool, median)| format!("{tool} {median:.1} ms")).collect();
     eprintln!("{:<16} {:<30} {}", case.formula, case.describe(), times.join(", "));
     for failed in case.measurements.iter().filter(|one| one.status == Status::Failed) {
-        eprintln!("  {} failed: {}", failed.tool, failed.reason.as_deref().unwrap_or_default());
+        let reason = escape_controls(failed.reason.as_deref().unwrap_or_default());
+        eprintln!("  {} failed: {reason}", failed.tool);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The interactive shell: line editing, history and multi-line statements.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -14,9 +15,16 @@ use tokio::runtime::Runtime;
 
 use super::error::CliError;
 use super::output::Format;
-use super::signals::interruptible;
+use super::panic;
+use super::signals::{REACTION, Shell, Signal, interruptible, received};
 use super::statements::execute;
 use crate::session::Session;
+
+/// How often a waiting shell looks for signals.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The stack of a statement's thread, in bytes: that of a main thread.
+const STATEMENT_STACK: usize = 8 << 20;
 
 const HELP: &str = "\
   \\d         list the tables        \\d NAME   describe a table
@@ -25,9 +33,11 @@ const HELP: &str = "\
 
 /// Reads and runs statements until the user quits.
 pub fn run(session: &Session, runtime: &Runtime, format: Format) -> Result<(), CliError> {
+    let _shell = Shell::start();
     let mut editor: Editor<Statements, DefaultHistory> = Editor::new().map_err(CliError::failure)?;
     editor.set_helper(Some(Statements));
     let history = history_file();
+    let mut has_history = true;
     if let Some(history) = &history {
         // The file does not exist before the first session.
         let _ = editor.load_history(history);
@@ -46,6 +56,14 @@ pub fn run(session: &Session, runtime: &Runtime, format: Format) -> Result<(), C
             continue;
         }
         let _ = editor.add_history_entry(text);
+        // At once, because a signal may end the shell while it waits for a line.
+        if let Some(history) = &history
+            && has_history
+            && let Err(error) = editor.append_history(history)
+        {
+            eprintln!("cannot save the history to '{}': {error}", history.display());
+            has_history = false;
+        }
         let (command, argument) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let statement = match command.trim_end_matches(';') {
             "\\q" => break,
@@ -69,18 +87,53 @@ pub fn run(session: &Session, runtime: &Runtime, format: Format) -> Result<(), C
             _ => text.to_owned(),
         };
         let start = Instant::now();
-        match runtime.block_on(interruptible(execute(session, &statement, format, None))) {
+        match run_statement(session, runtime, statement, format) {
             Ok(rows) if timing => eprintln!("{rows} rows, {:.3} s", start.elapsed().as_secs_f64()),
             Ok(_) => {}
+            Err(ended @ CliError::Interrupted(Signal::Terminate | Signal::HangUp)) => return Err(ended),
             Err(error) => error.print(),
         }
     }
-    if let Some(history) = &history
-        && let Err(error) = editor.save_history(history)
-    {
-        eprintln!("cannot save the history to '{}': {error}", history.display());
-    }
     Ok(())
+}
+
+/// Runs a statement in a thread of its own, which is left behind if it does not notice a signal: Ctrl-C ends a statement even
+/// if it computes or waits inside one call.
+fn run_statement(
+    session: &Session,
+    runtime: &Runtime,
+    statement: String,
+    format: Format,
+) -> Result<u64, CliError> {
+    let (session, handle) = (session.clone(), runtime.handle().clone());
+    let before = received().count;
+    let (done, ended) = channel();
+    let run = move || {
+        let ended = handle.block_on(interruptible(execute(&session, &statement, format, None)));
+        let _ = done.send(ended);
+    };
+    std::thread::Builder::new()
+        .name("statement".to_owned())
+        .stack_size(STATEMENT_STACK)
+        .spawn(run)
+        .map_err(|error| CliError::failure(format!("cannot start a thread: {error}")))?;
+    let mut interrupted: Option<Instant> = None;
+    loop {
+        match ended.recv_timeout(SIGNAL_INTERVAL) {
+            Ok(ended) => return ended,
+            Err(RecvTimeoutError::Disconnected) => return Err(CliError::failure(panic::worker_stopped())),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let received = received();
+        let (Some(signal), signals) = (received.last, received.count - before) else { continue };
+        if signals > 0 {
+            let since = interrupted.get_or_insert_with(Instant::now);
+            if signals > 1 || since.elapsed() > REACTION {
+                eprintln!("the statement does not end at once: its present step goes on in the background");
+                return Err(CliError::Interrupted(signal));
+            }
+        }
+    }
 }
 
 /// The path of `history.txt` in the user's data folder, which is created; `None` if that is not possible.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -15,6 +16,7 @@ use super::statements::{execute, read};
 use super::{repl, values};
 use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
+use warpframe_datafusion::memory::MemoryLimit;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -42,9 +44,10 @@ pub struct Arguments {
     /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The memory limit of a query's operators, such as 512MiB; no limit by default
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
-    memory_limit: Option<usize>,
+    /// The memory limit of a query's operators: a size such as 512MiB, a percentage of the memory such as 50%, or none; 75% by
+    /// default
+    #[arg(long, value_name = "LIMIT", value_parser = values::named::<MemoryLimit>)]
+    memory_limit: Option<MemoryLimit>,
     /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
     #[arg(long, default_value = AUTO, value_parser = NAMES)]
     backend: String,
@@ -56,32 +59,29 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     if arguments.format == Format::Parquet && arguments.out.is_none() {
         return Err(CliError::usage("Parquet is not for a terminal: add --out FILE.parquet"));
     }
-    let mut session = Session::builder().backend(arguments.backend);
+    let mut session = Session::builder()
+        .backend(&arguments.backend)
+        .memory_limit(arguments.memory_limit.unwrap_or_default());
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
-    }
-    if let Some(bytes) = arguments.memory_limit {
-        session = session.memory_limit(bytes);
     }
     if let Some(cluster) = arguments.cluster.settings()? {
         session = session.cluster(cluster);
     }
     let session = session.build()?;
     let runtime = runtime()?;
-    for table in &arguments.tables {
-        let Some((name, path)) =
-            table.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
-        else {
-            return Err(CliError::usage(format!("--table takes NAME=PATH, not '{table}'")));
-        };
-        runtime.block_on(session.register_files(name, path))?;
-    }
+    let ended = run_in(&session, &runtime, &arguments);
+    runtime.block_on(async {
+        drop(session);
+        flush_cleanup().await;
+    });
+    // A cancelled query may still be computing a batch. Do not wait for it.
+    runtime.shutdown_background();
+    ended
+}
 
-    if let Some(file) = &arguments.init {
-        let statements = read(file)?;
-        let ended = runtime.block_on(session.run_script(&statements));
-        ended.map_err(|error| CliError::query(error, &statements))?;
-    }
+fn run_in(session: &Session, runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
+    runtime.block_on(interruptible(prepare(session, arguments)))?;
     let text = match (&arguments.query, &arguments.file) {
         (Some(query), _) => query.clone(),
         (None, Some(file)) => read(file)?,
@@ -89,7 +89,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
             if arguments.out.is_some() {
                 return Err(CliError::usage("--out goes with -q or -f"));
             }
-            return repl::run(&session, &runtime, arguments.format);
+            return repl::run(session, runtime, arguments.format);
         }
         (None, None) => {
             let mut text = String::new();
@@ -98,12 +98,23 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         }
     };
     let output = arguments.out.as_deref().map(|path| (path, arguments.overwrite));
-    let ended = runtime.block_on(interruptible(execute(&session, &text, arguments.format, output)));
-    runtime.block_on(async {
-        drop(session);
-        flush_cleanup().await;
-    });
-    // A cancelled query may still be computing a batch. Do not wait for it.
-    runtime.shutdown_background();
-    ended.map(|_| ())
+    runtime.block_on(interruptible(execute(session, &text, arguments.format, output))).map(|_| ())
+}
+
+/// Registers tables and runs the statements of `--init`.
+async fn prepare(session: &Session, arguments: &Arguments) -> Result<(), CliError> {
+    for table in &arguments.tables {
+        let Some((name, path)) =
+            table.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty())
+        else {
+            return Err(CliError::usage(format!("--table takes NAME=PATH, not '{table}'")));
+        };
+        session.register_files(name, path).await?;
+    }
+    if let Some(file) = &arguments.init {
+        let statements = read(file)?;
+        let ended = session.run_script(&statements).await;
+        ended.map_err(|error| CliError::query(error, &statements))?;
+    }
+    Ok(())
 }

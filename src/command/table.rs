@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::error::CliError;
+use crate::terminal_text::escape_controls;
 
 /// Writes batches of one schema as a text table.
 pub struct TableWriter<W: Write> {
@@ -18,7 +19,7 @@ pub struct TableWriter<W: Write> {
 impl<W: Write> TableWriter<W> {
     /// Writes the header. Columns are as wide as the names and the cells of the first batch.
     pub fn begin(mut out: W, schema: &Schema, first: Option<&RecordBatch>) -> Result<Self, CliError> {
-        let names: Vec<_> = schema.fields().iter().map(|field| vec![field.name().clone()]).collect();
+        let names: Vec<_> = schema.fields().iter().map(|field| cell(field.name())).collect();
         let mut widths: Vec<_> = names.iter().map(|name| width(name)).collect();
         if let Some(batch) = first {
             for row in cells(batch)? {
@@ -52,6 +53,11 @@ impl<W: Write> TableWriter<W> {
 /// The lines of a cell.
 type Cell = Vec<String>;
 
+/// A value as a cell, in which a terminal sees no control characters of the value.
+fn cell(value: &str) -> Cell {
+    value.split_terminator('\n').map(|line| escape_controls(line).into_owned()).collect()
+}
+
 /// The cells of a batch, row by row.
 fn cells(batch: &RecordBatch) -> Result<impl Iterator<Item = Result<Vec<Cell>, ArrowError>>, CliError> {
     let options = FormatOptions::default().with_null("NULL");
@@ -62,10 +68,7 @@ fn cells(batch: &RecordBatch) -> Result<impl Iterator<Item = Result<Vec<Cell>, A
         .collect::<Result<Vec<_>, _>>()
         .map_err(CliError::failure)?;
     Ok((0..batch.num_rows()).map(move |row| {
-        formatters
-            .iter()
-            .map(|column| Ok(column.value(row).try_to_string()?.lines().map(str::to_owned).collect()))
-            .collect()
+        formatters.iter().map(|column| Ok(cell(&column.value(row).try_to_string()?))).collect()
     }))
 }
 

@@ -42,4 +42,5 @@ pub use machine::Machine;
 pub use mode::Mode;
 pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status, ToolDetails};
 pub use sweep::Sweep;
+pub use tool_process::kill_tools;
 pub use workload::{ResultSink, Source};

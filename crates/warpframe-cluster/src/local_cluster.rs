@@ -18,6 +18,7 @@ use super::launcher::Launcher;
 use super::scheduler::{Scheduler, SchedulerOptions};
 use super::settings::ClusterSettings;
 use super::token::{TOKEN_VARIABLE, Token};
+use warpframe_datafusion::memory::MemoryLimit;
 use warpframe_io::private_folder;
 
 /// How long to wait until all executors have registered.
@@ -70,7 +71,7 @@ impl LocalCluster {
             port: None,
             slots,
             work_dir: Some(cluster.work_dir.path().to_owned()),
-            memory_limit: None,
+            memory_limit: MemoryLimit::Default,
         };
         cluster.in_process = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
         cluster.wait_for(1).await?;

@@ -12,6 +12,7 @@
 
 mod background_cleanup;
 mod csv;
+mod exit_cleanup;
 mod generate_files;
 mod hidden_files;
 mod hive_partitions;
@@ -26,6 +27,7 @@ mod parquet_shard;
 mod partitioned_table;
 mod private_folder;
 mod progress;
+mod spill_files;
 mod staging;
 mod table_factory;
 mod table_files;
@@ -39,6 +41,7 @@ mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
 pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
+pub use exit_cleanup::{keep_at_exit, remove_at_exit, remove_leftovers};
 pub use generate_files::GenerateFiles;
 pub use local_files::{file_error, find_files, is_special_file};
 pub use object_stores::{ObjectStores, runtime_env_builder};
@@ -47,6 +50,7 @@ pub use parquet_input::ParquetInput;
 pub use parquet_shard::{Shard, ShardWriter, concatenate_shards};
 pub use private_folder::{private_folder, private_folder_in};
 pub use progress::Progress;
+pub use spill_files::SpillFiles;
 pub use staging::Staging;
 pub use table_factory::TableFactory;
 pub use table_files::open_table;

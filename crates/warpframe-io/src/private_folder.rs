@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tempfile::{Builder, TempDir};
 
+use super::exit_cleanup::remove_at_exit;
+
 /// Creates a folder with mode 0700 in the system's folder for temporary files. It is removed when the value is
 /// dropped.
 ///
@@ -24,5 +26,7 @@ pub fn private_folder_in(prefix: &str, parent: &Path) -> Result<TempDir> {
     // The default of tempfile is 0777 less the umask, which lets other users read.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder.tempdir_in(parent)
+    let folder = builder.tempdir_in(parent)?;
+    remove_at_exit(folder.path());
+    Ok(folder)
 }

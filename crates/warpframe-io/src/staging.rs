@@ -10,6 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 
+use super::exit_cleanup::{keep_at_exit, remove_at_exit};
 use super::local_files::{file_error, is_special_file};
 use super::object_location::ObjectLocation;
 use super::object_stores::is_object_store_url;
@@ -79,6 +80,7 @@ impl Staging {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(&parent).map_err(|error| file_error("write", output, error))?;
+        remove_at_exit(folder.path());
         let target = Target::Local { parent, output: output.to_owned() };
         Ok(Self { folder, target, is_file, overwrite })
     }
@@ -111,6 +113,7 @@ impl Staging {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let folder = builder.tempdir_in(parent).map_err(|error| file_error("write", output, error))?;
+        remove_at_exit(folder.path());
         Ok(Attempts::local(folder))
     }
 
@@ -132,6 +135,7 @@ impl Staging {
         if output.is_dir() {
             // A folder that is not empty cannot be replaced by a rename: move the old one aside, and back on failure.
             let old = private_folder_in(".warpframe-old-", parent).map_err(failed)?;
+            keep_at_exit(old.path());
             let aside = old.path().join("old");
             fs::rename(output, &aside).map_err(failed)?;
             if let Err(error) = fs::rename(&staged, output) {
