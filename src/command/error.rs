@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::signals::Signal;
+use super::signal::Signal;
 use crate::error_text::{self, with_position};
 use crate::terminal_text::escape_controls;
 use datafusion::common::DataFusionError;

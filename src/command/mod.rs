@@ -14,6 +14,7 @@ mod progress;
 mod repl;
 mod run;
 mod runtime;
+mod signal;
 mod signals;
 mod sql;
 mod statements;

@@ -16,7 +16,8 @@ use tokio::runtime::Runtime;
 use super::error::CliError;
 use super::output::Format;
 use super::panic;
-use super::signals::{REACTION, Shell, Signal, interruptible, received};
+use super::signal::Signal;
+use super::signals::{REACTION, Shell, interruptible, received};
 use super::statements::execute;
 use crate::session::Session;
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::CliError;
+use super::signal::Signal;
 use super::terminal_mode::TerminalMode;
 
 /// How long the work has to notice the first signal.
@@ -27,28 +28,6 @@ const LAST_CLEANUP: Duration = Duration::from_secs(1);
 
 /// How often the thread looks whether the work has noticed the signal.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
-
-/// A signal that ends a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT, which Ctrl-C sends.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
-    /// SIGHUP, which the end of a terminal sends.
-    HangUp,
-}
-
-impl Signal {
-    /// The exit code of a process that it has ended, as shells show it: 128 and its number.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
-            Self::HangUp => 129,
-        }
-    }
-}
 
 /// The signals that have arrived: their number, and the last one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -258,7 +237,7 @@ mod sources {
 
     use tokio::signal::unix::{Signal as Source, SignalKind, signal};
 
-    use super::Signal;
+    use super::super::signal::Signal;
 
     const KINDS: [(Signal, libc::c_int); 3] = [
         (Signal::Interrupt, libc::SIGINT),
@@ -305,7 +284,7 @@ mod sources {
 mod sources {
     use std::io::Result;
 
-    use super::Signal;
+    use super::super::signal::Signal;
 
     /// Ctrl-C.
     pub struct Signals;

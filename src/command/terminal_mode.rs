@@ -23,6 +23,9 @@ impl TerminalMode {
             libc::signal(libc::SIGTTOU, libc::SIG_IGN);
             libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &self.0);
         }
+        // Line editing also has the terminal mark what is pasted.
+        let mut terminal = std::io::stderr();
+        let _ = std::io::Write::write_all(&mut terminal, b"\x1b[?2004l");
     }
 }
 

@@ -20,8 +20,9 @@ const EXCESS_PART: usize = 4;
 
 /// A memory pool with a limit.
 ///
-/// Consumers that can spill share what the others leave. Each has a right to an equal part. Beyond it, a consumer gets what is
-/// free, less one half of the parts that others have not used yet. DataFusion's `GreedyMemoryPool` lets one consumer take
+/// Consumers that can spill share what the others leave. Each has a right to an equal part, and so has each of its
+/// reservations: an aggregation that merges what it has spilled has one for the merge, which takes all that it gets, and one
+/// for the groups. Beyond its part, a consumer gets what is free, less one half of the parts that others have not used yet. DataFusion's `GreedyMemoryPool` lets one consumer take
 /// everything, so that another fails before it has anything to spill; its `FairSpillPool` never gives a consumer more than
 /// its equal part, even if the others, such as the exchanges of rows between threads, need nothing.
 ///
@@ -51,11 +52,17 @@ impl State {
     }
 
     /// Whether a consumer that can spill may have `additional` bytes more. `Err` has the number of bytes that it could have.
-    fn check_spillable(&self, limit: usize, consumer: usize, additional: usize) -> Result<(), usize> {
+    /// `held` is what the reservation has, one of several of the consumer.
+    fn check_spillable(
+        &self,
+        limit: usize,
+        consumer: usize,
+        held: usize,
+        additional: usize,
+    ) -> Result<(), usize> {
         let kept = self.not_spillable.max(limit / NOT_SPILLABLE_PART);
         let shared = limit.saturating_sub(kept);
         let part = shared / self.spillable.len().max(1);
-        let held = self.spillable.get(&consumer).copied().unwrap_or(0);
         let wanted = held.saturating_add(additional);
         let total = self.total().saturating_add(additional);
         if wanted <= part && total <= limit.saturating_add(limit / EXCESS_PART) {
@@ -147,7 +154,7 @@ impl MemoryPool for SharedPool {
         let consumer = reservation.consumer();
         let mut state = self.state.lock();
         let checked = match consumer.can_spill() {
-            true => state.check_spillable(self.limit, consumer.id(), additional),
+            true => state.check_spillable(self.limit, consumer.id(), reservation.size(), additional),
             false => state.check_not_spillable(self.limit, additional),
         };
         match checked {
@@ -248,14 +255,14 @@ mod tests {
     }
 
     #[test]
-    fn reservations_of_one_consumer_count_together() {
+    fn each_reservation_of_a_consumer_has_a_right_to_a_part() {
         let pool = pool(800);
-        let (one, _idle) = (spillable(&pool), spillable(&pool));
-        one.try_grow(500).unwrap();
-        let split = one.split(300);
-        split.try_grow(26).unwrap_err();
-        split.try_grow(25).unwrap();
-        drop((one, split));
+        let (merge, _idle) = (spillable(&pool), spillable(&pool));
+        merge.try_grow(525).unwrap();
+        let groups = merge.new_empty();
+        groups.try_grow(351).unwrap_err();
+        groups.try_grow(350).unwrap();
+        drop((merge, groups));
         assert_eq!(pool.reserved(), 0);
     }
 
