@@ -164,7 +164,7 @@ fn file_seeds(target: &str) -> Vec<Vec<u8>> {
             .into();
     }
     let query = "COPY (SELECT id, x, CASE WHEN id % 3 = 0 THEN 'text' || id END AS t, [x, y] AS l, id % 2 = 0 AS b, \
-        arrow_cast('v' || id % 4, 'Dictionary(Int32, Utf8)') AS d FROM generate_rows(200)) TO 'f.arrow'";
+        arrow_cast('v' || (id % 4), 'Dictionary(Int32, Utf8)') AS d FROM generate_rows(200)) TO 'f.arrow'";
     ok(folder.path(), &["sql", "--threads", "1", "-q", query]);
     vec![read("f.arrow")]
 }

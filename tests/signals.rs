@@ -138,7 +138,11 @@ impl Terminal {
         let run = format!("exec '{program}' sql");
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-f", "-c", &run, "typescript"]).current_dir(folder).stdin(Stdio::piped());
-        script.env("TMPDIR", folder).env("XDG_DATA_HOME", folder).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        script
+            .env("TMPDIR", folder)
+            .env("XDG_DATA_HOME", folder)
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh");
         script.stdout(Stdio::null()).stderr(Stdio::null());
         let process = Process(script.spawn().ok()?);
         let mut shell = String::new();

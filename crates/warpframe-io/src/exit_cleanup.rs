@@ -60,6 +60,8 @@ pub fn remove_leftovers(limit: Duration) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     // One test, because the folders are those of the process.

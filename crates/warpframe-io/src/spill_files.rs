@@ -158,6 +158,8 @@ impl SpillWriter for UnnamedFileWriter {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use futures::TryStreamExt;
 
     use super::*;

@@ -53,6 +53,8 @@ fn read_limit(file: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     /// A folder with these files, whose contents are limits.

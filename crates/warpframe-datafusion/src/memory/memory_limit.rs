@@ -102,6 +102,8 @@ fn parse(text: &str) -> Option<MemoryLimit> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use super::*;
 
     #[test]

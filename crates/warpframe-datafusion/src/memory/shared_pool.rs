@@ -184,6 +184,8 @@ impl fmt::Display for SharedPool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use std::sync::Arc;
 
     use super::*;

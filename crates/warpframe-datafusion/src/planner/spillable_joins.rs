@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{JoinType, Result, Statistics};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
@@ -41,7 +41,7 @@ const MULTIPLIES: [&str; 4] = ["GenerateExec", "UnnestExec", "CrossJoinExec", "N
 /// The sizes are estimated from statistics, or from the sizes of files without them. If a size is unknown, the join stays a
 /// hash join with the default limit, and becomes a sort-merge join with any other: those who set one know that memory is
 /// scarce. `warpframe.spill_joins = false` keeps all hash joins. So do keys of types that sort-merge joins do not compare as
-/// hash joins do: DataFusion's panic on NaN.
+/// hash joins do (DataFusion's panic on NaN), and further conditions of joins that are not inner.
 ///
 /// It belongs directly behind DataFusion's `JoinSelection`, which chooses the side that is kept, and before
 /// `EnsureRequirements`, which sorts the inputs.
@@ -132,7 +132,10 @@ fn can_sort_and_merge(join: &HashJoinExec) -> bool {
                 | Date64
         )
     };
-    !join.null_aware
+    // DataFusion's outer sort-merge joins fail on a condition over columns that are not null.
+    let can_filter = join.filter().is_none() || *join.join_type() == JoinType::Inner;
+    can_filter
+        && !join.null_aware
         && !join.contains_projection()
         && join.on().iter().all(|(left, _)| left.data_type(&schema).is_ok_and(compares))
 }
