@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 use crate::rows_read::rows_read;
 use crate::session::Session;
 use warpframe_cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
+use warpframe_datafusion::memory::MemoryLimit;
+use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_io::{
     Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
     WriterSettings, concatenate_shards, with_cleanup_error,
@@ -47,8 +49,8 @@ pub struct BatchRun {
     pub settings: WriterSettings,
     /// The number of partitions and thereby of shards; by default that of the CPU's cores.
     pub threads: Option<NonZeroUsize>,
-    /// The limit of the memory pool of operators and writers in bytes; unlimited by default.
-    pub memory_limit: Option<usize>,
+    /// The memory limit of operators and writers.
+    pub memory_limit: MemoryLimit,
     /// The name of the backend that evaluates fused expressions.
     pub backend: String,
     /// The cluster that runs the query; this process by default.
@@ -69,12 +71,9 @@ impl BatchRun {
     /// The input cannot be read, a SQL statement is invalid, the query fails, or the output cannot be
     /// written.
     pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
-        let mut session = Session::builder().backend(&self.backend);
+        let mut session = Session::builder().backend(&self.backend).memory_limit(self.memory_limit);
         if let Some(threads) = self.threads {
             session = session.threads(threads);
-        }
-        if let Some(bytes) = self.memory_limit {
-            session = session.memory_limit(bytes);
         }
         if let Some(cluster) = &self.cluster {
             session = session.cluster(cluster.clone());
@@ -200,7 +199,12 @@ async fn publish(mut shards: Vec<Shard>, staging: Staging) -> Result<WriteSummar
 pub async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
     let (mut state, query) = query.into_parts();
     // Round-robin repartitioning would distribute the batches of a partition to all partitions.
-    state.config_mut().options_mut().optimizer.enable_round_robin_repartition = false;
+    let options = state.config_mut().options_mut();
+    options.optimizer.enable_round_robin_repartition = false;
+    // A sort-merge join sorts its inputs; a hash join keeps the order of one.
+    if let Some(warpframe) = options.extensions.get_mut::<WarpframeOptions>() {
+        warpframe.spill_joins = false;
+    }
     let mut plan = state.create_physical_plan(&query).await?;
     // A join distributes rows by hash, or merges the partitions of one of its inputs as they come. Subqueries in conditions
     // are joins.

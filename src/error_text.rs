@@ -12,7 +12,8 @@ pub fn root_message(error: &DataFusionError) -> String {
         DataFusionError::Plan(message)
         | DataFusionError::Execution(message)
         | DataFusionError::Configuration(message)
-        | DataFusionError::NotImplemented(message) => message.clone(),
+        | DataFusionError::NotImplemented(message)
+        | DataFusionError::ResourcesExhausted(message) => message.clone(),
         DataFusionError::SQL(error, _) => match error.as_ref() {
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
                 without_position(message).to_owned()
@@ -21,9 +22,6 @@ pub fn root_message(error: &DataFusionError) -> String {
         },
         DataFusionError::SchemaError(error, _) => schema_message(error),
         DataFusionError::ArrowError(error, _) => arrow_message(error),
-        DataFusionError::ResourcesExhausted(message) => {
-            format!("the memory limit is too small for this: {message}")
-        }
         other => other.strip_backtrace(),
     };
     // Some messages have a backtrace or a list of hints on further lines.
@@ -51,6 +49,7 @@ fn arrow_message(error: &ArrowError) -> String {
             // DataFusion's functions pass on an error of their own as a text.
             message.strip_prefix("Execution error: ").unwrap_or(message).to_owned()
         }
+        ArrowError::IoError(message, _) => message.strip_prefix("IO error: ").unwrap_or(message).to_owned(),
         ArrowError::DivideByZero => "division by zero".to_owned(),
         other => other.to_string(),
     }

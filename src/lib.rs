@@ -31,6 +31,7 @@ mod rows_read;
 mod script;
 mod session;
 mod show_functions;
+mod terminal_text;
 
 pub use script::Script;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
@@ -41,7 +42,7 @@ pub use warpframe_cuda as cuda;
 pub use warpframe_datafusion::functions::log3;
 pub use warpframe_datafusion::{
     Execution, auto_backend, backend_names, backends, cost_model, errors, functions, install, install_with,
-    lowering, memory_pool, options, planner, rows,
+    lowering, memory, options, planner, rows,
 };
 pub use warpframe_io as io;
 pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};

@@ -7,6 +7,8 @@ use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, plan_err};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::MemoryLimit as PoolLimit;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -22,8 +24,9 @@ use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
 use warpframe_datafusion::long_expressions::balance;
+use warpframe_datafusion::memory::{MemoryLimit, SharedPool, fit_to_limit};
 use warpframe_datafusion::options::WarpframeOptions;
-use warpframe_datafusion::planner::{not_fused, not_fused_operators};
+use warpframe_datafusion::planner::{SpillableJoins, not_fused, not_fused_operators};
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
@@ -111,7 +114,27 @@ impl Session {
         let long = balance(&mut statement)? > LONG_CHAIN;
         let planned = self.plan(statement);
         let plan = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
-        self.context.execute_logical_plan(plan).await
+        let result = self.context.execute_logical_plan(plan).await?;
+        self.share_memory_limit()?;
+        Ok(result)
+    }
+
+    /// `SET datafusion.runtime.memory_limit` makes a pool in which one operator can take everything: replaces it by one of
+    /// the same limit that operators share.
+    fn share_memory_limit(&self) -> Result<()> {
+        let runtime = self.context.runtime_env();
+        let pool = &runtime.memory_pool;
+        if let PoolLimit::Finite(limit) = pool.memory_limit()
+            && pool.name() != SharedPool::NAME
+        {
+            let shared = Arc::new(SharedPool::new(limit));
+            let runtime =
+                RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(shared).build_arc()?;
+            let state = self.context.state_ref();
+            let mut state = state.write();
+            *state = SessionStateBuilder::from(state.clone()).with_runtime_env(runtime).build();
+        }
+        Ok(())
     }
 
     async fn plan(&self, mut statement: Statement) -> Result<LogicalPlan> {
@@ -306,7 +329,7 @@ async fn explain_fusion(state: &SessionState, explain: &mut Explain) -> Result<(
 pub struct SessionBuilder {
     threads: Option<NonZeroUsize>,
     batch_size: Option<NonZeroUsize>,
-    memory_limit: Option<usize>,
+    memory_limit: MemoryLimit,
     backend: String,
     fuse: bool,
     backends: Option<Arc<Backends>>,
@@ -318,7 +341,7 @@ impl Default for SessionBuilder {
         Self {
             threads: None,
             batch_size: None,
-            memory_limit: None,
+            memory_limit: MemoryLimit::Default,
             backend: AUTO.to_owned(),
             fuse: true,
             backends: None,
@@ -328,7 +351,8 @@ impl Default for SessionBuilder {
 }
 
 impl SessionBuilder {
-    /// The number of partitions that queries run in; all cores by default. The tokio runtime decides how
+    /// The number of partitions that queries run in, fewer if a memory limit leaves less than 8 MiB for each; all cores by
+    /// default. The tokio runtime decides how
     /// many threads serve them.
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = Some(threads);
@@ -341,10 +365,12 @@ impl SessionBuilder {
         self
     }
 
-    /// The bytes that the query's operators may hold together; without limit by default. What passes
-    /// through in batches is not counted.
-    pub fn memory_limit(mut self, bytes: usize) -> Self {
-        self.memory_limit = Some(bytes);
+    /// How much memory the operators, kernels and writers of all queries of the session may hold together: a number of
+    /// bytes or a [`MemoryLimit`]; 75 % of the memory of the machine or of its control group by default. Sorts, aggregations
+    /// and sort-merge joins that need more spill into the folder for temporary files (`TMPDIR`); other operators fail. What
+    /// passes through in batches is not counted, nor are tables in memory and collected results.
+    pub fn memory_limit(mut self, limit: impl Into<MemoryLimit>) -> Self {
+        self.memory_limit = limit.into();
         self
     }
 
@@ -395,9 +421,10 @@ impl SessionBuilder {
     /// # Errors
     /// This machine does not have the backend, or `WARPFRAME_SIMD` asks for instructions that its CPU lacks.
     pub fn build(self) -> Result<Session> {
+        let limit = self.memory_limit.bytes();
         let mut runtime = runtime_env_builder();
-        if let Some(bytes) = self.memory_limit {
-            runtime = runtime.with_memory_limit(bytes, 1.0);
+        if let Some(limit) = limit {
+            runtime = runtime.with_memory_pool(Arc::new(SharedPool::new(limit)));
         }
         let runtime = runtime.build_arc()?;
         let backends = self.backends.unwrap_or_default();
@@ -417,6 +444,12 @@ impl SessionBuilder {
         if let Some(batch_size) = self.batch_size {
             config = config.with_batch_size(batch_size.get());
         }
+        if let Some(limit) = limit
+            && self.cluster.is_none()
+        {
+            config = fit_to_limit(config, limit);
+        }
+        let is_local = self.cluster.is_none();
         let state = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features();
         let state = state.with_config(config);
         let state = match self.cluster {
@@ -430,6 +463,9 @@ impl SessionBuilder {
         // Before the rules that split files, and before those that rely on being the last.
         let mut state = state;
         let rules = &mut state.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
+        if is_local && let Some(spillable_joins) = SpillableJoins::new(self.memory_limit) {
+            spillable_joins.insert_into(rules);
+        }
         rules.splice(
             0..0,
             [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters), Arc::new(StageCopies)],

@@ -364,7 +364,7 @@ fn a_drained_executor_finishes_or_hands_over_its_tasks() {
     let drained = cluster.executors.remove(0);
     drained.signal("TERM");
     check_sum(&query.wait(LIMIT));
-    assert_eq!(drained.wait(Duration::from_secs(60)).code, Some(0));
+    assert_eq!(drained.wait(Duration::from_secs(60)).code, Some(143));
     cluster.wait_for(2);
 }
 
@@ -547,7 +547,7 @@ fn ctrl_c_cancels_the_query_on_the_cluster() {
 
 #[test]
 fn a_local_cluster_leaves_nothing_behind() {
-    for signal in ["INT", "TERM", "KILL"] {
+    for (signal, code) in [("INT", Some(130)), ("TERM", Some(143)), ("HUP", Some(129)), ("KILL", None)] {
         let temporary = tempdir().unwrap();
         let arguments = ["cluster", "local", "--executors", "2", "--slots", "1", "--port", "0"];
         let mut command = command(temporary.path());
@@ -559,7 +559,7 @@ fn a_local_cluster_leaves_nothing_behind() {
         let children = children_of(local.0.id());
         assert_eq!(children.len(), 2);
         local.signal(signal);
-        assert_eq!(local.wait(Duration::from_secs(20)).code, if signal == "KILL" { None } else { Some(130) });
+        assert_eq!(local.wait(Duration::from_secs(20)).code, code);
         let start = Instant::now();
         while children.iter().any(|process| Path::new(&format!("/proc/{process}")).exists()) {
             assert!(start.elapsed() < Duration::from_secs(20), "an executor outlives its cluster");

@@ -34,7 +34,7 @@ use warpframe::ir::{
     Program, Reductions, Scalar, ScalarType,
 };
 use warpframe::lowering::compile;
-use warpframe::memory_pool::PoolBudget;
+use warpframe::memory::PoolBudget;
 use warpframe::rows::{Distribution, RowGenerator};
 
 /// Simulated GPUs; `None` without a C++ compiler.

@@ -61,7 +61,7 @@ async fn a_run_in_a_session_says_which_step_has_failed() {
         overwrite: false,
         settings: WriterSettings::default(),
         threads: None,
-        memory_limit: None,
+        memory_limit: Default::default(),
         backend: "auto".to_owned(),
         cluster: None,
     };

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use warpframe::batch::BatchRun;
 use warpframe::io::Progress;
+use warpframe::memory::MemoryLimit;
 
 use crate::errors::batch_error;
 use crate::parquet_output::{Written, writer_settings};
@@ -43,7 +44,7 @@ pub fn run_batch(
         settings: writer_settings(compression, row_group_rows)?,
         // The session has these.
         threads: None,
-        memory_limit: None,
+        memory_limit: MemoryLimit::Default,
         backend: String::new(),
         cluster: None,
     };

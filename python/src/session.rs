@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 use warpframe::cluster::{ClusterAddress, ClusterSettings, DEFAULT_WAIT, Tls, Token};
 use warpframe::functions::statements::check_name;
+use warpframe::memory::MemoryLimit;
 
 use crate::arrow_stream::{import_array, import_stream};
 use crate::callable::Callable;
@@ -53,7 +54,7 @@ impl Session {
         py: Python<'_>,
         threads: Option<NonZeroUsize>,
         backend: &str,
-        memory_limit: Option<usize>,
+        memory_limit: Option<&str>,
         batch_size: Option<NonZeroUsize>,
         fuse: bool,
         cluster: Option<&str>,
@@ -69,8 +70,11 @@ impl Session {
         if let Some(threads) = threads {
             builder = builder.threads(threads);
         }
-        if let Some(bytes) = memory_limit {
-            builder = builder.memory_limit(bytes);
+        if let Some(limit) = memory_limit {
+            let limit: MemoryLimit = limit.parse().map_err(|_| {
+                PyValueError::new_err(format!("memory_limit must be {}, not '{limit}'", MemoryLimit::FORMAT))
+            })?;
+            builder = builder.memory_limit(limit);
         }
         if let Some(rows) = batch_size {
             builder = builder.batch_size(rows);

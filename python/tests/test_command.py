@@ -138,12 +138,12 @@ def test_arguments_of_any_bytes(tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 class TestSignals:
     def test_ctrl_c_stops_a_query(self, tmp_path):
-        for number in [signal.SIGINT, signal.SIGTERM]:
+        for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
             process = start(tmp_path, "sql", "-q", ENDLESS, "--format", "csv")
             assert process.stdout.readline() == "id\n"
             process.send_signal(number)
             _, errors = process.communicate(timeout=TIMEOUT)
-            assert (process.returncode, errors) == (130, "interrupted\n")
+            assert (process.returncode, errors) == (128 + number, "interrupted\n")
 
     def test_ctrl_c_leaves_no_incomplete_output(self, tmp_path):
         process = start(tmp_path, "sql", "-q", ENDLESS, "--format", "csv", "--out", "out.csv")
@@ -157,8 +157,8 @@ class TestSignals:
         process, queries = self.reading_a_pipe(tmp_path)
         with queries:
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=TIMEOUT) == ("", "")
-        assert process.returncode == -signal.SIGINT
+            assert process.communicate(timeout=TIMEOUT) == ("", "interrupted\n")
+        assert process.returncode == 130
 
     def test_an_ignored_signal_stays_ignored(self, tmp_path):
         process, queries = self.reading_a_pipe(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import sys
 
 import numpy as np
@@ -19,7 +18,7 @@ def test_settings_are_checked():
     for keywords, message in [
         ({"threads": 0}, "threads must be from 1 to 4096, not 0"),
         ({"batch_size": -1}, "batch_size must be from 1 to"),
-        ({"memory_limit": "lots"}, "memory_limit must be a number of bytes such as '512MiB' or '2GiB', not 'lots'"),
+        ({"memory_limit": "lots"}, "memory_limit must be a size such as 512MiB or 2GiB, a percentage of the memory such as 50%, or none, not 'lots'"),
         ({"memory_limit": 0}, "memory_limit must be from 1"),
         ({"backend": "fpga"}, "there is no backend 'fpga': use one of auto"),
         ({"cluster": "host"}, "df://"),
@@ -39,20 +38,13 @@ def test_settings_are_checked():
             wf.Session(**keywords)
 
 
-def test_numbers_of_bytes():
-    size = importlib.import_module("warpframe._arguments").size
-    assert [size("n", text) for text in ("1024", "2 KiB", "1.5MiB", "3GB", "2g", "1TiB")] == [
-        1024,
-        2048,
-        3 << 19,
-        3 << 30,
-        2 << 30,
-        1 << 40,
-    ]
-    assert size("n", np.int64(7)) == 7
-    for text in ("", "MiB", "-1", "nan", "1e400", "1PiB"):
-        with pytest.raises(ValueError, match="n must be a number of bytes"):
-            size("n", text)
+def test_memory_limits():
+    for limit in ("1048576", "2 MiB", "1.5MiB", "3GB", "50%", "none", np.int64(1 << 20), None):
+        with wf.Session(memory_limit=limit) as session:
+            assert session.sql("SELECT 1 AS one").to_numpy()["one"] == [1]
+    for limit in ("", "MiB", "-1", "nan", "1e400", "1PiB", "0%"):
+        with pytest.raises(ValueError, match="memory_limit"):
+            wf.Session(memory_limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +82,7 @@ def test_a_row_that_fails(session):
 
 def test_the_memory_limit_is_kept():
     with wf.Session(memory_limit="2MiB") as session:
-        with pytest.raises(MemoryError, match="the memory limit is too small"):
+        with pytest.raises(MemoryError, match="the memory limit of 2.0 MB is too small for an aggregation"):
             session.sql("SELECT array_agg(x) AS l FROM rows").to_arrow()
 
 

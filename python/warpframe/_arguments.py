@@ -5,15 +5,6 @@ from __future__ import annotations
 import operator
 import os
 
-_UNITS = {
-    "": 1,
-    "b": 1,
-    **dict.fromkeys(["k", "kb", "kib"], 1 << 10),
-    **dict.fromkeys(["m", "mb", "mib"], 1 << 20),
-    **dict.fromkeys(["g", "gb", "gib"], 1 << 30),
-    **dict.fromkeys(["t", "tb", "tib"], 1 << 40),
-}
-
 MAX_THREADS = 4096
 """The most threads that a session can ask for."""
 
@@ -72,30 +63,19 @@ def count(name: str, value: object, most: int = 2**63 - 1) -> int:
     return number
 
 
-def size(name: str, value: object) -> int:
-    """Return a number of bytes, given as a number or as a text such as "512MiB".
-
-    Units are powers of 1024, with or without the "i".
+def memory_limit(value: object) -> str:
+    """Return a memory limit as a text: that of a number of bytes, or a text, which the engine checks.
 
     Raises
     ------
     TypeError
         It is neither a whole number nor a text.
     ValueError
-        The text is no number of bytes, or the number is out of range.
+        The number is out of range, or the text is empty.
     """
-    if not isinstance(value, str):
-        return count(name, value)
-    stripped = value.strip()
-    digits = stripped.rstrip("bBiIkKmMgGtT ")
-    unit = stripped[len(digits) :].strip().lower()
-    try:
-        number = float(digits) * _UNITS[unit]
-        if not 1 <= number < 2**63:
-            raise ValueError
-    except (KeyError, ValueError):
-        raise ValueError(f"{name} must be a number of bytes such as '512MiB' or '2GiB', not {value!r}") from None
-    return int(number)
+    if isinstance(value, str):
+        return text("memory_limit", value)
+    return str(count("memory_limit", value))
 
 
 def path(name: str, value: object) -> str:

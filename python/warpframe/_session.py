@@ -31,7 +31,8 @@ class Session:
     backend : {"auto", "interpreted", "simd", "cuda"}
         What evaluates fused expressions. "auto" chooses for every batch.
     memory_limit : int or str, optional
-        The bytes that the operators of a query may hold, as a number or as in "2GiB"; no limit by default.
+        The memory that the operators of all queries may hold: a number of bytes, or a text such as "2GiB", "50%" of the
+        memory, or "none". By default it is 75 % of the memory of the machine, or of its control group.
     batch_size : int, optional
         The number of rows of a batch; 8192 by default.
     fuse : bool
@@ -82,7 +83,7 @@ class Session:
         self._native = _warpframe.Session(
             threads=None if threads is None else _arguments.count("threads", threads, _arguments.MAX_THREADS),
             backend=_arguments.text("backend", backend),
-            memory_limit=None if memory_limit is None else _arguments.size("memory_limit", memory_limit),
+            memory_limit=None if memory_limit is None else _arguments.memory_limit(memory_limit),
             batch_size=None if batch_size is None else _arguments.count("batch_size", batch_size),
             fuse=bool(fuse),
             cluster=None if cluster is None else _arguments.text("cluster", cluster),

@@ -97,7 +97,7 @@ class Session:
         *,
         threads: int | None,
         backend: str,
-        memory_limit: int | None,
+        memory_limit: str | None,
         batch_size: int | None,
         fuse: bool,
         cluster: str | None,

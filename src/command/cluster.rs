@@ -12,14 +12,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 
 use super::error::CliError;
-use super::runtime::{all_cores, runtime};
-use super::signals::{interrupt, interruptible};
+use super::runtime::{all_cores, run_to_end, runtime};
+use super::signals::{interrupt_and_drain, received};
 use super::values;
+use crate::terminal_text::escape_controls;
 use warpframe_cluster::{
     ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_LEASE, DEFAULT_PORT, DEFAULT_WAIT,
     ExecutorOptions, JobProgress, Launcher, LocalCluster, LocalClusterOptions, Scheduler, SchedulerOptions,
     Tls, Token, run_executor,
 };
+use warpframe_datafusion::memory::MemoryLimit;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -27,7 +29,7 @@ pub enum Command {
     Local(Local),
     /// Run a scheduler until Ctrl-C
     Scheduler(SchedulerArguments),
-    /// Run an executor until Ctrl-C or SIGTERM; running tasks are finished first
+    /// Run an executor until Ctrl-C, SIGTERM or SIGHUP; running tasks are finished first, unless a second signal arrives
     Executor(ExecutorArguments),
     /// Show the executors and jobs of a cluster
     Status {
@@ -55,10 +57,10 @@ pub struct Local {
     /// The port of the scheduler; 0 selects a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// The memory limit of the operators of all executors together, such as 4GiB, of which each has an equal share; 70 % of the
-    /// memory of the machine by default
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
-    memory_limit: Option<usize>,
+    /// The memory limit of the operators of all executors together, such as 4GiB or 50%, or none, of which each has an equal
+    /// share; 75 % of the memory by default
+    #[arg(long, value_name = "LIMIT", value_parser = values::named::<MemoryLimit>)]
+    memory_limit: Option<MemoryLimit>,
     #[command(flatten)]
     lease: LeaseArguments,
     #[command(flatten)]
@@ -169,9 +171,10 @@ pub struct ExecutorArguments {
     /// The folder for intermediate results; a temporary folder by default
     #[arg(long, value_name = "DIR")]
     work_dir: Option<PathBuf>,
-    /// The memory limit of the operators of all tasks together, such as 4GiB; 70 % of the memory of the machine by default
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
-    memory_limit: Option<usize>,
+    /// The memory limit of the operators of all tasks together: a size such as 4GiB, a percentage of the memory such as 50%,
+    /// or none; 75% by default
+    #[arg(long, value_name = "LIMIT", value_parser = values::named::<MemoryLimit>)]
+    memory_limit: Option<MemoryLimit>,
     /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::from(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
@@ -196,12 +199,12 @@ pub struct ExecutorArguments {
 /// Runs a subcommand. `launcher` starts the executors of a local cluster.
 pub fn run(command: Command, launcher: Option<Launcher>) -> Result<(), CliError> {
     match command {
-        Command::Local(arguments) => runtime()?.block_on(interruptible(local(arguments, launcher))),
-        Command::Scheduler(arguments) => runtime()?.block_on(interruptible(scheduler(arguments))),
+        Command::Local(arguments) => run_to_end(local(arguments, launcher)),
+        Command::Scheduler(arguments) => run_to_end(scheduler(arguments)),
         Command::Executor(arguments) => executor(arguments),
         Command::Status { address, json, token, tls } => {
             let client = ClusterClient::new(address).with_token(token.named()?).with_tls(tls.named()?);
-            let status = runtime()?.block_on(client.status())?;
+            let status = run_to_end(async { Ok(client.status().await?) })?;
             show(&status, json)
         }
     }
@@ -218,7 +221,7 @@ async fn local(arguments: Local, launcher: Option<Launcher>) -> Result<(), CliEr
     let options = LocalClusterOptions {
         port: arguments.port,
         token: arguments.token.of_new_cluster()?,
-        memory_limit: arguments.memory_limit,
+        memory_limit: arguments.memory_limit.unwrap_or_default(),
         lease: arguments.lease.length(),
         on_restart: Some(Arc::new(|message| eprintln!("warning: {message}"))),
         ..LocalClusterOptions::new(arguments.executors, slots)
@@ -251,19 +254,27 @@ fn executor(arguments: ExecutorArguments) -> Result<(), CliError> {
         port: arguments.port,
         slots: arguments.slots.unwrap_or_else(all_cores),
         work_dir: arguments.work_dir,
-        memory_limit: arguments.memory_limit,
+        memory_limit: arguments.memory_limit.unwrap_or_default(),
     };
     let runtime = runtime()?;
     let while_stdin = arguments.while_stdin;
     let ended = runtime.block_on(async {
         let ready = |name: &str| eprintln!("executor {name} is ready");
+        let signal = interrupt_and_drain();
+        let stop = async {
+            signal.await;
+        };
         tokio::select! {
-            ended = run_executor(options, interrupt(), ready) => ended,
+            ended = run_executor(options, stop, ready) => ended,
             () = stdin_ends(), if while_stdin => Ok(()),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(ended?)
+    ended?;
+    match received().last {
+        Some(signal) => Err(CliError::Interrupted(signal)),
+        None => Ok(()),
+    }
 }
 
 /// Completes when stdin is closed, which also happens when the parent process exits.
@@ -314,7 +325,11 @@ fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
         writeln!(
             out,
             "executor {:<32} {:<22} {:>3} slots  {:<12} seen {} s ago",
-            executor.name, executor.address, executor.slots, executor.backend, executor.seen_seconds_ago
+            escape_controls(&executor.name),
+            escape_controls(&executor.address),
+            executor.slots,
+            escape_controls(&executor.backend),
+            executor.seen_seconds_ago
         )?;
     }
     if status.executors.is_empty() {

@@ -17,9 +17,10 @@ use crate::compare::report::{suite_page, sweep_chart, terminal};
 use crate::compare::suite::{self, CaseReport, Suite, SuiteReport};
 use crate::compare::{
     Comparison, Event, ExternalTools, Mode, ModeReport, Report, ResultSink, RunningCluster, Source, Status,
-    Sweep, external_tools, sweep,
+    Sweep, external_tools, kill_tools, sweep,
 };
 use crate::session::DEFAULT_ROWS;
+use crate::terminal_text::escape_controls;
 use warpframe_cluster::Launcher;
 use warpframe_datafusion::rows::{Distribution, RowGenerator};
 use warpframe_io::{private_folder, private_folder_in};
@@ -166,17 +167,19 @@ pub async fn run(
     command_line: String,
     launcher: Option<Launcher>,
 ) -> Result<(), CliError> {
-    let interrupted = interrupt();
     let external_tools = arguments.external_tools()?;
     // Wrong usage is found before a folder is created.
     arguments.suite(PathBuf::new())?;
     // Create the folders first, so that a missing permission is found before the comparison runs.
-    let folder = match &arguments.report {
+    let (folder, temporary) = match &arguments.report {
         Some(folder) => {
             std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
-            folder.clone()
+            (folder.clone(), None)
         }
-        None => new_report_folder()?,
+        None => {
+            let temporary = private_folder("warpframe-report-").map_err(CliError::failure)?;
+            (temporary.path().to_owned(), Some(temporary))
+        }
     };
     let work_folder =
         private_folder_in(".warpframe-compare-", &folder).map_err(|error| cannot_write(&folder, error))?;
@@ -229,18 +232,19 @@ pub async fn run(
         found
     });
     let found = tokio::select! {
-        found = running => Some(found.map_err(CliError::failure)?),
-        () = interrupted => None,
+        found = running => found.map_err(CliError::failure)?.map_err(CliError::from),
+        signal = interrupt() => {
+            // Their mode cannot be cancelled, and would wait for them.
+            kill_tools();
+            Err(CliError::Interrupted(signal))
+        }
     };
     running_cluster.stop();
     drop(work_folder);
-    if arguments.report.is_none() && !matches!(found, Some(Ok(_))) {
-        let _ = std::fs::remove_dir(&folder);
-    }
-    let Some(found) = found else {
-        return Err(CliError::Interrupted);
-    };
     let found = found?;
+    if let Some(temporary) = temporary {
+        temporary.keep().map_err(|error| cannot_write(&folder, error))?;
+    }
     let (written, page, failures) = match &found {
         Findings::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
         Findings::Sweep(sweep) => (sweep_chart::write(sweep, &folder), "sweep.html", sweep.has_failures()),
@@ -268,6 +272,7 @@ fn print(found: &Findings, json: Option<&std::path::Path>) -> Result<(), CliErro
         Findings::Sweep(sweep) => (sweep_chart::table(sweep), sweep.to_json()?),
         Findings::Suite(suite) => (suite_page::table(suite), suite.to_json()?),
     };
+    let table = escape_controls(&table);
     let mut out = std::io::stdout().lock();
     match json {
         Some(path) if path.as_os_str() == "-" => writeln!(out, "{text}")?,
@@ -287,7 +292,10 @@ fn print_mode(mode: &ModeReport) {
             let repeats = if mode.repeats == 1 { String::new() } else { format!("{} ", mode.repeats) };
             eprintln!("{:<20} {:<8} {median:>10.1} ms  (timed {repeats}{times})", mode.mode, mode.source);
         }
-        _ => eprintln!("{:<20} {:<8} {}", mode.mode, mode.source, mode.reason.as_deref().unwrap_or_default()),
+        _ => {
+            let reason = escape_controls(mode.reason.as_deref().unwrap_or_default());
+            eprintln!("{:<20} {:<8} {reason}", mode.mode, mode.source);
+        }
     }
 }
 
@@ -301,13 +309,9 @@ fn print_case(case: &CaseReport) {
         own.into_iter().chain(fastest).map(|(tool, median)| format!("{tool} {median:.1} ms")).collect();
     eprintln!("{:<16} {:<30} {}", case.formula, case.describe(), times.join(", "));
     for failed in case.measurements.iter().filter(|one| one.status == Status::Failed) {
-        eprintln!("  {} failed: {}", failed.tool, failed.reason.as_deref().unwrap_or_default());
+        let reason = escape_controls(failed.reason.as_deref().unwrap_or_default());
+        eprintln!("  {} failed: {reason}", failed.tool);
     }
-}
-
-fn new_report_folder() -> Result<PathBuf, CliError> {
-    let folder = private_folder("warpframe-report-").map_err(CliError::failure)?;
-    folder.keep().map_err(CliError::failure)
 }
 
 fn cannot_write(path: &std::path::Path, error: impl std::fmt::Display) -> CliError {

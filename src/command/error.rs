@@ -2,15 +2,15 @@
 
 use std::fmt::Display;
 
+use super::signal::Signal;
 use crate::error_text::{self, with_position};
+use crate::terminal_text::escape_controls;
 use datafusion::common::DataFusionError;
 
 /// Exit codes of the process.
 pub const SUCCESS: u8 = 0;
 pub const FAILURE: u8 = 1;
 pub const USAGE: u8 = 2;
-/// That of shells for a program that SIGINT ended.
-pub const INTERRUPTED: u8 = 130;
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub enum CliError {
     /// Standard input could not be read, or the output could not be written.
     Io(std::io::Error),
     /// A signal interrupted the command.
-    Interrupted,
+    Interrupted(Signal),
     /// The reader closed the pipe that stdout writes to. This is not a failure.
     ClosedOutput,
 }
@@ -41,12 +41,12 @@ impl CliError {
         Self::Failure(with_position(root_message(&error), &error, query))
     }
 
-    /// Prints the message to stderr.
+    /// Prints the message to stderr. It may quote data, whose control characters are escaped.
     pub fn print(&self) {
         match self {
-            Self::Usage(message) | Self::Failure(message) => eprintln!("error: {message}"),
-            Self::Io(error) => eprintln!("error: {error}"),
-            Self::Interrupted => eprintln!("interrupted"),
+            Self::Usage(message) | Self::Failure(message) => eprintln!("error: {}", escape_controls(message)),
+            Self::Io(error) => eprintln!("error: {}", escape_controls(&error.to_string())),
+            Self::Interrupted(_) => eprintln!("interrupted"),
             Self::ClosedOutput => {}
         }
     }
@@ -57,7 +57,7 @@ impl CliError {
         match self {
             Self::Usage(_) => USAGE,
             Self::Failure(_) | Self::Io(_) => FAILURE,
-            Self::Interrupted => INTERRUPTED,
+            Self::Interrupted(signal) => signal.exit_code(),
             Self::ClosedOutput => SUCCESS,
         }
     }

@@ -9,8 +9,7 @@ use clap::Args;
 
 use super::error::CliError;
 use super::progress::RowsBar;
-use super::runtime::{all_cores, flush_cleanup};
-use super::signals::interruptible;
+use super::runtime::{all_cores, run_to_end};
 use super::values;
 use super::words::count;
 use warpframe_datafusion::rows::{Distribution, RowGenerator};
@@ -60,7 +59,7 @@ impl WriterArguments {
     }
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let generate = GenerateFiles {
         generator: RowGenerator { distribution: arguments.distribution, seed: arguments.seed },
         rows: arguments.rows,
@@ -71,9 +70,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         threads: arguments.threads.unwrap_or_else(all_cores),
     };
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
-    let written = interruptible(async { Ok(generate.run(Arc::clone(&bar) as _).await?) }).await;
+    let written = run_to_end(async { Ok(generate.run(Arc::clone(&bar) as _).await?) });
     bar.clear();
-    flush_cleanup().await;
     print_summary(&written?, &arguments.out, start);
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::{LevelFilter, Log, Metadata, Record};
 
 use super::error::CliError;
+use crate::terminal_text::escape_controls;
 
 /// The environment variable with the level: off (the default), error, warn, info, debug or trace.
 const LOG_VARIABLE: &str = "WARPFRAME_LOG";
@@ -22,7 +23,9 @@ impl Log for Stderr {
             return;
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        eprintln!("{time:.3} {:<5} {}: {}", record.level(), record.target(), record.args());
+        let message = record.args().to_string();
+        let message = escape_controls(&message);
+        eprintln!("{time:.3} {:<5} {}: {message}", record.level(), record.target());
     }
 
     fn flush(&self) {}

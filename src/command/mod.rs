@@ -14,10 +14,12 @@ mod query_progress;
 mod run;
 mod runtime;
 mod shell;
+mod signal;
 mod signals;
 mod sql;
 mod statements;
 mod terminal;
+mod terminal_mode;
 mod values;
 mod words;
 
@@ -59,13 +61,14 @@ enum Command {
 }
 
 /// Runs the command that `arguments` name, which are those after the name of the program, and returns the exit code of the
-/// process: 0 for success, 1 for failure, 2 for wrong usage, 130 if SIGINT or SIGTERM interrupted it.
+/// process: 0 for success, 1 for failure, 2 for wrong usage, and 128 and the number of the signal if SIGINT (130), SIGTERM
+/// (143) or SIGHUP (129) ended it.
 ///
 /// `launcher` starts executor processes; without it, what needs them fails.
 ///
-/// It is to be called once in a process that does nothing else, which then exits with the code: it handles SIGINT and
-/// SIGTERM, sets the logger and the panic hook of the process, and may leave threads that still compute what was
-/// interrupted.
+/// It is to be called once in a process that does nothing else, which then exits with the code: it handles SIGINT, SIGTERM
+/// and SIGHUP, sets the logger and the panic hook of the process, and may leave threads that still compute what was
+/// interrupted. If such a thread holds it up, or at a second signal, it ends the process itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, launcher: Option<Launcher>) -> u8 {
     revision::require_on_clusters();
     let arguments: Vec<_> = arguments.into_iter().collect();
@@ -114,6 +117,7 @@ fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
     // Check the environment variables before doing anything else.
     SimdPath::active().map_err(CliError::usage)?;
     log::start()?;
+    signals::start()?;
     match command {
         Command::Compare(arguments) => {
             let command_line = invocation.command_line();
@@ -124,8 +128,8 @@ fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
             ended
         }
         Command::Sql(arguments) => sql::run(arguments),
-        Command::Run(arguments) => runtime()?.block_on(run::run(arguments)),
-        Command::Generate(arguments) => runtime()?.block_on(generate::run(arguments)),
+        Command::Run(arguments) => run::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
         Command::Cluster(command) => cluster::run(command, invocation.launcher),
         Command::Devices => devices::run(),
     }

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use warpframe_io::Progress;
 
+use crate::terminal_text::escape_controls;
+
 /// A progress bar with rows, rows per second and the remaining time.
 #[derive(Default)]
 pub struct RowsBar {
@@ -40,7 +42,7 @@ impl Progress for RowsBar {
     }
 
     fn warn(&self, message: &str) {
-        eprintln!("warning: {message}");
+        eprintln!("warning: {}", escape_controls(message));
     }
 }
 

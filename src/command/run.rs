@@ -11,12 +11,12 @@ use super::cluster::ClusterArguments;
 use super::error::CliError;
 use super::generate::{WriterArguments, print_summary};
 use super::progress::RowsBar;
-use super::runtime::flush_cleanup;
-use super::signals::interruptible;
+use super::runtime::run_to_end;
 use super::statements::read;
 use super::values;
 use crate::batch::BatchRun;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
+use warpframe_datafusion::memory::MemoryLimit;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -40,9 +40,10 @@ pub struct Arguments {
     /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The memory limit of writers and operators, such as 512MiB; no limit by default
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
-    memory_limit: Option<usize>,
+    /// The memory limit of operators and writers: a size such as 512MiB, a percentage of the memory such as 50%, or none; 75% by
+    /// default
+    #[arg(long, value_name = "LIMIT", value_parser = values::named::<MemoryLimit>)]
+    memory_limit: Option<MemoryLimit>,
     /// Replace an existing output when the new one is complete
     #[arg(long)]
     overwrite: bool,
@@ -53,7 +54,7 @@ pub struct Arguments {
     cluster: ClusterArguments,
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let init = arguments.init.as_deref().map(read).transpose()?;
     let batch = BatchRun {
         init,
@@ -64,18 +65,16 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         overwrite: arguments.overwrite,
         settings: arguments.writer.settings(),
         threads: arguments.threads,
-        memory_limit: arguments.memory_limit,
+        memory_limit: arguments.memory_limit.unwrap_or_default(),
         backend: arguments.backend,
         cluster: arguments.cluster.settings()?,
     };
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let query = batch.query();
-    let written = interruptible(async {
+    let written = run_to_end(async {
         batch.run(Arc::clone(&bar) as _).await.map_err(|error| CliError::query(error, &query))
-    })
-    .await;
+    });
     bar.clear();
-    flush_cleanup().await;
     print_summary(&written?, &batch.output, start);
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
@@ -18,6 +19,7 @@ use super::terminal::{self, DEFAULT_MAX_ROWS};
 use super::values::{self, MaxRows};
 use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
+use warpframe_datafusion::memory::MemoryLimit;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -66,9 +68,10 @@ pub struct Arguments {
     /// The number of threads; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The memory limit of a query's operators, such as 512MiB; no limit by default
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes)]
-    memory_limit: Option<usize>,
+    /// The memory limit of a query's operators: a size such as 512MiB, a percentage of the memory such as 50%, or none; 75% by
+    /// default
+    #[arg(long, value_name = "LIMIT", value_parser = values::named::<MemoryLimit>)]
+    memory_limit: Option<MemoryLimit>,
     /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
     #[arg(long, default_value = AUTO, value_parser = NAMES)]
     backend: String,
@@ -110,31 +113,32 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         (None, Some(format)) => format.check_stdout()?,
         (None, None) => {}
     }
-    let (display, target) = (arguments.display(), arguments.target());
-    let mut session = Session::builder().backend(arguments.backend);
+    let mut session = Session::builder()
+        .backend(&arguments.backend)
+        .memory_limit(arguments.memory_limit.unwrap_or_default());
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
-    }
-    if let Some(bytes) = arguments.memory_limit {
-        session = session.memory_limit(bytes);
     }
     if let Some(cluster) = arguments.cluster.settings()? {
         session = session.cluster(cluster);
     }
     let session = session.build()?;
     let runtime = runtime()?;
-    for table in &arguments.tables {
-        let (name, path) = table_argument(table)?;
-        runtime.block_on(session.register_files(&name, path))?;
-    }
+    let ended = run_in(&session, &runtime, &arguments);
+    runtime.block_on(async {
+        drop(session);
+        flush_cleanup().await;
+    });
+    // A cancelled query may still be computing a batch. Do not wait for it.
+    runtime.shutdown_background();
+    ended
+}
 
-    if let Some(file) = &arguments.init {
-        let statements = read(file)?;
-        let ended = runtime.block_on(session.run_script(&statements));
-        ended.map_err(|error| CliError::query(error, &statements))?;
-    }
-    let text = match (arguments.statements.or(arguments.query), &arguments.file) {
-        (Some(query), _) => query,
+fn run_in(session: &Session, runtime: &Runtime, arguments: &Arguments) -> Result<(), CliError> {
+    runtime.block_on(interruptible(prepare(session, arguments)))?;
+    let (display, target) = (arguments.display(), arguments.target());
+    let text = match (arguments.statements.as_ref().or(arguments.query.as_ref()), &arguments.file) {
+        (Some(query), _) => query.clone(),
         (None, Some(file)) => read(file)?,
         (None, None) if std::io::stdin().is_terminal() => {
             if arguments.out.is_some() {
@@ -142,18 +146,25 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
                     "--out goes with SQL or -f; in the shell, \\o FILE writes a result",
                 ));
             }
-            return shell::run(&session, &runtime, display, arguments.quiet);
+            return shell::run(session, runtime, display, arguments.quiet);
         }
         (None, None) => read(Path::new("-"))?,
     };
-    let ended = runtime.block_on(interruptible(execute(&session, &text, &display, &target)));
-    runtime.block_on(async {
-        drop(session);
-        flush_cleanup().await;
-    });
-    // A cancelled query may still be computing a batch. Do not wait for it.
-    runtime.shutdown_background();
-    ended.map(|_| ())
+    runtime.block_on(interruptible(execute(session, &text, &display, &target))).map(|_| ())
+}
+
+/// Registers tables and runs the statements of `--init`.
+async fn prepare(session: &Session, arguments: &Arguments) -> Result<(), CliError> {
+    for table in &arguments.tables {
+        let (name, path) = table_argument(table)?;
+        session.register_files(&name, path).await?;
+    }
+    if let Some(file) = &arguments.init {
+        let statements = read(file)?;
+        let ended = session.run_script(&statements).await;
+        ended.map_err(|error| CliError::query(error, &statements))?;
+    }
+    Ok(())
 }
 
 /// The name and path of a table in `NAME=PATH` or `PATH`. Without a name it is that of the file or folder, in lower case and with

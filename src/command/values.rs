@@ -60,25 +60,6 @@ pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     }
 }
 
-/// A number of bytes: `500000000`, `512MiB`, `2G`.
-pub fn bytes(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kb" | "kib" => Some(1 << 10),
-        "m" | "mb" | "mib" => Some(1 << 20),
-        "g" | "gb" | "gib" => Some(1usize << 30),
-        _ => None,
-    };
-    match (number.parse::<usize>(), factor) {
-        (Ok(number), Some(factor)) if number > 0 => {
-            number.checked_mul(factor).ok_or_else(|| "that is more bytes than there can be".to_owned())
-        }
-        _ => Err("a number of bytes is needed, such as 512MiB or 2GiB".to_owned()),
-    }
-}
-
 /// A value of a library type that is parsed from its name.
 pub fn named<T: FromStr<Err = DataFusionError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| root_message(&error))

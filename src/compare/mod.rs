@@ -44,4 +44,5 @@ pub use mode::Mode;
 pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status, ToolDetails};
 pub use running_cluster::RunningCluster;
 pub use sweep::Sweep;
+pub use tool_process::kill_tools;
 pub use workload::{ResultSink, Source};

@@ -11,6 +11,7 @@ use arrow::array::{Float64Array, RecordBatch};
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::ipc::writer::FileWriter;
 use datafusion::common::{DataFusionError, Result, exec_err};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -167,10 +168,10 @@ impl ToolProcess {
         // A process group, so that the processes that it starts can be killed with it.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut process = ProcessGroup(command.spawn().map_err(failed)?);
-        let requests = process.0.stdin.take();
+        let mut process = ProcessGroup::start(&mut command).map_err(failed)?;
+        let requests = process.child.stdin.take();
         let (sender, replies) = channel();
-        if let Some(output) = process.0.stdout.take() {
+        if let Some(output) = process.child.stdout.take() {
             // Ends when the process and its children have closed their stdout, or when this side is dropped.
             std::thread::spawn(move || {
                 let lines = BufReader::new(output).lines().map_while(std::io::Result::ok);
@@ -284,22 +285,47 @@ fn read_numbers(path: &Path) -> Result<Float64Array> {
     Ok(Float64Array::new(ScalarBuffer::new(Buffer::from_vec(bytes), 0, rows), None))
 }
 
+/// The groups of the running processes.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Kills all running tools, for a process that has to end before their modes do. Tools are not in the process group of this
+/// process, which a terminal sends its signals to.
+pub fn kill_tools() {
+    for group in RUNNING.lock().iter() {
+        kill_group(*group);
+    }
+}
+
+fn kill_group(group: u32) {
+    #[cfg(unix)]
+    let _ = Command::new("kill").args(["-KILL", "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+    #[cfg(not(unix))]
+    let _ = group;
+}
+
 /// A process that is killed on drop, with its process group.
-struct ProcessGroup(Child);
+struct ProcessGroup {
+    child: Child,
+}
 
 impl ProcessGroup {
+    fn start(command: &mut Command) -> std::io::Result<Self> {
+        let mut running = RUNNING.lock();
+        let child = command.spawn()?;
+        running.push(child.id());
+        Ok(Self { child })
+    }
+
     fn is_running(&mut self) -> bool {
-        matches!(self.0.try_wait(), Ok(None))
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     fn kill(&mut self) {
-        #[cfg(unix)]
-        let _ = Command::new("kill")
-            .args(["-KILL", "--", &format!("-{}", self.0.id())])
-            .stderr(Stdio::null())
-            .status();
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let mut running = RUNNING.lock();
+        kill_group(self.child.id());
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        running.retain(|group| *group != self.child.id());
     }
 }
 

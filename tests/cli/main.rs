@@ -434,54 +434,6 @@ fn every_mode_reproduces_the_published_sum_over_ten_million_rows() {
     }
 }
 
-#[cfg(unix)]
-#[test]
-fn an_interrupted_command_leaves_nothing_behind() {
-    use std::time::Duration;
-    let folder = tempdir().unwrap();
-    ok(folder.path(), &["generate", "--rows", "100000", "--out", "in.parquet"]);
-    let before = entries(folder.path());
-    let commands: [&[&str]; 5] = [
-        &["generate", "--rows", "2000000000", "--out", "out"],
-        &["generate", "--rows", "2000000000", "--out", "out.parquet"],
-        &[
-            "run",
-            "--in",
-            "in.parquet",
-            "--out",
-            "out",
-            "--select",
-            "(SELECT sum(log3(x, y, z)) FROM generate_rows(100000000000)) AS s",
-        ],
-        &["sql", "-q", "SELECT * FROM generate_rows(100000000000)", "--format", "csv", "--out", "out.csv"],
-        &["compare", "--modes", "interpreted", "--rows", "20000000"],
-    ];
-    for arguments in commands {
-        for signal in ["INT", "TERM"] {
-            let child = command(folder.path())
-                .args(arguments)
-                .env("TMPDIR", folder.path())
-                .stdout(std::process::Stdio::piped())
-                .stderr(std::process::Stdio::piped())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(Duration::from_millis(700));
-            let id = child.id().to_string();
-            assert!(
-                std::process::Command::new("kill")
-                    .args([&format!("-{signal}"), &id])
-                    .status()
-                    .unwrap()
-                    .success()
-            );
-            let run = finish(child.wait_with_output().unwrap());
-            assert_eq!(run.code, Some(130), "{arguments:?} {signal}: {run:#?}");
-            assert!(run.stderr.ends_with("interrupted\n"), "{run:#?}");
-            assert_eq!(entries(folder.path()), before, "{arguments:?} left something behind");
-        }
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn arguments_may_be_invalid_unicode() {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::address::ClusterAddress;
 use super::tls::Tls;
 use super::token::Token;
+use warpframe_datafusion::memory::MemoryLimit;
 
 /// The options of an executor.
 #[derive(Debug, Clone)]
@@ -28,7 +29,6 @@ pub struct ExecutorOptions {
     pub slots: NonZeroUsize,
     /// The parent of the work folder, which holds shuffle and spill files; the temporary folder by default.
     pub work_dir: Option<PathBuf>,
-    /// The memory limit of all tasks together, in bytes; 70 % of the machine's memory by default. Every slot has an
-    /// equal share.
-    pub memory_limit: Option<usize>,
+    /// The memory limit of all tasks together. Every slot has an equal share.
+    pub memory_limit: MemoryLimit,
 }

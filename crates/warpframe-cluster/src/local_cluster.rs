@@ -22,9 +22,9 @@ use super::launcher::Launcher;
 use super::leases::DEFAULT_LEASE;
 use super::scheduler::{Scheduler, SchedulerOptions};
 use super::settings::ClusterSettings;
-use super::task_runtime::default_memory_limit;
 use super::tls::{TLS_CA_VARIABLE, TLS_CERT_VARIABLE, TLS_KEY_VARIABLE};
 use super::token::{TOKEN_VARIABLE, Token};
+use warpframe_datafusion::memory::MemoryLimit;
 use warpframe_io::private_folder;
 
 /// How long to wait until all executors have registered.
@@ -44,9 +44,8 @@ pub struct LocalClusterOptions {
     pub slots: NonZeroUsize,
     /// The cluster's token; by default a new one.
     pub token: Option<Token>,
-    /// The memory limit of all executors together, in bytes, of which each has an equal share; by default that of one executor
-    /// that is alone on the machine.
-    pub memory_limit: Option<usize>,
+    /// The memory limit of all executors together, of which each has an equal share.
+    pub memory_limit: MemoryLimit,
     /// The time after which a client that has not renewed the lease of its query counts as lost.
     pub lease: Duration,
     /// The callback for executors that have ended and are started again. The messages are logged too.
@@ -61,15 +60,18 @@ impl LocalClusterOptions {
             executors,
             slots,
             token: None,
-            memory_limit: None,
+            memory_limit: MemoryLimit::Default,
             lease: DEFAULT_LEASE,
             on_restart: None,
         }
     }
 
-    /// The memory limit of each executor, in bytes.
-    fn memory_share(&self) -> usize {
-        (self.memory_limit.unwrap_or_else(default_memory_limit) / self.executors).max(1)
+    /// The memory limit of each executor.
+    fn memory_share(&self) -> MemoryLimit {
+        match self.memory_limit.bytes() {
+            Some(bytes) => MemoryLimit::Bytes((bytes / self.executors).max(1)),
+            None => MemoryLimit::Unlimited,
+        }
     }
 }
 
@@ -139,7 +141,7 @@ impl LocalCluster {
             port: None,
             slots,
             work_dir: Some(cluster.work_dir.path().to_owned()),
-            memory_limit: None,
+            memory_limit: MemoryLimit::Default,
         };
         cluster.in_process = Some(tokio::spawn(run_executor(options, std::future::pending(), |_| ())));
         cluster.wait_for(1).await?;
@@ -283,10 +285,13 @@ mod tests {
     fn executors_share_the_memory() {
         let (four, two) = (NonZeroUsize::MIN.saturating_add(3), NonZeroUsize::MIN.saturating_add(1));
         let mut options = LocalClusterOptions::new(four, two);
-        assert_eq!(options.memory_share(), default_memory_limit() / 4);
-        options.memory_limit = Some(1 << 30);
-        assert_eq!(options.memory_share(), 1 << 28);
-        options.memory_limit = Some(1);
-        assert_eq!(options.memory_share(), 1);
+        let whole = MemoryLimit::Default.bytes();
+        assert_eq!(options.memory_share().bytes(), whole.map(|bytes| bytes / 4));
+        options.memory_limit = MemoryLimit::Bytes(1 << 30);
+        assert_eq!(options.memory_share(), MemoryLimit::Bytes(1 << 28));
+        options.memory_limit = MemoryLimit::Bytes(1);
+        assert_eq!(options.memory_share(), MemoryLimit::Bytes(1));
+        options.memory_limit = MemoryLimit::Unlimited;
+        assert_eq!(options.memory_share(), MemoryLimit::Unlimited);
     }
 }

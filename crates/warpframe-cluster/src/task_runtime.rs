@@ -7,16 +7,12 @@ use std::sync::Arc;
 use ballista_core::RuntimeProducer;
 use ballista_executor::runtime_cache::MemoryPoolPolicy;
 use datafusion::common::Result;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use sysinfo::{MemoryRefreshKind, System};
 use tokio::runtime::Runtime;
 
 use super::executor_options::ExecutorOptions;
-use warpframe_io::ObjectStores;
-
-/// The default memory limit of all tasks together, as a fraction of the available memory.
-const DEFAULT_MEMORY_FRACTION: f64 = 0.7;
+use warpframe_datafusion::memory::SharedPool;
+use warpframe_io::{ObjectStores, SpillFiles};
 
 /// The thread pool of the tasks, with a thread for each slot. Dropping it cancels the tasks.
 pub(super) struct TaskThreads(Option<Runtime>, tokio::runtime::Handle);
@@ -51,7 +47,7 @@ pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
     let (work_dir, stores) = (work_dir.to_owned(), Arc::new(ObjectStores::default()));
     Arc::new(move |_| {
         RuntimeEnvBuilder::new()
-            .with_temp_file_path(work_dir.clone())
+            .with_disk_manager_builder(SpillFiles::within(&work_dir).disk_manager())
             .with_object_store_registry(Arc::clone(&stores) as _)
             .build_arc()
     })
@@ -59,27 +55,11 @@ pub(super) fn runtime_producer(work_dir: &Path) -> RuntimeProducer {
 
 /// A memory pool for each task, whose share of the limit is the task's share of the slots.
 pub(super) fn memory_policy(options: &ExecutorOptions) -> MemoryPoolPolicy {
-    let limit = options.memory_limit.unwrap_or_else(default_memory_limit);
-    let per_slot = (limit / options.slots).max(1);
+    let limit = options.memory_limit.bytes();
+    let per_slot = limit.map(|limit| (limit / options.slots).max(1));
     Arc::new(move |base, _, slots| {
-        let pool = FairSpillPool::new(per_slot.saturating_mul(slots.max(1) as usize));
+        let Some(per_slot) = per_slot else { return Ok(base) };
+        let pool = SharedPool::new(per_slot.saturating_mul(slots.max(1) as usize));
         RuntimeEnvBuilder::from_runtime_env(&base).with_memory_pool(Arc::new(pool)).build_arc()
     })
-}
-
-/// The default memory limit of all executors of a host together, in bytes.
-pub(super) fn default_memory_limit() -> usize {
-    (available_memory() as f64 * DEFAULT_MEMORY_FRACTION) as usize
-}
-
-/// The memory that this process can use, in bytes: that of the machine or the limit of its control group; `u64::MAX` if
-/// neither is known.
-fn available_memory() -> u64 {
-    let mut system = System::new();
-    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-    let cgroup_limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
-    match system.total_memory() {
-        0 => cgroup_limit,
-        total => total.min(cgroup_limit),
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`install()`] adds everything to a session. `lowering` lowers expressions to programs, `functions` has the functions
 //! defined by programs or in SQL, `operators` the physical operators, `planner` the optimizer rules, `backends` the registry of
-//! backends, `options` the `warpframe.*` options, and `rows` generated rows.
+//! backends, `memory` memory limits, `options` the `warpframe.*` options, and `rows` generated rows.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -18,7 +18,7 @@ pub mod functions;
 mod install;
 pub mod long_expressions;
 pub mod lowering;
-pub mod memory_pool;
+pub mod memory;
 pub mod operators;
 pub mod options;
 pub mod planner;

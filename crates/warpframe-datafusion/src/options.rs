@@ -20,6 +20,8 @@ pub struct WarpframeOptions {
     pub backend_names: Arc<[String]>,
     /// `warpframe.fuse`: whether numeric expressions are fused.
     pub fuse: bool,
+    /// `warpframe.spill_joins`: whether joins that may not fit into the memory limit are sort-merge joins, which can spill.
+    pub spill_joins: bool,
     /// `warpframe.cuda.memory_limit` and `warpframe.cuda.chunk_rows`: how GPUs are used.
     pub cuda: CudaSettings,
     /// `warpframe.cuda.batch_rows`: rows in a batch where a GPU evaluates a part of the query.
@@ -32,6 +34,7 @@ impl Default for WarpframeOptions {
             backend: AUTO.to_owned(),
             backend_names: NAMES.map(str::to_owned).into(),
             fuse: true,
+            spill_joins: true,
             cuda: CudaSettings::default(),
             cuda_batch_rows: BATCH_ROWS,
         }
@@ -50,6 +53,15 @@ fn positive(key: &str, value: &str) -> Result<usize> {
     match value.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => config_err!("warpframe.{key} is a number from 1 on, not '{value}'"),
+    }
+}
+
+/// `true` or `false`.
+fn boolean(key: &str, value: &str) -> Result<bool> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => config_err!("warpframe.{key} is true or false, not '{other}'"),
     }
 }
 
@@ -80,11 +92,11 @@ impl ExtensionOptions for WarpframeOptions {
                 Ok(())
             }
             "fuse" => {
-                self.fuse = match value {
-                    "true" => true,
-                    "false" => false,
-                    other => return config_err!("warpframe.fuse is true or false, not '{other}'"),
-                };
+                self.fuse = boolean(key, value)?;
+                Ok(())
+            }
+            "spill_joins" => {
+                self.spill_joins = boolean(key, value)?;
                 Ok(())
             }
             "cuda.memory_limit" => {
@@ -101,7 +113,7 @@ impl ExtensionOptions for WarpframeOptions {
             }
             _ => config_err!(
                 "there is no option 'warpframe.{key}': use warpframe.backend, warpframe.fuse, \
-                 warpframe.cuda.memory_limit, warpframe.cuda.chunk_rows or warpframe.cuda.batch_rows"
+                 warpframe.spill_joins, warpframe.cuda.memory_limit, warpframe.cuda.chunk_rows or warpframe.cuda.batch_rows"
             ),
         }
     }
@@ -117,6 +129,11 @@ impl ExtensionOptions for WarpframeOptions {
                 key: "warpframe.fuse".to_owned(),
                 value: Some(self.fuse.to_string()),
                 description: "Whether numeric expressions are fused into one pass: true or false",
+            },
+            ConfigEntry {
+                key: "warpframe.spill_joins".to_owned(),
+                value: Some(self.spill_joins.to_string()),
+                description: "Whether joins that may not fit into the memory limit are sort-merge joins, which can spill: true or false",
             },
             ConfigEntry {
                 key: "warpframe.cuda.memory_limit".to_owned(),

@@ -14,12 +14,14 @@ use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
 use url::Url;
 
+use super::spill_files::SpillFiles;
 use super::visible_objects::VisibleObjects;
 
-/// A builder of runtime environments with an [`ObjectStores`] registry. Lists of files are not cached: DataFusion never
-/// updates them, and reads a file that has grown only up to its old size.
+/// A builder of runtime environments with an [`ObjectStores`] registry and [`SpillFiles`]. Lists of files are not cached:
+/// DataFusion never updates them, and reads a file that has grown only up to its old size.
 pub fn runtime_env_builder() -> RuntimeEnvBuilder {
     RuntimeEnvBuilder::new()
+        .with_disk_manager_builder(SpillFiles::temporary().disk_manager())
         .with_object_store_registry(Arc::new(ObjectStores::default()))
         .with_object_list_cache_limit(0)
 }

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::layout::text_width;
 use super::table::cells;
 use crate::command::error::CliError;
+use crate::terminal_text::escape_controls;
 
 /// Writes batches of one schema.
 pub struct LineWriter<W: Write> {
@@ -18,7 +19,7 @@ pub struct LineWriter<W: Write> {
 
 impl<W: Write> LineWriter<W> {
     pub fn new(out: W, schema: &SchemaRef) -> Self {
-        let name = |name: &str| name.lines().collect::<Vec<_>>().join(" ");
+        let name = |name: &str| escape_controls(name).into_owned();
         let names: Vec<_> = schema.fields().iter().map(|field| name(field.name())).collect();
         let widest = names.iter().map(|name| text_width(name)).max().unwrap_or(0);
         let pad = |name: String| format!("{}{name}", " ".repeat(widest - text_width(&name)));

@@ -14,6 +14,7 @@ use super::borders::{Borders, Rule};
 use super::layout::{ELLIPSIS, Shown, cut, lay_out, text_width};
 use crate::command::error::CliError;
 use crate::command::words::count;
+use crate::terminal_text::escape_controls;
 
 /// The size in bytes of the rows of a table without a limit that are kept to find the widths of its columns.
 const MEMORY_BYTES: usize = 32 << 20;
@@ -178,8 +179,9 @@ impl<'a, W: Write> Table<'a, W> {
 /// The lines of a cell.
 type Cell = Vec<String>;
 
+/// A value as a cell, in which a terminal sees no control characters of the value.
 fn lines(text: &str) -> Cell {
-    text.lines().map(str::to_owned).collect()
+    text.split_terminator('\n').map(|line| escape_controls(line).into_owned()).collect()
 }
 
 fn cell_width(cell: &[String]) -> usize {

@@ -6,7 +6,8 @@ mod editor;
 mod sql_text;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use rustyline::completion::FilenameCompleter;
 use rustyline::error::ReadlineError;
@@ -19,7 +20,9 @@ use self::editor::LineHelper;
 use self::sql_text::Input;
 use super::error::CliError;
 use super::output::{Display, Format, Target};
-use super::signals::interruptible;
+use super::panic;
+use super::signal::Signal;
+use super::signals::{self, REACTION, interruptible, received};
 use super::statements::{execute, read};
 use super::terminal;
 use super::words::count;
@@ -30,8 +33,15 @@ const PROMPT: &str = "warpframe> ";
 /// The prompt of the lines of a statement after its first one.
 const CONTINUATION_PROMPT: &str = "      ...> ";
 
+/// How often a waiting shell looks for signals.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// The stack of a statement's thread, in bytes: that of a main thread.
+const STATEMENT_STACK: usize = 8 << 20;
+
 /// Reads and runs statements until the user quits.
 pub fn run(session: &Session, runtime: &Runtime, display: Display, quiet: bool) -> Result<(), CliError> {
+    let _signals = signals::Shell::start();
     let config = Config::builder().completion_type(CompletionType::List).auto_add_history(false).build();
     let mut editor: Editor<LineHelper, DefaultHistory> =
         Editor::with_config(config).map_err(CliError::failure)?;
@@ -51,7 +61,7 @@ pub fn run(session: &Session, runtime: &Runtime, display: Display, quiet: bool) 
         eprintln!("warpframe {}: help shows the commands", env!("CARGO_PKG_VERSION"));
     }
     let mut shell = Shell { session, runtime, display, timing: true, pager: None, output: None };
-    shell.run_startup_file();
+    shell.run_startup_file()?;
     let mut history_failed = false;
     loop {
         let statement = match read_statement(&mut editor) {
@@ -61,6 +71,7 @@ pub fn run(session: &Session, runtime: &Runtime, display: Display, quiet: bool) 
             Err(error) => return Err(CliError::failure(error)),
         };
         let _ = editor.add_history_entry(&statement);
+        // At once, because a signal may end the shell while it waits for a line.
         if let Some(history) = &history
             && let Err(error) = editor.append_history(history)
             && !std::mem::replace(&mut history_failed, true)
@@ -69,9 +80,9 @@ pub fn run(session: &Session, runtime: &Runtime, display: Display, quiet: bool) 
         }
         match commands::parse(&statement) {
             Some(Ok(Command::Quit)) => break,
-            Some(Ok(command)) => shell.command(command),
-            Some(Err(message)) => eprintln!("error: {message}"),
-            None => shell.execute(&statement),
+            Some(Ok(command)) => shell.command(command)?,
+            Some(Err(message)) => CliError::failure(message).print(),
+            None => shell.execute(&statement)?,
         }
     }
     Ok(())
@@ -115,11 +126,11 @@ struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command) -> Result<(), CliError> {
         match command {
             Command::Quit => {}
             Command::Help => eprintln!("{HELP}"),
-            Command::Sql(query) => self.execute(&query),
+            Command::Sql(query) => self.execute(&query)?,
             Command::Timing => {
                 self.timing = !self.timing;
                 eprintln!("timing is {}", if self.timing { "on" } else { "off" });
@@ -130,7 +141,10 @@ impl Shell<'_> {
             }
             Command::Mode(Some(name)) => match Format::from_name(&name) {
                 Some(format) => self.display.format = Some(format),
-                None => eprintln!("error: there is no format '{name}': use one of {}", Format::names()),
+                None => {
+                    let names = Format::names();
+                    CliError::failure(format!("there is no format '{name}': use one of {names}")).print();
+                }
             },
             Command::Expanded => {
                 let is_expanded = self.display.format == Some(Format::Line);
@@ -152,10 +166,14 @@ impl Shell<'_> {
                 self.output = Some(Target::File { path: PathBuf::from(path), overwrite });
             }
         }
+        Ok(())
     }
 
     /// Runs statements and shows their results, or the error.
-    fn execute(&mut self, statements: &str) {
+    ///
+    /// # Errors
+    /// A signal ends the shell.
+    fn execute(&mut self, statements: &str) -> Result<(), CliError> {
         let start = Instant::now();
         let mut display = self.display.clone();
         display.limits.width = terminal::width();
@@ -171,27 +189,65 @@ impl Shell<'_> {
         {
             display.format = None;
         }
-        let run = execute(self.session, statements, &display, &target);
-        match self.runtime.block_on(interruptible(run)) {
+        match self.run_in_thread(statements.to_owned(), display, target.clone()) {
             Ok(rows) => match &target {
                 Target::File { path, .. } => eprintln!("{} in {}", count(rows, "row"), path.display()),
                 Target::Stdout | Target::Pager(_) => {}
             },
+            Err(ended @ CliError::Interrupted(Signal::Terminate | Signal::HangUp)) => return Err(ended),
             Err(error) => error.print(),
+        }
+        Ok(())
+    }
+
+    /// Runs statements in a thread of their own, which is left behind if it does not notice a signal: Ctrl-C ends a statement
+    /// even if it computes or waits inside one call.
+    fn run_in_thread(&self, statements: String, display: Display, target: Target) -> Result<u64, CliError> {
+        let (session, handle) = (self.session.clone(), self.runtime.handle().clone());
+        let before = received().count;
+        let (done, ended) = channel();
+        let run = move || {
+            let ended = handle.block_on(interruptible(execute(&session, &statements, &display, &target)));
+            let _ = done.send(ended);
+        };
+        std::thread::Builder::new()
+            .name("statement".to_owned())
+            .stack_size(STATEMENT_STACK)
+            .spawn(run)
+            .map_err(|error| CliError::failure(format!("cannot start a thread: {error}")))?;
+        let mut interrupted: Option<Instant> = None;
+        loop {
+            match ended.recv_timeout(SIGNAL_INTERVAL) {
+                Ok(ended) => return ended,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(CliError::failure(panic::worker_stopped()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let received = received();
+            let (Some(signal), signals) = (received.last, received.count - before) else { continue };
+            if signals > 0 {
+                let since = interrupted.get_or_insert_with(Instant::now);
+                if signals > 1 || since.elapsed() > REACTION {
+                    eprintln!(
+                        "the statement does not end at once: its present step goes on in the background"
+                    );
+                    return Err(CliError::Interrupted(signal));
+                }
+            }
         }
     }
 
     /// Runs the statements in `rc.sql` in the user's configuration folder, if there is such a file.
-    fn run_startup_file(&mut self) {
-        let Some(file) = dirs::config_dir().map(|folder| folder.join("warpframe").join("rc.sql")) else {
-            return;
-        };
-        if !file.exists() {
-            return;
-        }
+    fn run_startup_file(&mut self) -> Result<(), CliError> {
+        let file = dirs::config_dir().map(|folder| folder.join("warpframe").join("rc.sql"));
+        let Some(file) = file.filter(|file| file.exists()) else { return Ok(()) };
         match read(&file) {
             Ok(statements) => self.execute(&statements),
-            Err(error) => error.print(),
+            Err(error) => {
+                error.print();
+                Ok(())
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, apply_expression_roots, replace_children_if_necessary};
 
 use super::fused_rows::FusedRows;
-use crate::memory_pool::PoolBudget;
+use crate::memory::PoolBudget;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::metrics::Metrics;
 

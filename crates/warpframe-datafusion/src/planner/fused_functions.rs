@@ -11,7 +11,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::backends::Backends;
 use crate::functions::FusedFunction;
-use crate::memory_pool::PoolBudget;
+use crate::memory::PoolBudget;
 use crate::options::WarpframeOptions;
 use warpframe_ir::memory::MemoryBudget;
 

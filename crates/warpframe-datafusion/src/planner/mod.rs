@@ -20,6 +20,7 @@ mod rewrite_scans;
 mod scalar_subqueries;
 mod short_circuit;
 mod sort_keys;
+mod spillable_joins;
 mod top_k_floats;
 
 pub use bind_backend::BindBackend;
@@ -37,4 +38,5 @@ pub use rewrite_scans::rewrite_scans;
 pub use scalar_subqueries::{CorrelatedSubqueries, ScalarSubqueries};
 pub use short_circuit::ShortCircuit;
 pub use sort_keys::SortKeys;
+pub use spillable_joins::SpillableJoins;
 pub use top_k_floats::TopKFloats;

@@ -98,6 +98,8 @@ impl LocalOutput {
     /// unchanged. Or what was replaced cannot be removed; then the new output is complete, and the error says so.
     pub fn publish(self, file: &Path) -> Result<()> {
         check(&self.output, &self.kind, self.mode)?;
+        // Files that are removed while they are published would be missing in the output.
+        self.folder.keep_at_exit().map_err(|error| file_error("write", &self.output, error))?;
         match &self.kind {
             OutputKind::File => self.publish_file(file)?,
             OutputKind::Folder { .. } => self.publish_folder()?,

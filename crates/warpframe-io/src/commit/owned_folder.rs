@@ -6,6 +6,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 use super::file_lock::{self, Lock};
+use crate::exit_cleanup::{keep_at_exit, remove_at_exit};
 use crate::unique_id::{is_unique_id, unique_id};
 
 /// The file that the process keeps locked. It is the last to be removed: an interrupted removal can be completed later.
@@ -57,7 +58,10 @@ impl OwnedFolder {
             Ok((locked != Lock::Busy && file_lock::is_at(&file, &owner)).then_some(file))
         });
         match locked {
-            Ok(Some(file)) => Ok(Some(Self { path, id, owner: Some(file) })),
+            Ok(Some(file)) => {
+                remove_at_exit(&path);
+                Ok(Some(Self { path, id, owner: Some(file) }))
+            }
             Ok(None) => Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => {
@@ -82,9 +86,21 @@ impl OwnedFolder {
     /// # Errors
     /// The file that marks its owner cannot be removed.
     pub fn keep(mut self) -> Result<PathBuf> {
+        self.keep_at_exit()?;
         fs::remove_file(self.path.join(OWNER))?;
         self.owner = None;
         Ok(std::mem::take(&mut self.path))
+    }
+
+    /// From now on the folder stays if the process ends without dropping its values. A later process removes it.
+    ///
+    /// # Errors
+    /// The process is ending, and has begun to remove the folder.
+    pub(super) fn keep_at_exit(&self) -> Result<()> {
+        match keep_at_exit(&self.path) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Interrupted, "the process is ending")),
+        }
     }
 
     /// Removes the folder.
