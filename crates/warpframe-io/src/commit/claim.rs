@@ -205,7 +205,11 @@ async fn write(location: &ObjectLocation, journal: &Journal, mode: PutMode) -> R
     match written {
         Ok(put) if put.e_tag.is_some() => Ok(Written::Done(Some(put.into()))),
         Ok(_) => Ok(Written::Done(None)),
-        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Written::Refused),
+        // A client that gets no answer sends the request again, and may find what it has written itself.
+        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => match read(location).await? {
+            Some((found, version)) if found == *journal => Ok(Written::Done(Some(version))),
+            _ => Ok(Written::Refused),
+        },
         Err(error) => Err(location.error("write", &error)),
     }
 }

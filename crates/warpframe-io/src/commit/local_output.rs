@@ -294,6 +294,10 @@ fn remove_files(output: &Path, names: &BTreeSet<String>) -> std::io::Result<()> 
             _ => {}
         }
     }
+    // The journal is removed after that, and no file of these may be back after a loss of power.
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        sync_folder(folder)?;
+    }
     sync_folder(output)
 }
 

@@ -81,6 +81,7 @@ struct Snapshot {
     journals: Vec<(PathBuf, Vec<u8>)>,
 }
 
+/// The states of folders. Those that this user may not list have no journal for it.
 fn snapshots(folders: &BTreeSet<PathBuf>) -> Result<Vec<Snapshot>> {
     let of_folder =
         |folder: &PathBuf| read_snapshot(folder).map_err(|error| file_error("read", folder, error));
