@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, RecordBatch};
 use arrow::datatypes::Float64Type;
+use arrow::util::pretty::pretty_format_batches;
 use common::process::Process;
 use common::{command, finish, ok, warpframe};
 use datafusion::common::DataFusionError;
@@ -138,4 +139,36 @@ async fn a_staged_table_with_a_flipped_bit_is_an_error() {
     assert_eq!(staged.len(), 1, "{staged:?}");
     let error = sum().await.unwrap_err().to_string();
     assert!(error.contains("is damaged: the checksum of the bytes"), "{error}");
+}
+
+/// Every kind of shuffle file, read from the executor's folder and through a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_readers_give_the_rows_that_were_written() {
+    let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
+    let queries = [
+        // Sorted files, and the merge of ordered partitions.
+        "SELECT id % 1000 AS k, count(*) AS n, max('text ' || id) AS t FROM generate_rows(50000) GROUP BY k ORDER BY k",
+        // A join, and one whose smaller side is read by all tasks.
+        "SELECT a.id, b.x FROM generate_rows(30000) a JOIN generate_rows(30000) b ON a.id = b.id + 1 ORDER BY a.id",
+        "SELECT a.id, b.x FROM generate_rows(30000) a JOIN (SELECT * FROM generate_rows(10)) b ON a.id % 10 = b.id ORDER BY a.id",
+        // The first rows of a merge.
+        "SELECT id, x FROM generate_rows(50000) ORDER BY x DESC, id LIMIT 10",
+        // No rows.
+        "SELECT id, count(*) AS n FROM generate_rows(100) WHERE id < 0 GROUP BY id ORDER BY id",
+    ];
+    let local = Session::builder().build().unwrap();
+    for remote in [false, true] {
+        let session =
+            Session::builder().cluster(cluster.settings()).threads(6.try_into().unwrap()).build().unwrap();
+        let option = format!("SET ballista.shuffle.force_remote_read = {remote}");
+        session.sql(&option).await.unwrap().collect().await.unwrap();
+        for query in queries {
+            let rows = async |session: &Session| {
+                let batches = session.sql(query).await.unwrap().collect().await.unwrap();
+                pretty_format_batches(&batches).unwrap().to_string()
+            };
+            let (found, expected) = (rows(&session).await, rows(&local).await);
+            assert!(found == expected, "remote: {remote}, {query}:\n{found}\nis not\n{expected}");
+        }
+    }
 }
