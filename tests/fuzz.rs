@@ -13,11 +13,13 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use common::ok;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::prelude::SessionContext;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use tempfile::tempdir;
-use warpframe::Session;
-use warpframe::cluster::{ClusterAddress, ClusterCodec, as_cluster_exec};
+use warpframe::cluster::ClusterCodec;
+use warpframe::{Execution, install_with};
 
 /// The target that this process is to run.
 const TARGET: &str = "WARPFRAME_FUZZ_TARGET";
@@ -93,14 +95,17 @@ fn one_target() {
     names.sort();
     let seeds: Vec<_> = names.iter().map(|name| std::fs::read(name).unwrap()).collect();
     let (start, mut random, mut inputs) = (Instant::now(), Random(0x9e37_79b9_7f4a_7c15), 0);
+    let mut slowest = Duration::ZERO;
     while start.elapsed() < Duration::from_secs(seconds) {
         let input = mutated(&seeds[inputs % seeds.len()], &mut random);
         // Written first: it is what ended the process, if it does.
         std::fs::write(folder.join("input"), &input).unwrap();
+        let before = Instant::now();
         run(&input);
+        slowest = slowest.max(before.elapsed());
         inputs += 1;
     }
-    println!("{inputs} inputs");
+    println!("{inputs} inputs, the slowest took {slowest:?}");
     for (place, count) in PANICS.lock().unwrap().iter() {
         println!("  {count} panics at {place}");
     }
@@ -173,9 +178,11 @@ fn file_seeds(target: &str) -> Vec<Vec<u8>> {
 async fn plan_seeds() -> Vec<Vec<u8>> {
     let folder = tempdir().unwrap();
     ok(folder.path(), &["generate", "--rows", "300", "--out", "t.parquet"]);
-    let cluster: ClusterAddress = "df://127.0.0.1:1".parse().unwrap();
-    let session = Session::builder().cluster(cluster).build().unwrap();
-    session.register_files("t", &folder.path().join("t.parquet").to_string_lossy()).await.unwrap();
+    let state = SessionStateBuilder::new().with_default_features();
+    let context =
+        SessionContext::new_with_state(install_with(state, Default::default(), Execution::Remote).build());
+    let file = folder.path().join("t.parquet");
+    context.register_parquet("t", file.to_string_lossy(), Default::default()).await.unwrap();
     let mut seeds = Vec::new();
     for query in [
         "SELECT id, log3(x, y, z), sqrt(x * x + 1) * sin(y) FROM t WHERE x > 3",
@@ -183,8 +190,7 @@ async fn plan_seeds() -> Vec<Vec<u8>> {
         "SELECT a.id, b.x FROM t a JOIN t b ON a.id = b.id WHERE a.x < b.y",
         "SELECT sum(x) OVER (PARTITION BY id % 7 ORDER BY y) FROM generate_rows(100)",
     ] {
-        let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
-        let plan = as_cluster_exec(&plan).map_or_else(|| plan.clone(), |cluster| cluster.plan().clone());
+        let plan = context.sql(query).await.unwrap().create_physical_plan().await.unwrap();
         let mut bytes = Vec::new();
         let encoded = PhysicalPlanNode::try_from_physical_plan(plan, &ClusterCodec::default()).unwrap();
         encoded.try_encode(&mut bytes).unwrap();
@@ -197,7 +203,7 @@ async fn plan_seeds() -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn seeds_are_valid() {
     let plans = plan_seeds().await;
-    let context = datafusion::prelude::SessionContext::new().task_ctx();
+    let context = SessionContext::new().task_ctx();
     for plan in plans {
         let plan = PhysicalPlanNode::try_decode(&plan).unwrap();
         plan.try_into_physical_plan(&context, &ClusterCodec::default()).unwrap();
