@@ -369,3 +369,35 @@ fn a_cluster_removes_the_folders_and_tokens_of_killed_ones() {
     }
     assert_eq!(own(), (Vec::new(), Vec::new()));
 }
+
+#[test]
+fn mount_points_are_overwritten_in_place() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for name in ["tmpfs", "bound", "source"] {
+        std::fs::create_dir(at.join(name)).unwrap();
+    }
+    // The mounts are those of a namespace, and end with it.
+    let mounts = "mount -t tmpfs tmpfs tmpfs && mount --bind source bound";
+    let in_namespace = |script: &str| {
+        let mut shell = Command::new("unshare");
+        shell
+            .args(["--user", "--map-root-user", "--mount", "sh", "-e", "-c"])
+            .arg(format!("{mounts}; {script}"));
+        finish(shell.arg(command(at).get_program()).current_dir(at).output().unwrap())
+    };
+    let probe = in_namespace("true");
+    if probe.code != Some(0) {
+        return skipped(&format!("mount points: file systems cannot be mounted: {}", probe.stderr.trim()));
+    }
+    for place in ["tmpfs", "bound"] {
+        let generate = format!("\"$0\" generate --files 2 --overwrite --out {place} --rows");
+        let count = format!("\"$0\" sql --format csv --table t={place} -q 'SELECT count(*) AS n FROM t'");
+        let run = in_namespace(&format!("{generate} 10; {generate} 20; {count}; ls -A {place}; ls -A"));
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        let lines: Vec<_> = run.stdout.lines().collect();
+        assert_eq!(lines[..2], ["n", "20"], "{run:#?}");
+        assert!(lines[2..4].iter().all(|name| name.starts_with("part-")), "{run:#?}");
+        assert_eq!(lines[4..], ["bound", "source", "tmpfs"], "{run:#?}");
+    }
+}

@@ -29,7 +29,7 @@ pub(super) struct Claim {
     location: ObjectLocation,
     journal: Journal,
     version: Option<UpdateVersion>,
-    /// Whether another run has taken it over.
+    /// Whether another run has taken it over, or it is not known what the journal says. Then nothing is undone by this run.
     is_lost: bool,
 }
 
@@ -38,6 +38,10 @@ enum Written {
     Done(Option<UpdateVersion>),
     /// Another run has written the object.
     Refused,
+    /// The object has not been written.
+    Failed(DataFusionError),
+    /// It is not known whether it has been written.
+    Unknown(DataFusionError),
 }
 
 impl Claim {
@@ -48,8 +52,10 @@ impl Claim {
     /// Another run has claimed it, or the store refuses a request.
     pub async fn create(location: ObjectLocation, journal: Journal, output: &ObjectLocation) -> Result<Self> {
         loop {
-            if let Written::Done(version) = write(&location, &journal, PutMode::Create).await? {
-                return Ok(Self { location, journal, version, is_lost: false });
+            match write(&location, &journal, PutMode::Create).await? {
+                Written::Done(version) => return Ok(Self { location, journal, version, is_lost: false }),
+                Written::Failed(error) | Written::Unknown(error) => return Err(error),
+                Written::Refused => {}
             }
             // It may have ended in the meantime.
             if let Some(found) = location.find().await?
@@ -63,7 +69,8 @@ impl Claim {
     /// Writes another journal.
     ///
     /// # Errors
-    /// Another run has taken over the claim, or the store refuses the request.
+    /// The store refuses the request; then the journal is the old one. Or another run has taken over the claim, or it is not
+    /// known what the journal is; then the claim is lost.
     async fn write(&mut self, journal: Journal) -> Result<()> {
         let mode = self.version.clone().map_or(PutMode::Overwrite, PutMode::Update);
         match write(&self.location, &journal, mode).await? {
@@ -71,11 +78,16 @@ impl Claim {
                 (self.journal, self.version) = (journal, version);
                 Ok(())
             }
+            Written::Failed(error) => Err(error),
             Written::Refused => {
                 self.is_lost = true;
+                Err(self.taken_over())
+            }
+            Written::Unknown(error) => {
+                self.is_lost = true;
+                let (cause, place) = (error.find_root().message(), self.location.url());
                 exec_err!(
-                    "another run has taken over the output of '{}': this one was suspended for too long",
-                    self.location.url()
+                    "{cause}; it is not known whether the output of '{place}' is committed: readers see the old one or the new one, and the next run cleans up"
                 )
             }
         }
@@ -84,35 +96,50 @@ impl Claim {
     /// Commits the run: from now on readers see its objects, and not those that they replace.
     ///
     /// # Errors
-    /// The journal cannot be written. Then the run is not committed, unless the store did it all the same.
+    /// The journal cannot be written; then the run is not committed, unless the claim is lost. A later run completes or
+    /// undoes it then.
     pub async fn commit(&mut self, replaced: BTreeSet<String>) -> Result<()> {
         let phase = Phase::Committed { replaced };
-        let journal = Journal { run: self.journal.run.clone(), phase };
-        match self.write(journal.clone()).await {
-            Ok(()) => Ok(()),
-            // The request may have been successful although there was no answer.
-            Err(error) => match read(&self.location).await {
-                Ok(Some((found, version))) if found == journal => {
-                    (self.journal, self.version) = (journal, Some(version));
-                    Ok(())
-                }
-                _ => Err(error),
-            },
-        }
+        self.write(Journal { run: self.journal.run.clone(), phase }).await
     }
 
-    /// Runs `work` to its end, and renews the claim meanwhile. `work` must not be needed for the renewal to progress.
+    /// Runs `work` to its end, and renews the claim meanwhile.
     ///
     /// # Errors
     /// Another run has taken over the claim; then `work` is dropped.
     pub async fn while_renewed<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
         let mut work = std::pin::pin!(work);
         loop {
-            match tokio::time::timeout(RENEW_AFTER, &mut work).await {
-                Ok(result) => return Ok(result),
-                Err(_) => self.write(self.journal.clone()).await?,
+            if let Ok(result) = tokio::time::timeout(RENEW_AFTER, &mut work).await {
+                return Ok(result);
+            }
+            // A renewal that fails is tried again: whatever the store has done, the journal says the same.
+            if let Written::Refused = self.renew().await? {
+                self.is_lost = true;
+                return Err(self.taken_over());
             }
         }
+    }
+
+    async fn renew(&mut self) -> Result<Written> {
+        let mode = self.version.clone().map_or(PutMode::Overwrite, PutMode::Update);
+        let written = write(&self.location, &self.journal, mode).await?;
+        if let Written::Done(version) = &written {
+            self.version = version.clone();
+        }
+        Ok(written)
+    }
+
+    fn taken_over(&self) -> DataFusionError {
+        DataFusionError::Execution(format!(
+            "another run has taken over the output of '{}': this one was suspended for too long",
+            self.location.url()
+        ))
+    }
+
+    /// Whether the claim is no longer that of this run, or it is not known what it says.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// What the claim says.
@@ -202,12 +229,21 @@ async fn write(location: &ObjectLocation, journal: &Journal, mode: PutMode) -> R
         Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => put(PutMode::Overwrite).await,
         written => written,
     };
-    match written {
-        Ok(put) if put.e_tag.is_some() => Ok(Written::Done(Some(put.into()))),
-        Ok(_) => Ok(Written::Done(None)),
-        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Written::Refused),
-        Err(error) => Err(location.error("write", &error)),
-    }
+    let error = match written {
+        Ok(put) if put.e_tag.is_some() => return Ok(Written::Done(Some(put.into()))),
+        Ok(_) => return Ok(Written::Done(None)),
+        Err(error) => error,
+    };
+    // A request may have been successful without an answer. A client that sends it again finds what it has written itself.
+    let is_refusal = matches!(error, Error::AlreadyExists { .. } | Error::Precondition { .. });
+    let error = location.error("write", &error);
+    Ok(match read(location).await {
+        Ok(Some((found, version))) if found == *journal => Written::Done(Some(version)),
+        Ok(_) if is_refusal => Written::Refused,
+        // A late arrival of the request does nothing: the condition is that of the journal that was there before.
+        Ok(_) => Written::Failed(error),
+        Err(_) => Written::Unknown(error),
+    })
 }
 
 /// Whether an object below `output` is one that runs keep there for themselves.

@@ -174,12 +174,23 @@ impl LocalOutput {
             _ => (output.join(Journal::name_of_addition(&run)), BTreeSet::new()),
         };
         let publishing = Journal { run: run.clone(), phase: Phase::Publishing { new: new.clone() } };
-        let published =
-            write_journal(&journal, &publishing).and_then(|()| self.move_files(&new).map_err(failed));
-        let committed = Journal { run, phase: Phase::Committed { replaced: replaced.clone() } };
-        if let Err(error) = published.and_then(|()| write_journal(&journal, &committed)) {
+        let undone = |error| {
             let undone = remove_files(output, &new).and_then(|()| remove_journal(&journal));
-            return Err(with_cleanup_error(error, undone.map_err(failed)));
+            Err(with_cleanup_error(error, undone.map_err(failed)))
+        };
+        if let Err(error) =
+            write_journal(&journal, &publishing).and_then(|()| self.move_files(&new).map_err(failed))
+        {
+            return undone(error);
+        }
+        let committed = Journal { run, phase: Phase::Committed { replaced: replaced.clone() } };
+        if let Err(error) = write_journal(&journal, &committed) {
+            // The journal may have been replaced before an error of the disk: the files are removed only under the first one.
+            // Otherwise a later run completes or undoes this one.
+            return match write_journal(&journal, &publishing) {
+                Ok(()) => undone(error),
+                Err(_) => Err(error),
+            };
         }
         remove_files(output, &replaced).and_then(|()| remove_journal(&journal)).map_err(|error| {
             DataFusionError::Execution(format!(
@@ -295,6 +306,10 @@ fn remove_files(output: &Path, names: &BTreeSet<String>) -> std::io::Result<()> 
             }
             _ => {}
         }
+    }
+    // The journal is removed after that, and no file of these may be back after a loss of power.
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        sync_folder(folder)?;
     }
     sync_folder(output)
 }

@@ -165,6 +165,9 @@ impl ObjectStoreOutput {
 
     /// Removes the objects that the run has written, and its claim.
     async fn undo(&self, claim: Claim) -> Result<()> {
+        if claim.is_lost() {
+            return Ok(());
+        }
         // An object that exists may be the old one.
         if self.kind != OutputKind::File {
             let new = claim.journal().ignored().iter().map(|name| Ok(self.location.below(name)?.path));

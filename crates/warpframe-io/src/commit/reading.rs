@@ -81,10 +81,17 @@ struct Snapshot {
     journals: Vec<(PathBuf, Vec<u8>)>,
 }
 
+/// The states of folders. Those that this user may not list have no journal for it.
 fn snapshots(folders: &BTreeSet<PathBuf>) -> Result<Vec<Snapshot>> {
-    let of_folder =
-        |folder: &PathBuf| read_snapshot(folder).map_err(|error| file_error("read", folder, error));
-    folders.iter().map(of_folder).collect()
+    let mut snapshots = Vec::new();
+    for folder in folders {
+        match read_snapshot(folder) {
+            Ok(snapshot) => snapshots.push(snapshot),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(file_error("read", folder, error)),
+        }
+    }
+    Ok(snapshots)
 }
 
 fn read_snapshot(folder: &Path) -> IoResult<Snapshot> {

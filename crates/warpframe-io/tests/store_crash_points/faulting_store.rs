@@ -28,6 +28,10 @@ pub enum Fault {
     Before(usize),
     /// The store gets the request, but the client no answer, and the store no later request.
     After(usize),
+    /// The request fails and is not done; later ones are.
+    Fail(usize),
+    /// The request and the next ones, of this number, are done but seem to fail; later ones do not.
+    Lose(usize, usize),
     /// The request waits until it is released.
     Hold(usize),
 }
@@ -82,6 +86,8 @@ impl Client {
             Fault::Before(at) if number >= at => Err(ended()),
             Fault::After(at) if number > at => Err(ended()),
             Fault::After(at) if number == at => run.await.and(Err(ended())),
+            Fault::Fail(at) if number == at => Err(ended()),
+            Fault::Lose(at, count) if (at..at + count).contains(&number) => run.await.and(Err(ended())),
             Fault::Hold(at) if number == at => {
                 self.state.held.add_permits(1);
                 self.state.released.acquire().await.unwrap().forget();

@@ -1,5 +1,5 @@
-//! The commit protocol of outputs in object stores at every request at which a client can end, in process with a store in
-//! memory. After each, readers see the old output or the new one, and the next run succeeds and leaves nothing else. Also two
+//! The commit protocol of outputs in object stores at every request at which a client can end, or which fails, in process
+//! with a store in memory. After each, readers see the old output or the new one, and the next run succeeds and leaves nothing else. Also two
 //! runs to one output, one of them held at each of its requests.
 
 mod faulting_store;
@@ -153,7 +153,10 @@ async fn a_client_that_ends_at_any_request_leaves_the_old_output_or_the_new_one(
         let [before, after] = old_and_new(case);
         let (mut old, mut new) = (0, 0);
         for request in 1..=requests {
-            for fault in [Fault::Before(request), Fault::After(request)] {
+            // A client that goes on after an error must not make it worse, also if it does not know what the store has done.
+            let ending = [Fault::Before(request), Fault::After(request)];
+            let failing = [Fault::Fail(request), Fault::Lose(request, 1), Fault::Lose(request, 2)];
+            for fault in ending.into_iter().chain(failing) {
                 let context = format!("{}, {fault:?}", case.name);
                 let store = store_of(case).await;
                 let client = Client::new(&store, fault, false);
@@ -192,7 +195,7 @@ async fn a_client_that_ends_at_any_request_leaves_the_old_output_or_the_new_one(
             }
         }
         assert!(old > 0 && new > 0, "{}: {old} old, {new} new", case.name);
-        eprintln!("{}: {requests} requests, {} clients ended, {old} old, {new} new", case.name, 2 * requests);
+        eprintln!("{}: {requests} requests, {} clients, {old} old, {new} new", case.name, old + new);
     }
 }
 
