@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::tempdir;
 
@@ -70,6 +71,34 @@ fn an_interrupted_copy_leaves_nothing_and_a_killed_one_no_rows() {
         match code {
             Some(_) => assert_eq!(tree(folder), before, "{signal}"),
             None => assert_eq!(visible_files(folder), visible, "{signal}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_named_and_nothing_is_left() {
+    let folder = tempdir().unwrap();
+    let folder = folder.path();
+    let limited = |statements: &str| {
+        // Writes beyond the limit are errors, instead of a signal.
+        let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" sql -q \"$1\"";
+        let program = command(folder).get_program().to_owned();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(program).arg(statements).current_dir(folder);
+        finish(shell.output().unwrap())
+    };
+    let small = limited("COPY (SELECT 1 AS a) TO 'small.csv'");
+    assert_eq!(small.code, Some(0), "{small:#?}");
+    let before = tree(folder);
+    for (format, extension) in FORMATS {
+        for output in [format!("x.{extension}"), "d/".to_owned()] {
+            let copy =
+                format!("COPY (SELECT id, x FROM generate_rows(100000)) TO '{output}' STORED AS {format}");
+            let run = limited(&copy);
+            assert_eq!(run.code, Some(1), "{copy}: {run:#?}");
+            assert!(run.stderr.starts_with("error: cannot write '"), "{copy}: {run:#?}");
+            assert!(run.stderr.contains("File too large"), "{copy}: {run:#?}");
+            assert_eq!(tree(folder), before, "{copy}");
         }
     }
 }

@@ -202,7 +202,8 @@ async fn stage(
         false => url.prefix().clone(),
     };
     let files = StagedFiles::new(folder.to_owned(), base);
-    let rows = sink.write_all(named_partitions(rows, config), &files.context(context)).await?;
+    let rows = sink.write_all(named_partitions(rows, config), &files.context(context)).await;
+    let rows = rows.map_err(|error| files.cause(error))?;
     Ok((files.finish(), rows))
 }
 

@@ -1,5 +1,6 @@
 //! The object store that a sink sees: it can only write, and its objects are files of a local folder.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Write;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::common::{Result, exec_err, internal_err};
+use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -45,13 +46,21 @@ struct Files {
     is_open: RwLock<bool>,
     created: Mutex<Vec<PathBuf>>,
     complete: Mutex<Vec<AttemptFile>>,
+    /// The first error of a write.
+    failure: Mutex<Option<String>>,
 }
 
 impl StagedFiles {
     /// Writes objects below `base` into an existing folder.
     pub fn new(folder: PathBuf, base: Path) -> Self {
-        let (created, complete) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Files { folder, base, is_open: RwLock::new(true), created, complete }))
+        Self(Arc::new(Files {
+            folder,
+            base,
+            is_open: RwLock::new(true),
+            created: Mutex::default(),
+            complete: Mutex::default(),
+            failure: Mutex::default(),
+        }))
     }
 
     /// A context in which every URL is in this store.
@@ -70,11 +79,18 @@ impl StagedFiles {
         ))
     }
 
+    /// The error of a sink that has failed: that of a write, if one has failed, because some sinks hide it.
+    pub fn cause(&self, error: DataFusionError) -> DataFusionError {
+        self.0.failure.lock().take().map_or(error, DataFusionError::Execution)
+    }
+
     /// Ends all writing, after the writes that have begun, and returns the complete files, which are kept.
     pub fn finish(self) -> Vec<AttemptFile> {
         self.0.close();
-        self.0.created.lock().clear();
-        std::mem::take(&mut *self.0.complete.lock())
+        let complete = std::mem::take(&mut *self.0.complete.lock());
+        let kept: HashSet<_> = complete.iter().map(|file| self.0.folder.join(&file.attempt)).collect();
+        self.0.created.lock().retain(|path| !kept.contains(path));
+        complete
     }
 }
 
@@ -97,7 +113,9 @@ impl Files {
     fn write<T>(&self, write: impl FnOnce() -> Result<T>) -> object_store::Result<T> {
         let is_open = self.is_open.read();
         let written = match *is_open {
-            true => write(),
+            true => write().inspect_err(|error| {
+                self.failure.lock().get_or_insert_with(|| error.find_root().message().into_owned());
+            }),
             false => exec_err!("the query is over"),
         };
         written.map_err(|error| Error::Generic { store: NAME, source: error.into() })
