@@ -70,7 +70,7 @@ fn executors_of_a_local_cluster_are_started_again() {
     // Each has half of the memory.
     for process in &processes {
         let arguments = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
-        assert!(arguments.contains("--memory-limit\0536870912\0"), "{arguments}");
+        assert!(arguments.contains("--memory-limit\x00536870912\x00"), "{arguments}");
     }
     kill(processes[0]);
     cluster.wait_until("another executor is started", |cluster| {
