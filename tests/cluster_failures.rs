@@ -43,7 +43,7 @@ fn a_query_that_ends_its_executors_is_cancelled() {
     shell.env("CUDA_VISIBLE_DEVICES", "").env_remove("RUST_BACKTRACE");
     let cluster = LocalProcesses::start_with(shell, folder, &["--executors", "3", "--slots", "1"]);
     let arguments = ["sql", "--cluster", &cluster.url, "--threads", "1", "-q", POISON];
-    let words = ["the query was cancelled", "3 executors ended", "lack of memory", "--memory-limit"];
+    let words = ["the query was cancelled", "3 executors were lost", "lack of memory", "--memory-limit"];
     let before = cluster.executors();
     let run = expect_failure(cluster.folder(), &arguments, 1, &words);
     let ended = before.iter().filter(|name| run.stderr.contains(*name)).count();

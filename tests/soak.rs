@@ -35,7 +35,7 @@ const QUERIES: [&str; 8] = [
 const EXPECTED_ERRORS: [&str; 4] = [
     "its results were lost",
     "cannot be fetched",
-    "executors ended while they ran its tasks",
+    "executors were lost while they ran its tasks",
     "has no executor",
 ];
 
