@@ -43,7 +43,7 @@ fn a_query_that_ends_its_executors_is_cancelled() {
     shell.env("CUDA_VISIBLE_DEVICES", "").env_remove("RUST_BACKTRACE");
     let cluster = LocalProcesses::start_with(shell, folder, &["--executors", "3", "--slots", "1"]);
     let arguments = ["sql", "--cluster", &cluster.url, "--threads", "1", "-q", POISON];
-    let words = ["the query was cancelled", "3 executors ended", "lack of memory", "--memory-limit"];
+    let words = ["the query was cancelled", "3 executors were lost", "lack of memory", "--memory-limit"];
     let before = cluster.executors();
     let run = expect_failure(cluster.folder(), &arguments, 1, &words);
     let ended = before.iter().filter(|name| run.stderr.contains(*name)).count();
@@ -70,7 +70,7 @@ fn executors_of_a_local_cluster_are_started_again() {
     // Each has half of the memory.
     for process in &processes {
         let arguments = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap();
-        assert!(arguments.contains("--memory-limit\0536870912\0"), "{arguments}");
+        assert!(arguments.contains("--memory-limit\x00536870912\x00"), "{arguments}");
     }
     kill(processes[0]);
     cluster.wait_until("another executor is started", |cluster| {

@@ -17,7 +17,7 @@ use warpframe::Session;
 use warpframe::cluster::{ClusterAddress, ClusterSettings};
 
 /// The bounds of the time between two kills, in milliseconds.
-const KILL_INTERVAL_MS: (u64, u64) = (2_000, 8_000);
+const KILL_INTERVAL_MS: (u64, u64) = (4_000, 16_000);
 
 /// The queries over the tables `t` and `u` of 400,000 and 50,000 rows. Their results have a total order.
 const QUERIES: [&str; 8] = [
@@ -32,8 +32,12 @@ const QUERIES: [&str; 8] = [
 ];
 
 /// What documented errors of a query say whose executors were lost: while their results were read, or three of them.
-const EXPECTED_ERRORS: [&str; 3] =
-    ["cannot be fetched", "executors ended while they ran its tasks", "has no executor"];
+const EXPECTED_ERRORS: [&str; 4] = [
+    "its results were lost",
+    "cannot be fetched",
+    "executors were lost while they ran its tasks",
+    "has no executor",
+];
 
 /// A sequence of pseudo-random numbers.
 struct Random(u64);
@@ -87,7 +91,7 @@ fn answers_are_right_while_executors_are_killed() {
             answers.failed.len()
         );
         answers.failed.iter().for_each(|error| println!("  {error}"));
-        assert!(kills > 0 && answers.right > 10 * answers.failed.len());
+        assert!(kills > 0 && answers.right > 4 * answers.failed.len());
     });
     cluster.wait_until("all executors are back", |cluster| cluster.executors().len() == 3);
     cluster.wait_until("no files are left", |cluster| cluster.job_folders().is_empty());

@@ -286,3 +286,202 @@ impl ExecutionGraph for CheckedGraph {
         self.graph.cloned()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use ballista_core::serde::protobuf::{
+        FailedTask, FetchPartitionError, ShuffleWritePartition, SuccessfulTask,
+    };
+    use ballista_core::serde::scheduler::{
+        ExecutorData, ExecutorOperatingSystemSpecification, ExecutorSpecification,
+    };
+    use ballista_scheduler::cluster::memory::InMemoryClusterState;
+    use ballista_scheduler::cluster::{BoundTask, ClusterState};
+    use ballista_scheduler::config::TaskDistributionPolicy;
+    use ballista_scheduler::planner::DefaultDistributedPlanner;
+    use ballista_scheduler::state::execution_graph::StaticExecutionGraph;
+    use ballista_scheduler::state::task_manager::JobInfoCache;
+    use datafusion::prelude::SessionContext;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::super::session_config::process_config;
+    use super::super::task_errors::is_results_lost;
+    use super::*;
+
+    const EXECUTORS: [&str; 2] = ["one;1;simd", "two;1;simd"];
+
+    fn executor(id: &str) -> ExecutorMetadata {
+        ExecutorMetadata {
+            id: id.to_owned(),
+            host: "localhost".to_owned(),
+            port: 1,
+            grpc_port: 1,
+            specification: ExecutorSpecification::default().with_vcores(2),
+            os_info: ExecutorOperatingSystemSpecification::default(),
+        }
+    }
+
+    /// A job with three stages, of which the second has 4 tasks, on two executors with two slots each.
+    struct Running {
+        executors: InMemoryClusterState,
+        jobs: Arc<HashMap<JobId, JobInfoCache>>,
+        verdicts: tokio::sync::mpsc::UnboundedReceiver<LossVerdict>,
+    }
+
+    impl Running {
+        async fn start() -> Self {
+            let executors = InMemoryClusterState::default();
+            for id in EXECUTORS {
+                let data = ExecutorData { executor_id: id.to_owned(), total_vcores: 2, available_vcores: 2 };
+                executors.register_executor(executor(id), data).await.unwrap();
+            }
+            let config = process_config().with_target_partitions(4);
+            let context = SessionContext::new_with_config(config.clone());
+            let query = "SELECT v % 3 AS k, count(*) AS n FROM (VALUES (1), (2), (3), (4), (5)) AS t(v) GROUP BY k ORDER BY k";
+            let plan = context.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+            let job = JobId::from("job");
+            let mut planner = DefaultDistributedPlanner::new();
+            let graph = StaticExecutionGraph::new(
+                "",
+                &job,
+                "",
+                "session",
+                plan,
+                0,
+                Arc::new(config),
+                &mut planner,
+                None,
+            );
+            let (sender, verdicts) = unbounded_channel();
+            let mut graph = CheckedGraph::new(Box::new(graph.unwrap()), Arc::default(), sender);
+            graph.revive();
+            let jobs = HashMap::from([(job, JobInfoCache::new(Box::new(graph)))]);
+            Self { executors, jobs: Arc::new(jobs), verdicts }
+        }
+
+        async fn graph(&self) -> tokio::sync::RwLockWriteGuard<'_, ExecutionGraphBox> {
+            self.jobs[&JobId::from("job")].execution_graph.write().await
+        }
+
+        /// Starts as many tasks as there are free slots.
+        async fn bind(&self) -> Vec<BoundTask> {
+            let policy = TaskDistributionPolicy::RoundRobin;
+            self.executors.bind_schedulable_tasks(policy, Arc::clone(&self.jobs), None).await.unwrap()
+        }
+
+        /// Reports the end of a task.
+        async fn end(
+            &self,
+            (id, task): &BoundTask,
+            status: task_status::Status,
+        ) -> Vec<QueryStageSchedulerEvent> {
+            let status = TaskStatus {
+                task_id: task.key.task_id as u32,
+                job_id: task.key.job_id.to_string(),
+                stage_id: task.key.stage_id as u32,
+                stage_attempt_num: task.stage_attempt_num as u32,
+                status: Some(status),
+                ..TaskStatus::default()
+            };
+            self.executors.unbind_tasks(vec![(id.clone(), task.vcores_consumed)]).await.unwrap();
+            self.graph().await.update_task_status(&executor(id), vec![status], 4, 4).unwrap()
+        }
+
+        /// Reports that a task has succeeded, with rows for 4 partitions.
+        async fn succeed(&self, task: &BoundTask) {
+            let partition = |partition_id| ShuffleWritePartition {
+                partition_id,
+                num_batches: 1,
+                num_rows: 1,
+                num_bytes: 1,
+                file_id: Some(task.1.key.task_id as u32 as _),
+                is_sort_shuffle: false,
+            };
+            let done = SuccessfulTask {
+                executor_id: task.0.clone(),
+                partitions: (0..4).map(partition).collect(),
+                ..SuccessfulTask::default()
+            };
+            self.end(task, task_status::Status::Successful(done)).await;
+        }
+
+        /// Completes the first stage, and one task of the second. Returns an executor with results of the first stage and none of
+        /// the second, and a task of the second stage that runs on the other executor.
+        async fn until_second_stage(&self) -> (String, BoundTask) {
+            let mut tasks = self.bind().await;
+            let (lost, first) = (tasks[0].0.clone(), tasks[0].1.key.stage_id);
+            while tasks.iter().all(|(_, task)| task.key.stage_id == first) {
+                for task in &tasks {
+                    self.succeed(task).await;
+                }
+                tasks = self.bind().await;
+            }
+            tasks.retain(|(id, _)| *id != lost);
+            self.succeed(&tasks[0]).await;
+            (lost, tasks.remove(1))
+        }
+
+        async fn error(&self) -> String {
+            match &self.graph().await.status().status {
+                Some(job_status::Status::Failed(failed)) => failed.error.clone(),
+                other => format!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stage_with_results_that_is_rolled_back_fails_the_job() {
+        let mut job = Running::start().await;
+        let (lost, _) = job.until_second_stage().await;
+        job.graph().await.reset_stages_on_lost_executor(&lost).unwrap();
+        let error = job.error().await;
+        assert!(is_results_lost(&error), "{error}");
+        assert_eq!(
+            job.verdicts.try_recv().unwrap(),
+            LossVerdict { job: "job".to_owned(), reason: error.clone() }
+        );
+        // The cancellation that follows keeps the reason.
+        job.graph().await.abort_running(CANCELLED.to_owned());
+        assert_eq!(job.error().await, error);
+    }
+
+    #[tokio::test]
+    async fn a_failed_fetch_after_results_fails_the_job() {
+        let job = Running::start().await;
+        let (lost, running) = job.until_second_stage().await;
+        let reason = FailedReason::FetchPartitionError(FetchPartitionError {
+            executor_id: lost,
+            map_stage_id: 1,
+            map_partition_id: 1,
+        });
+        let failed = FailedTask {
+            error: "gone".to_owned(),
+            retryable: false,
+            count_to_failures: false,
+            failed_reason: Some(reason),
+        };
+        let events = job.end(&running, task_status::Status::Failed(failed)).await;
+        assert!(is_results_lost(&job.error().await), "{}", job.error().await);
+        let fails = |event: &QueryStageSchedulerEvent| {
+            matches!(event, QueryStageSchedulerEvent::JobRunningFailed { .. })
+        };
+        assert!(events.iter().any(fails), "{events:?}");
+        // Later results change nothing.
+        assert!(job.bind().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_loss_before_the_second_stage_is_computed_again() {
+        let job = Running::start().await;
+        let tasks = job.bind().await;
+        let first = tasks[0].1.key.stage_id;
+        for task in &tasks {
+            job.succeed(task).await;
+        }
+        job.graph().await.reset_stages_on_lost_executor(&tasks[0].0).unwrap();
+        let again = job.bind().await;
+        assert!(!again.is_empty() && again.iter().all(|(_, task)| task.key.stage_id == first), "{again:?}");
+        assert!(matches!(job.graph().await.status().status, Some(job_status::Status::Running(_))));
+    }
+}

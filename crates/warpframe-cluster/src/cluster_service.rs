@@ -123,7 +123,7 @@ pub(super) async fn request_status(channel: Channel) -> Result<String, Status> {
     call(channel, STATUS, ()).await
 }
 
-/// Renews the lease of a job, and returns whether it has one.
+/// Renews the lease of a job, and returns whether it has one: it has none before it is planned.
 pub(super) async fn renew_lease(channel: Channel, job: String) -> Result<bool, Status> {
     call(channel, RENEW, job).await
 }

@@ -100,7 +100,7 @@ fn reason(job: &str, executors: &[String]) -> String {
     let names: Vec<_> =
         executors.iter().map(|id| id.parse().map_or_else(|_| id.clone(), |id: ExecutorId| id.name)).collect();
     format!(
-        "the query was cancelled (job {job}): {} executors ended while they ran its tasks ({}), probably for lack of memory; make it use less memory, or start the executors with a smaller --memory-limit or fewer --slots",
+        "the query was cancelled (job {job}): {} executors were lost while they ran its tasks ({}), probably for lack of memory; make it use less memory, or start the executors with a smaller --memory-limit or fewer --slots",
         executors.len(),
         names.join(", ")
     )
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(losses.lost("e3;1;simd", &running), None);
         let verdict = losses.lost("e4;1;simd", &running).unwrap();
         assert_eq!(verdict.job, "poison");
-        assert!(verdict.reason.contains("3 executors ended"), "{}", verdict.reason);
+        assert!(verdict.reason.contains("3 executors were lost"), "{}", verdict.reason);
         assert!(verdict.reason.contains("(e1, e3, e4)"), "{}", verdict.reason);
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::cancellations::Cancellations;
 use super::executor_losses::LossVerdict;
 use super::leases::Leases;
+use super::task_errors::decode_task_error;
 
 /// The longest interval between two checks of the leases.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,7 +61,7 @@ impl JobReaper {
     /// Cancels a job. Ballista then removes its files.
     async fn cancel(&self, job: String, reason: Option<String>) {
         if let Some(reason) = reason {
-            log::warn!("{reason}");
+            log::warn!("{}", decode_task_error(&reason).message());
             self.cancellations.add(&job, reason);
         }
         if let Err(error) = self.server.cancel_job(job.clone().into()).await {

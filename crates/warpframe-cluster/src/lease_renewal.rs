@@ -66,8 +66,8 @@ async fn renew(client: Weak<ClusterClient>, job: String) {
         let renewed = renewed.await;
         drop(client);
         match renewed {
-            Ok(true) => tokio::time::sleep(lease / 3).await,
-            Ok(false) => return log::warn!("the lease of job {job} has expired"),
+            // A job that is still planned has no lease yet, and one whose lease has expired ends with an error.
+            Ok(_) => tokio::time::sleep(lease / 3).await,
             Err(error) => {
                 log::warn!("the lease of job {job} is not renewed: {error}");
                 channel = None;
