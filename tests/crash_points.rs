@@ -118,6 +118,21 @@ impl Place {
         place
     }
 
+    /// A folder with the same output, without running the command again.
+    fn copy(&self, case: &Case) -> Self {
+        let copy = Self(tempdir().unwrap());
+        let [from, to] = [self, &copy].map(|place| place.path().join(case.output));
+        if from.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            for name in entries(&from) {
+                std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+            }
+        } else if from.is_file() {
+            std::fs::copy(from, to).unwrap();
+        }
+        copy
+    }
+
     fn path(&self) -> &Path {
         self.0.path()
     }
@@ -182,7 +197,7 @@ fn a_process_that_ends_at_any_point_leaves_the_old_output_or_the_new_one() {
     for case in &CASES {
         let points = shim.points(case);
         assert!(points > 0, "{}: the calls of the command are not counted", case.name);
-        let (mut ended, mut old, mut new) = (0, 0, 0);
+        let (original, mut ended, mut old, mut new) = (Place::new(case), 0, 0, 0);
         for point in 1..=points {
             // The state after a call is the one before the next, except for what is written in between.
             let all = HANDLED.iter().chain(&ENDING).enumerate();
@@ -195,7 +210,7 @@ fn a_process_that_ends_at_any_point_leaves_the_old_output_or_the_new_one() {
                     if when == 1 && !(is_kill && point % 2 == 0 || point == points) {
                         continue;
                     }
-                    let place = Place::new(case);
+                    let place = original.copy(case);
                     let mut run = shim.command(case, place.path(), case.exists);
                     run.env("WARPFRAME_POINT", format!("{point}:{when}:{signal}")).stderr(Stdio::null());
                     let status = wait(run.spawn().unwrap());
@@ -232,9 +247,9 @@ fn a_process_that_ends_at_any_point_leaves_the_old_output_or_the_new_one() {
 fn of_two_runs_at_once_to_one_output_one_wins_whole() {
     let Some(shim) = Shim::compile() else { return };
     for case in &CASES {
-        let (points, mut refused, mut both) = (shim.points(case), 0, 0);
+        let (original, points, mut refused, mut both) = (Place::new(case), shim.points(case), 0, 0);
         for point in 1..=points {
-            let place = Place::new(case);
+            let place = original.copy(case);
             let mut first = shim.command(case, place.path(), case.exists);
             first.env("WARPFRAME_POINT", format!("{point}:0:19"));
             let mut first = first.spawn().unwrap();
