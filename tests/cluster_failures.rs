@@ -107,7 +107,7 @@ async fn an_executor_that_cannot_start_ends_the_start() {
 /// A client whose consumer blocks its only thread keeps its results: its lease is renewed by another thread.
 #[tokio::test]
 async fn a_reader_that_pauses_keeps_its_results() {
-    let cluster = LocalProcesses::start(&["--executors", "2", "--slots", "1", "--lease", "1"]);
+    let cluster = LocalProcesses::start(&["--executors", "2", "--slots", "1", "--lease", "3"]);
     let address: ClusterAddress = cluster.url.parse().unwrap();
     let session = Session::builder().cluster(ClusterSettings::new(address)).build().unwrap();
     // More partitions than are opened in advance.
@@ -122,7 +122,7 @@ async fn a_reader_that_pauses_keeps_its_results() {
         count += batch.num_rows();
         sum += batch.column(0).as_primitive::<Int64Type>().values().iter().sum::<i64>();
         if pauses < 1 {
-            std::thread::sleep(Duration::from_secs(6));
+            std::thread::sleep(Duration::from_secs(9));
             pauses += 1;
         }
     }
@@ -134,7 +134,7 @@ async fn a_reader_that_pauses_keeps_its_results() {
 
 #[test]
 fn the_query_of_a_killed_client_is_cancelled() {
-    let cluster = LocalProcesses::start(&["--executors", "1", "--slots", "2", "--lease", "2"]);
+    let cluster = LocalProcesses::start(&["--executors", "1", "--slots", "2", "--lease", "3"]);
     // It takes hours.
     let query = "SELECT sum(ln(x) * sin(y)) AS s FROM generate_rows(1000000000000)";
     let client = Process::start(cluster.folder(), &["sql", "--cluster", &cluster.url, "-q", query]);
@@ -144,7 +144,7 @@ fn the_query_of_a_killed_client_is_cancelled() {
     };
     cluster.wait_until("the query runs", |cluster| job_is(cluster, "running"));
     // Its lease is renewed while it runs.
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(Duration::from_secs(9));
     assert!(job_is(&cluster, "running"), "{}", cluster.status());
     client.signal("KILL");
     cluster.wait_until("the query is cancelled", |cluster| job_is(cluster, "failed"));
@@ -156,7 +156,7 @@ fn the_query_of_a_killed_client_is_cancelled() {
 
 #[test]
 fn the_results_of_a_killed_client_are_removed() {
-    let cluster = LocalProcesses::start(&["--executors", "1", "--slots", "2", "--lease", "2"]);
+    let cluster = LocalProcesses::start(&["--executors", "1", "--slots", "2", "--lease", "3"]);
     let query = "SELECT id, x FROM generate_rows(3000000)";
     let arguments = ["sql", "--cluster", &cluster.url, "--format", "csv", "-q", query];
     let mut client = Process::start(cluster.folder(), &arguments);
@@ -164,7 +164,7 @@ fn the_results_of_a_killed_client_are_removed() {
     let mut first = [0; 6];
     client.0.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     assert_eq!(first, *b"id,x\n0");
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(Duration::from_secs(9));
     assert_eq!(cluster.job_folders().len(), 1, "the results are kept while the client lives");
     client.signal("KILL");
     cluster.wait_until("the results are removed", |cluster| cluster.job_folders().is_empty());

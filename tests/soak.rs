@@ -32,8 +32,9 @@ const QUERIES: [&str; 8] = [
 ];
 
 /// What documented errors of a query say whose executors were lost: while their results were read, or three of them.
-const EXPECTED_ERRORS: [&str; 4] = [
+const EXPECTED_ERRORS: [&str; 5] = [
     "its results were lost",
+    "Ipc error",
     "cannot be fetched",
     "executors were lost while they ran its tasks",
     "has no executor",

@@ -32,7 +32,7 @@ pub(super) enum TaskErrorKind {
     WorkDirFull,
     /// Another I/O error. Only these are retried.
     Io,
-    /// Results of the executor were lost that the query needs. The client submits the query again.
+    /// Results were lost that the query needs. The client submits the query again.
     ResultsLost,
 }
 
@@ -61,6 +61,8 @@ impl TaskError {
                 ErrorKind::NotFound => (TaskErrorKind::NotFound, error.to_string()),
                 _ => (TaskErrorKind::Io, error.to_string()),
             },
+            // Ballista reports a connection to another executor that breaks while a partition is read without its own type.
+            Cause::Ipc(error) => (TaskErrorKind::ResultsLost, error.to_string()),
             Cause::DataFusion(error @ DataFusionError::ResourcesExhausted(_)) => {
                 (TaskErrorKind::ResourcesExhausted, error.message().into_owned())
             }
@@ -142,6 +144,8 @@ pub(super) fn is_results_lost(text: &str) -> bool {
 /// The root of an error, seen through the wrappers of DataFusion, Arrow and Ballista.
 enum Cause<'a> {
     Io(&'a Error),
+    /// A stream of Arrow batches that cannot be read.
+    Ipc(&'a ArrowError),
     /// An error that Ballista recognizes by its type.
     Ballista,
     DataFusion(&'a DataFusionError),
@@ -152,6 +156,7 @@ fn cause(error: &DataFusionError) -> Cause<'_> {
         DataFusionError::IoError(error) => Cause::Io(error),
         root @ DataFusionError::ArrowError(error, _) => match error.as_ref() {
             ArrowError::IoError(_, error) => Cause::Io(error),
+            ArrowError::IpcError(_) => Cause::Ipc(error),
             _ => Cause::DataFusion(root),
         },
         root @ DataFusionError::External(inner) => match inner.downcast_ref::<BallistaError>() {
@@ -159,6 +164,7 @@ fn cause(error: &DataFusionError) -> Cause<'_> {
             Some(BallistaError::IoError(error)) => Cause::Io(error),
             Some(BallistaError::ArrowError(error)) => match error.as_ref() {
                 ArrowError::IoError(_, error) => Cause::Io(error),
+                ArrowError::IpcError(_) => Cause::Ipc(error),
                 _ => Cause::DataFusion(root),
             },
             Some(_) => Cause::Ballista,
@@ -255,6 +261,27 @@ mod tests {
         let encoded = encode_task_error("e", "/work", lost.into_datafusion());
         let task = FailedTask::from(BallistaError::from(encoded));
         assert!(matches!(task.failed_reason, Some(FailedReason::FetchPartitionError(_))), "{task:?}");
+    }
+
+    #[test]
+    fn a_query_is_run_again_if_the_stream_of_an_input_breaks() {
+        let broken = || ArrowError::IpcError("h2 protocol error".to_owned());
+        for error in [
+            DataFusionError::ArrowError(Box::new(broken()), None),
+            DataFusionError::External(Box::new(BallistaError::from(broken()))),
+            DataFusionError::External(Box::new(BallistaError::from(broken()))).context("in an operator"),
+        ] {
+            let task = FailedTask::from(BallistaError::from(encode_task_error("e", "/work", error)));
+            assert!(!task.retryable, "{task:?}");
+            for text in job_errors(&task) {
+                assert!(is_results_lost(&text), "{text}");
+                let message = decode_task_error(&text).message().into_owned();
+                assert_eq!(message, "executor e: Ipc error: h2 protocol error");
+            }
+        }
+        assert!(!is_results_lost(
+            &encode_task_error("e", "/work", DataFusionError::Execution("h2".to_owned())).to_string()
+        ));
     }
 
     #[test]
