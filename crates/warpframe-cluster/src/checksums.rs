@@ -287,7 +287,7 @@ mod tests {
         };
         assert_eq!(ranges(&[0, 1, 2]), [0..10, 10..100]);
         assert_eq!(ranges(&[1]), []);
-        assert_eq!(ranges(&[2]), Vec::from([10..100]));
+        assert_eq!(ranges(&[2]), std::slice::from_ref(&(10..100)));
         assert!(checksums.blocks(&[3]).is_err());
         assert_eq!(checksums.select(&[2]).unwrap().blocks(&[0]).unwrap(), checksums.blocks(&[2]).unwrap());
         assert!(FileChecksums::of_file(&path, "rows".to_owned(), &[101]).is_err());

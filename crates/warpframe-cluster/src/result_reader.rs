@@ -28,8 +28,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 const RETRIES: Retries = Retries { times: 1, wait: Duration::from_millis(100) };
 
 /// Reads a partition from its file in the executor's folder, `<parent>/<work folder>/<executor name>`, or returns `None` if
-/// there is no file of Arrow batches with valid checksums. The executor's name and the path come from other processes: a file that is not
-/// below `parent` once symbolic links are resolved is not read.
+/// there is no file of Arrow batches with checksums. The executor's name and the path come from other processes: a file that
+/// is not below `parent` once symbolic links are resolved is not read.
 pub(super) fn read_local_partition(
     location: PartitionLocation,
     parent: &Path,
@@ -80,8 +80,8 @@ pub(super) async fn fetch_partition(
     });
     let mut blocks = Box::pin(blocks);
     // Connects, so that a lost executor is an error here.
-    let first = blocks.next().await;
-    let blocks = stream::iter(first).chain(blocks);
+    let first = blocks.next().await.transpose()?;
+    let blocks = stream::iter(first.map(Ok)).chain(blocks);
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, decode_blocks(blocks, file))))
 }
 
