@@ -1,8 +1,11 @@
 //! Errors of queries as one message for the user, with the position in the query if it is known.
 
-use arrow::error::ArrowError;
+use std::collections::BTreeSet;
+
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
+
+use warpframe_datafusion::errors::arrow_message;
 
 use crate::column_case::names_in_other_case;
 
@@ -38,23 +41,6 @@ pub fn with_position(message: String, error: &DataFusionError, query: &str) -> S
     format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^")
 }
 
-/// The message of an error that a kernel has for a row.
-fn arrow_message(error: &ArrowError) -> String {
-    match error {
-        ArrowError::ArithmeticOverflow(message)
-        | ArrowError::CastError(message)
-        | ArrowError::ComputeError(message)
-        | ArrowError::InvalidArgumentError(message)
-        | ArrowError::ParseError(message) => {
-            // DataFusion's functions pass on an error of their own as a text.
-            message.strip_prefix("Execution error: ").unwrap_or(message).to_owned()
-        }
-        ArrowError::IoError(message, _) => message.strip_prefix("IO error: ").unwrap_or(message).to_owned(),
-        ArrowError::DivideByZero => "division by zero".to_owned(),
-        other => other.to_string(),
-    }
-}
-
 fn schema_message(error: &SchemaError) -> String {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
@@ -63,6 +49,18 @@ fn schema_message(error: &SchemaError) -> String {
                 let quoted: Vec<_> = similar.iter().map(|name| format!("\"{name}\"")).collect();
                 let (name, quoted) = (&field.name, quoted.join(" or "));
                 return format!("there is no column '{name}': write {quoted}, with the double quotes");
+            }
+            if let Some(table) = &field.relation
+                && !valid_fields.iter().any(|valid| valid.relation.as_ref() == Some(table))
+            {
+                let tables: BTreeSet<_> =
+                    valid_fields.iter().filter_map(|valid| valid.relation.as_ref()).collect();
+                let tables: Vec<_> = tables.into_iter().map(ToString::to_string).collect();
+                let known = match tables.is_empty() {
+                    true => "there are no tables with names".to_owned(),
+                    false => format!("use one of {}", tables.join(", ")),
+                };
+                return format!("there is no table '{table}' here: {known}");
             }
             let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
             valid.dedup();

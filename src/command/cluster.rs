@@ -33,8 +33,8 @@ pub enum Command {
     Executor(ExecutorArguments),
     /// Show the executors and jobs of a cluster
     Status {
-        /// The scheduler, as df://HOST:PORT
-        #[arg(value_name = "URL", value_parser = values::named::<ClusterAddress>)]
+        /// The scheduler, as HOST:PORT; that of `cluster local` on this machine by default
+        #[arg(value_name = "HOST:PORT", default_value_t = local_scheduler(), value_parser = values::named::<ClusterAddress>)]
         address: ClusterAddress,
         /// Print JSON
         #[arg(long)]
@@ -162,8 +162,8 @@ pub struct SchedulerArguments {
 
 #[derive(Debug, Args)]
 pub struct ExecutorArguments {
-    /// The scheduler, as df://HOST:PORT or HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", value_parser = scheduler_address)]
+    /// The scheduler, as HOST:PORT or df://HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::named::<ClusterAddress>)]
     scheduler: ClusterAddress,
     /// The number of concurrent tasks; all cores by default
     #[arg(long, value_name = "N", value_parser = values::count)]
@@ -306,11 +306,9 @@ fn check_bind(bind: IpAddr, encrypted: bool, insecure: bool) -> Result<(), CliEr
     Ok(())
 }
 
-fn scheduler_address(text: &str) -> Result<ClusterAddress, String> {
-    match text.contains("://") {
-        true => values::named(text),
-        false => values::named(&format!("df://{text}")),
-    }
+/// The scheduler that `cluster local` starts unless another port is named.
+fn local_scheduler() -> ClusterAddress {
+    ClusterAddress::new(Ipv4Addr::LOCALHOST.to_string(), DEFAULT_PORT)
 }
 
 fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
@@ -339,7 +337,9 @@ fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
         let JobProgress { done, total } = job.progress;
         write!(out, "job {:<37} {:<8} {done} of {total} tasks", job.id, job.state)?;
         match &job.error {
-            Some(error) => writeln!(out, ": {}", error.lines().next().unwrap_or_default())?,
+            Some(error) => {
+                writeln!(out, ": {}", escape_controls(error.lines().next().unwrap_or_default()))?;
+            }
             None => writeln!(out)?,
         }
     }
@@ -349,8 +349,8 @@ fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
 /// The options of commands that can run queries on a cluster.
 #[derive(Debug, Args)]
 pub struct ClusterArguments {
-    /// Run on the cluster of this scheduler, as df://HOST:PORT
-    #[arg(long, value_name = "URL", value_parser = values::named::<ClusterAddress>)]
+    /// Run on the cluster of this scheduler, as HOST:PORT or df://HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", value_parser = values::named::<ClusterAddress>)]
     cluster: Option<ClusterAddress>,
     /// The time to wait for the first executor
     #[arg(long, value_name = "SECONDS", requires = "cluster")]

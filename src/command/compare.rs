@@ -23,7 +23,7 @@ use crate::session::DEFAULT_ROWS;
 use crate::terminal_text::escape_controls;
 use warpframe_cluster::Launcher;
 use warpframe_datafusion::rows::{Distribution, RowGenerator};
-use warpframe_io::{private_folder, private_folder_in};
+use warpframe_io::private_folder_in;
 
 /// The default number of timed runs of each mode.
 const DEFAULT_REPEAT: NonZeroUsize = NonZeroUsize::new(7).unwrap();
@@ -62,10 +62,10 @@ pub struct Arguments {
     /// The number of threads of parallel modes; all cores by default
     #[arg(long, value_parser = values::threads)]
     threads: Option<NonZeroUsize>,
-    /// The folder for report.html, report.svg, report.png and report.json (sweep.* of a sweep, suite.* of a suite); a new
-    /// temporary folder by default
-    #[arg(long, value_name = "DIR")]
-    report: Option<PathBuf>,
+    /// The folder for report.html, report.svg, report.png and report.json (sweep.* of a sweep, suite.* of a suite), which
+    /// replace those of an earlier comparison
+    #[arg(long, value_name = "DIR", default_value = "warpframe-report")]
+    report: PathBuf,
     /// Also write the JSON report to this file; '-' is stdout, and replaces the table there
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -171,16 +171,9 @@ pub async fn run(
     // Wrong usage is found before a folder is created.
     arguments.suite(PathBuf::new())?;
     // Create the folders first, so that a missing permission is found before the comparison runs.
-    let (folder, temporary) = match &arguments.report {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, error))?;
-            (folder.clone(), None)
-        }
-        None => {
-            let temporary = private_folder("warpframe-report-").map_err(CliError::failure)?;
-            (temporary.path().to_owned(), Some(temporary))
-        }
-    };
+    let folder = arguments.report.clone();
+    let is_new = !folder.exists();
+    std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
     let work_folder =
         private_folder_in(".warpframe-compare-", &folder).map_err(|error| cannot_write(&folder, error))?;
     let suite = arguments.suite(work_folder.path().to_owned())?;
@@ -241,10 +234,11 @@ pub async fn run(
     };
     running_cluster.stop();
     drop(work_folder);
-    let found = found?;
-    if let Some(temporary) = temporary {
-        temporary.keep().map_err(|error| cannot_write(&folder, error))?;
+    if is_new && found.is_err() {
+        // Fails if it is not empty.
+        let _ = std::fs::remove_dir(&folder);
     }
+    let found = found?;
     let (written, page, failures) = match &found {
         Findings::Report(report) => (report.write_to(&folder), "report.html", report.has_failures()),
         Findings::Sweep(sweep) => (sweep_chart::write(sweep, &folder), "sweep.html", sweep.has_failures()),

@@ -3,10 +3,12 @@
 
 mod cluster;
 mod compare;
+mod completions;
 mod devices;
 mod error;
 mod generate;
 mod log;
+mod man;
 mod output;
 mod panic;
 mod progress;
@@ -21,6 +23,7 @@ mod statements;
 mod terminal;
 mod terminal_mode;
 mod values;
+mod version;
 mod words;
 
 use std::ffi::OsString;
@@ -37,7 +40,7 @@ use crate::revision;
 
 /// Evaluates numeric expressions over Arrow columns on CPUs, GPUs and clusters
 #[derive(Debug, Parser)]
-#[command(name = "warpframe", version, arg_required_else_help = true)]
+#[command(name = "warpframe", version, long_version = version::long(), arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,6 +61,10 @@ enum Command {
     Cluster(cluster::Command),
     /// Show the CPU, the SIMD instruction sets and the GPUs of this machine
     Devices,
+    /// Print a script that completes the command's words in a shell
+    Completions(completions::Arguments),
+    /// Write the manual pages
+    Man(man::Arguments),
 }
 
 /// Runs the command that `arguments` name, which are those after the name of the program, and returns the exit code of the
@@ -132,5 +139,7 @@ fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
         Command::Generate(arguments) => generate::run(arguments),
         Command::Cluster(command) => cluster::run(command, invocation.launcher),
         Command::Devices => devices::run(),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }

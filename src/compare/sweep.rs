@@ -58,8 +58,8 @@ pub struct Series {
 }
 
 impl Sweep {
-    /// Runs the comparison with 1,000 rows, 10,000 rows and so on, up to the number of rows of `comparison` or the
-    /// number that fits into memory.
+    /// Runs the comparison with 1,000 rows, 10,000 rows and so on, and at last with the number of rows of `comparison` or the
+    /// greatest of these numbers that fits into memory.
     ///
     /// # Errors
     /// As [`Comparison::run`], or `comparison` has fewer than 1,000 rows.
@@ -68,7 +68,7 @@ impl Sweep {
             return exec_err!("a sweep begins with {} rows: use more", ROW_COUNTS[0]);
         }
         let mut reports: Vec<Report> = Vec::new();
-        for rows in ROW_COUNTS.into_iter().filter(|rows| *rows <= comparison.rows) {
+        for rows in row_counts(comparison.rows) {
             let comparison = Comparison { rows, ..comparison.clone() };
             if comparison.check_size().is_err() && !reports.is_empty() {
                 break;
@@ -112,6 +112,11 @@ impl Sweep {
     pub fn to_json(&self) -> Result<String> {
         serde_json::to_string_pretty(self).map_err(|error| DataFusionError::External(error.into()))
     }
+}
+
+/// The numbers of rows of a sweep up to `last`, which is the last one.
+fn row_counts(last: u64) -> Vec<u64> {
+    ROW_COUNTS.into_iter().filter(|rows| *rows < last).chain([last]).collect()
 }
 
 /// The fastest modes, and the number of rows from which `parallel` is faster than each other mode, as sentences.
@@ -209,6 +214,14 @@ mod tests {
     fn series(mode: &str, times: [f64; 3]) -> Series {
         let rows = [1e3, 1e4, 1e5];
         Series { mode: mode.to_owned(), is_external: false, points: rows.into_iter().zip(times).collect() }
+    }
+
+    #[test]
+    fn a_sweep_ends_with_the_rows_that_were_asked_for() {
+        assert_eq!(row_counts(1000), [1000]);
+        assert_eq!(row_counts(5000), [1000, 5000]);
+        assert_eq!(row_counts(100_000), [1000, 10_000, 100_000]);
+        assert_eq!(row_counts(200_000_000).last_chunk(), Some(&[100_000_000, 200_000_000]));
     }
 
     #[test]

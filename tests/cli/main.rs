@@ -530,3 +530,62 @@ fn an_init_file_defines_functions_for_sql_and_run() {
     std::fs::write(at.join("bad.sql"), "CREATE FUNCTION sqrt(a DOUBLE) RETURNS DOUBLE RETURN a").unwrap();
     expect_failure(at, &["sql", "--init", "bad.sql", "-q", "SELECT 1"], 1, &["sqrt", "built-in"]);
 }
+
+#[test]
+fn the_version_has_the_revision_and_the_instruction_set() {
+    let folder = tempdir().unwrap();
+    let short = ok(folder.path(), &["-V"]).stdout;
+    assert_eq!(short, concat!("warpframe ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = command(folder.path()).env("WARPFRAME_SIMD", "portable").arg("--version").output().unwrap();
+    let long = finish(long).stdout;
+    for word in [env!("CARGO_PKG_VERSION"), " (", "DataFusion 55", "Arrow 59", "instruction set: portable"] {
+        assert!(long.contains(word), "'{word}' is not in {long}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_written() {
+    let folder = tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = ok(folder.path(), &["completions", shell]).stdout;
+        for word in ["generate", "distribution", "cluster"] {
+            assert!(script.contains(word), "'{word}' is not in the script for {shell}");
+        }
+    }
+    // A shell that loads the script completes a subcommand.
+    let script = r#"source /dev/stdin; COMP_WORDS=(warpframe comp); COMP_CWORD=1; _warpframe warpframe comp warpframe; echo "${COMPREPLY[@]}""#;
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    match bash.spawn() {
+        Ok(mut bash) => {
+            let text = ok(folder.path(), &["completions", "bash"]).stdout;
+            std::io::Write::write_all(&mut bash.stdin.take().unwrap(), text.as_bytes()).unwrap();
+            let completed = finish(bash.wait_with_output().unwrap()).stdout;
+            assert_eq!(completed, "compare completions\n");
+        }
+        Err(error) => common::skipped(&format!("bash: {error}")),
+    }
+    ok(folder.path(), &["man", "pages"]);
+    let pages = entries(&folder.path().join("pages"));
+    for page in ["warpframe.1", "warpframe-sql.1", "warpframe-cluster-local.1"] {
+        assert!(pages.contains(&page.to_owned()), "{page} is not among {pages:?}");
+    }
+}
+
+#[test]
+fn a_comparison_reports_into_the_working_folder() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let run = ok(at, &["compare", "--rows", "1000", "--modes", "vectorized,parallel", "--repeat", "1"]);
+    assert!(run.stderr.contains("report: warpframe-report/report.html"), "{}", run.stderr);
+    let files = ["report.html", "report.json", "report.png", "report.svg"];
+    assert_eq!(entries(&at.join("warpframe-report")), files);
+    for line in run.stdout.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    // The next one replaces its files.
+    let sweep = ["compare", "--sweep", "--rows", "5000", "--modes", "vectorized,parallel", "--repeat", "1"];
+    let run = ok(at, &sweep);
+    assert!(run.stdout.lines().next().is_some_and(|line| line.ends_with(" 5,000")), "{}", run.stdout);
+    assert_eq!(entries(&at.join("warpframe-report")).len(), 8);
+}

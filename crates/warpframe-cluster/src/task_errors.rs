@@ -13,6 +13,7 @@ use arrow::error::ArrowError;
 use ballista_core::error::BallistaError;
 use datafusion::common::DataFusionError;
 use serde::{Deserialize, Serialize};
+use warpframe_datafusion::errors::arrow_message;
 
 const FRAME_START: &str = "[warpframe-task-error:";
 
@@ -65,6 +66,9 @@ impl TaskError {
             Cause::Ipc(error) => (TaskErrorKind::ResultsLost, error.to_string()),
             Cause::DataFusion(error @ DataFusionError::ResourcesExhausted(_)) => {
                 (TaskErrorKind::ResourcesExhausted, error.message().into_owned())
+            }
+            Cause::DataFusion(DataFusionError::ArrowError(error, _)) => {
+                (TaskErrorKind::Execution, arrow_message(error))
             }
             Cause::DataFusion(error) => (TaskErrorKind::Execution, error.message().into_owned()),
         };

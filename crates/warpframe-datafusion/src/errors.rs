@@ -17,6 +17,29 @@ pub fn datafusion_error(error: Error) -> DataFusionError {
     }
 }
 
+/// The message of an error of Arrow, without the names of its kind and of the layers that have passed it on.
+pub fn arrow_message(error: &ArrowError) -> String {
+    match error {
+        ArrowError::ArithmeticOverflow(message)
+        | ArrowError::CastError(message)
+        | ArrowError::ComputeError(message)
+        | ArrowError::CsvError(message)
+        | ArrowError::InvalidArgumentError(message)
+        | ArrowError::IpcError(message)
+        | ArrowError::JsonError(message)
+        | ArrowError::MemoryError(message)
+        | ArrowError::NotYetImplemented(message)
+        | ArrowError::ParseError(message)
+        | ArrowError::SchemaError(message) => {
+            // DataFusion's functions pass on an error of their own as a text.
+            message.strip_prefix("Execution error: ").unwrap_or(message).to_owned()
+        }
+        ArrowError::IoError(message, _) => message.strip_prefix("IO error: ").unwrap_or(message).to_owned(),
+        ArrowError::DivideByZero => "division by zero".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// The error of a row, as DataFusion's own evaluation returns it.
 fn trap_error(trap: RowTrap) -> DataFusionError {
     let message = trap.to_string();

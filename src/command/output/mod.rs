@@ -20,6 +20,7 @@ use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
+use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
@@ -226,7 +227,7 @@ async fn stream(
 fn output_error(error: ArrowError, last: &LastError) -> CliError {
     match last.take() {
         Some(error) => CliError::from(error),
-        None => CliError::failure(error),
+        None => CliError::from(DataFusionError::from(error)),
     }
 }
 

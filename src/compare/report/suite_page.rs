@@ -5,6 +5,7 @@ use std::path::Path;
 
 use datafusion::common::Result;
 
+use super::format::items;
 use super::markup::{STYLE, escape};
 use super::model::Status;
 use super::suite_chart::{draw, format_median, mean_ratio};
@@ -59,11 +60,7 @@ pub fn table(suite: &SuiteReport) -> String {
         table.push('\n');
     }
     table.push('\n');
-    suite.findings.iter().for_each(|finding| table.extend([finding.as_str(), "\n"]));
-    for reason in reasons(suite) {
-        table.extend([reason.as_str(), "\n"]);
-    }
-    table
+    table + &items(suite.findings.iter().chain(&reasons(suite)))
 }
 
 /// The width of a tool's column in characters.

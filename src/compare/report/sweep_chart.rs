@@ -5,7 +5,7 @@ use std::path::Path;
 
 use datafusion::common::Result;
 
-use super::format::{format_ms, group_digits};
+use super::format::{format_ms, group_digits, items};
 use super::markup::{STYLE, escape};
 use super::svg::{line, rasterize, text};
 use crate::compare::sweep::{Series, Sweep};
@@ -58,10 +58,7 @@ pub fn table(sweep: &Sweep) -> String {
         table.push('\n');
     }
     table.push('\n');
-    for finding in &sweep.findings {
-        table.extend([finding.as_str(), "\n"]);
-    }
-    table
+    table + &items(&sweep.findings)
 }
 
 /// The sweep as SVG.
