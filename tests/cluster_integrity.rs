@@ -132,9 +132,10 @@ async fn a_staged_table_with_a_flipped_bit_is_an_error() {
     assert_eq!(sum().await.unwrap(), 499_999_500_000.0);
     let plan = session.sql(query).await.unwrap().create_physical_plan().await.unwrap();
     let text = format!("{plan:?}");
-    let folder = text.find("warpframe-tables-").expect("a table of 8 MB is staged in files");
-    let folder: String = text[folder..].chars().take_while(|letter| !"/\"".contains(*letter)).collect();
-    let staged = files(&std::env::temp_dir().join(folder));
+    let name = text.find("warpframe-tables-").expect("a table of 8 MB is staged in files");
+    let begin = text[..name].rfind('"').map_or(0, |quote| quote + 1);
+    let end = name + text[name..].find(['/', '"']).unwrap();
+    let staged = files(Path::new(&text[begin..end]));
     let staged: Vec<_> = staged.iter().filter(|path| flip_after(path, &777_777_f64.to_le_bytes())).collect();
     assert_eq!(staged.len(), 1, "{staged:?}");
     let error = sum().await.unwrap_err().to_string();
