@@ -133,6 +133,9 @@ fn a_file_has_the_format_of_its_extension() {
         assert_eq!(stdout(at, &["--table", name, read, "--format", "csv"]), "s\n3\n", "{name}");
     }
     assert_eq!(entries(at).len(), 11);
+    if cfg!(unix) {
+        assert_eq!(stdout(at, &[query, "--out", "/dev/stdout"]), files[6].1);
+    }
 }
 
 #[test]

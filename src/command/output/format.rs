@@ -5,6 +5,8 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use warpframe_io::is_special_file;
+
 use crate::command::error::CliError;
 
 /// The format of results.
@@ -101,6 +103,8 @@ impl Format {
                 meant.name()
             ))),
             (Some(format), _) | (None, Some(format)) => Ok(format),
+            // A pipe or a device is written as stdout is.
+            (None, None) if is_special_file(path) => Ok(Self::Table),
             (None, None) => Err(CliError::usage(format!(
                 "the name '{name}' does not tell the format: add an extension such as .parquet or .csv, or --format"
             ))),
