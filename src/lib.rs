@@ -24,6 +24,7 @@ mod column_case;
 pub mod command;
 pub mod compare;
 pub mod error_text;
+mod file_tables;
 mod large_stack;
 mod private_catalog;
 mod revision;

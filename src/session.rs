@@ -36,6 +36,7 @@ use warpframe_io::{
 
 use crate::clauses::check_clauses;
 use crate::column_case::correct_case;
+use crate::file_tables::FileTables;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
 use crate::revision;
@@ -147,6 +148,8 @@ impl Session {
             }
         }
         let functions = show_functions_pattern(&statement);
+        // Registered until the statement is planned.
+        let _files = FileTables::open(&self.context, &mut statement).await?;
         let mut plan = plan_statement(&state, statement).await?;
         if let Some(pattern) = functions {
             plan = with_all_functions(&state, plan, &pattern).await?;

@@ -17,6 +17,7 @@ use super::signals::interruptible;
 use super::statements::{execute, read};
 use super::terminal::{self, DEFAULT_MAX_ROWS};
 use super::values::{self, MaxRows};
+use crate::file_tables::named_table;
 use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 use warpframe_datafusion::memory::MemoryLimit;
@@ -156,7 +157,7 @@ fn run_in(session: &Session, runtime: &Runtime, arguments: &Arguments) -> Result
 /// Registers tables and runs the statements of `--init`.
 async fn prepare(session: &Session, arguments: &Arguments) -> Result<(), CliError> {
     for table in &arguments.tables {
-        let (name, path) = table_argument(table)?;
+        let (name, path) = named_table(table).map_err(|error| CliError::usage(error.message()))?;
         session.register_files(&name, path).await?;
     }
     if let Some(file) = &arguments.init {
@@ -165,47 +166,4 @@ async fn prepare(session: &Session, arguments: &Arguments) -> Result<(), CliErro
         ended.map_err(|error| CliError::query(error, &statements))?;
     }
     Ok(())
-}
-
-/// The name and path of a table in `NAME=PATH` or `PATH`. Without a name it is that of the file or folder, in lower case and with
-/// `_` for what a name in SQL cannot have.
-fn table_argument(text: &str) -> Result<(String, &str), CliError> {
-    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '[']);
-    match text.split_once('=') {
-        Some((name, path)) if is_name(name) && !path.is_empty() => return Ok((name.to_owned(), path)),
-        Some((name, path)) if name.is_empty() || path.is_empty() => {
-            return Err(CliError::usage(format!("--table takes NAME=PATH or PATH, not '{text}'")));
-        }
-        _ => {}
-    }
-    let last = text.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-    let stem = last.split('.').find(|part| !part.is_empty()).unwrap_or_default();
-    if stem.is_empty() || stem.contains(['*', '?', '[']) {
-        return Err(CliError::usage(format!("--table '{text}' does not name the table: use NAME={text}")));
-    }
-    let mut name = stem.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "_");
-    if name.starts_with(|character: char| character.is_ascii_digit()) {
-        name.insert(0, '_');
-    }
-    Ok((name, text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_are_named_by_their_files() {
-        let name = |text: &str| table_argument(text).ok().map(|(name, path)| (name, path.to_owned()));
-        let named = |name: &str, path: &str| Some((name.to_owned(), path.to_owned()));
-        assert_eq!(name("t=a/b.parquet"), named("t", "a/b.parquet"));
-        assert_eq!(name("t=a/month=1/b.parquet"), named("t", "a/month=1/b.parquet"));
-        assert_eq!(name("a/month=1/b.parquet"), named("b", "a/month=1/b.parquet"));
-        assert_eq!(name("a/My File.v2.parquet"), named("my_file", "a/My File.v2.parquet"));
-        assert_eq!(name("s3://bucket/data/"), named("data", "s3://bucket/data/"));
-        assert_eq!(name("2024.csv"), named("_2024", "2024.csv"));
-        for wrong in ["data/*.parquet", "=a.csv", "t=", "/"] {
-            assert_eq!(name(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -122,3 +122,40 @@ fn columns_are_found_in_any_case_if_there_is_one() {
     // A name in quotes is meant as it is.
     expect_failure(at, &["sql", "--table", "t.csv", "SELECT \"dUP\" FROM t"], 1, &["no column 'dUP'"]);
 }
+
+#[test]
+fn files_are_tables_of_a_query() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    ok(at, &["generate", "--rows", "3000", "--files", "3", "--out", "data"]);
+    ok(at, &["sql", "SELECT id, x FROM generate_rows(5)", "--out", "My-Rows.csv"]);
+    let csv = |query: &str| ok(at, &["sql", query, "--format", "csv"]).stdout;
+    assert_eq!(csv("SELECT count(*) AS n FROM 'data'"), "n\n3000\n");
+    assert_eq!(csv("SELECT count(*) AS n FROM 'data/*.parquet' WHERE x > 10"), "n\n2990\n");
+    assert_eq!(csv("FROM \"My-Rows.csv\" LIMIT 1"), "id,x\n0,1.0\n");
+    assert_eq!(
+        csv("SELECT a.id, data.x FROM 'My-Rows.csv' a JOIN 'data' ON a.id = data.id ORDER BY 1 LIMIT 2"),
+        "id,x\n0,1.0\n1,2.0\n"
+    );
+    assert_eq!(
+        csv("SELECT my_rows.id FROM './My-Rows.csv' WHERE id = (SELECT max(id) FROM 'My-Rows.csv')"),
+        "id\n4\n"
+    );
+    assert_eq!(csv("DESCRIBE 'My-Rows.csv'").lines().count(), 3);
+    assert!(csv("EXPLAIN SELECT * FROM 'data'").contains("parquet"));
+    // A view keeps the files, and nothing else is left.
+    let script = "CREATE VIEW v AS SELECT * FROM 'My-Rows.csv'; CREATE TABLE t AS FROM 'My-Rows.csv'; \
+                  SELECT (SELECT sum(id) FROM v) + (SELECT sum(id) FROM t) AS s";
+    assert_eq!(csv(script), "s\n20\n");
+    let tables = "SELECT * FROM 'My-Rows.csv'; SELECT table_name FROM information_schema.tables \
+                  WHERE table_schema = 'public'";
+    assert!(csv(tables).ends_with("table_name\nrows\n"), "{}", csv(tables));
+    expect_failure(
+        at,
+        &["sql", "SELECT * FROM 'missing.parquet'"],
+        1,
+        &["no file or folder 'missing.parquet'"],
+    );
+    expect_failure(at, &["sql", "SELECT * FROM \"a.b\""], 1, &["no file or folder 'a.b'"]);
+    expect_failure(at, &["sql", "SELECT * FROM \"Missing\""], 1, &["table", "Missing", "not found"]);
+}

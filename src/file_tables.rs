@@ -1,0 +1,167 @@
+//! Files as tables of one statement: `SELECT * FROM 'data/*.parquet'`.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{
+    self, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, VisitorMut,
+};
+use warpframe_datafusion::visit_statement;
+use warpframe_io::open_table;
+
+/// Numbers the tables of this process, so that statements that are planned at the same time do not share them.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// The tables that stand for the files of a statement. They are registered until the value is dropped; a plan keeps those that it
+/// reads.
+pub struct FileTables<'a> {
+    context: &'a SessionContext,
+    names: Vec<String>,
+}
+
+impl<'a> FileTables<'a> {
+    /// Opens the files that a statement names in the place of tables, and gives them the names of tables. Names in single quotes
+    /// are files, and those in double quotes that are no tables and have a `/`, a `.` or a `*`: paths, globs and URLs as
+    /// [`open_table`] takes them. Columns can be qualified by [`table_name`] of the path.
+    ///
+    /// # Errors
+    /// Nothing matches a name, or the files cannot be read or do not fit together.
+    pub async fn open(context: &'a SessionContext, statement: &mut Statement) -> Result<Self> {
+        let mut finder = Finder { context, found: Vec::new() };
+        let _: ControlFlow<()> = visit_statement(statement, &mut finder);
+        let mut tables = Self { context, names: Vec::new() };
+        for (path, name) in finder.found {
+            let table = open_table(context, &path).await?;
+            context.register_table(TableReference::bare(name.clone()), table)?;
+            tables.names.push(name);
+        }
+        Ok(tables)
+    }
+}
+
+impl Drop for FileTables<'_> {
+    fn drop(&mut self) {
+        for name in self.names.drain(..) {
+            // Fails only if the default schema has been dropped.
+            let _ = self.context.deregister_table(TableReference::bare(name));
+        }
+    }
+}
+
+/// The name of a table for the files at a path, or `None` for a pattern: the name of the file or folder up to its first dot, in lower
+/// case and with `_` for what a name in SQL cannot have.
+pub fn table_name(path: &str) -> Option<String> {
+    let last = path.trim_end_matches('/').rsplit('/').next()?;
+    let stem = last.split('.').find(|part| !part.is_empty())?;
+    if stem.contains(['*', '?', '[']) {
+        return None;
+    }
+    let mut name = stem.to_lowercase().replace(|character: char| !character.is_alphanumeric(), "_");
+    if name.starts_with(|character: char| character.is_ascii_digit()) {
+        name.insert(0, '_');
+    }
+    Some(name)
+}
+
+/// Finds files in the place of tables, and replaces them by names of tables.
+struct Finder<'a> {
+    context: &'a SessionContext,
+    /// The paths, and the names of their tables.
+    found: Vec<(String, String)>,
+}
+
+impl Finder<'_> {
+    /// The path that a name stands for; `None` for the name of a table.
+    fn path(&self, name: &ObjectName) -> Option<String> {
+        let [ObjectNamePart::Identifier(Ident { value, quote_style, .. })] = &name.0[..] else { return None };
+        match quote_style {
+            Some('\'') => Some(value.clone()),
+            Some('"') if value.contains(['/', '.', '*']) => {
+                let exists = self.context.table_exist(TableReference::bare(value.as_str()));
+                (!exists.unwrap_or(false)).then(|| value.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// Replaces the name of files, and returns the path.
+    fn replace(&mut self, name: &mut ObjectName) -> Option<String> {
+        let path = self.path(name)?;
+        let known = self.found.iter().find(|(known, _)| *known == path).map(|(_, table)| table.clone());
+        let table = known.unwrap_or_else(|| {
+            let table = format!("{path} #{}", NEXT.fetch_add(1, Ordering::Relaxed));
+            self.found.push((path.clone(), table.clone()));
+            table
+        });
+        *name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', table))]);
+        Some(path)
+    }
+}
+
+impl VisitorMut for Finder<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, args: None, .. } = table
+            && let Some(path) = self.replace(name)
+        {
+            let default = table_name(&path).unwrap_or_else(|| "files".to_owned());
+            alias.get_or_insert_with(|| TableAlias {
+                explicit: true,
+                name: Ident::with_quote('"', default),
+                columns: Vec::new(),
+                at: None,
+            });
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<()> {
+        if let ast::Statement::ExplainTable { table_name, .. } = statement {
+            self.replace(table_name);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The name and path of a table in `NAME=PATH` or `PATH`, whose name is [`table_name`].
+///
+/// # Errors
+/// The name or the path is empty, or the path is a pattern without a name.
+pub fn named_table(text: &str) -> Result<(String, &str)> {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '[']);
+    match text.split_once('=') {
+        Some((name, path)) if is_name(name) && !path.is_empty() => return Ok((name.to_owned(), path)),
+        Some((name, path)) if name.is_empty() || path.is_empty() => {
+            return plan_err!("a table is NAME=PATH or PATH, not '{text}'");
+        }
+        _ => {}
+    }
+    match table_name(text) {
+        Some(name) => Ok((name, text)),
+        None => plan_err!("'{text}' does not name the table: use NAME={text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_named_by_their_files() {
+        let name = |text: &str| named_table(text).ok().map(|(name, path)| (name, path.to_owned()));
+        let named = |name: &str, path: &str| Some((name.to_owned(), path.to_owned()));
+        assert_eq!(name("t=a/b.parquet"), named("t", "a/b.parquet"));
+        assert_eq!(name("t=a/month=1/b.parquet"), named("t", "a/month=1/b.parquet"));
+        assert_eq!(name("a/month=1/b.parquet"), named("b", "a/month=1/b.parquet"));
+        assert_eq!(name("a/My File.v2.parquet"), named("my_file", "a/My File.v2.parquet"));
+        assert_eq!(name("s3://bucket/data/"), named("data", "s3://bucket/data/"));
+        assert_eq!(name("2024.csv"), named("_2024", "2024.csv"));
+        for wrong in ["data/*.parquet", "=a.csv", "t=", "/"] {
+            assert_eq!(name(wrong), None, "{wrong}");
+        }
+    }
+}
