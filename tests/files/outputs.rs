@@ -85,7 +85,7 @@ fn pipes_and_sockets_are_not_replaced_by_parquet_or_folders() {
     ok(at, &["generate", "--rows", "3", "--out", "in.parquet"]);
     make_pipe(&at.join("pipe.parquet"));
     make_pipe(&at.join("pipe"));
-    let _socket = UnixListener::bind(at.join("socket.parquet")).unwrap();
+    let _sockets = ["socket.parquet", "socket"].map(|name| UnixListener::bind(at.join(name)).unwrap());
     for out in ["pipe.parquet", "pipe", "socket.parquet"] {
         for more in [&[][..], &["--overwrite"]] {
             let run = ["run", "--in", "in.parquet", "--select", "id", "--out", out];
@@ -96,7 +96,7 @@ fn pipes_and_sockets_are_not_replaced_by_parquet_or_folders() {
     }
     expect_failure(
         at,
-        &["sql", "--format", "csv", "--out", "socket.parquet", "--overwrite", "-q", "SELECT 1"],
+        &["sql", "--format", "csv", "--out", "socket", "--overwrite", "-q", "SELECT 1"],
         1,
         &["neither a file nor a pipe"],
     );
