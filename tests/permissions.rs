@@ -77,7 +77,7 @@ fn temporary_folders_are_private() {
         let report = folder.join("report");
         std::fs::create_dir(&report).unwrap();
         let seen = watched(with_umask(umask, folder, &compare), &[&tmp, &report]);
-        for kind in ["warpframe-cluster", "warpframe-tables", ".warpframe-compare"] {
+        for kind in ["warpframe-cluster", ".warpframe-compare"] {
             assert_eq!(seen.get(kind), Some(&0o700), "{umask:03o}: {seen:?}");
         }
         // The folders of a cluster while a query runs.
