@@ -190,7 +190,7 @@ fn in_the_shell_an_interrupt_ends_a_statement_and_other_signals_end_the_shell() 
         };
         terminal.wait_for(folder.path(), "warpframe> ");
         terminal.type_line("SELECT 40 + 1 AS first;");
-        terminal.wait_for(folder.path(), "| 41 ");
+        terminal.wait_for(folder.path(), " 41 |");
         // At the prompt, where Ctrl-C is a key.
         terminal.signal("INT");
         terminal.type_line(&format!("{ENDLESS_JOIN};"));
@@ -198,7 +198,7 @@ fn in_the_shell_an_interrupt_ends_a_statement_and_other_signals_end_the_shell() 
         terminal.signal("INT");
         terminal.wait_for(folder.path(), "interrupted");
         terminal.type_line("SELECT 40 + 2 AS second;");
-        terminal.wait_for(folder.path(), "| 42 ");
+        terminal.wait_for(folder.path(), " 42 |");
         terminal.signal(signal);
         assert_eq!(terminal.exit_code(), Some(code), "{signal} at the prompt");
         let history = std::fs::read_to_string(folder.path().join("warpframe/history.txt")).unwrap();

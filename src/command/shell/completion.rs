@@ -103,15 +103,15 @@ mod tests {
     #[tokio::test]
     async fn words_are_completed_from_the_session() {
         let session = Session::new().unwrap();
-        session.run_script("CREATE TABLE points AS SELECT 1 AS \"Total\", 2 AS tally").await.unwrap();
+        session.run_script("CREATE TABLE zebras AS SELECT 1 AS \"Total\", 2 AS tally").await.unwrap();
         assert_eq!(completions(&session, "SELEC").await, ["SELECT"]);
         assert_eq!(completions(&session, "selec").await, ["select"]);
         assert_eq!(completions(&session, "select log3").await, ["select log3("]);
-        assert_eq!(completions(&session, "select * from poin").await, ["select * from points"]);
+        assert_eq!(completions(&session, "select * from zeb").await, ["select * from zebras"]);
         assert_eq!(completions(&session, "select tall").await, ["select tally"]);
         assert_eq!(
-            completions(&session, "select points.t").await,
-            ["select points.\"Total\"", "select points.tally"]
+            completions(&session, "select zebras.t").await,
+            ["select zebras.\"Total\"", "select zebras.tally"]
         );
         assert_eq!(completions(&session, "select nothing.t").await, [""; 0]);
         assert_eq!(completions(&session, "select ").await, [""; 0]);
