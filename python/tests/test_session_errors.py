@@ -21,7 +21,7 @@ def test_settings_are_checked():
         ({"memory_limit": "lots"}, "memory_limit must be a size such as 512MiB or 2GiB, a percentage of the memory such as 50%, or none, not 'lots'"),
         ({"memory_limit": 0}, "memory_limit must be from 1"),
         ({"backend": "fpga"}, "there is no backend 'fpga': use one of auto"),
-        ({"cluster": "host"}, "df://"),
+        ({"cluster": "http://host"}, "df://"),
         ({"token_file": "t"}, "cluster_wait, token_file, tls_cert, tls_key and tls_ca go with cluster"),
         ({"tls_ca": "ca.pem"}, "cluster_wait, token_file, tls_cert, tls_key and tls_ca go with cluster"),
         ({"tls_ca": "ca.pem", "cluster": "df://127.0.0.1:1"}, "TLS takes three files"),

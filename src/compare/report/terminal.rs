@@ -5,7 +5,7 @@ use super::format::{format_ms, format_ratio, group_digits, wrap};
 use super::model::{ModeReport, Report, Status};
 
 /// The length of the longest bar in characters.
-const BAR_WIDTH: usize = 16;
+const BAR_WIDTH: usize = 13;
 
 /// The width of the column of mode names in characters.
 const NAME_WIDTH: usize = 21;
@@ -19,13 +19,13 @@ pub fn table(report: &Report) -> String {
     lines.extend(wrap(&report.describe_machine(), 0));
     lines.push(String::new());
     lines.push(format!(
-        "{:<NAME_WIDTH$} {:>7} {:>9} {:>19} {:>8} {:>10} {:>7}  log. scale",
+        "{:<NAME_WIDTH$} {:>7} {:>9} {:>17} {:>8} {:>10} {:>7}  log. scale",
         "mode", "threads", "median", "min - max", "speed-up", "× parallel", "× limit"
     ));
     lines.extend(report.shown_modes().map(|mode| line(report, mode, limit, slowest)));
     lines.extend(report.describe_without_gpu());
     lines.push(format!(
-        "{:<NAME_WIDTH$} {:>7} {:>9} {:>47}  {}",
+        "{:<NAME_WIDTH$} {:>7} {:>9} {:>45}  {}",
         "(memory)",
         "",
         format_ms(limit),
@@ -82,7 +82,7 @@ fn line(report: &Report, mode: &ModeReport, limit: f64, slowest: f64) -> String 
         return format!("{label:<NAME_WIDTH$} {status}: {}", mode.reason.as_deref().unwrap_or_default());
     };
     format!(
-        "{label:<NAME_WIDTH$} {:>7} {:>9} {:>19} {:>8} {:>10} {:>7}  {}",
+        "{label:<NAME_WIDTH$} {:>7} {:>9} {:>17} {:>8} {:>10} {:>7}  {}",
         mode.threads,
         format_ms(median),
         format!("{} - {}", format_ms(min), format_ms(max)),
