@@ -3,13 +3,14 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::process::Process;
-use common::{command, entries, ok, skipped};
+use common::pty::Terminal;
+use common::{command, entries, ok};
 use tempfile::tempdir;
 
 const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
@@ -124,91 +125,42 @@ fn ignored_signals_stay_ignored() {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "n\n6000000\n"), "{run:#?}");
 }
 
-/// A shell in a terminal of its own, by `script` of util-linux.
-struct Terminal {
-    process: Process,
-    /// The process of the shell, a child of `script`.
-    shell: String,
-}
-
-impl Terminal {
-    /// `None` if there is no `script`.
-    fn start(folder: &Path) -> Option<Self> {
-        let program = command(folder).get_program().to_str().unwrap().to_owned();
-        let run = format!("exec '{program}' sql");
-        let mut script = Command::new("script");
-        script.args(["-q", "-e", "-f", "-c", &run, "typescript"]).current_dir(folder).stdin(Stdio::piped());
-        script
-            .env("TMPDIR", folder)
-            .env("XDG_DATA_HOME", folder)
-            .env("TERM", "xterm")
-            .env("SHELL", "/bin/sh");
-        script.stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process(script.spawn().ok()?);
-        let mut shell = String::new();
-        wait_until("the shell does not start", || {
-            let parent = process.0.id().to_string();
-            let Ok(found) = Command::new("pgrep").args(["-P", &parent]).output() else { return true };
-            shell = String::from_utf8(found.stdout).unwrap().trim().to_owned();
-            !shell.is_empty()
-        });
-        (!shell.is_empty()).then_some(Self { process, shell })
-    }
-
-    fn type_line(&mut self, text: &str) {
-        let input = self.process.0.stdin.as_mut().unwrap();
-        input.write_all(text.as_bytes()).unwrap();
-        input.write_all(b"\r").unwrap();
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([&format!("-{signal}"), &self.shell]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Waits until the terminal shows a text.
-    fn wait_for(&self, folder: &Path, text: &str) {
-        wait_until(text, || {
-            let shown = std::fs::read(folder.join("typescript")).unwrap_or_default();
-            String::from_utf8_lossy(&shown).contains(text)
-        });
-    }
-
-    /// The exit code of the shell.
-    fn exit_code(mut self) -> Option<i32> {
-        wait_until("the shell does not end", || self.process.0.try_wait().unwrap().is_some());
-        self.process.0.wait().unwrap().code()
-    }
+/// A shell on a terminal, whose folder for temporary files and for its history is `folder`.
+fn shell(folder: &Path) -> Terminal {
+    let mut command = command(folder);
+    command.arg("sql").env("TMPDIR", folder).env("XDG_DATA_HOME", folder).env("HOME", folder);
+    let mut shell = Terminal::start(command, 40, 100);
+    shell.expect("warpframe> ");
+    shell
 }
 
 #[test]
 fn in_the_shell_an_interrupt_ends_a_statement_and_other_signals_end_the_shell() {
     for (signal, code) in [("TERM", 143), ("HUP", 129)] {
         let folder = tempdir().unwrap();
-        let Some(mut terminal) = Terminal::start(folder.path()) else {
-            return skipped("there is no `script` or `pgrep`: the shell needs a terminal");
-        };
-        terminal.wait_for(folder.path(), "warpframe> ");
-        terminal.type_line("SELECT 40 + 1 AS first;");
-        terminal.wait_for(folder.path(), " 41 |");
+        let mut shell = shell(folder.path());
+        shell.send("SELECT 40 + 1 AS first;\r");
+        shell.expect(" 41 |");
+        shell.expect("warpframe> ");
         // At the prompt, where Ctrl-C is a key.
-        terminal.signal("INT");
-        terminal.type_line(&format!("{ENDLESS_JOIN};"));
+        shell.signal("INT");
+        shell.send(&format!("{ENDLESS_JOIN};\r"));
         std::thread::sleep(Duration::from_millis(700));
-        terminal.signal("INT");
-        terminal.wait_for(folder.path(), "interrupted");
-        terminal.type_line("SELECT 40 + 2 AS second;");
-        terminal.wait_for(folder.path(), " 42 |");
-        terminal.signal(signal);
-        assert_eq!(terminal.exit_code(), Some(code), "{signal} at the prompt");
+        shell.signal("INT");
+        shell.expect("interrupted");
+        shell.expect("warpframe> ");
+        shell.send("SELECT 40 + 2 AS second;\r");
+        shell.expect(" 42 |");
+        shell.expect("warpframe> ");
+        shell.signal(signal);
+        assert_eq!(shell.wait().code(), Some(code), "{signal} at the prompt");
         let history = std::fs::read_to_string(folder.path().join("warpframe/history.txt")).unwrap();
         assert!(history.contains("40 + 2 AS second"), "{history}");
     }
     let folder = tempdir().unwrap();
-    let Some(mut terminal) = Terminal::start(folder.path()) else { return };
-    terminal.wait_for(folder.path(), "warpframe> ");
-    terminal.type_line(&format!("{ENDLESS_JOIN};"));
+    let mut shell = shell(folder.path());
+    shell.send(&format!("{ENDLESS_JOIN};\r"));
     std::thread::sleep(Duration::from_millis(700));
-    terminal.signal("TERM");
-    assert_eq!(terminal.exit_code(), Some(143), "TERM while a statement runs");
+    shell.signal("TERM");
+    assert_eq!(shell.wait().code(), Some(143), "TERM while a statement runs");
 }

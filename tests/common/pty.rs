@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
@@ -103,9 +103,10 @@ impl Terminal {
         }
     }
 
-    /// The descriptor of the terminal's other end.
-    pub fn descriptor(&self) -> i32 {
-        self.master.as_raw_fd()
+    /// Sends a signal, such as `INT`, to the process.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 }
 

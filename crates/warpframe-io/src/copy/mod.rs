@@ -1,7 +1,7 @@
 //! `COPY TO` and `INSERT INTO` files. Their files appear when all of them are complete, or not at all.
 //!
 //! DataFusion's sinks write the files of an output one by one under their final names. Here a sink writes into a hidden
-//! folder instead ([`StagedFiles`] is the object store that it sees), and the files are published at its end:
+//! folder instead (`staged_files` has the object store that it sees), and the files are published at its end:
 //!
 //! - In this process, [`StageCopies`] replaces the sink of a plan by one that does both.
 //! - On a cluster, [`WriteAttemptExec`] writes the files of one attempt of the task on an executor and returns their
