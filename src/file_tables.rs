@@ -7,7 +7,7 @@ use datafusion::common::{Result, TableReference, plan_err};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    self, Ident, ObjectName, ObjectNamePart, TableAlias, TableFactor, VisitorMut,
+    self, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitorMut,
 };
 use warpframe_datafusion::visit_statement;
 use warpframe_io::open_table;
@@ -30,7 +30,7 @@ impl<'a> FileTables<'a> {
     /// # Errors
     /// Nothing matches a name, or the files cannot be read or do not fit together.
     pub async fn open(context: &'a SessionContext, statement: &mut Statement) -> Result<Self> {
-        let mut finder = Finder { context, found: Vec::new() };
+        let mut finder = Finder { context, queries: Vec::new(), found: Vec::new() };
         let _: ControlFlow<()> = visit_statement(statement, &mut finder);
         let mut tables = Self { context, names: Vec::new() };
         for (path, name) in finder.found {
@@ -69,6 +69,8 @@ pub fn table_name(path: &str) -> Option<String> {
 /// Finds files in the place of tables, and replaces them by names of tables.
 struct Finder<'a> {
     context: &'a SessionContext,
+    /// The names of the queries in `WITH`, which are no files.
+    queries: Vec<String>,
     /// The paths, and the names of their tables.
     found: Vec<(String, String)>,
 }
@@ -78,6 +80,7 @@ impl Finder<'_> {
     fn path(&self, name: &ObjectName) -> Option<String> {
         let [ObjectNamePart::Identifier(Ident { value, quote_style, .. })] = &name.0[..] else { return None };
         match quote_style {
+            _ if self.queries.contains(value) => None,
             Some('\'') => Some(value.clone()),
             Some('"') if value.contains(['/', '.', '*']) => {
                 let exists = self.context.table_exist(TableReference::bare(value.as_str()));
@@ -103,6 +106,12 @@ impl Finder<'_> {
 
 impl VisitorMut for Finder<'_> {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let named = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.queries.extend(named.map(|table| table.alias.name.value.clone()));
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
         if let TableFactor::Table { name, alias, args: None, .. } = table

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Cli;
 use super::error::CliError;
 
 #[derive(Debug, Args)]
@@ -15,9 +14,10 @@ pub struct Arguments {
     shell: Shell,
 }
 
-pub fn run(arguments: &Arguments) -> Result<(), CliError> {
+/// Prints the script for `command`.
+pub fn run(arguments: &Arguments, mut command: Command) -> Result<(), CliError> {
     // The generator panics if it cannot write.
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "warpframe", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "warpframe", &mut script);
     Ok(std::io::stdout().write_all(&script)?)
 }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use super::Cli;
 use super::error::CliError;
 use super::words::count;
 
@@ -15,11 +14,12 @@ pub struct Arguments {
     folder: PathBuf,
 }
 
-pub fn run(arguments: &Arguments) -> Result<(), CliError> {
+/// Writes the pages of `command`.
+pub fn run(arguments: &Arguments, command: Command) -> Result<(), CliError> {
     let folder = &arguments.folder;
     let failed = |error| CliError::failure(format!("cannot write into '{}': {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)?;
+    clap_mangen::generate_to(command, folder).map_err(failed)?;
     let pages = std::fs::read_dir(folder).map_err(failed)?.count() as u64;
     eprintln!("{} in {}", count(pages, "manual page"), folder.display());
     Ok(())

@@ -29,7 +29,7 @@ mod words;
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use warpframe_cluster::Launcher;
 use warpframe_cpu::kernel::SimdPath;
 
@@ -139,7 +139,7 @@ fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
         Command::Generate(arguments) => generate::run(arguments),
         Command::Cluster(command) => cluster::run(command, invocation.launcher),
         Command::Devices => devices::run(),
-        Command::Completions(arguments) => completions::run(&arguments),
-        Command::Man(arguments) => man::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+        Command::Man(arguments) => man::run(&arguments, Cli::command()),
     }
 }

@@ -143,6 +143,7 @@ fn files_are_tables_of_a_query() {
     );
     assert_eq!(csv("DESCRIBE 'My-Rows.csv'").lines().count(), 3);
     assert!(csv("EXPLAIN SELECT * FROM 'data'").contains("parquet"));
+    assert_eq!(csv("WITH \"a.b\" AS (SELECT 1 AS one) SELECT one FROM \"a.b\""), "one\n1\n");
     // A view keeps the files, and nothing else is left.
     let script = "CREATE VIEW v AS SELECT * FROM 'My-Rows.csv'; CREATE TABLE t AS FROM 'My-Rows.csv'; \
                   SELECT (SELECT sum(id) FROM v) + (SELECT sum(id) FROM t) AS s";
