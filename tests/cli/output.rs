@@ -47,7 +47,7 @@ fn tables_are_aligned_by_the_width_of_characters() {
     assert_eq!(
         stdout(
             folder.path(),
-            &["SELECT 1 AS a, 'x\ny' AS \"größe\" UNION ALL SELECT 1, NULL", "--format", "line"]
+            &["SELECT * FROM (VALUES (1, 'x\ny'), (1, NULL)) AS t (a, \"größe\")", "--format", "line"]
         ),
         "    a = 1\ngröße = x\ny\n\n    a = 1\ngröße = NULL\n"
     );
