@@ -395,7 +395,7 @@ fn errors_name_a_missing_scheduler_or_executor() {
     expect_failure(folder.path(), &none, 1, &["no scheduler answers at df://127.0.0.1:9"]);
     expect_failure(
         folder.path(),
-        &["sql", "--cluster", "elsewhere", "-q", query],
+        &["sql", "--cluster", "http://elsewhere:1", "-q", query],
         2,
         &["use df://HOST:PORT"],
     );
@@ -746,7 +746,7 @@ fn cluster_commands_document_their_arguments() {
     for word in ["local", "scheduler", "executor", "status"] {
         assert!(run.stdout.contains(word), "{}", run.stdout);
     }
-    expect_failure(folder.path(), &["cluster", "executor", "--scheduler", "x"], 2, &["use df://HOST:PORT"]);
+    expect_failure(folder.path(), &["cluster", "executor", "--scheduler", "x:0"], 2, &["use df://HOST:PORT"]);
     let wait = ["sql", "--cluster-wait", "3", "-q", "SELECT 1"];
     expect_failure(folder.path(), &wait, 2, &["--cluster"]);
 }
