@@ -23,7 +23,7 @@ use warpframe_datafusion::memory::MemoryLimit;
 use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_io::{
     Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
-    WriterSettings, concatenate_shards, with_cleanup_error,
+    WriterSettings, concatenate_shards,
 };
 
 /// Evaluates expressions over Parquet files into Parquet files.
@@ -167,11 +167,7 @@ pub async fn write_query(
             Ok(files) => publish_written_files(&attempts, files, staging).await,
             Err(error) => Err(error),
         };
-        let removed = attempts.remove().await;
-        return match published {
-            Ok(summary) => removed.map(|()| summary),
-            Err(error) => Err(with_cleanup_error(error, removed)),
-        };
+        return attempts.finish(published).await;
     }
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
     let shards = write_partitions(&plan, &schema, &context, &staging, settings, progress).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
@@ -23,10 +23,7 @@ impl QueryProgress {
     pub fn watch(plan: &Arc<dyn ExecutionPlan>) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // The progress of a query on a cluster is that of its tasks.
-        if bar.is_hidden()
-            || warpframe_cluster::as_cluster_exec(plan).is_some()
-            || plan.output_partitioning().partition_count() == 0
-        {
+        if bar.is_hidden() || warpframe_cluster::as_cluster_exec(plan).is_some() {
             return Self(None);
         }
         let (plan, shown) = (Arc::clone(plan), bar.clone());

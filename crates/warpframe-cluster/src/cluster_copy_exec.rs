@@ -14,7 +14,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{TryStreamExt, stream};
-use warpframe_io::{AttemptFile, Attempts, CopyOutput, CopySink, WriteAttemptExec, with_cleanup_error};
+use warpframe_io::{AttemptFile, Attempts, CopyOutput, CopySink, WriteAttemptExec};
 
 use super::cluster_exec::ClusterExec;
 
@@ -63,11 +63,7 @@ impl ClusterCopyExec {
             Ok((files, rows)) => output.publish_attempt(&attempts, &files).await.map(|()| rows),
             Err(error) => Err(error),
         };
-        let removed = attempts.remove().await;
-        match published {
-            Ok(rows) => removed.map(|()| rows),
-            Err(error) => Err(with_cleanup_error(error, removed)),
-        }
+        attempts.finish(published).await
     }
 
     /// Runs the query, whose last operator writes its rows as the files of an attempt.

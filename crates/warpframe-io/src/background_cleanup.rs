@@ -76,7 +76,7 @@ pub async fn flush_cleanup() -> Vec<String> {
 }
 
 /// Adds the error of a cleanup, if it failed, to the error that made the cleanup necessary.
-pub fn with_cleanup_error(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
+pub(super) fn with_cleanup_error(error: DataFusionError, cleanup: Result<()>) -> DataFusionError {
     match cleanup {
         Ok(()) => error,
         Err(cleanup) => {

@@ -42,7 +42,7 @@ mod write_shards_exec;
 mod write_summary;
 mod writer_settings;
 
-pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup, with_cleanup_error};
+pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup};
 pub use commit::{Attempts, OutputMode, OwnedFolder, Staging, private_folder, private_folder_in};
 pub use copy::{
     ArrowFormatFactory, ArrowSink, AttemptFile, CopyOutput, CopySink, StageCopies, WriteAttemptExec,

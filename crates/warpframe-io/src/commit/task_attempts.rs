@@ -80,11 +80,20 @@ impl Attempts {
         })
     }
 
-    /// Removes the folder with the files that are left in it.
+    /// Removes the folder with the files that are left in it, when the files of the used attempts are published or that has
+    /// failed. Returns `published`.
     ///
     /// # Errors
-    /// A file or object cannot be removed.
-    pub async fn remove(self) -> Result<()> {
+    /// That of `published`, or a file or object cannot be removed.
+    pub async fn finish<T>(self, published: Result<T>) -> Result<T> {
+        let removed = self.remove().await;
+        match published {
+            Ok(done) => removed.map(|()| done),
+            Err(error) => Err(with_cleanup_error(error, removed)),
+        }
+    }
+
+    async fn remove(self) -> Result<()> {
         match self.0 {
             Storage::Local(folder) => match fs::remove_dir_all(&folder) {
                 // The output is published, and its folder removed with this one.
