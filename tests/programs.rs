@@ -7,14 +7,16 @@ mod common;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef, Float32Array, Float64Array};
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
 use common::programs::{Case, Checked, Random, array, case, check};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use warpframe::cpu::{Simd, SimdPath};
 use warpframe::ir::{
-    Accumulator, Backend, Error, Evaluated, Interpreter, Kernel, KernelContext, Program, Reductions,
-    write_values,
+    Accumulator, Backend, Binary, Builder, Error, Evaluated, Input, Interpreter, Kernel, KernelContext,
+    Output, Program, Reductions, ScalarType, Unary, write_values,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -91,12 +93,47 @@ fn check_evaluate_into(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Eval
     }
 }
 
-/// Evaluates a case on all paths, and checks the results.
+/// Values, nulls and rows must be equal in each bit.
+fn check_bits(one: &Result<Evaluated, Error>, other: &Result<Evaluated, Error>, name: &str) {
+    let (one, other) = match (one, other) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(one), Err(other)) => return assert_eq!(one.to_string(), other.to_string(), "{name}"),
+        (one, other) => panic!("{name}: {one:?} and {other:?}"),
+    };
+    assert_eq!(one.rows, other.rows, "{name}");
+    for (one, other) in one.columns.iter().zip(&other.columns) {
+        let bytes = |array: &ArrayRef| {
+            let mut bytes =
+                vec![MaybeUninit::new(0u8); array.len() * array.data_type().primitive_width().unwrap_or(1)];
+            let nulls = write_values(array, &mut bytes).unwrap();
+            // SAFETY: all bytes were initialized.
+            let bytes: Vec<u8> = bytes.iter().map(|byte| unsafe { byte.assume_init_read() }).collect();
+            (bytes, nulls)
+        };
+        let ((one, one_nulls), (other, other_nulls)) = (bytes(one), bytes(other));
+        let width = one.len().checked_div(other_nulls.as_ref().map_or(0, |nulls| nulls.len()));
+        for (position, (one, other)) in one.iter().zip(&other).enumerate() {
+            let is_null = |nulls: &Option<NullBuffer>| {
+                nulls.as_ref().zip(width).is_some_and(|(nulls, width)| nulls.is_null(position / width))
+            };
+            assert_eq!(is_null(&one_nulls), is_null(&other_nulls), "{name}, byte {position}");
+            assert!(is_null(&one_nulls) || one == other, "{name}, byte {position}: {one} and {other}");
+        }
+    }
+}
+
+/// Evaluates a case on all paths, by loops and by native code, and checks the results.
 fn check_paths(case: &Case) -> Checked {
     let mut checked = Checked::default();
     for path in SimdPath::available() {
-        let kernel = Simd::on(path).unwrap().compile(&case.program).unwrap();
+        let simd = Simd::on(path).unwrap();
+        let kernel = simd.compile(&case.program).unwrap();
         let result = kernel.evaluate(&case.inputs, case.rows, &KernelContext::default());
+        let native = simd.with_native_code().compile(&case.program).unwrap();
+        let native_result = native.evaluate(&case.inputs, case.rows, &KernelContext::default());
+        check_bits(&result, &native_result, &native.description());
+        check_reductions(case, native.as_ref(), &native_result);
+        check_evaluate_into(case, native.as_ref(), &native_result);
         check_reductions(case, kernel.as_ref(), &result);
         check_evaluate_into(case, kernel.as_ref(), &result);
         let Checked { known, unknown, traps } = check(case, result, path.name());
@@ -105,6 +142,130 @@ fn check_paths(case: &Case) -> Checked {
         checked.traps += traps;
     }
     checked
+}
+
+/// Numbers for which formulas have code of their own: special ones, and those at the limits of the common ranges.
+fn critical_numbers() -> Vec<f64> {
+    let magnitudes = [
+        0.0,
+        f64::from_bits(1),
+        f64::MIN_POSITIVE,
+        f64::from(f32::MIN_POSITIVE),
+        1e-271,
+        0.3,
+        0.5,
+        0.99,
+        1.0,
+        1.5,
+        2.0,
+        27.0,
+        88.8,
+        349.0,
+        351.0,
+        707.9,
+        708.1,
+        (1u64 << 27) as f64,
+        1e16,
+        1e300,
+        f64::from(f32::MAX),
+        f64::MAX,
+        f64::INFINITY,
+        f64::NAN,
+    ];
+    let near = |x: f64| [x.next_down(), x, x.next_up()];
+    magnitudes.into_iter().flat_map(near).flat_map(|x| [x, -x]).collect()
+}
+
+/// Columns in which critical numbers are in every position of a word, next to common ones, and words without any.
+fn critical_columns(scalar_type: ScalarType) -> [ArrayRef; 2] {
+    let critical = critical_numbers();
+    let common = |row: u64| (row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / 1e6;
+    let number = |row: u64, stride: u64| match row / 64 % 4 {
+        0 => critical[(row * stride % critical.len() as u64) as usize],
+        1 if row % 13 == 0 => critical[(row * stride / 13 % critical.len() as u64) as usize],
+        _ => common(row * stride),
+    };
+    let rows = 0..40_007;
+    [1, 7].map(|stride| -> ArrayRef {
+        let numbers = rows.clone().map(|row| number(row, stride));
+        match scalar_type {
+            ScalarType::F32 => Arc::new(numbers.map(|x| Some(x as f32)).collect::<Float32Array>()),
+            _ => Arc::new(numbers.map(Some).collect::<Float64Array>()),
+        }
+    })
+}
+
+#[test]
+fn native_code_of_every_op_has_the_bits_of_its_loop() {
+    let is_native = |path: &SimdPath| matches!(path, SimdPath::Avx2 | SimdPath::Avx512);
+    let paths: Vec<_> = SimdPath::available().into_iter().filter(is_native).collect();
+    if paths.is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    for scalar_type in [ScalarType::F64, ScalarType::F32] {
+        let inputs = critical_columns(scalar_type);
+        let unary = Unary::ALL.iter().filter(|op| op.is_defined_for(scalar_type)).map(|&op| (Some(op), None));
+        let binary =
+            Binary::ALL.iter().filter(|op| op.is_defined_for(scalar_type)).map(|&op| (None, Some(op)));
+        for (unary, binary) in unary.chain(binary) {
+            let mut builder = Builder::new();
+            let input = Input { data_type: scalar_type.data_type(), nullable: false };
+            let [x, y] = [(); 2].map(|()| builder.add_input(input.clone()));
+            let value = match (unary, binary) {
+                (Some(op), _) => builder.unary(op, x),
+                (_, Some(op)) => builder.binary(op, x, y),
+                _ => unreachable!(),
+            };
+            // Another op, since a single one is no group.
+            let sum = builder.binary(Binary::Add, value, y);
+            let output = |value| Output { value, data_type: scalar_type.data_type() };
+            let program = Arc::new(builder.finish(vec![output(value), output(sum)], None).unwrap());
+            for &path in &paths {
+                let simd = Simd::on(path).unwrap();
+                let native = simd.with_native_code().compile(&program).unwrap();
+                assert_eq!(native.description(), format!("native {path}"), "{unary:?} {binary:?}");
+                let evaluate = |kernel: &dyn Kernel, start: usize, rows: usize| {
+                    let inputs = [0, 1].map(|input: usize| inputs[input].slice(start, rows));
+                    kernel.evaluate(&inputs, rows, &KernelContext::default())
+                };
+                let loops = simd.compile(&program).unwrap();
+                for (start, rows) in [(0, 40_007), (63, 1), (129, 100), (3, 1027), (10_000, 30_000)] {
+                    let results = [&loops, &native].map(|kernel| evaluate(kernel.as_ref(), start, rows));
+                    check_bits(
+                        &results[0],
+                        &results[1],
+                        &format!("{path} {scalar_type:?} {unary:?} {binary:?}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_share_native_code() {
+    let mut builder = Builder::new();
+    let input = Input { data_type: DataType::Float64, nullable: false };
+    let [x, y] = [(); 2].map(|()| builder.add_input(input.clone()));
+    let exp = builder.unary(Unary::Exp, x);
+    let sum = builder.binary(Binary::Add, exp, y);
+    let program = Arc::new(builder.finish_one(sum).unwrap());
+    let inputs = critical_columns(ScalarType::F64);
+    let backend = Simd::active().unwrap().with_native_code();
+    let evaluate = |kernel: &dyn Kernel| kernel.evaluate(&inputs, inputs[0].len(), &KernelContext::default());
+    let expected = evaluate(Simd::active().unwrap().compile(&program).unwrap().as_ref());
+    let shared = backend.compile(&program).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    check_bits(&expected, &evaluate(shared.as_ref()), "shared");
+                    // Code that is unmapped while other threads execute theirs.
+                    check_bits(&expected, &evaluate(backend.compile(&program).unwrap().as_ref()), "own");
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn fail(what: &str) -> ! {
 
 fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
     let machine = Machine::detect()?.with_gpus(Some(gpus));
-    let rates = cuda::measure(gpus, &(Arc::new(Simd::active()?) as _))?;
+    let rates = cuda::measure(gpus, &(Arc::new(Simd::native()?) as _))?;
     println!(
         "{}, {} cores; {}, {}",
         machine.cpu,
@@ -90,7 +90,7 @@ fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
     let mut chunks = Vec::new();
     for power in 15..=22 {
         let settings = CudaSettings { chunk_rows: 1 << power, ..CudaSettings::default() };
-        let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(Simd::active()?));
+        let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(Simd::native()?));
         let pinned = pin(&cuda, &columns)?;
         let (pinned, ordinary) = (host_to_host(&cuda, &pinned)?, host_to_host(&cuda, &columns)?);
         println!("{:>13} pinned {:>8.3} ms, ordinary {:>8.3} ms", 1 << power, ms(pinned), ms(ordinary));
@@ -116,7 +116,7 @@ fn fits(gpus: &Gpus, machine: &Machine, rows: usize) -> bool {
 
 /// Measures all variants for a number of rows.
 fn measure_rows(gpus: &Arc<Gpus>, rates: &Calibration, rows: usize) -> Result<Value> {
-    let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), Arc::new(Simd::active()?));
+    let cuda = Cuda::new(Arc::clone(gpus), CudaSettings::default(), Arc::new(Simd::native()?));
     let plain = columns(rows);
     let (resident, sum) = resident(&cuda, &plain)?;
     let cpu = on_cpu(&plain, sum);

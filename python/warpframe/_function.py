@@ -11,7 +11,7 @@ from typing import Any, overload
 from ._pandas_engine import PandasEngine
 from ._trace import Symbol, Trace, trace_of
 
-_BACKENDS = ("auto", "interpreted", "simd", "cuda")
+_BACKENDS = ("auto", "interpreted", "simd", "native", "cuda")
 _VARIABLE_POSITIONAL, _VARIABLE_KEYWORDS = 0x04, 0x08
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
@@ -48,7 +48,7 @@ def function(f=None, /, *, name=None, backend=None):
         one number.
     name : str, optional
         The name in SQL and in plans; that of `f` by default.
-    backend : {"auto", "interpreted", "simd", "cuda"}, optional
+    backend : {"auto", "interpreted", "simd", "native", "cuda"}, optional
         What evaluates the function: `None` and "auto" choose by the number of rows.
 
     Returns

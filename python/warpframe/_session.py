@@ -28,7 +28,7 @@ class Session:
     ----------
     threads : int, optional
         The number of threads of a query; by default that of the cores.
-    backend : {"auto", "interpreted", "simd", "cuda"}
+    backend : {"auto", "interpreted", "simd", "native", "cuda"}
         What evaluates fused expressions. "auto" chooses for every batch.
     memory_limit : int or str, optional
         The memory that the operators of all queries may hold: a number of bytes, or a text such as "2GiB", "50%" of the

@@ -37,7 +37,7 @@ fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     }
     let compiler = driver.compiler().unwrap_or_else(|error| error.to_string());
     writeln!(out, "driver  CUDA {}; {compiler}", driver.version())?;
-    let measured = Simd::active().and_then(|cpu| calibrate(gpus, &(Arc::new(cpu) as _)));
+    let measured = Simd::native().and_then(|cpu| calibrate(gpus, &(Arc::new(cpu) as _)));
     match measured {
         Ok(Calibration { h2d, d2h, stage, device_copy, latency, .. }) => writeln!(
             out,

@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Replace an existing output when the new one is complete
     #[arg(long)]
     overwrite: bool,
-    /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
+    /// The backend of fused expressions and log3: auto, interpreted, simd, native or cuda
     #[arg(long, default_value = AUTO, value_parser = NAMES)]
     backend: String,
     #[command(flatten)]

@@ -73,7 +73,7 @@ pub struct Arguments {
     /// default
     #[arg(long, value_name = "LIMIT", value_parser = values::named::<MemoryLimit>)]
     memory_limit: Option<MemoryLimit>,
-    /// The backend of fused expressions and log3: auto, interpreted, simd or cuda
+    /// The backend of fused expressions and log3: auto, interpreted, simd, native or cuda
     #[arg(long, default_value = AUTO, value_parser = NAMES)]
     backend: String,
     #[command(flatten)]

@@ -110,7 +110,7 @@ impl<'a> Engine<'a> {
         measure: impl FnOnce(&mut dyn FnMut() -> Result<(Duration, Answer)>) -> Result<T>,
     ) -> Result<(T, Option<Phases>)> {
         let columns = arguments(&self.memory, self.formula);
-        let cpu = Simd::active().map_err(datafusion_error)?;
+        let cpu = Simd::native().map_err(datafusion_error)?;
         let cuda = Cuda::new(self.gpus()?, CudaSettings::default(), Arc::new(cpu));
         let mut resident = cuda.upload(&self.formula.compiled.program, &columns).map_err(datafusion_error)?;
         let (first, others, mut runs) = (Metrics::default(), Metrics::default(), 0);

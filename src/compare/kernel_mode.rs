@@ -39,7 +39,7 @@ fn products((x, y, z): (&[f64], &[f64], &[f64])) -> Vec<f64> {
 /// Evaluates the formula over all rows on the threads of the current pool, in tasks of `ROWS_PER_TASK` rows.
 pub fn run_kernel(rows: &RecordBatch, formula: &Formula, result: ResultSink) -> Result<(Duration, Answer)> {
     let kernel =
-        Simd::active().and_then(|simd| simd.compile(&formula.compiled.program)).map_err(datafusion_error)?;
+        Simd::native().and_then(|simd| simd.compile(&formula.compiled.program)).map_err(datafusion_error)?;
     let context = KernelContext::default();
     let arguments = arguments(rows, formula);
     let rows = rows.num_rows();

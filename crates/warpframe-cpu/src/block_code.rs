@@ -1,5 +1,8 @@
 //! The compiled form of a program for the block executor: steps, each of which computes a value of a block of rows.
 
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
 use warpframe_ir::error::Result;
 use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
@@ -12,7 +15,9 @@ use super::input_conversion::Loader;
 use super::instruction_selection::{Operation, Selected, select_instructions};
 use super::lanes::SimdElement;
 use super::loops;
+use super::native::{self, Grouping, NativeError, Translation};
 use super::register_allocation::{RegisterAllocation, Slot};
+use super::validity::computes_validity;
 
 /// The bytes of all numbers of a block: of its inputs, registers and outputs. They fit in an L1 data cache of 32 KiB. With larger
 /// blocks, which read one input alone for longer, inputs that are not in the cache are read more slowly; with smaller ones, the
@@ -42,10 +47,42 @@ pub(super) struct BlockCode {
     pub moving: Vec<Moving>,
     /// The positions of the instructions that compute an output in its array, with the positions of the outputs.
     pub in_outputs: Vec<(usize, usize)>,
+    /// The native code of the steps.
+    pub native: Vec<NativeCode>,
+}
+
+/// The native code of a group of instructions.
+#[derive(Debug)]
+pub(super) struct NativeCode {
+    pub function: native::Function,
+    pub inputs: Vec<Place>,
+    pub outputs: Vec<Place>,
+    /// Whether the function has one more output, the mask words of rows whose results are not defined.
+    pub has_rare_rows: bool,
+    /// The loops of the group, which compute the same.
+    pub loops: Vec<usize>,
+}
+
+/// A program and its code, with the program's instructions in the order of the code.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub program: Program,
+    pub code: BlockCode,
+}
+
+/// What became of native code.
+#[derive(Debug, Clone)]
+pub(super) enum NativeState {
+    /// Not asked for, or there is nothing to gain.
+    None,
+    /// Compiled, in this time.
+    Compiled(Duration),
+    /// Not possible.
+    Failed(NativeError),
 }
 
 /// A step of the execution of a block.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     /// The loop at this position.
     Loop(usize),
@@ -57,15 +94,23 @@ pub(super) enum Step {
     Chosen(Value),
     /// An error if the value is true in a row.
     Trap(Trap, Value),
+    /// The native code at this position.
+    Native(usize),
 }
 
 /// A loop, and where it reads and writes.
 #[derive(Debug)]
 pub(super) struct LoopCode {
+    /// The position of the instruction.
+    pub position: usize,
     pub bound: BoundLoop,
     pub operands: [Place; MAX_OPERANDS],
     pub target: Place,
     pub data: LoopData,
+    /// The bytes from a mask word's rows to those of the next one, of each operand.
+    pub operand_bytes: [usize; MAX_OPERANDS],
+    /// The same of the target.
+    pub target_bytes: usize,
 }
 
 /// An operand or the target of a loop that is an input or an output.
@@ -92,14 +137,44 @@ pub(super) enum Place {
     Chosen,
 }
 
-impl BlockCode {
-    /// Compiles a program for a path.
+impl Compiled {
+    /// Compiles a program for a path, with native code if `native` is set and it can be had.
     ///
     /// # Errors
     /// [`Error::InvalidProgram`](warpframe_ir::Error::InvalidProgram): inputs of a type are not supported.
-    pub fn new(path: DetectedPath, program: &Program) -> Result<Self> {
-        let selected = select_instructions(program);
-        let registers = RegisterAllocation::new(program, &selected);
+    pub fn new(path: DetectedPath, program: &Program, native: bool) -> Result<(Self, NativeState)> {
+        if !native {
+            let code = BlockCode::new(path, program, &select_instructions(program), &[])?;
+            return Ok((Self { program: program.clone(), code }, NativeState::None));
+        }
+        let start = Instant::now();
+        let Grouping { order, groups } = Grouping::new(program);
+        let program = program.reordered(&order)?;
+        let selected = select_instructions(&program);
+        let translations = native::translate(&program, &selected, groups);
+        let groups: Vec<_> = translations.iter().map(|(group, _)| group.clone()).collect();
+        let mut code = BlockCode::new(path, &program, &selected, &groups)?;
+        let state = match code.add_native(&program, translations) {
+            Ok(()) if code.native.is_empty() => NativeState::None,
+            Ok(()) => NativeState::Compiled(start.elapsed()),
+            Err(error) => NativeState::Failed(error),
+        };
+        Ok((Self { program, code }, state))
+    }
+}
+
+impl BlockCode {
+    /// Compiles a program for a path. The operands of groups are kept until the end of their group.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`](warpframe_ir::Error::InvalidProgram): inputs of a type are not supported.
+    fn new(
+        path: DetectedPath,
+        program: &Program,
+        selected: &[Option<Selected>],
+        groups: &[Range<usize>],
+    ) -> Result<Self> {
+        let registers = RegisterAllocation::new(program, selected, groups);
         let loaders = program.inputs().iter().map(|input| Loader::of(&input.data_type));
         let loaders = loaders.collect::<Result<Vec<_>>>()?;
         let block_rows = block_rows(program, &registers, &loaders);
@@ -112,9 +187,10 @@ impl BlockCode {
             loops: Vec::new(),
             moving: Vec::new(),
             in_outputs: Vec::new(),
+            native: Vec::new(),
             registers,
         };
-        for (position, (instruction, selected)) in program.instructions().iter().zip(&selected).enumerate() {
+        for (position, (instruction, selected)) in program.instructions().iter().zip(selected).enumerate() {
             if let Instruction::Input(input) = instruction {
                 code.inputs.push((position, *input as usize));
                 continue;
@@ -125,18 +201,84 @@ impl BlockCode {
             if let Some(selected) = selected {
                 code.add_steps(path, program, position, selected);
             }
-            if code.computes_validity(program, Value::at(position)) {
+            if computes_validity(program, Value::at(position)) {
                 code.steps.push(Step::Validity(position));
             }
         }
         Ok(code)
     }
 
-    /// Whether the validity of a value is computed. That of strict programs is not: it is the union of the inputs'.
-    pub fn computes_validity(&self, program: &Program, value: Value) -> bool {
-        !program.is_strict()
-            && program.may_be_null(value)
-            && !matches!(program.definition(value), Instruction::TrapIf(..))
+    /// Replaces the loops of groups of instructions by native code.
+    ///
+    /// # Errors
+    /// There is none on this CPU. The loops are still there.
+    fn add_native(
+        &mut self,
+        program: &Program,
+        translations: Vec<(Range<usize>, Translation)>,
+    ) -> Result<(), NativeError> {
+        let mut groups = vec![None; program.instructions().len()];
+        for (index, (group, _)) in translations.iter().enumerate() {
+            groups[group.clone()].fill(Some(index));
+        }
+        let group_of = |loops: &[LoopCode], step: &Step| match *step {
+            Step::Loop(position) => groups[loops[position].position],
+            Step::Words(position) => groups[position],
+            _ => None,
+        };
+        // All native instructions have loops; a group with another step would keep its steps.
+        let mut group_loops: Vec<_> = translations.iter().map(|_| Some(Vec::new())).collect();
+        for step in &self.steps {
+            match (group_of(&self.loops, step), step) {
+                (Some(group), Step::Loop(position)) => {
+                    group_loops[group].iter_mut().for_each(|loops| loops.push(*position))
+                }
+                (Some(group), _) => group_loops[group] = None,
+                (None, _) => {}
+            }
+        }
+        let mut codes = Vec::new();
+        for ((_, translation), loops) in translations.into_iter().zip(group_loops) {
+            let place = |position: &usize| self.place(program, Value::at(*position));
+            codes.push(match loops {
+                Some(loops) => Some(NativeCode {
+                    function: native::compile(self.path, &translation)?,
+                    inputs: translation.inputs.iter().map(place).collect(),
+                    outputs: translation.outputs.iter().map(place).collect(),
+                    has_rare_rows: translation.has_rare_rows,
+                    loops,
+                }),
+                None => None,
+            });
+        }
+        let mut replaced = vec![false; codes.len()];
+        for step in std::mem::take(&mut self.steps) {
+            let group = group_of(&self.loops, &step);
+            let Some(group) = group.filter(|group| replaced[*group] || codes[*group].is_some()) else {
+                self.steps.push(step);
+                continue;
+            };
+            // The first step of a group becomes that of its code, the others are part of it.
+            if let Some(code) = codes[group].take() {
+                replaced[group] = true;
+                self.steps.push(Step::Native(self.native.len()));
+                self.native.push(code);
+            }
+        }
+        let has_loops = self.steps.iter().any(|step| matches!(step, Step::Loop(_)));
+        if !self.native.is_empty() && !has_loops {
+            // Registers of numbers are rarely used then.
+            self.block_rows = MAX_BLOCK_ROWS;
+        }
+        Ok(())
+    }
+
+    /// Where a value is.
+    fn place(&self, program: &Program, value: Value) -> Place {
+        match (self.registers.slots[value.position()], program.scalar_type(value)) {
+            (Slot::Register(register), ScalarType::Bool) => Place::Words(register),
+            _ => Place::Numbers(value.position()),
+        }
     }
 
     /// Adds the steps that compute the value of an instruction.
@@ -147,19 +289,23 @@ impl BlockCode {
         let Some((bound, data)) = bound_loop(path, program, position, selected) else {
             return self.steps.push(Step::Words(position));
         };
-        let place = |value: Value| match (self.registers.slots[value.position()], program.scalar_type(value))
-        {
-            (Slot::Register(register), ScalarType::Bool) => Place::Words(register),
-            _ => Place::Numbers(value.position()),
-        };
+        let word_bytes =
+            |value: Value| match (self.registers.slots[value.position()], program.scalar_type(value)) {
+                (Slot::Constant(_), _) => 0,
+                (_, ScalarType::Bool) => size_of::<u64>(),
+                (_, scalar_type) => Class::of(scalar_type).width() * WORD,
+            };
         let mut operands = [Place::None; MAX_OPERANDS];
-        for (operand, value) in operands.iter_mut().zip(&selected.operands) {
-            *operand = place(*value);
+        let mut operand_bytes = [0; MAX_OPERANDS];
+        for (index, value) in selected.operands.iter().enumerate() {
+            operands[index] = self.place(program, *value);
+            operand_bytes[index] = word_bytes(*value);
         }
-        let target = place(Value::at(position));
+        let (target, target_bytes) =
+            (self.place(program, Value::at(position)), word_bytes(Value::at(position)));
         if let (Instruction::Select(condition, ..), Operation::Instruction) =
             (program.instructions()[position], selected.operation)
-            && self.computes_validity(program, condition)
+            && computes_validity(program, condition)
         {
             self.steps.push(Step::Chosen(condition));
             operands[0] = Place::Chosen;
@@ -171,7 +317,7 @@ impl BlockCode {
             }
         }
         self.steps.push(Step::Loop(self.loops.len()));
-        self.loops.push(LoopCode { bound, operands, target, data });
+        self.loops.push(LoopCode { position, bound, operands, target, data, operand_bytes, target_bytes });
     }
 }
 

@@ -11,7 +11,7 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{Arguments, Location, WORD};
-use super::block_code::{BlockCode, LoopCode, MAX_BLOCK_ROWS, Moving, Step};
+use super::block_code::{BlockCode, LoopCode, MAX_BLOCK_ROWS, Moving, NativeCode, Step};
 use super::block_memory::{BlockMemory, Scratch};
 use super::compaction::in_range;
 use super::input_conversion::copy_bits;
@@ -29,6 +29,26 @@ pub(super) struct Execution<'a, 'b> {
     outputs: &'a mut [Sink<'b>],
     /// The nulls of the only output of a strict program, whose validity is not computed, if it is reduced.
     nulls: Option<&'a NullBuffer>,
+    native: NativeExecution,
+}
+
+/// The state of native code in an evaluation.
+#[derive(Debug, Default)]
+struct NativeExecution {
+    /// The addresses for the current call.
+    table: Vec<usize>,
+    /// The mask words of rows whose results are not defined.
+    rare: [u64; MAX_BLOCK_ROWS / WORD],
+    /// The words that have been computed, and how many of them again.
+    words: usize,
+    repeated: usize,
+}
+
+impl NativeExecution {
+    /// Whether so many words were computed again that the loops alone take less time.
+    fn is_wasteful(&self) -> bool {
+        self.repeated > 2 && self.repeated * 8 > self.words
+    }
 }
 
 impl<'a, 'b> Execution<'a, 'b> {
@@ -49,7 +69,8 @@ impl<'a, 'b> Execution<'a, 'b> {
             data,
         });
         let arguments = arguments.collect();
-        Self { program, code, memory, arguments, rows, outputs, nulls }
+        let native = NativeExecution::default();
+        Self { program, code, memory, arguments, rows, outputs, nulls, native }
     }
 
     /// Stores the outputs of a block, of the rows that the predicate selects, and returns their number.
@@ -125,11 +146,73 @@ impl<'a, 'b> Execution<'a, 'b> {
         }
     }
 
+    /// Executes native code on the current block, of `rows` rows from `row` on.
+    fn execute_native(&mut self, native: &NativeCode, row: usize, rows: usize) {
+        let words = rows.div_ceil(WORD);
+        if self.native.is_wasteful() {
+            for &position in &native.loops {
+                // SAFETY: as for `Step::Loop`.
+                unsafe { (self.code.loops[position].bound)(&self.arguments[position]) };
+            }
+            return;
+        }
+        let NativeExecution { table, rare, .. } = &mut self.native;
+        table.clear();
+        table.push(words * WORD);
+        let places = native.inputs.iter().chain(&native.outputs);
+        table.extend(places.map(|place| self.memory.locate(*place).first.expose_provenance()));
+        if native.has_rare_rows {
+            table.push(rare.as_mut_ptr().expose_provenance());
+        }
+        // SAFETY: the locations of a block are readable, and those of results writable, for all its rows, whole mask words; inputs
+        // keep their registers until the end of the group, so no output overlaps with one. The path has been detected.
+        unsafe { native.function.call(table) };
+        if !native.has_rare_rows {
+            return;
+        }
+        self.native.words += words;
+        for word in 0..words {
+            let rare = self.native.rare[word] & in_range(word, rows);
+            if rare != 0 && rare & self.valid_word(row, word, rows) != 0 {
+                self.native.repeated += 1;
+                self.execute_loops(native, word);
+            }
+        }
+    }
+
+    /// The mask word of rows in which no input is null, if results are null in all others.
+    fn valid_word(&self, row: usize, word: usize, rows: usize) -> u64 {
+        if !self.program.is_strict() {
+            return !0;
+        }
+        let (start, count) = (row + word * WORD, WORD.min(rows - word * WORD));
+        self.memory.inputs().iter().filter_map(|array| array.nulls()).fold(!0, |valid, nulls| {
+            let word = Cell::new(0);
+            copy_bits(nulls.inner(), start, count, std::slice::from_ref(&word));
+            valid & word.get()
+        })
+    }
+
+    /// Executes the loops of native code on the rows of a mask word.
+    fn execute_loops(&self, native: &NativeCode, word: usize) {
+        for &position in &native.loops {
+            let (code, block) = (&self.code.loops[position], &self.arguments[position]);
+            let mut operands = block.operands;
+            for (operand, bytes) in operands.iter_mut().zip(code.operand_bytes) {
+                operand.first = operand.first.wrapping_byte_add(word * bytes);
+            }
+            let target = block.target.wrapping_byte_add(word * code.target_bytes);
+            let arguments = Arguments { operands, target, rows: WORD, data: block.data };
+            // SAFETY: as for `Step::Loop`; the rows of the word are among those of the block.
+            unsafe { (code.bound)(&arguments) };
+        }
+    }
+
     /// Executes a step on the current block.
     ///
     /// # Errors
     /// A row traps.
-    fn execute(&mut self, step: &Step, rows: usize) -> Result<(), Trap> {
+    fn execute(&mut self, step: &Step, row: usize, rows: usize) -> Result<(), Trap> {
         let words = rows.div_ceil(WORD);
         match step {
             Step::Loop(position) => {
@@ -138,6 +221,7 @@ impl<'a, 'b> Execution<'a, 'b> {
                 // is an output. The verifier guarantees that types fit.
                 unsafe { (self.code.loops[*position].bound)(&self.arguments[*position]) };
             }
+            Step::Native(position) => self.execute_native(&self.code.native[*position], row, rows),
             Step::Words(position) => self.compute_words(*position, words),
             Step::Validity(position) => self.compute_validity(*position, words),
             Step::Chosen(value) => self.memory.choose(*value, words),
@@ -233,7 +317,7 @@ impl<'a, 'b> Execution<'a, 'b> {
             let rows = self.memory.block_rows().min(self.rows - row);
             self.prepare_block(row, rows);
             for step in &self.code.steps {
-                self.execute(step, rows)?;
+                self.execute(step, row, rows)?;
             }
             selected += self.store_outputs(row, rows);
             row += rows;

@@ -16,6 +16,7 @@ use super::class::Class;
 use super::input_conversion::{Loader, copy_bits};
 use super::lanes::MAX_LANES;
 use super::register_allocation::{RegisterAllocation, Slot};
+use super::validity::computes_validity;
 
 /// The memory of the blocks of one evaluation.
 pub(super) struct BlockMemory<'a> {
@@ -78,6 +79,11 @@ impl<'a> BlockMemory<'a> {
         };
         memory.prepare();
         memory
+    }
+
+    /// The input arrays.
+    pub fn inputs(&self) -> &[ArrayRef] {
+        self.inputs
     }
 
     /// Rows in a block, a multiple of [`WORD`].
@@ -237,7 +243,7 @@ impl<'a> BlockMemory<'a> {
     /// The position of the first mask word of a value's validity; `None` if it is never null, or the validity is not
     /// computed.
     fn validity_start(&self, value: Value) -> Option<usize> {
-        let computed = self.code.computes_validity(self.program, value);
+        let computed = computes_validity(self.program, value);
         computed.then(|| (self.code.registers.count(Class::Bool) + value.position()) * self.words())
     }
 

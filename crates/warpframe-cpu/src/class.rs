@@ -3,7 +3,7 @@
 use warpframe_ir::ScalarType;
 
 /// The class of a value, and of the registers that can hold it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Mask words of Booleans.
     Bool,

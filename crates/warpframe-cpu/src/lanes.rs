@@ -116,6 +116,8 @@ pub trait Lanes: Copy {
     /// Whether [`mul_add`](Lanes::mul_add) is fused, that is, rounds once. Formulas that depend on it have an
     /// alternative without.
     const HAS_FMA: bool;
+    /// Whether formulas are recorded: each op costs the same in all rows, so a branch that only saves time is none.
+    const RECORDS: bool = false;
 
     /// Loads `COUNT` numbers.
     ///

@@ -29,6 +29,7 @@ pub mod kernel;
 mod lanes;
 mod loops;
 mod math;
+mod native;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod ops;
@@ -39,6 +40,7 @@ mod simd_backend;
 mod simd_element;
 mod simd_path;
 mod sink;
+mod validity;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -1,6 +1,8 @@
 //! Register allocation: assigns a storage location to each value of a program while it is executed on a block of rows. A
 //! register holds a block of Booleans, or of numbers of 4 or 8 bytes, and is reused after the last use of its value.
 
+use std::ops::Range;
+
 use warpframe_ir::Scalar;
 use warpframe_ir::instruction::{Instruction, Value};
 use warpframe_ir::program::Program;
@@ -36,13 +38,22 @@ pub struct RegisterAllocation {
 
 impl RegisterAllocation {
     /// Allocates registers for a program with the operations of its instructions. Numbers of an output that are the result of
-    /// an operation are computed in the output's array, unless rows are left out by a predicate.
-    pub fn new(program: &Program, selected: &[Option<Selected>]) -> Self {
+    /// an operation are computed in the output's array, unless rows are left out by a predicate. What a group of instructions
+    /// reads is kept until its end, since the group may be executed as a whole.
+    pub fn new(program: &Program, selected: &[Option<Selected>], groups: &[Range<usize>]) -> Self {
         let class = |value: Value| Class::of(program.scalar_type(value));
         let mut last_use: Vec<usize> = (0..selected.len()).collect();
+        let mut next_group = 0;
         for (position, selected) in selected.iter().enumerate() {
             let operands = selected.iter().flat_map(|one| &one.operands);
-            operands.for_each(|operand| last_use[operand.position()] = position);
+            while groups.get(next_group).is_some_and(|group| group.end <= position) {
+                next_group += 1;
+            }
+            let group = groups.get(next_group).filter(|group| group.contains(&position));
+            for operand in operands.map(|operand| operand.position()) {
+                let end = group.filter(|group| !group.contains(&operand)).map(|group| group.end - 1);
+                last_use[operand] = end.unwrap_or(position);
+            }
         }
         roots(program).for_each(|root| last_use[root.position()] = usize::MAX);
 

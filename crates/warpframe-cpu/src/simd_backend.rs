@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, Float64Type};
@@ -18,7 +19,7 @@ use warpframe_ir::reduction::Accumulator;
 use warpframe_ir::{ScalarType, concat_nulls, is_truncating, with_logical_type, write_values};
 
 use super::block::{Location, WORD};
-use super::block_code::{BlockCode, MAX_BLOCK_ROWS};
+use super::block_code::{Compiled, MAX_BLOCK_ROWS, NativeState};
 use super::block_executor::Execution;
 use super::block_memory::Scratch;
 use super::class::Class;
@@ -30,10 +31,11 @@ use super::output_buffer::OutputBuffer;
 use super::simd_path::SimdPath;
 use super::sink::{Selection, Sink, reduce_numbers};
 
-/// The SIMD backend on one path.
+/// The SIMD backend on one path, with or without native code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Simd {
     path: DetectedPath,
+    native: bool,
 }
 
 impl Simd {
@@ -45,18 +47,32 @@ impl Simd {
         SimdPath::active().map_err(Error::backend).and_then(Self::on)
     }
 
+    /// [`active`](Self::active), [with native code](Self::with_native_code).
+    ///
+    /// # Errors
+    /// As [`active`](Self::active).
+    pub fn native() -> Result<Self> {
+        Self::active().map(Self::with_native_code)
+    }
+
     /// The backend on a given path.
     ///
     /// # Errors
     /// This CPU does not support the path.
     pub fn on(path: SimdPath) -> Result<Self> {
-        Ok(Self { path: DetectedPath::new(path).map_err(Error::backend)? })
+        Ok(Self { path: DetectedPath::new(path).map_err(Error::backend)?, native: false })
+    }
+
+    /// The backend that compiles programs to machine code, where that saves loops and the system allows it: AVX2 and AVX-512
+    /// on x86-64.
+    pub fn with_native_code(self) -> Self {
+        Self { native: true, ..self }
     }
 }
 
 impl Backend for Simd {
     fn description(&self) -> String {
-        format!("simd {}", self.path.path())
+        format!("{} {}", if self.native { "native" } else { "simd" }, self.path.path())
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
@@ -64,7 +80,8 @@ impl Backend for Simd {
             true => Code::Log3(program.output_type()),
             false => Code::Blocks(Box::new(Blocks::new(*self, program)?)),
         };
-        Ok(Arc::new(SimdKernel { backend: *self, program: Arc::clone(program), code }))
+        let is_reported = AtomicBool::new(false);
+        Ok(Arc::new(SimdKernel { backend: *self, program: Arc::clone(program), code, is_reported }))
     }
 }
 
@@ -80,22 +97,49 @@ enum Code {
 /// A program's code for the block executor.
 #[derive(Debug)]
 struct Blocks {
-    code: BlockCode,
+    compiled: Compiled,
     /// For arrays without nulls, the program that computes no validity of inputs that are nullable by declaration, and its
     /// code.
-    without_nulls: Option<(Program, BlockCode)>,
+    without_nulls: Option<Compiled>,
+    native: NativeState,
 }
 
 impl Blocks {
     fn new(backend: Simd, program: &Program) -> Result<Self> {
-        let code = |program: &Program| BlockCode::new(backend.path, program);
+        let compile = |program: &Program| Compiled::new(backend.path, program, backend.native);
         let is_nullable = !program.is_strict() && program.inputs().iter().any(|input| input.nullable);
-        let without_nulls: Option<Result<_>> = is_nullable.then(|| {
-            let program = program.without_input_nulls()?;
-            let code = code(&program)?;
-            Ok((program, code))
+        let without_nulls: Option<Result<_>> = is_nullable.then(|| compile(&program.without_input_nulls()?));
+        let (compiled, native) = compile(program)?;
+        Ok(match without_nulls.transpose()? {
+            Some((without_nulls, native)) => Self { compiled, without_nulls: Some(without_nulls), native },
+            None => Self { compiled, without_nulls: None, native },
+        })
+    }
+
+    /// The program and its code for arrays, which may have no nulls.
+    fn for_arrays(&self, inputs: &[ArrayRef]) -> &Compiled {
+        match &self.without_nulls {
+            Some(compiled) if inputs.iter().all(|array| array.null_count() == 0) => compiled,
+            _ => &self.compiled,
+        }
+    }
+}
+
+impl Compiled {
+    /// Executes the code, and returns the number of selected rows. `nulls` are those of the output of a strict program that is
+    /// reduced.
+    fn execute(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        sinks: &mut [Sink<'_>],
+        nulls: Option<&NullBuffer>,
+    ) -> Result<usize> {
+        let Self { program, code } = self;
+        let selected = Scratch::with(|scratch| {
+            Execution::new((program, code), inputs, rows, scratch, sinks, nulls).evaluate()
         });
-        Ok(Self { code: code(program)?, without_nulls: without_nulls.transpose()? })
+        selected.map_err(|trap| Interpreter::describe_trap(program, inputs, rows, trap))
     }
 }
 
@@ -104,6 +148,8 @@ struct SimdKernel {
     backend: Simd,
     program: Arc<Program>,
     code: Code,
+    /// Whether the time of compilation was reported.
+    is_reported: AtomicBool,
 }
 
 /// Whether a program is that of the hand-written loop: `ln(x) * ln(y) * ln(z)` of inputs of one type, `f32` or `f64`.
@@ -118,11 +164,19 @@ fn is_log3(program: &Program) -> bool {
 
 impl Kernel for SimdKernel {
     fn description(&self) -> String {
-        self.backend.description()
+        match &self.code {
+            Code::Blocks(blocks) => match &blocks.native {
+                NativeState::Compiled(_) => self.backend.description(),
+                NativeState::None => self.loops(),
+                NativeState::Failed(error) => format!("{}: {error}", self.loops()),
+            },
+            Code::Log3(_) => self.loops(),
+        }
     }
 
-    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, _: &KernelContext) -> Result<Evaluated> {
+    fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
         let program = &self.program;
+        self.report(context);
         program.check_inputs(inputs, rows)?;
         if !program.is_strict() && program.has_undeclared_nulls(inputs) {
             // The kernel computes validity only for values that are nullable by declaration.
@@ -144,6 +198,7 @@ impl Kernel for SimdKernel {
         target: &mut [MaybeUninit<u8>],
     ) -> Result<Option<NullBuffer>> {
         let program = &self.program;
+        self.report(context);
         program.check_inputs(inputs, rows)?;
         let scalar_type = program.output_type();
         let width = Class::of(scalar_type).width();
@@ -191,6 +246,7 @@ impl Kernel for SimdKernel {
         accumulators: &mut [Accumulator],
     ) -> Result<usize> {
         let program = &self.program;
+        self.report(context);
         program.check_inputs(inputs, rows)?;
         let blocks = match (&self.code, inputs, &mut *accumulators) {
             (Code::Blocks(blocks), ..) => blocks,
@@ -212,16 +268,31 @@ impl Kernel for SimdKernel {
         if program.outputs().iter().any(|output| is_truncating(&output.data_type)) {
             return self.evaluate(inputs, rows, context)?.reduce(accumulators);
         }
-        let (program, code) = self.code_for(blocks, inputs);
+        let compiled @ Compiled { program, code } = blocks.for_arrays(inputs);
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let sinks = accumulators.iter_mut().zip(program.outputs()).map(|(accumulator, output)| {
             Sink::reduction(program.scalar_type(output.value), code.block_rows, accumulator)
         });
-        self.execute((program, code), inputs, rows, &mut sinks.collect::<Vec<_>>(), nulls.as_ref())
+        compiled.execute(inputs, rows, &mut sinks.collect::<Vec<_>>(), nulls.as_ref())
     }
 }
 
 impl SimdKernel {
+    /// The description of code that is not compiled at run time.
+    fn loops(&self) -> String {
+        Simd { native: false, ..self.backend }.description()
+    }
+
+    /// Reports the time that compilation took, once.
+    fn report(&self, context: &KernelContext) {
+        if let Code::Blocks(blocks) = &self.code
+            && let NativeState::Compiled(time) = blocks.native
+            && !self.is_reported.swap(true, Ordering::Relaxed)
+        {
+            context.metrics.add_time("native_compile_time", time);
+        }
+    }
+
     /// Evaluates with the hand-written loop. Null rows are computed too; their results are masked by the validity.
     fn log3<T: ArrowPrimitiveType<Native: SimdElement>>(&self, arrays: [&ArrayRef; 3]) -> Evaluated {
         let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
@@ -276,30 +347,6 @@ impl SimdKernel {
         }
     }
 
-    /// The program and the code for arrays, which may have no nulls.
-    fn code_for<'a>(&'a self, blocks: &'a Blocks, inputs: &[ArrayRef]) -> (&'a Program, &'a BlockCode) {
-        match &blocks.without_nulls {
-            Some((program, code)) if inputs.iter().all(|array| array.null_count() == 0) => (program, code),
-            _ => (&self.program, &blocks.code),
-        }
-    }
-
-    /// Executes code on blocks, and returns the number of selected rows. `nulls` are those of the output of a strict program
-    /// that is reduced.
-    fn execute(
-        &self,
-        (program, code): (&Program, &BlockCode),
-        inputs: &[ArrayRef],
-        rows: usize,
-        sinks: &mut [Sink<'_>],
-        nulls: Option<&NullBuffer>,
-    ) -> Result<usize> {
-        let selected = Scratch::with(|scratch| {
-            Execution::new((program, code), inputs, rows, scratch, sinks, nulls).evaluate()
-        });
-        selected.map_err(|trap| Interpreter::describe_trap(program, inputs, rows, trap))
-    }
-
     /// Evaluates with the block executor into memory for all rows, whose number is a multiple of the rows of a mask word.
     fn blocks_into(
         &self,
@@ -308,9 +355,9 @@ impl SimdKernel {
         rows: usize,
         target: &mut [MaybeUninit<u8>],
     ) -> Result<Option<NullBuffer>> {
-        let (program, code) = self.code_for(blocks, inputs);
+        let compiled @ Compiled { program, .. } = blocks.for_arrays(inputs);
         let mut sinks = [Sink::Array(OutputBuffer::borrowed(program.output_type(), target))];
-        self.execute((program, code), inputs, rows, &mut sinks, None)?;
+        compiled.execute(inputs, rows, &mut sinks, None)?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let [sink] = sinks;
         Ok(sink.into_array().and_then(|mut buffer| buffer.finish_nulls(rows, nulls)))
@@ -318,11 +365,11 @@ impl SimdKernel {
 
     /// Evaluates with the block executor.
     fn blocks(&self, blocks: &Blocks, inputs: &[ArrayRef], rows: usize) -> Result<Evaluated> {
-        let (program, code) = self.code_for(blocks, inputs);
+        let compiled @ Compiled { program, .. } = blocks.for_arrays(inputs);
         let outputs = program.outputs();
         let sinks = outputs.iter().map(|output| Sink::array(program.scalar_type(output.value), rows));
         let mut sinks: Vec<_> = sinks.collect();
-        let selected = self.execute((program, code), inputs, rows, &mut sinks, None)?;
+        let selected = compiled.execute(inputs, rows, &mut sinks, None)?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let buffers = sinks.into_iter().filter_map(Sink::into_array);
         let columns = buffers.zip(outputs).map(|(buffer, output)| {

@@ -6,13 +6,15 @@ use datafusion::common::DataFusionError;
 pub const AUTO: &str = "auto";
 /// The interpreter: one row at a time, without compilation.
 pub const INTERPRETED: &str = "interpreted";
-/// The CPU's vector instructions.
+/// Machine code for the CPU, made when an expression is planned.
+pub const NATIVE: &str = "native";
+/// The CPU's vector instructions, by loops that are part of this program.
 pub const SIMD: &str = "simd";
 /// NVIDIA GPUs.
 pub const CUDA: &str = "cuda";
 
 /// The names of all built-in backends.
-pub const NAMES: [&str; 4] = [AUTO, INTERPRETED, SIMD, CUDA];
+pub const NAMES: [&str; 5] = [AUTO, INTERPRETED, SIMD, NATIVE, CUDA];
 
 /// The error for a name that is not one of `names`.
 pub fn unknown_backend(name: &str, names: &[String]) -> DataFusionError {

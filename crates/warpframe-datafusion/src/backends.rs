@@ -12,7 +12,7 @@ use warpframe_cpu::Simd;
 use warpframe_cuda::{Cuda, Gpus};
 
 use crate::auto_backend::Auto;
-use crate::backend_names::{AUTO, CUDA, INTERPRETED, SIMD, unknown_backend};
+use crate::backend_names::{AUTO, CUDA, INTERPRETED, NATIVE, SIMD, unknown_backend};
 use crate::errors::datafusion_error;
 use crate::options::WarpframeOptions;
 use warpframe_ir::backend::{Backend, Kernel};
@@ -53,23 +53,24 @@ impl Backends {
         Self { factories: Vec::new(), kernels: Mutex::default() }
     }
 
-    /// The backends `auto`, `interpreted`, `simd` and `cuda`, with these GPUs, or this machine's.
+    /// The backends `auto`, `interpreted`, `simd`, `native` and `cuda`, with these GPUs, or this machine's.
     pub fn on(gpus: Option<Arc<Gpus>>) -> Self {
         let cuda = move |config: &ConfigOptions| -> error::Result<Cuda> {
             let gpus = match &gpus {
                 Some(gpus) => Arc::clone(gpus),
                 None => warpframe_cuda::gpus()?,
             };
-            Ok(Cuda::new(gpus, WarpframeOptions::of(config).cuda, Arc::new(Simd::active()?)))
+            Ok(Cuda::new(gpus, WarpframeOptions::of(config).cuda, Arc::new(Simd::native()?)))
         };
         let for_auto = cuda.clone();
         Self::empty()
             .register(AUTO, move |config| {
                 let threads = config.execution.target_partitions;
-                Ok(Arc::new(Auto::new(Arc::new(Simd::active()?), for_auto(config).ok(), threads)))
+                Ok(Arc::new(Auto::new(Arc::new(Simd::native()?), for_auto(config).ok(), threads)))
             })
             .register(INTERPRETED, |_| Ok(Arc::new(Interpreter)))
             .register(SIMD, |_| Ok(Arc::new(Simd::active()?)))
+            .register(NATIVE, |_| Ok(Arc::new(Simd::native()?)))
             .register(CUDA, move |config| Ok(Arc::new(cuda(config)?)))
     }
 
@@ -183,7 +184,7 @@ impl KernelCache {
 /// # Errors
 /// `WARPFRAME_SIMD` names instructions that this CPU lacks.
 pub fn available() -> Result<Vec<String>> {
-    let simd = Simd::active().map_err(datafusion_error)?;
+    let simd = Simd::native().map_err(datafusion_error)?;
     let mut found = vec![simd.description()];
     if let Ok(gpus) = warpframe_cuda::gpus() {
         found.push(Cuda::new(gpus, Default::default(), Arc::new(simd)).description());

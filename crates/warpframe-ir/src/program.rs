@@ -70,6 +70,27 @@ impl Program {
         Self::new(inputs, tables, instructions, self.outputs.clone(), self.predicate)
     }
 
+    /// The same program with its instructions in another order: `order` has the old position of each. Every instruction must
+    /// come after those that it reads.
+    ///
+    /// # Errors
+    /// [`Error::InvalidProgram`]: the order is no such order of all instructions.
+    pub fn reordered(&self, order: &[usize]) -> Result<Self> {
+        let invalid = || Error::InvalidProgram("the order is not one of all instructions".to_owned());
+        let mut positions = vec![None; self.instructions.len()];
+        for (position, &old) in order.iter().enumerate() {
+            *positions.get_mut(old).ok_or_else(invalid)? = Some(Value::at(position));
+        }
+        let positions: Vec<_> = positions.into_iter().collect::<Option<_>>().ok_or_else(invalid)?;
+        let renamed = |value: Value| positions[value.position()];
+        let instructions = order.iter().map(|&old| self.instructions[old].map_operands(renamed)).collect();
+        let outputs = self.outputs.iter();
+        let outputs =
+            outputs.map(|output| Output { value: renamed(output.value), ..output.clone() }).collect();
+        let (inputs, tables) = (self.inputs.clone(), self.tables.clone());
+        Self::new(inputs, tables, instructions, outputs, self.predicate.map(renamed))
+    }
+
     /// Its inputs.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs

@@ -22,13 +22,14 @@ pub struct NumberComparison {
 }
 
 /// A function that is instantiated for the predicate of each comparison, and the type whose registers it compares.
-pub(super) trait ComparisonVisitor {
-    fn visit<E: SimdElement, P: Predicate>(self) -> BoundLoop;
+pub trait ComparisonVisitor {
+    type Output;
+    fn visit<E: SimdElement, P: Predicate>(self) -> Self::Output;
 }
 
 impl NumberComparison {
     /// Calls a function with the predicate; `None` for Booleans, which are compared as mask words.
-    pub(super) fn visit(self, visitor: impl ComparisonVisitor) -> Option<BoundLoop> {
+    pub fn visit<V: ComparisonVisitor>(self, visitor: V) -> Option<V::Output> {
         use Comparison::*;
         Some(match (self.scalar_type, self.comparison, self.equal_zeros) {
             (ScalarType::F64, Lt, _) => visitor.visit::<f64, Less>(),
@@ -78,6 +79,8 @@ pub fn is_nonzero(path: DetectedPath, scalar_type: ScalarType) -> Option<BoundLo
 struct BindCompare(DetectedPath);
 
 impl ComparisonVisitor for BindCompare {
+    type Output = BoundLoop;
+
     fn visit<E: SimdElement, P: Predicate>(self) -> BoundLoop {
         bind::<Compare<E, P, false>>(self.0)
     }

@@ -12,9 +12,10 @@ mod tables;
 mod words;
 
 pub use casts::{cast, zero_or_one};
-pub use comparisons::{NumberComparison, compare, is_nan, is_nonzero};
+pub use comparisons::{ComparisonVisitor, NumberComparison, compare, is_nan, is_nonzero};
 pub use floats::{binary, divide_by, pair, unary, unary_of_binary};
 pub use integers::{binary as integer_binary, unary as integer_unary};
+pub use predicates::Predicate;
 pub use selection::{select, select_by_comparison};
 pub use tables::in_table;
 pub use words::logical;

@@ -23,6 +23,8 @@ pub fn select_by_comparison(path: DetectedPath, comparison: NumberComparison) ->
 struct BindSelect(DetectedPath);
 
 impl ComparisonVisitor for BindSelect {
+    type Output = BoundLoop;
+
     fn visit<E: SimdElement, P: Predicate>(self) -> BoundLoop {
         bind::<SelectByComparison<E, P>>(self.0)
     }

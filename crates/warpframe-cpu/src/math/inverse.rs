@@ -43,7 +43,7 @@ impl<L: DoubleLanes> ArcSine<L> {
         let halved = magnitude.mul_add(half.neg(), half);
         let (mut s, mut square) = (magnitude, magnitude.mul(magnitude));
         // The root is the most expensive part: skip it if no lane needs it.
-        if !L::all(is_small) {
+        if L::RECORDS || !L::all(is_small) {
             s = L::select(is_small, magnitude, halved.sqrt());
             square = L::select(is_small, square, halved);
         }
