@@ -14,6 +14,7 @@
 
 mod background_cleanup;
 mod commit;
+mod compressed_writer;
 mod copy;
 mod csv;
 mod exit_cleanup;
@@ -52,12 +53,14 @@ mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup};
 pub use commit::{Attempts, OutputMode, OwnedFolder, Staging, private_folder, private_folder_in};
+pub use compressed_writer::CompressedWriter;
 pub use copy::{
     ArrowFormatFactory, ArrowSink, AttemptFile, CopyOutput, CopySink, StageCopies, WriteAttemptExec,
     staged_copy_sink,
 };
 pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
 pub use datafusion_datasource_avro::AvroFormatFactory;
+pub use datafusion_datasource_avro::arrow_avro::writer::AvroWriter;
 pub use exit_cleanup::remove_leftovers;
 pub use file_error::file_error;
 pub use file_type::{Compression, DataFormat, FileType, compression_of_path};

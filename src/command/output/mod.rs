@@ -36,7 +36,9 @@ use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
-use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
+use warpframe_io::{
+    AvroWriter, CompressedWriter, CsvWriter, Staging, WriterSettings, compression_of_path, is_special_file,
+};
 
 pub use self::format::Format;
 pub use self::json::NonFinite;
@@ -137,9 +139,18 @@ async fn save(
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
     let staging = Staging::new_file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
-    let written = match format {
-        Format::Arrow => write_arrow_file(query, &file).await,
-        format => stream(query, display, format, Limits::default(), &file).await,
+    let written = match (format, compression_of_path(path)) {
+        (Format::Arrow, _) => write_arrow_file(query, &file).await,
+        (format, None) => stream(query, display, format, Limits::default(), &file).await,
+        (format, Some(compression)) => {
+            let mut out = CompressedWriter::new(&file, compression).map_err(refused)?;
+            let written = stream(query, display, format, Limits::default(), &mut out).await;
+            match (written, out.finish()) {
+                (Ok(rows), Ok(_)) => Ok(rows),
+                (Ok(_), Err(error)) => Err(CliError::Io(error)),
+                (Err(error), _) => Err(error),
+            }
+        }
     };
     let rows = match written {
         Err(CliError::Io(error)) => return Err(refused(error)),
@@ -205,11 +216,21 @@ async fn stream(
         Format::Ndjson => {
             write_json::<_, LineDelimited>(batches, display.non_finite, &mut out, b"", failed).await
         }
-        Format::Arrow => {
+        Format::Arrow | Format::Arrows => {
             let mut writer = StreamWriter::try_new(out, &schema).map_err(failed)?;
             let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
             writer.finish().map_err(failed)?;
             writer.get_mut().flush()?;
+            Ok(rows)
+        }
+        Format::Avro => {
+            let failed = |error: ArrowError| failed(error);
+            let mut writer =
+                AvroWriter::new(out, schema.as_ref().clone()).map_err(|error| failed(error.into()))?;
+            let write = |batch: &RecordBatch| writer.write(batch).map_err(|error| failed(error.into()));
+            let rows = for_each_batch(batches, write).await?;
+            writer.finish().map_err(|error| failed(error.into()))?;
+            writer.into_inner().flush()?;
             Ok(rows)
         }
         Format::Parquet => {
