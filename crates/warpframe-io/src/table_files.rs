@@ -42,7 +42,7 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
 }
 
 /// Opens files as one table. A name is a local file, folder or glob pattern, or a URL in an object store. The rows are in the
-/// order of the names, and of the paths of the files behind a name. All files must have the same columns.
+/// order of the paths of all files. All files must have the same columns.
 ///
 /// The format is that of `options`, or that which the extensions of the files stand for, such as `.parquet`, `.csv` or
 /// `.csv.gz`, or else their first bytes. All named files must have the same format. Of a folder these are the files in it and
