@@ -73,19 +73,6 @@ impl CsvReadOptions {
             .map_or_else(Self::default, |options| options.as_ref().clone())
     }
 
-    /// These options, and those of `defaults` where these say nothing.
-    #[must_use]
-    pub fn or(self, defaults: &Self) -> Self {
-        Self {
-            delimiter: self.delimiter.or(defaults.delimiter),
-            quote: self.quote.or(defaults.quote),
-            escape: self.escape.or(defaults.escape),
-            comment: self.comment.or(defaults.comment),
-            header: self.header.or(defaults.header),
-            null: self.null.or_else(|| defaults.null.clone()),
-        }
-    }
-
     /// Sets them in options of DataFusion. `has_header` is unset if the header is to be detected.
     pub(super) fn apply(&self, options: &mut CsvOptions) {
         options.delimiter = self.delimiter.unwrap_or(options.delimiter);
