@@ -84,7 +84,7 @@ mod tests {
     fn objects_of_an_array_are_separated_wherever_pieces_end() {
         for (text, expected) in [
             (r#"[{"a":[1,2],"b":"],[\",{"},{"a":3}]"#, r#" {"a":[1,2],"b":"],[\",{"} {"a":3} "#),
-            ("\u{feff} [ ] \n", "          \n"),
+            ("\u{feff} [ ] \n", "        \n"),
             ("{\"a\":[1]}\n[", "{\"a\":[1]}\n["),
         ] {
             for length in 1..text.len() {
