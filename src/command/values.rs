@@ -60,6 +60,11 @@ pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     }
 }
 
+/// A byte of the syntax of CSV: an ASCII character, or `\t` for a tab.
+pub fn csv_byte(text: &str) -> Result<u8, String> {
+    warpframe_io::csv_byte("character", text).map_err(|error| root_message(&error))
+}
+
 /// A value of a library type that is parsed from its name.
 pub fn named<T: FromStr<Err = DataFusionError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| root_message(&error))

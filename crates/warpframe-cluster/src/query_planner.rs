@@ -24,6 +24,7 @@ use super::client::ClusterClient;
 use super::cluster_copy_exec::ClusterCopyExec;
 use super::cluster_exec::ClusterExec;
 use super::memtable_staging::MemTableStaging;
+use super::scan_formats::check_scan_formats;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
 use warpframe_io::staged_copy_sink;
@@ -104,6 +105,7 @@ impl QueryPlanner for ClusterPlanner {
                 _ => plan,
             });
         }
+        check_scan_formats(&plan)?;
         let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         let query = |plan| ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone());
         let Some(operator) = plan.downcast_ref::<DataSinkExec>() else { return Ok(Arc::new(query(plan))) };

@@ -23,8 +23,8 @@ use futures::{StreamExt, stream};
 use super::commit::ObjectStoreAttempts;
 use super::file_error::file_error;
 use super::object_location::ObjectLocation;
-use super::object_stores::is_object_store_url;
 use super::parquet_shard::ShardWriter;
+use super::url_schemes::is_object_store_url;
 use super::writer_settings::WriterSettings;
 
 /// Writes each partition of its input as a Parquet file into a folder. The output has one row per partition: the

@@ -36,7 +36,9 @@ use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
-use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
+use warpframe_io::{
+    AvroWriter, CompressedWriter, CsvWriter, Staging, WriterSettings, compression_of_path, is_special_file,
+};
 
 pub use self::format::Format;
 pub use self::json::NonFinite;
@@ -116,10 +118,9 @@ async fn save(
     overwrite: bool,
 ) -> Result<u64, CliError> {
     if format != Format::Parquet && is_special_file(path) {
-        let limits = Limits::default();
         return match stream_output::open(path).await? {
-            Some(pipe) => stream(query, display, format, limits, pipe).await,
-            None => stream(query, display, format, limits, std::io::stdout()).await,
+            Some(pipe) => stream_compressed(query, display, format, pipe, path).await,
+            None => stream_compressed(query, display, format, std::io::stdout(), path).await,
         };
     }
     let runtime = query.task_ctx().runtime_env();
@@ -139,7 +140,7 @@ async fn save(
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
     let written = match format {
         Format::Arrow => write_arrow_file(query, &file).await,
-        format => stream(query, display, format, Limits::default(), &file).await,
+        format => stream_compressed(query, display, format, &file, path).await,
     };
     let rows = match written {
         Err(CliError::Io(error)) => return Err(refused(error)),
@@ -147,6 +148,23 @@ async fn save(
     };
     file.sync_all().map_err(refused)?;
     staging.publish().await?;
+    Ok(rows)
+}
+
+/// Runs a query and writes all its rows, with the compression that the name of the output stands for.
+async fn stream_compressed(
+    query: DataFrame,
+    display: &Display,
+    format: Format,
+    out: impl Write + Send,
+    path: &std::path::Path,
+) -> Result<u64, CliError> {
+    let Some(compression) = compression_of_path(path) else {
+        return stream(query, display, format, Limits::default(), out).await;
+    };
+    let mut out = CompressedWriter::new(out, compression)?;
+    let rows = stream(query, display, format, Limits::default(), &mut out).await?;
+    out.finish()?.flush()?;
     Ok(rows)
 }
 
@@ -205,11 +223,21 @@ async fn stream(
         Format::Ndjson => {
             write_json::<_, LineDelimited>(batches, display.non_finite, &mut out, b"", failed).await
         }
-        Format::Arrow => {
+        Format::Arrow | Format::Arrows => {
             let mut writer = StreamWriter::try_new(out, &schema).map_err(failed)?;
             let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
             writer.finish().map_err(failed)?;
             writer.get_mut().flush()?;
+            Ok(rows)
+        }
+        Format::Avro => {
+            let failed = |error: ArrowError| failed(error);
+            let mut writer =
+                AvroWriter::new(out, schema.as_ref().clone()).map_err(|error| failed(error.into()))?;
+            let write = |batch: &RecordBatch| writer.write(batch).map_err(|error| failed(error.into()));
+            let rows = for_each_batch(batches, write).await?;
+            writer.finish().map_err(|error| failed(error.into()))?;
+            writer.into_inner().flush()?;
             Ok(rows)
         }
         Format::Parquet => {
