@@ -30,8 +30,8 @@ use warpframe_datafusion::planner::{SpillableJoins, not_fused, not_fused_operato
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
-    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, ParquetFormatFactory, RepairFooters,
-    ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder,
+    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, NameFiles, ParquetFormatFactory,
+    RepairFooters, ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder,
 };
 
 use crate::clauses::check_clauses;
@@ -473,6 +473,10 @@ impl SessionBuilder {
             0..0,
             [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters), Arc::new(StageCopies)],
         );
+        if is_local {
+            // On clusters the executors do it: the encoding of plans does not know the sources that name files.
+            rules.push(Arc::new(NameFiles));
+        }
         let planner = state.query_planner().take();
         let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
         state.register_file_format(Arc::new(CsvFormatFactory), true)?;
