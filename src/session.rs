@@ -30,8 +30,8 @@ use warpframe_datafusion::planner::{SpillableJoins, not_fused, not_fused_operato
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
-    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, NameFiles, ParquetFormatFactory,
-    RepairFooters, ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder,
+    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, NameFiles, ParquetFormatFactory, RepairFooters,
+    ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder,
 };
 
 use crate::clauses::check_clauses;

@@ -35,11 +35,13 @@ pub fn run_batch(
 ) -> PyResult<Written> {
     let (session, runtime) = session.get().get()?;
     let run = BatchRun {
-        input,
+        inputs: vec![input],
         init,
         select,
         filter,
         output,
+        output_format: None,
+        partition_by: Vec::new(),
         overwrite,
         settings: writer_settings(compression, row_group_rows)?,
         // The session has these.

@@ -14,6 +14,8 @@
 
 mod background_cleanup;
 mod commit;
+mod concatenate;
+mod concatenate_parquet;
 mod copy;
 mod csv;
 mod exit_cleanup;
@@ -21,21 +23,26 @@ mod file_error;
 mod generate_files;
 mod hidden_files;
 mod hive_partitions;
+mod json_writer;
 mod local_files;
 mod multipart_upload;
 mod named_errors;
 mod object_location;
 mod object_stores;
+mod output_settings;
 mod parquet_footer;
 mod parquet_input;
-mod parquet_shard;
+mod partition_folders;
 mod partitioned_table;
 mod progress;
+mod row_writer;
+mod shard;
 mod spill_files;
 mod table_factory;
 mod table_files;
 mod table_location;
 mod table_presence;
+mod task_files;
 mod unique_id;
 mod visible_objects;
 mod write_behind;
@@ -45,6 +52,7 @@ mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup};
 pub use commit::{Attempts, OutputMode, OwnedFolder, Staging, private_folder, private_folder_in};
+pub use concatenate::concatenate_shards;
 pub use copy::{
     ArrowFormatFactory, ArrowSink, AttemptFile, CopyOutput, CopySink, StageCopies, WriteAttemptExec,
     staged_copy_sink,
@@ -53,17 +61,22 @@ pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWrit
 pub use exit_cleanup::remove_leftovers;
 pub use file_error::file_error;
 pub use generate_files::GenerateFiles;
+pub use json_writer::{NonFinite, check_json_names, json_writer};
 pub use local_files::{find_files, is_special_file};
 pub use named_errors::NameFiles;
 pub use object_stores::{ObjectStores, runtime_env_builder};
+pub use output_settings::{OutputFormat, OutputSettings};
 pub use parquet_footer::{ParquetFormatFactory, RepairFooters};
 pub use parquet_input::ParquetInput;
-pub use parquet_shard::{Shard, ShardWriter, concatenate_shards};
+pub use partition_folders::partition_columns;
 pub use progress::Progress;
+pub use row_writer::RowWriter;
+pub use shard::{Shard, ShardWriter};
 pub use spill_files::SpillFiles;
 pub use table_factory::TableFactory;
 pub use table_files::open_table;
 pub use table_presence::CheckTablePresence;
+pub use task_files::{TaskFile, TaskFiles};
 pub use write_shards_exec::WriteShardsExec;
 pub use write_summary::WriteSummary;
 pub use writer_settings::{ParquetCompression, WriterSettings};

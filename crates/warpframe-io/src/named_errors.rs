@@ -13,9 +13,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{
-    FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource,
-};
+use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::PhysicalExpr;
@@ -51,10 +49,8 @@ impl PhysicalOptimizerRule for NameFiles {
             if scan.file_source().is::<NamedSource>() {
                 return Ok(None);
             }
-            let source = NamedSource {
-                source: Arc::clone(scan.file_source()),
-                store: scan.object_store_url.clone(),
-            };
+            let source =
+                NamedSource { source: Arc::clone(scan.file_source()), store: scan.object_store_url.clone() };
             Ok(Some(FileScanConfigBuilder::from(scan.clone()).with_source(Arc::new(source)).build()))
         })
     }
@@ -212,9 +208,9 @@ fn name_of(store: &ObjectStoreUrl, location: &ObjectPath) -> String {
         return format!("{store}{location}");
     }
     let path = format!("/{location}");
-    let below = std::env::current_dir().ok().and_then(|folder| {
-        Path::new(&path).strip_prefix(folder).ok().map(|path| path.display().to_string())
-    });
+    let below = std::env::current_dir()
+        .ok()
+        .and_then(|folder| Path::new(&path).strip_prefix(folder).ok().map(|path| path.display().to_string()));
     below.unwrap_or(path)
 }
 
