@@ -17,7 +17,8 @@ use crate::session::Session;
 use warpframe_cluster::ClusterSettings;
 use warpframe_datafusion::memory::MemoryLimit;
 use warpframe_io::{
-    OutputFormat, OutputMode, OutputSettings, ParquetInput, Progress, Staging, WriteSummary, WriterSettings,
+    DataFormat, FileType, OutputMode, OutputSettings, Progress, ReadOptions, Staging, WriteSummary,
+    WriterSettings, open_tables,
 };
 
 pub use ordered::plan_in_order;
@@ -31,8 +32,10 @@ pub use write::{write_query, write_to};
 #[derive(Debug, Clone)]
 pub struct BatchRun {
     /// Files, folders, glob patterns, and URLs in object stores (`s3://BUCKET/PATH`; one that ends in '/' is a folder), which have
-    /// the same columns.
+    /// the same columns, as [`open_tables`] opens them; `-` is the standard input.
     pub inputs: Vec<String>,
+    /// How the input is read; by default its format is that of the extensions.
+    pub input_options: ReadOptions,
     /// SQL statements that are run before the query, such as `CREATE FUNCTION`.
     pub init: Option<String>,
     /// The SQL select list, such as `id, log3(x, y, z) AS r`.
@@ -42,7 +45,7 @@ pub struct BatchRun {
     /// A path or URL: one file or a folder of files, as [`OutputShape`] says.
     pub output: PathBuf,
     /// The format of the output; by default that of its extension, and Parquet in a folder.
-    pub output_format: Option<OutputFormat>,
+    pub output_format: Option<DataFormat>,
     /// The columns of the output whose values are in the names of folders (`column=value`) and not in the files, from the
     /// outermost on.
     pub partition_by: Vec<String>,
@@ -120,15 +123,15 @@ impl BatchRun {
         let mode = if self.overwrite { OutputMode::Replace } else { OutputMode::Create };
         let staging = match shape.is_file {
             true => Staging::new_file(&self.output, self.overwrite, &runtime).await,
-            false => Staging::new_folder(&self.output, mode, shape.format.extension(), &runtime).await,
+            false => Staging::new_folder(&self.output, mode, &shape.file_type.to_string(), &runtime).await,
         };
         let staging = staging.map_err(at(BatchStep::Output))?;
-        let settings = self.output_settings(shape.format);
+        let settings = self.output_settings(shape.file_type);
         let written = write_query(run.query, run.metadata, staging, settings, progress).await;
         written.map_err(at(BatchStep::Execute))
     }
 
-    /// Runs the query in a session as [`run_in`](Self::run_in) does, and writes the rows to a stream in this format, in the order
+    /// Runs the query in a session as [`run_in`](Self::run_in) does, and writes the rows to a stream of this type, in the order
     /// of the files and as they come. Returns their number.
     ///
     /// # Errors
@@ -137,38 +140,41 @@ impl BatchRun {
         &self,
         session: &Session,
         out: impl Write + Send,
-        format: OutputFormat,
+        file_type: FileType,
         progress: Arc<dyn Progress>,
     ) -> Result<u64, BatchError> {
         let run = self.plan(session, &progress).await?;
         progress.start(run.rows);
-        let settings = self.output_settings(format);
+        let settings = self.output_settings(file_type);
         let written = write_to(run.query, run.metadata, out, &settings, progress).await;
         written.map_err(at(BatchStep::Execute))
     }
 
-    fn output_settings(&self, format: OutputFormat) -> OutputSettings {
+    fn output_settings(&self, file_type: FileType) -> OutputSettings {
         let partition_by = self.partition_by.clone();
-        OutputSettings { format, partition_by, ..OutputSettings::from(self.settings) }
+        OutputSettings { file_type, partition_by, ..OutputSettings::from(self.settings) }
     }
 
     /// Opens the input and plans the query, in a copy of the session.
     async fn plan(&self, session: &Session, progress: &Arc<dyn Progress>) -> Result<PlannedRun, BatchError> {
         let session = session.private_copy().await.map_err(at(BatchStep::Plan))?;
-        let input =
-            ParquetInput::open(&self.inputs[0], session.context()).await.map_err(at(BatchStep::Input))?;
+        let input = open_tables(session.context(), &self.inputs, &self.input_options).await;
+        let input = input.map_err(at(BatchStep::Input))?;
+        for note in session.take_notes() {
+            progress.warn(&note);
+        }
         if let Some(statements) = &self.init {
             session.run_script(statements).await.map_err(at(BatchStep::Init))?;
         }
-        let table = input.table().map_err(at(BatchStep::Input))?;
-        session.register_table("input", table).map_err(at(BatchStep::Plan))?;
+        let metadata = input.provider.schema().metadata().clone();
+        session.register_table("input", input.provider).map_err(at(BatchStep::Plan))?;
         let query = session.sql(&self.query()).await.map_err(at(BatchStep::Plan))?;
-        if !input.dropped_metadata().is_empty() {
-            let keys = input.dropped_metadata().join(", ");
+        if !input.dropped_metadata.is_empty() {
+            let keys = input.dropped_metadata.join(", ");
             progress
                 .warn(&format!("the files disagree on this metadata, so the output has none of it: {keys}"));
         }
-        Ok(PlannedRun { query, metadata: input.schema().metadata().clone(), rows: input.rows() })
+        Ok(PlannedRun { query, metadata, rows: input.rows.unwrap_or(0) })
     }
 }
 

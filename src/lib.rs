@@ -27,6 +27,7 @@ pub mod error_text;
 mod file_tables;
 mod large_stack;
 mod private_catalog;
+mod read_functions;
 mod revision;
 mod rows_read;
 mod script;

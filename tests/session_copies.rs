@@ -54,6 +54,7 @@ async fn a_run_in_a_session_says_which_step_has_failed() {
         .unwrap();
     let run = BatchRun {
         inputs: vec![data.display().to_string()],
+        input_options: Default::default(),
         init: None,
         select: "half(x) AS h".to_owned(),
         filter: Some("id > 90".to_owned()),

@@ -36,6 +36,7 @@ pub fn run_batch(
     let (session, runtime) = session.get().get()?;
     let run = BatchRun {
         inputs: vec![input],
+        input_options: Default::default(),
         init,
         select,
         filter,

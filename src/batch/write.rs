@@ -43,7 +43,10 @@ pub async fn write_query(
     if staging.is_file() && !settings.partition_by.is_empty() {
         return exec_err!("the rows are divided into folders: name a folder for the output, and not a file");
     }
-    let output = Output { schema, settings, staging };
+    // Files that are joined to one are not compressed; that one is.
+    let is_joined = staging.is_file() && rows.output_partitioning().partition_count() > 1;
+    let file_settings = if is_joined { settings.uncompressed() } else { settings.clone() };
+    let output = Output { schema, settings, file_settings, staging };
     if let Some(cluster) = as_cluster_exec(&plan) {
         let attempts = output.staging.create_attempts().await?;
         let published = match output.write_on_cluster(cluster, &context, &attempts).await {
@@ -84,7 +87,7 @@ pub async fn write_to(
         progress.position(rows_read(&plan));
     }
     writer.finish()?;
-    std::io::Write::flush(writer.out_mut())?;
+    writer.finished_mut().map_or(Ok(()), Write::flush)?;
     Ok(rows)
 }
 
@@ -93,6 +96,8 @@ struct Output {
     /// The columns of the query.
     schema: SchemaRef,
     settings: OutputSettings,
+    /// Those of the files that are written first, which may be joined to one.
+    file_settings: OutputSettings,
     staging: Staging,
 }
 
@@ -105,10 +110,6 @@ struct WrittenFile {
 }
 
 impl Output {
-    fn extension(&self) -> &'static str {
-        self.settings.format.extension()
-    }
-
     /// Writes all partitions concurrently, and returns their files in the order of the partitions.
     async fn write_here(
         &self,
@@ -124,7 +125,7 @@ impl Output {
             // Without partition folders the files are created before the tasks are spawned, so that removing the folder of a
             // cancelled run does not race with it.
             let files = TaskFiles::create(
-                self.settings.clone(),
+                self.file_settings.clone(),
                 &self.schema,
                 durable,
                 partitions,
@@ -155,7 +156,7 @@ impl Output {
     /// Makes the paths of the files of a partition.
     fn new_path(&self, partition: usize) -> impl FnMut(&str, usize) -> Result<PathBuf> + use<> {
         let (data, stem, extension) =
-            (self.staging.data(), self.staging.part_stem(partition), self.extension());
+            (self.staging.data(), self.staging.part_stem(partition), self.settings.extension());
         move |folder, number| {
             let folder = data.join(folder);
             std::fs::create_dir_all(&folder).map_err(|error| file_error("create", &folder, error))?;
@@ -178,7 +179,8 @@ impl Output {
         let mut shards: Vec<_> = files.into_iter().map(|file| file.shard).collect();
         if self.staging.is_file() {
             let path = self.staging.shard_path(0);
-            shards = vec![concatenate_shards(shards, &path, &self.schema, &self.settings).await?];
+            let joined = concatenate_shards(shards, &self.file_settings, &path, &self.schema, &self.settings);
+            shards = vec![joined.await?];
         }
         self.staging.publish().await?;
         Ok(WriteSummary::from_shards(&shards))
@@ -201,7 +203,7 @@ impl Output {
     ) -> Result<Vec<WrittenFile>> {
         let metadata = self.schema.metadata().clone().into_iter().collect();
         let (rows, folder) = (Arc::clone(cluster.plan()), attempts.path_or_url());
-        let sink = WriteShardsExec::new(rows, folder, self.settings.clone(), metadata);
+        let sink = WriteShardsExec::new(rows, folder, self.file_settings.clone(), metadata);
         let written = cluster.with_plan(Arc::new(sink)).execute(0, Arc::clone(context))?;
         let written: Vec<RecordBatch> = written.try_collect().await?;
         let mut files = Vec::new();
@@ -232,7 +234,7 @@ impl Output {
         let named: Vec<_> = files
             .iter()
             .map(|(number, file)| {
-                let name = self.staging.part_name(*number, self.extension());
+                let name = self.staging.part_name(*number, &self.settings.extension());
                 let name = if file.folder.is_empty() { name } else { format!("{}/{name}", file.folder) };
                 (name, file.name.clone())
             })
@@ -256,7 +258,7 @@ impl Output {
                 std::fs::create_dir_all(folder).map_err(|error| file_error("create", folder, error))?;
             }
             attempts.fetch(&name, &to).await?;
-            let shard = Shard::open(to, file.rows, self.settings.format)?;
+            let shard = Shard::open(to, file.rows, self.settings.file_type.format)?;
             fetched.push(TaskFile { folder: file.folder, shard });
         }
         self.publish(fetched, context).await

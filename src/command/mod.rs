@@ -4,11 +4,13 @@
 mod cluster;
 mod compare;
 mod completions;
+mod csv_options;
 mod devices;
 mod error;
 mod generate;
 mod log;
 mod man;
+mod notes;
 mod output;
 mod panic;
 mod progress;

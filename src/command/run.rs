@@ -9,6 +9,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::cluster::ClusterArguments;
+use super::csv_options::CsvArguments;
 use super::error::CliError;
 use super::generate::{WriterArguments, print_stream_summary, print_summary};
 use super::output::{ErrorRecorder, stream_output};
@@ -19,7 +20,7 @@ use super::values;
 use crate::batch::{BatchError, BatchRun, OutputShape};
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 use warpframe_datafusion::memory::MemoryLimit;
-use warpframe_io::{OutputFormat, is_special_file};
+use warpframe_io::{DataFormat, FileType, ReadOptions, is_special_file};
 
 /// The name of the standard input and output.
 const STANDARD: &str = "-";
@@ -30,6 +31,11 @@ pub struct Arguments {
     /// option can be repeated
     #[arg(long = "in", value_name = "PATH", num_args = 1.., required = true)]
     inputs: Vec<String>,
+    /// The format of the input; by default that of the extensions, or of the first bytes
+    #[arg(long, value_name = "FORMAT", value_parser = values::data_format)]
+    in_format: Option<DataFormat>,
+    #[command(flatten)]
+    csv: CsvArguments,
     /// Run the SQL statements in this file first, such as CREATE FUNCTION
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
@@ -43,10 +49,10 @@ pub struct Arguments {
     /// it has none or ends in '/'; - is the standard output
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
-    /// The format of the output: parquet, csv, tsv, json, ndjson, arrow or arrows; by default that of the extension, and parquet in
-    /// a folder
-    #[arg(long, value_name = "FORMAT", value_parser = values::named::<OutputFormat>)]
-    out_format: Option<OutputFormat>,
+    /// The format of the output: parquet, csv, tsv, json, ndjson, arrow, arrows or avro; by default that of the extension, and
+    /// parquet in a folder
+    #[arg(long, value_name = "FORMAT", value_parser = values::data_format)]
+    out_format: Option<DataFormat>,
     /// Divide the rows into folders COLUMN=VALUE of the output folder, by these columns of the output
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     partition_by: Vec<String>,
@@ -74,6 +80,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let batch = BatchRun {
         init,
         inputs: arguments.inputs,
+        input_options: ReadOptions { format: arguments.in_format, csv: arguments.csv.options() },
         select: arguments.select,
         filter: arguments.filter,
         output: arguments.out,
@@ -116,9 +123,9 @@ fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
     }
     let by_name =
         OutputShape::of(&batch.output, batch.output_format, false).ok().filter(|shape| shape.is_file);
-    let format = match (batch.output_format, by_name) {
-        (Some(format), _) => format,
-        (None, Some(shape)) => shape.format,
+    let file_type = match (batch.output_format, by_name) {
+        (_, Some(shape)) => shape.file_type,
+        (Some(format), None) => FileType::plain(format),
         (None, None) => {
             return Err(CliError::usage(format!(
                 "the format of the {} is not known: add --out-format, such as csv, ndjson, arrows or parquet",
@@ -127,8 +134,13 @@ fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
         }
     };
     // The file format of Arrow is for readers that can go back.
-    let format = if format == OutputFormat::Arrow { OutputFormat::ArrowStream } else { format };
-    super::output::check_stdout(is_standard, format)?;
+    let file_type = match file_type.format {
+        DataFormat::Arrow => FileType::plain(DataFormat::ArrowStream),
+        _ => file_type,
+    };
+    if is_standard {
+        super::output::check_stdout(file_type.format)?;
+    }
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let query = batch.query();
     let written = run_to_end(async {
@@ -142,7 +154,7 @@ fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
             None => Box::new(std::io::stdout()),
         };
         let (out, last_error) = ErrorRecorder::new(out);
-        let written = batch.run_to(&session, out, format, Arc::clone(&bar) as _).await;
+        let written = batch.run_to(&session, out, file_type, Arc::clone(&bar) as _).await;
         written.map_err(|BatchError { error, .. }| match last_error.take() {
             Some(error) => CliError::from(error),
             None => CliError::query(error, &query),

@@ -1,19 +1,21 @@
-//! Concatenates files of one format: by copying their bytes, except those of Arrow, whose batches are written again.
+//! Concatenates files of one format: by copying their bytes, except those of Arrow and Avro, whose batches are written again.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
+use datafusion_datasource_avro::arrow_avro::reader::ReaderBuilder;
 
 use super::concatenate_parquet::concatenate_parquet;
 use super::file_error::file_error;
-use super::output_settings::{OutputFormat, OutputSettings};
-use super::row_writer::{RowWriter, write_failed};
+use super::file_type::DataFormat;
+use super::output_settings::OutputSettings;
+use super::row_writer::{RowWriter, end_stream, stream, write_failed};
 use super::shard::Shard;
 use super::write_behind::WriteBehind;
 
@@ -21,17 +23,20 @@ use super::write_behind::WriteBehind;
 pub(super) const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Concatenates files with these columns, in order, into one file at `path`, and removes them. The file is on the disk when this
-/// returns.
+/// returns. `written` are the settings of the files, `settings` those of the new file. They may differ in the compression of the
+/// whole, which only a single file may have.
 ///
 /// # Errors
 /// There are no files, or one cannot be read, written or removed.
 pub async fn concatenate_shards(
     mut shards: Vec<Shard>,
+    written: &OutputSettings,
     path: &Path,
     schema: &SchemaRef,
     settings: &OutputSettings,
 ) -> Result<Shard> {
     if shards.len() == 1
+        && written.file_type == settings.file_type
         && let Some(only) = shards.pop()
     {
         return only.sync()?.rename(path);
@@ -43,15 +48,15 @@ pub async fn concatenate_shards(
     let file = File::create(&unfinished).map_err(|error| file_error("create", &unfinished, error))?;
     let file = WriteBehind::new(file, true);
     let rows = shards.iter().map(|shard| shard.rows).sum();
-    let (bytes, footer) = match settings.format {
-        OutputFormat::Parquet => {
+    let (bytes, footer) = match settings.file_type.format {
+        DataFormat::Parquet => {
             let (footer, bytes) = concatenate_parquet(shards, file).await?;
             (bytes, Some(footer))
         }
-        OutputFormat::Csv | OutputFormat::Tsv | OutputFormat::Json | OutputFormat::Ndjson => {
+        DataFormat::Csv | DataFormat::Tsv | DataFormat::Json | DataFormat::Ndjson => {
             (concatenate_text(shards, file, schema, settings).await?, None)
         }
-        OutputFormat::Arrow | OutputFormat::ArrowStream => {
+        DataFormat::Arrow | DataFormat::ArrowStream | DataFormat::Avro => {
             (concatenate_batches(shards, file, schema, settings).await?, None)
         }
     };
@@ -66,18 +71,18 @@ async fn concatenate_text(
     settings: &OutputSettings,
 ) -> Result<u64> {
     // What a file without rows consists of: a header, or the brackets of an array.
-    let mut empty = RowWriter::begin(settings, Vec::new(), schema)?;
+    let mut empty = RowWriter::begin(&settings.uncompressed(), Vec::new(), schema)?;
     empty.finish()?;
-    let empty = empty.out_mut().clone();
-    let (first, last) = match settings.format {
-        OutputFormat::Json => empty.split_at(1),
+    let empty = empty.finished_mut().cloned().unwrap_or_default();
+    let (first, last) = match settings.file_type.format {
+        DataFormat::Json => empty.split_at(1),
         _ => empty.split_at(empty.len()),
     };
-    let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
+    let mut out = stream(file, settings)?;
     out.write_all(first).map_err(write_failed)?;
     let mut is_first = true;
     for shard in shards {
-        if shard.rows > 0 && !std::mem::take(&mut is_first) && settings.format == OutputFormat::Json {
+        if shard.rows > 0 && !std::mem::take(&mut is_first) && settings.file_type.format == DataFormat::Json {
             out.write_all(b",").map_err(write_failed)?;
         }
         let unreadable = |error| file_error("read", &shard.path, error);
@@ -98,11 +103,17 @@ async fn concatenate_text(
         shard.remove()?;
     }
     out.write_all(last).map_err(write_failed)?;
-    out.flush().and_then(|()| out.get_mut().sync()).map_err(write_failed)?;
-    out.get_ref().bytes().map_err(write_failed)
+    sync(Some(&mut end_stream(out)?))
 }
 
-/// Writes the batches of Arrow files again.
+/// Waits until a new file is on the disk, and returns its size in bytes.
+fn sync(file: Option<&mut WriteBehind>) -> Result<u64> {
+    let Some(file) = file else { return internal_err!("a writer has not ended its file") };
+    file.sync().map_err(write_failed)?;
+    file.bytes().map_err(write_failed)
+}
+
+/// Writes the batches of Arrow and Avro files again.
 async fn concatenate_batches(
     shards: Vec<Shard>,
     file: WriteBehind,
@@ -114,13 +125,16 @@ async fn concatenate_batches(
         let unreadable = |error: &dyn std::fmt::Display| file_error("read", &shard.path, error);
         let source = File::open(&shard.path).map_err(|error| unreadable(&error))?;
         let source = BufReader::with_capacity(BUFFER_BYTES, source);
-        let batches: Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send> = match settings.format
-        {
-            OutputFormat::Arrow => {
-                Box::new(FileReader::try_new(source, None).map_err(|error| unreadable(&error))?)
-            }
-            _ => Box::new(StreamReader::try_new(source, None).map_err(|error| unreadable(&error))?),
-        };
+        let batches: Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send> =
+            match settings.file_type.format {
+                DataFormat::Arrow => {
+                    Box::new(FileReader::try_new(source, None).map_err(|error| unreadable(&error))?)
+                }
+                DataFormat::Avro => {
+                    Box::new(ReaderBuilder::new().build(source).map_err(|error| unreadable(&error))?)
+                }
+                _ => Box::new(StreamReader::try_new(source, None).map_err(|error| unreadable(&error))?),
+            };
         for batch in batches {
             writer.write(&batch.map_err(|error| unreadable(&error))?)?;
             tokio::task::yield_now().await;
@@ -128,7 +142,5 @@ async fn concatenate_batches(
         shard.remove()?;
     }
     writer.finish()?;
-    let file = writer.out_mut();
-    file.sync().map_err(write_failed)?;
-    file.bytes().map_err(write_failed)
+    sync(writer.finished_mut())
 }

@@ -82,9 +82,8 @@ impl GenerateFiles {
         for (file, ranges) in ranges.iter().enumerate() {
             let of_file = parts.by_ref().take(ranges.len()).collect();
             let path = staging.shard_path(file);
-            let file =
-                concatenate_shards(of_file, &path, &RowGenerator::schema(), &self.settings.into()).await?;
-            shards.push(file);
+            let (settings, schema) = (self.settings.into(), RowGenerator::schema());
+            shards.push(concatenate_shards(of_file, &settings, &path, &schema, &settings).await?);
         }
         staging.publish().await?;
         Ok(WriteSummary::from_shards(&shards))

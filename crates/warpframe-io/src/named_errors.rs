@@ -31,7 +31,8 @@ use warpframe_datafusion::errors::arrow_message;
 use warpframe_datafusion::planner::rewrite_scans;
 
 use super::file_error::file_error;
-use super::object_stores::error_message;
+use super::standard_input::SCHEME;
+use super::store_errors::error_message;
 
 /// The physical rule by which errors of reading name the file: those of decoders and of object stores, and panics, which the
 /// Parquet library ends in on some damaged files. It has to be the last one, because others look for the file sources that it
@@ -205,7 +206,8 @@ fn named<T>(file: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
 /// The name of a file of an object store: a path relative to the working folder if the file is below it, another path, or a URL.
 fn name_of(store: &ObjectStoreUrl, location: &ObjectPath) -> String {
     if *store != ObjectStoreUrl::local_filesystem() {
-        return format!("{store}{location}");
+        let is_stream = store.as_str().starts_with(SCHEME);
+        return if is_stream { location.to_string() } else { format!("{store}{location}") };
     }
     let path = format!("/{location}");
     let below = std::env::current_dir()
@@ -225,17 +227,17 @@ fn panicked(file: &str, panic: &(dyn Any + Send)) -> DataFusionError {
 /// The error with the name of the file, if it is one of reading and not of evaluating an expression in the scan. Execution errors
 /// already name the file, or are not about it.
 fn with_name(file: &str, error: DataFusionError) -> DataFusionError {
-    match cause_of(&error) {
+    match cause_of(file, &error) {
         Some(cause) => file_error("read", Path::new(file), cause),
         None => error,
     }
 }
 
 /// What an error of reading says; `None` for other errors.
-fn cause_of(error: &DataFusionError) -> Option<String> {
+fn cause_of(file: &str, error: &DataFusionError) -> Option<String> {
     match error.find_root() {
         DataFusionError::ParquetError(error) => Some(parquet_message(error)),
-        DataFusionError::ObjectStore(error) => Some(error_message(error)),
+        DataFusionError::ObjectStore(error) => Some(error_message(error, file)),
         DataFusionError::IoError(error) => Some(error.to_string()),
         DataFusionError::ArrowError(error, _) => match &**error {
             ArrowError::ParquetError(_)

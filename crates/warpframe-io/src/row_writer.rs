@@ -8,25 +8,35 @@ use arrow::error::ArrowError;
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use arrow::json::Writer;
 use arrow::json::writer::{JsonArray, LineDelimited};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion_datasource_avro::arrow_avro::errors::AvroError;
+use datafusion_datasource_avro::arrow_avro::writer::AvroWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::compressed_writer::CompressedWriter;
 use super::csv::CsvWriter;
+use super::file_type::DataFormat;
 use super::json_writer::{check_json_names, json_writer};
-use super::output_settings::{OutputFormat, OutputSettings};
+use super::output_settings::OutputSettings;
 
 /// A writer of one file, or of a stream, in a format. Rows are written in the order in which they are given.
 pub struct RowWriter<W: Write + Send>(Encoder<W>);
 
+/// What the writers of formats other than Parquet write to.
+pub(super) type Stream<W> = BufWriter<CompressedWriter<W>>;
+
 enum Encoder<W: Write + Send> {
     Parquet(Box<ArrowWriter<W>>),
-    Csv(CsvWriter<BufWriter<W>>),
-    Json(Writer<BufWriter<W>, JsonArray>),
-    Ndjson(Writer<BufWriter<W>, LineDelimited>),
-    Arrow(FileWriter<BufWriter<W>>),
-    ArrowStream(StreamWriter<BufWriter<W>>),
+    Csv(CsvWriter<Stream<W>>),
+    Json(Writer<Stream<W>, JsonArray>),
+    Ndjson(Writer<Stream<W>, LineDelimited>),
+    Arrow(FileWriter<Stream<W>>),
+    ArrowStream(StreamWriter<Stream<W>>),
+    Avro(Box<AvroWriter<Stream<W>>>),
+    /// The output after the end; none after an error.
+    Ended(Option<W>),
 }
 
 impl<W: Write + Send> RowWriter<W> {
@@ -35,30 +45,35 @@ impl<W: Write + Send> RowWriter<W> {
     /// # Errors
     /// The format has no text or type for a column, or cannot have two columns of one name; or the output cannot be written.
     pub fn begin(settings: &OutputSettings, out: W, schema: &SchemaRef) -> Result<Self> {
-        if settings.format == OutputFormat::Parquet {
+        let format = settings.file_type.format;
+        if format == DataFormat::Parquet {
             let properties = settings.parquet.properties(schema)?;
             let writer = ArrowWriter::try_new(out, SchemaRef::clone(schema), Some(properties));
             return Ok(Self(Encoder::Parquet(Box::new(writer.map_err(parquet_error)?))));
         }
-        if matches!(settings.format, OutputFormat::Json | OutputFormat::Ndjson) {
+        if matches!(format, DataFormat::Json | DataFormat::Ndjson) {
             check_json_names(schema)?;
         }
-        let out = BufWriter::new(out);
-        Ok(Self(match settings.format {
-            OutputFormat::Parquet | OutputFormat::Csv => {
+        let out = stream(out, settings)?;
+        Ok(Self(match format {
+            DataFormat::Csv | DataFormat::Parquet => {
                 Encoder::Csv(CsvWriter::begin(out, schema, b',').map_err(write_error)?)
             }
-            OutputFormat::Tsv => Encoder::Csv(CsvWriter::begin(out, schema, b'\t').map_err(write_error)?),
-            OutputFormat::Json => Encoder::Json(json_writer(out, settings.non_finite)),
-            OutputFormat::Ndjson => Encoder::Ndjson(json_writer(out, settings.non_finite)),
-            OutputFormat::Arrow => Encoder::Arrow(FileWriter::try_new(out, schema).map_err(write_error)?),
-            OutputFormat::ArrowStream => {
+            DataFormat::Tsv => Encoder::Csv(CsvWriter::begin(out, schema, b'\t').map_err(write_error)?),
+            DataFormat::Json => Encoder::Json(json_writer(out, settings.non_finite)),
+            DataFormat::Ndjson => Encoder::Ndjson(json_writer(out, settings.non_finite)),
+            DataFormat::Arrow => Encoder::Arrow(FileWriter::try_new(out, schema).map_err(write_error)?),
+            DataFormat::ArrowStream => {
                 Encoder::ArrowStream(StreamWriter::try_new(out, schema).map_err(write_error)?)
+            }
+            DataFormat::Avro => {
+                let writer = AvroWriter::new(out, schema.as_ref().clone());
+                Encoder::Avro(Box::new(writer.map_err(avro_error)?))
             }
         }))
     }
 
-    /// Writes the rows of a batch. Parquet and Arrow's writers keep a part of them until later.
+    /// Writes the rows of a batch. Parquet's writer keeps a part of them until later.
     ///
     /// # Errors
     /// A value cannot be written in the format, or the output cannot be written.
@@ -70,15 +85,25 @@ impl<W: Write + Send> RowWriter<W> {
             Encoder::Ndjson(writer) => writer.write(batch).map_err(write_error),
             Encoder::Arrow(writer) => writer.write(batch).map_err(write_error),
             Encoder::ArrowStream(writer) => writer.write(batch).map_err(write_error),
+            Encoder::Avro(writer) => writer.write(batch).map_err(avro_error),
+            Encoder::Ended(_) => internal_err!("rows come after the end of the output"),
         }
     }
 
-    /// Hands on what is buffered, so that a reader of a pipe sees it. Of Parquet this is not all rows.
+    /// Hands on what is buffered, so that a reader of a pipe sees it. Of Parquet, Avro and compressed texts this is not all rows.
     ///
     /// # Errors
     /// The output cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        self.buffered().map_or(Ok(()), Write::flush).map_err(write_failed)
+        let flushed = match &mut self.0 {
+            Encoder::Parquet(_) | Encoder::Avro(_) | Encoder::Ended(_) => Ok(()),
+            Encoder::Csv(writer) => writer.out_mut().flush(),
+            Encoder::Json(writer) => writer.get_mut().flush(),
+            Encoder::Ndjson(writer) => writer.get_mut().flush(),
+            Encoder::Arrow(writer) => writer.get_mut().flush(),
+            Encoder::ArrowStream(writer) => writer.get_mut().flush(),
+        };
+        flushed.map_err(write_failed)
     }
 
     /// The bytes of memory that rows take which are not written yet. They grow up to a whole row group of Parquet.
@@ -105,44 +130,58 @@ impl<W: Write + Send> RowWriter<W> {
     /// # Errors
     /// The output cannot be written.
     pub fn finish(&mut self) -> Result<Option<ParquetMetaData>> {
-        match &mut self.0 {
-            Encoder::Parquet(writer) => return writer.finish().map(Some).map_err(parquet_error),
-            Encoder::Csv(_) => {}
-            Encoder::Json(writer) => {
+        if let Encoder::Parquet(writer) = &mut self.0 {
+            return writer.finish().map(Some).map_err(parquet_error);
+        }
+        let out = match std::mem::replace(&mut self.0, Encoder::Ended(None)) {
+            Encoder::Parquet(_) | Encoder::Ended(_) => return internal_err!("the output has ended"),
+            Encoder::Csv(writer) => writer.into_inner(),
+            Encoder::Json(mut writer) => {
                 writer.finish().map_err(write_error)?;
                 writer.get_mut().write_all(b"\n").map_err(write_failed)?;
+                writer.into_inner()
             }
-            Encoder::Ndjson(writer) => writer.finish().map_err(write_error)?,
-            Encoder::Arrow(writer) => writer.finish().map_err(write_error)?,
-            Encoder::ArrowStream(writer) => writer.finish().map_err(write_error)?,
-        }
-        self.buffered().map_or(Ok(()), Write::flush).map_err(write_failed)?;
+            Encoder::Ndjson(mut writer) => {
+                writer.finish().map_err(write_error)?;
+                writer.into_inner()
+            }
+            Encoder::Arrow(writer) => writer.into_inner().map_err(write_error)?,
+            Encoder::ArrowStream(writer) => writer.into_inner().map_err(write_error)?,
+            Encoder::Avro(mut writer) => {
+                writer.finish().map_err(avro_error)?;
+                writer.into_inner()
+            }
+        };
+        self.0 = Encoder::Ended(Some(end_stream(out)?));
         Ok(None)
     }
 
-    /// The output, to which everything is written after [`finish`](Self::finish).
-    pub fn out_mut(&mut self) -> &mut W {
+    /// The output, to which everything is written; `None` before [`finish`](Self::finish).
+    pub fn finished_mut(&mut self) -> Option<&mut W> {
         match &mut self.0 {
-            Encoder::Parquet(writer) => writer.inner_mut(),
-            Encoder::Csv(writer) => writer.out_mut().get_mut(),
-            Encoder::Json(writer) => writer.get_mut().get_mut(),
-            Encoder::Ndjson(writer) => writer.get_mut().get_mut(),
-            Encoder::Arrow(writer) => writer.get_mut().get_mut(),
-            Encoder::ArrowStream(writer) => writer.get_mut().get_mut(),
+            Encoder::Parquet(writer) => Some(writer.inner_mut()),
+            Encoder::Ended(out) => out.as_mut(),
+            _ => None,
         }
     }
+}
 
-    /// The buffer before the output; none for Parquet, whose writer has its own.
-    fn buffered(&mut self) -> Option<&mut BufWriter<W>> {
-        match &mut self.0 {
-            Encoder::Parquet(_) => None,
-            Encoder::Csv(writer) => Some(writer.out_mut()),
-            Encoder::Json(writer) => Some(writer.get_mut()),
-            Encoder::Ndjson(writer) => Some(writer.get_mut()),
-            Encoder::Arrow(writer) => Some(writer.get_mut()),
-            Encoder::ArrowStream(writer) => Some(writer.get_mut()),
-        }
-    }
+/// A buffered stream, which is compressed if the settings say so.
+///
+/// # Errors
+/// The compressor cannot be made.
+pub(super) fn stream<W: Write>(out: W, settings: &OutputSettings) -> Result<Stream<W>> {
+    let compressed = CompressedWriter::new(out, settings.file_type.compression);
+    compressed.map(BufWriter::new).map_err(write_failed)
+}
+
+/// Writes what is buffered, and the end of a compressed stream.
+///
+/// # Errors
+/// The output cannot be written.
+pub(super) fn end_stream<W: Write>(out: Stream<W>) -> Result<W> {
+    let out = out.into_inner().map_err(|error| write_failed(error.error()))?;
+    out.finish().map_err(write_failed)
 }
 
 /// The error of an Arrow writer. Of one of the output, only the message of the operating system is useful.
@@ -150,6 +189,13 @@ pub(super) fn write_error(error: ArrowError) -> DataFusionError {
     match error {
         ArrowError::IoError(_, cause) => write_failed(cause),
         other => other.into(),
+    }
+}
+
+fn avro_error(error: AvroError) -> DataFusionError {
+    match error {
+        AvroError::External(cause) if cause.is::<std::io::Error>() => write_failed(cause),
+        other => DataFusionError::Execution(format!("cannot write the output as Avro: {other}")),
     }
 }
 

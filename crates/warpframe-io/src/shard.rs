@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
 use super::file_error::file_error;
-use super::output_settings::{OutputFormat, OutputSettings};
+use super::file_type::DataFormat;
+use super::output_settings::OutputSettings;
 use super::row_writer::{RowWriter, write_failed};
 use super::write_behind::WriteBehind;
 
@@ -41,12 +42,12 @@ impl Shard {
     ///
     /// # Errors
     /// The file cannot be read or is not valid Parquet.
-    pub fn open(path: PathBuf, rows: u64, format: OutputFormat) -> Result<Self> {
+    pub fn open(path: PathBuf, rows: u64, format: DataFormat) -> Result<Self> {
         let unreadable = |error: &dyn std::fmt::Display| file_error("read", &path, error);
         let file = File::open(&path).map_err(|error| unreadable(&error))?;
         let bytes = file.metadata().map_err(|error| unreadable(&error))?.len();
         let footer = match format {
-            OutputFormat::Parquet => {
+            DataFormat::Parquet => {
                 let footer = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
                 Some(footer.parse_and_finish(&file).map_err(|error| unreadable(&error))?)
             }
@@ -137,7 +138,9 @@ impl ShardWriter {
     /// The file cannot be written.
     pub fn finish(mut self) -> Result<Shard> {
         let footer = self.writer.finish()?;
-        let file = self.writer.out_mut();
+        let Some(file) = self.writer.finished_mut() else {
+            return internal_err!("a writer has not ended its file");
+        };
         file.sync().map_err(write_failed)?;
         let bytes = file.bytes().map_err(write_failed)?;
         Ok(Shard { path: self.path, rows: self.rows, bytes, footer })

@@ -25,9 +25,9 @@ use tempfile::TempPath;
 use super::commit::ObjectStoreAttempts;
 use super::file_error::file_error;
 use super::object_location::ObjectLocation;
-use super::object_stores::is_object_store_url;
 use super::output_settings::OutputSettings;
 use super::task_files::{TaskFile, TaskFiles};
+use super::url_schemes::is_object_store_url;
 
 /// Writes each partition of its input as a file into a folder, or as the files of partition folders. The output has one row per
 /// file: its name, its partition folder, its number of rows and its size in bytes.
@@ -172,8 +172,8 @@ impl WritePartition {
         };
         // The files are removed if an error occurs or the stream is dropped.
         let attempts = Arc::new(Mutex::new(HashMap::new()));
-        let extension = self.settings.format.extension();
-        let new_path = new_attempt(directory.clone(), extension, Arc::clone(&attempts));
+        let extension = self.settings.extension();
+        let new_path = new_attempt(directory.clone(), &extension, Arc::clone(&attempts));
         let pool = context.memory_pool();
         let mut files =
             TaskFiles::create(self.settings, &schema, true, self.partitions, pool, Box::new(new_path))?;
@@ -185,7 +185,7 @@ impl WritePartition {
         for TaskFile { shard, .. } in &files {
             let attempt = attempts.lock().remove(&shard.path);
             names.push(match (&location, attempt) {
-                (Some(location), _) => ObjectStoreAttempts::add(location, &shard.path, extension).await?,
+                (Some(location), _) => ObjectStoreAttempts::add(location, &shard.path, &extension).await?,
                 (None, attempt) => {
                     let name = shard.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     let kept = attempt.map_or(Ok(()), |attempt| attempt.keep().map(|_| ()));
@@ -207,11 +207,11 @@ impl WritePartition {
 /// Makes new files with unique names in a folder, which are removed with `attempts` unless they are kept.
 fn new_attempt(
     folder: PathBuf,
-    extension: &'static str,
+    extension: &str,
     attempts: Arc<Mutex<HashMap<PathBuf, TempPath>>>,
-) -> impl FnMut(&str, usize) -> Result<PathBuf> {
+) -> impl FnMut(&str, usize) -> Result<PathBuf> + use<> {
+    let suffix = format!(".{extension}");
     move |_, _| {
-        let suffix = format!(".{extension}");
         let mut builder = tempfile::Builder::new();
         builder.prefix("attempt-").suffix(&suffix);
         // The default of tempfile is 0600; an output gets the permissions of a new file, 0666 less the umask.

@@ -34,7 +34,7 @@ use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
 use warpframe_io::{
-    CsvWriter, OutputFormat, Staging, WriterSettings, check_json_names, is_special_file, json_writer,
+    CsvWriter, DataFormat, Staging, WriterSettings, check_json_names, is_special_file, json_writer,
 };
 
 pub use self::error_recorder::{ErrorRecorder, LastError};
@@ -89,15 +89,15 @@ async fn print(query: DataFrame, display: &Display) -> Result<u64, CliError> {
     stream(query, display, format, display.limits, std::io::stdout()).await
 }
 
-/// Checks that a format can be written to a stream, which may be the standard output.
+/// Checks that a format can be written to the standard output.
 ///
 /// # Errors
 /// Its bytes are no text, and the standard output is a terminal.
-pub fn check_stdout(is_stdout: bool, format: OutputFormat) -> Result<(), CliError> {
+pub fn check_stdout(format: DataFormat) -> Result<(), CliError> {
     match format {
-        OutputFormat::Parquet if is_stdout => Format::Parquet.check_stdout(),
-        OutputFormat::ArrowStream if is_stdout => Format::Arrow.check_stdout(),
-        _ => Ok(()),
+        DataFormat::Parquet | DataFormat::Avro => Format::Parquet.check_stdout(),
+        DataFormat::Arrow | DataFormat::ArrowStream => Format::Arrow.check_stdout(),
+        DataFormat::Csv | DataFormat::Tsv | DataFormat::Json | DataFormat::Ndjson => Ok(()),
     }
 }
 

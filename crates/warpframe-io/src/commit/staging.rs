@@ -16,7 +16,7 @@ use super::replaceable::is_file_name;
 use super::task_attempts::{Attempts, ObjectStoreAttempts};
 use crate::file_error::file_error;
 use crate::object_location::ObjectLocation;
-use crate::object_stores::is_object_store_url;
+use crate::url_schemes::is_object_store_url;
 
 /// An output that is being written. Nothing is left of it if the value is dropped before it is published; if the process is
 /// killed, a later run to the same place removes what is left.

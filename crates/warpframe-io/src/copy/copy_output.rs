@@ -19,8 +19,8 @@ use super::staged_files::StagedFiles;
 use crate::commit::{Attempts, ObjectStoreAttempts, OutputMode, Staging, private_folder_in};
 use crate::file_error::file_error;
 use crate::object_location::ObjectLocation;
-use crate::object_stores::is_object_store_url;
 use crate::partition_folders::null_partition;
+use crate::url_schemes::is_object_store_url;
 
 /// An output whose files are being written: a single file, which is replaced if it exists, or files that are added to a
 /// folder or prefix. Nothing is left if the value is dropped before it is published.
