@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::cluster::ClusterArguments;
 use super::csv_options::CsvArguments;
-use super::error::CliError;
+use super::error::{CliError, root_message};
 use super::generate::{WriterArguments, print_stream_summary, print_summary};
 use super::output::{ErrorRecorder, stream_output};
 use super::progress::RowsBar;
@@ -102,8 +102,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
 
 fn run_to_files(batch: &BatchRun) -> Result<(), CliError> {
     // Before anything else is done.
-    OutputShape::of(&batch.output, batch.output_format, !batch.partition_by.is_empty())
-        .map_err(|error| CliError::usage(super::error::root_message(&error)))?;
+    shape(batch, batch.output_format)?;
     let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
     let query = batch.query();
     let written = run_to_end(async {
@@ -114,6 +113,12 @@ fn run_to_files(batch: &BatchRun) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What the name of the output says.
+fn shape(batch: &BatchRun, chosen: Option<DataFormat>) -> Result<OutputShape, CliError> {
+    let shape = OutputShape::of(&batch.output, chosen, !batch.partition_by.is_empty());
+    shape.map_err(|error| CliError::usage(root_message(&error)))
+}
+
 /// Writes the rows to the standard output, a pipe or a device, as they come.
 fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
     let is_standard = batch.output == Path::new(STANDARD);
@@ -121,11 +126,9 @@ fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
     if !batch.partition_by.is_empty() {
         return Err(CliError::usage("--partition-by needs a folder: --out is a stream"));
     }
-    let by_name =
-        OutputShape::of(&batch.output, batch.output_format, false).ok().filter(|shape| shape.is_file);
-    let file_type = match (batch.output_format, by_name) {
-        (_, Some(shape)) => shape.file_type,
-        (Some(format), None) => FileType::plain(format),
+    let file_type = match (FileType::of_path(&batch.output), batch.output_format) {
+        (Some(_), chosen) => shape(batch, chosen)?.file_type,
+        (None, Some(format)) => FileType::plain(format),
         (None, None) => {
             return Err(CliError::usage(format!(
                 "the format of the {} is not known: add --out-format, such as csv, ndjson, arrows or parquet",
