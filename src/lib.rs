@@ -23,6 +23,7 @@ mod clauses;
 mod column_case;
 pub mod command;
 pub mod compare;
+mod copy_target;
 pub mod error_text;
 mod file_tables;
 mod large_stack;
