@@ -49,6 +49,10 @@ impl Progress for RowsBar {
     fn warn(&self, message: &str) {
         eprintln!("warning: {}", escape_controls(message));
     }
+
+    fn note(&self, message: &str) {
+        eprintln!("note: {}", escape_controls(message));
+    }
 }
 
 /// A spinner with a message.
