@@ -285,8 +285,8 @@ class Session:
             The most rows of a row group of Parquet.
         progress : bool or callable
             Whether to show a progress bar on the standard error stream, if it is a terminal or notebook; or a function of
-            the numbers of rows that were read and of all rows (0 if it is not known), which is called every 50 ms. If it raises an exception, the
-            run is cancelled.
+            the numbers of rows that were read and of all rows (0 if it is not known), which is called every 50 ms. If it
+            raises an exception, the run is cancelled.
 
         Returns
         -------
