@@ -299,7 +299,7 @@ fn the_standard_input_is_read_as_it_comes() {
     assert!(feeding.join().unwrap().is_err());
 
     for (format, input, words) in [
-        ("parquet", &b"PAR1"[..], &["the standard input is a pipe", "write it to a file first"][..]),
+        ("parquet", &b"PAR1"[..], &["'standard input' is a pipe", "write it to a file first"][..]),
         ("csv", b"n\n1\nx,2\n", &["cannot read 'standard input': line 3"]),
         ("ndjson", b"{\"n\":1}\n{\"n\":\n", &["standard input"]),
         ("csv", b"", &["it is empty"]),
@@ -363,9 +363,15 @@ fn streams_get_data_only_and_may_close_early() {
         if !std::process::Command::new("mkfifo").arg(&fifo).status().is_ok_and(|made| made.success()) {
             return skipped("there is no mkfifo");
         }
-        let reading = std::thread::spawn(move || fs::read_to_string(fifo).unwrap().lines().count());
+        let again = fifo.clone();
+        let reading = std::thread::spawn(move || fs::read_to_string(fifo).unwrap());
         ok(at, &["run", "--in", "in", "--select", "id", "--out", "fifo.csv"]);
-        assert_eq!(reading.join().unwrap(), 300_001);
+        let text = reading.join().unwrap();
+        assert_eq!(text.lines().count(), 300_001);
+        let writing = std::thread::spawn(move || fs::write(again, text).unwrap());
+        let sum = ok(at, &["sql", "--format", "csv", "-q", "SELECT sum(id) AS s FROM 'fifo.csv'"]);
+        assert_eq!(sum.stdout, "s\n44999850000\n");
+        writing.join().unwrap();
     }
 }
 

@@ -63,13 +63,21 @@ pub async fn open_tables(
     names: &[impl AsRef<str>],
     options: &ReadOptions,
 ) -> Result<OpenTable> {
-    if names.iter().any(|name| is_standard_input(name.as_ref())) && standard_input::file_path().is_none() {
-        return match names.len() {
-            1 => open_stream(context, standard_input::take()?, options).await,
-            _ => exec_err!(
-                "the standard input is a pipe, which cannot be one of several inputs: write it to a file first"
-            ),
+    for name in names {
+        let name = name.as_ref();
+        let (name, source) = match is_standard_input(name) && standard_input::file_path().is_none() {
+            true => (standard_input::NAME, Some(standard_input::take()?)),
+            false => (name, standard_input::open_pipe(name).await?),
         };
+        match source {
+            Some(source) if names.len() == 1 => return open_stream(context, name, source, options).await,
+            Some(_) => {
+                return exec_err!(
+                    "'{name}' is a pipe, which cannot be one of several inputs: write it to a file first"
+                );
+            }
+            None => {}
+        }
     }
     let mut all: Option<(TableFiles, FileType)> = None;
     for name in names {
