@@ -85,14 +85,15 @@ fn serve(stream: TcpStream, content: &Mutex<Content>) {
 fn answer(method: &str, target: &str, range: Option<&str>, content: &mut Content) -> Vec<u8> {
     content.requests.push(format!("{method} {target}"));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let path = &decoded(path);
     let xml = |body: String| respond(method, "200 OK", body.as_bytes(), 0..body.len());
     let prefix = query.split('&').find_map(|part| part.strip_prefix("prefix=")).unwrap_or("");
-    let prefix = prefix.replace("%2F", "/").replace("%3D", "=");
+    let prefix = decoded(prefix);
     let below: Vec<_> = content
         .files
         .iter()
         .filter_map(|(name, data)| Some((name.strip_prefix(path)?.strip_prefix('/')?, data.len())))
-        .filter(|(name, _)| name.starts_with(&prefix))
+        .filter(|(name, _)| name.starts_with(prefix.as_str()))
         .collect();
     if query.contains("list-type=2") {
         if !content.files.keys().any(|name| name.starts_with(&format!("{path}/"))) {
@@ -139,6 +140,17 @@ fn answer(method: &str, target: &str, range: Option<&str>, content: &mut Content
             respond(method, "206 Partial Content", data, range)
         }
     }
+}
+
+/// A part of a URL without `%XX`.
+fn decoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 fn error(method: &str, status: &str, code: &str) -> Vec<u8> {

@@ -25,7 +25,7 @@ async fn a_first_record_that_fits_the_others_is_no_header() {
         ("id,2024-01-01\n1,2024-01-02\n", vec!["1,2024-01-02"], false),
     ] {
         fs::write(&file, text).unwrap();
-        let session = session(2).await;
+        let session = session(1).await;
         session.register_files("t", &file.to_string_lossy()).await.unwrap();
         let notes = session.take_notes();
         assert_eq!(!notes.is_empty(), has_note, "{text:?}: {notes:?}");
@@ -72,7 +72,7 @@ async fn declared_columns_tell_whether_there_is_a_header() {
         ("1,a\n2,b\n", "id INT, s VARCHAR", "'format.has_header' 'true'", vec!["2,b"]),
         ("1,a\n2,b\n", "id INT, s VARCHAR", "'format.has_header' 'detect'", vec!["1,a", "2,b"]),
     ] {
-        let session = session(2).await;
+        let session = session(1).await;
         fs::write(at.join("t.csv"), text).unwrap();
         let options = if options.is_empty() { String::new() } else { format!("OPTIONS ({options})") };
         let create = format!(
@@ -80,6 +80,34 @@ async fn declared_columns_tell_whether_there_is_a_header() {
             at.display()
         );
         assert_eq!(query(&session, &create).await.unwrap(), rows, "{text:?} {columns} {options}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_inserted_get_a_header_where_the_others_have_one() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (name, text, rows) in [
+        ("with", "id,s\n1,a\n", vec!["1,a", "7,x"]),
+        ("without", "1,a\n", vec!["1,a", "7,x"]),
+        ("none", "", vec!["7,x"]),
+    ] {
+        for columns in ["(id INT, s VARCHAR)", ""] {
+            let place = at.join(format!("{name}{}", columns.len()));
+            fs::create_dir(&place).unwrap();
+            if !text.is_empty() {
+                fs::write(place.join("a.csv"), text).unwrap();
+            } else if columns.is_empty() {
+                continue;
+            }
+            let session = session(2).await;
+            let statements = format!(
+                "CREATE EXTERNAL TABLE t {columns} STORED AS CSV LOCATION '{}/'; INSERT INTO t VALUES (7, 'x'); \
+                 SELECT * FROM t ORDER BY 1",
+                place.display()
+            );
+            assert_eq!(query(&session, &statements).await.unwrap(), rows, "{name} {columns}");
+        }
     }
 }
 

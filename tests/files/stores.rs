@@ -36,7 +36,7 @@ fn files_of_the_web_are_read() {
     let web = Web::start();
     ok(at, &["generate", "--rows", "1000", "--out", "rows.parquet"]);
     web.put("/data/rows.parquet", fs::read(at.join("rows.parquet")).unwrap());
-    web.put("/data/a%20b.csv", "id,v\n1,2.5\n2,3.5\n");
+    web.put("/data/a b.csv", "id,v\n1,2.5\n2,3.5\n");
     web.put("/data/c.ndjson", "{\"id\":7}\n");
     web.put("/data/noext", "id\n5\n");
     let url = |name: &str| format!("http://{}/data/{name}", web.address);
@@ -103,7 +103,12 @@ fn buckets_of_google_and_containers_of_azure_are_read() {
             ("SELECT sum(id) AS s FROM 'SCHEME://rows/d/m=1/a.csv'", "s\n3\n"),
         ] {
             let run = sql(&web, at, &statement.replace("SCHEME", scheme));
-            assert_eq!((run.code, run.stdout.as_str()), (Some(0), rows), "{scheme} {statement}: {run:?}");
+            assert_eq!(
+                (run.code, run.stdout.as_str()),
+                (Some(0), rows),
+                "{scheme} {statement}: {run:?} {:?}",
+                web.requests()
+            );
             assert_eq!(
                 run.stderr.contains("without 1 other file"),
                 statement.contains("d/'"),

@@ -44,7 +44,8 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
 }
 
 /// Opens files as one table. A name is a local file, folder or glob pattern, a URL in an object store, or `-` for the standard
-/// input, which is read once and in its order. The rows are in the order of the names, and of the paths of the files behind a name. All files must have the same columns.
+/// input, which is read once and in its order. The rows are in the order of the names, and of the paths of the files behind a
+/// name. All files must have the same columns.
 ///
 /// The format is that of `options`, or that which the extensions of the files stand for, such as `.parquet`, `.csv` or
 /// `.csv.gz`, or else their first bytes. All named files must have the same format. Of a folder these are the files in it and
@@ -156,7 +157,7 @@ pub(super) async fn table_of(
         return exec_err!("there are no columns in '{pattern}': every file is empty");
     }
     let partitions = files.partitions()?;
-    if !partitions.fields.is_empty() {
+    if !partitions.fields.is_empty() || files.keeps_order {
         return Ok(Arc::new(PartitionedTable::new(&files, partitions, format, schema, None)?));
     }
     let options = ListingOptions::new(format).with_file_extension(files.listed_suffix);
