@@ -253,7 +253,7 @@ fn errors_name_invalid_input() {
     };
     run("missing.parquet", "x", "out", &["no file or folder 'missing.parquet'"]);
     run("nothing/*.parquet", "x", "out", &["no file matches 'nothing/*.parquet'"]);
-    run("empty", "x", "out", &["no file with the extension .parquet in the folder 'empty'"]);
+    run("empty", "x", "out", &["no file with the extension .parquet, ", "in the folder 'empty'"]);
     run("junk.parquet", "x", "out", &["cannot read as Parquet 'junk.parquet'"]);
     run("short.parquet", "x", "out", &["cannot read as Parquet 'short.parquet'"]);
     run("mixed", "id", "out", &["different columns", "column 2", "mixed/a.parquet", "mixed/b.parquet"]);

@@ -210,13 +210,13 @@ fn rows_are_divided_into_partition_folders() {
     assert_eq!(found, ["\"\",1,true", "\"\",3,true", "a/b=c%,0,true", "a/b=c%,2,true"]);
 
     // More folders than files that are open at the same time.
-    run("id, (id * 7919) % 900 AS m", "m", "many", &["--threads", "3", "--out-format", "csv"]);
-    assert_eq!(entries(&at.join("many")).len(), 900);
+    run("id, (id * 7919) % 200 AS m", "m", "many", &["--threads", "3", "--out-format", "csv"]);
+    assert_eq!(entries(&at.join("many")).len(), 200);
     let counted = rows(at, "many", "count(*), count(DISTINCT m), sum(id), min(id), max(id)");
-    assert_eq!(counted, "30000,900,449985000,0,29999\n");
+    assert_eq!(counted, "30000,200,449985000,0,29999\n");
     let of_5 = rows(at, "many/m=5", "id");
     let ids: Vec<u64> = of_5.lines().map(|id| id.parse().unwrap()).collect();
-    assert!(ids.is_sorted() && ids.len() > 30 && ids.iter().all(|id| id * 7919 % 900 == 5), "{ids:?}");
+    assert!(ids.is_sorted() && ids.len() == 150 && ids.iter().all(|id| id * 7919 % 200 == 5), "{ids:?}");
 
     // NULL is an error, and nothing is left. Without rows there is one file with all columns.
     let nulls =
@@ -383,10 +383,10 @@ fn errors_in_the_middle_name_the_file() {
     ok(at, &[&["generate", "--rows", "600000", "--compression", "zstd"], &files[..]].concat());
     let damaged = entries(&at.join("in"))[3].clone();
     let path = at.join("in").join(&damaged);
-    // Not the footer, which is read before.
+    // Not the footer, which is read before. Headers of pages are among these bytes; without them, damage of values is not noticed.
     let mut bytes = fs::read(&path).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 2000].fill(0x5a);
+    let quarter = bytes.len() / 4;
+    bytes[quarter..3 * quarter].fill(0x5a);
     fs::write(&path, bytes).unwrap();
     let name = format!("cannot read 'in/{damaged}'");
     for out in ["out", "out.csv"] {
