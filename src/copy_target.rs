@@ -5,7 +5,7 @@ use std::path::Path;
 use datafusion::common::{Result, plan_err};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Value;
-use warpframe_io::{DataFormat, FileType};
+use warpframe_io::{DataFormat, FileType, compression_of_path};
 
 /// Adds the format and the compression that the name of a `COPY`'s output stands for, as in `x.csv.gz` or `x.tab`, unless the
 /// statement has them.
@@ -20,6 +20,12 @@ pub fn name_copy_format(statement: &mut Statement) -> Result<()> {
     };
     let meant = FileType::of_path(Path::new(&copy.target));
     let chosen = copy.stored_as.as_deref().and_then(DataFormat::from_name);
+    if meant.is_none() && copy.stored_as.is_none() && compression_of_path(Path::new(&copy.target)).is_some() {
+        return plan_err!(
+            "'{}' cannot be written: only text is compressed as a whole, as in x.csv.gz; choose another name",
+            copy.target
+        );
+    }
     let Some(format) = chosen.or(meant.map(|meant| meant.format)) else { return Ok(()) };
     if matches!(format, DataFormat::Avro | DataFormat::ArrowStream) {
         return plan_err!("COPY does not write {format}: write Parquet, or use warpframe sql --out");

@@ -91,6 +91,15 @@ async fn copy_and_create_take_format_and_compression_from_the_name() {
         let read = format!("SELECT sum(id) FROM '{at}/{name}'");
         assert_eq!(query(&session, &read).await.unwrap(), ["6"], "{name}");
     }
+    let error =
+        query(&session, &format!("COPY ({ROWS}) TO '{at}/c.parquet.gz'")).await.unwrap_err().to_string();
+    assert!(error.contains("only text is compressed as a whole"), "{error}");
+    // Files of other formats in a folder say nothing about the compression.
+    let statements = format!(
+        "COPY (SELECT 1 AS id) TO '{at}/two/a.csv.gz'; COPY (SELECT 2 AS id) TO '{at}/two/b.tsv'; \
+         CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{at}/two/'; SELECT * FROM t"
+    );
+    assert_eq!(query(&session, &statements).await.unwrap(), ["1"]);
     for name in ["c.avro", "c.arrows"] {
         let error =
             query(&session, &format!("COPY ({ROWS}) TO '{at}/{name}'")).await.unwrap_err().to_string();

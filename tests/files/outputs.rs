@@ -47,6 +47,20 @@ fn a_pipe_gets_the_rows_and_stays() {
 }
 
 #[test]
+fn a_pipe_with_the_name_of_a_compressed_file_gets_compressed_rows() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    make_pipe(&at.join("pipe.csv.gz"));
+    let writer =
+        Process::spawn(command(at).args(["sql", "--out", "pipe.csv.gz", "--overwrite", "SELECT 1 AS a"]));
+    let mut read = Vec::new();
+    fs::File::open(at.join("pipe.csv.gz")).unwrap().read_to_end(&mut read).unwrap();
+    assert_eq!(writer.wait(Duration::from_secs(30)).code, Some(0));
+    fs::write(at.join("copy.csv.gz"), read).unwrap();
+    assert_eq!(ok(at, &["sql", "--format", "csv", "FROM 'copy.csv.gz'"]).stdout, "a\n1\n");
+}
+
+#[test]
 fn standard_output_and_devices_are_written_to() {
     let folder = tempdir().unwrap();
     let at = folder.path();

@@ -143,8 +143,13 @@ fn a_host_that_is_not_there_is_one_sentence() {
     for (url, words) in [
         ("ftp://host/x.csv", "unsupported scheme: use a path, or s3://BUCKET/PATH, gs://"),
         ("s3:///x.csv", "names no bucket or host"),
+        ("az://rows/x.csv", "Account must be specified: check AZURE_STORAGE_ACCOUNT_NAME"),
     ] {
-        let run = sql(&web, folder.path(), &format!("FROM '{url}'"));
+        let statement = format!("FROM '{url}'");
+        let mut command = command(folder.path());
+        command.env_remove("AZURE_STORAGE_ACCOUNT_NAME").env_remove("AZURE_STORAGE_USE_EMULATOR");
+        let run = finish(command.args(["sql", &statement]).output().unwrap());
+        assert_eq!(run.code, Some(1), "{run:?}");
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
 }

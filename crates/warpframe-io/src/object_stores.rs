@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use url::Url;
 
 use super::spill_files::SpillFiles;
-use super::store_errors::error_message;
+use super::store_errors::settings_message;
 use super::visible_objects::VisibleObjects;
 
 /// A builder of runtime environments with an [`ObjectStores`] registry and [`SpillFiles`]. Lists of files are not cached:
@@ -100,7 +100,7 @@ fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     };
     match opened {
         Ok(store) => Ok(store),
-        Err(error) => exec_err!("cannot open the store of '{url}': {}", error_message(&error, root)),
+        Err(error) => exec_err!("cannot open the store of '{url}': {}", settings_message(&error, root)),
     }
 }
 

@@ -29,6 +29,12 @@ pub(super) fn error_message(error: &Error, url: &str) -> String {
     }
 }
 
+/// A short message for settings with which no store can be opened.
+pub(super) fn settings_message(error: &Error, url: &str) -> String {
+    let message = root(error).unwrap_or_else(|| error.to_string());
+    format!("{}: {}", one_line(&message), credentials(url))
+}
+
 /// What to do about credentials.
 fn credentials(url: &str) -> &'static str {
     match url.split_once("://").map_or("", |(scheme, _)| scheme) {

@@ -92,15 +92,19 @@ async fn resolved(
     let is_compression = |key: &String| key.trim_start_matches("format.").eq_ignore_ascii_case("compression");
     if format.is_text()
         && !statement.options.keys().any(is_compression)
-        && let Some(compression) = compression_of(context, &statement.locations).await?
+        && let Some(compression) = compression_of(context, format, &statement.locations).await?
     {
         statement.options.insert("format.compression".to_owned(), compression.to_string());
     }
     Ok(statement)
 }
 
-/// The compression that the extensions of files stand for; `None` if there is none.
-async fn compression_of(context: &SessionContext, locations: &[String]) -> Result<Option<Compression>> {
+/// The compression that the extensions of files of a format stand for; `None` if there is none.
+async fn compression_of(
+    context: &SessionContext,
+    format: DataFormat,
+    locations: &[String],
+) -> Result<Option<Compression>> {
     let mut found = None;
     for location in locations {
         let names = match TableFiles::find(context, location).await {
@@ -109,9 +113,8 @@ async fn compression_of(context: &SessionContext, locations: &[String]) -> Resul
             Err(_) => vec![location.into()],
         };
         for name in names {
-            let Some(file_type) = FileType::of_path(&name).filter(|found| found.format.is_text()) else {
-                continue;
-            };
+            let file_type = FileType::of_path(&name).filter(|found| found.format.is_read_as(format));
+            let Some(file_type) = file_type else { continue };
             match found {
                 None => found = Some(file_type.compression),
                 Some(known) if known == file_type.compression => {}

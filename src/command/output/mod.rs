@@ -125,10 +125,9 @@ async fn save(
     overwrite: bool,
 ) -> Result<u64, CliError> {
     if format != Format::Parquet && is_special_file(path) {
-        let limits = Limits::default();
         return match stream_output::open(path).await? {
-            Some(pipe) => stream(query, display, format, limits, pipe).await,
-            None => stream(query, display, format, limits, std::io::stdout()).await,
+            Some(pipe) => stream_compressed(query, display, format, pipe, path).await,
+            None => stream_compressed(query, display, format, std::io::stdout(), path).await,
         };
     }
     let runtime = query.task_ctx().runtime_env();
@@ -146,18 +145,9 @@ async fn save(
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
     let staging = Staging::new_file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
-    let written = match (format, compression_of_path(path)) {
-        (Format::Arrow, _) => write_arrow_file(query, display, &file).await,
-        (format, None) => stream(query, display, format, Limits::default(), &file).await,
-        (format, Some(compression)) => {
-            let mut out = CompressedWriter::new(&file, compression).map_err(refused)?;
-            let written = stream(query, display, format, Limits::default(), &mut out).await;
-            match (written, out.finish()) {
-                (Ok(rows), Ok(_)) => Ok(rows),
-                (Ok(_), Err(error)) => Err(CliError::Io(error)),
-                (Err(error), _) => Err(error),
-            }
-        }
+    let written = match format {
+        Format::Arrow => write_arrow_file(query, display, &file).await,
+        format => stream_compressed(query, display, format, &file, path).await,
     };
     let rows = match written {
         Err(CliError::Io(error)) => return Err(refused(error)),
@@ -165,6 +155,23 @@ async fn save(
     };
     file.sync_all().map_err(refused)?;
     staging.publish().await?;
+    Ok(rows)
+}
+
+/// Runs a query and writes all its rows, with the compression that the name of the output stands for.
+async fn stream_compressed(
+    query: DataFrame,
+    display: &Display,
+    format: Format,
+    out: impl Write + Send,
+    path: &std::path::Path,
+) -> Result<u64, CliError> {
+    let Some(compression) = compression_of_path(path) else {
+        return stream(query, display, format, Limits::default(), out).await;
+    };
+    let mut out = CompressedWriter::new(out, compression)?;
+    let rows = stream(query, display, format, Limits::default(), &mut out).await?;
+    out.finish()?.flush()?;
     Ok(rows)
 }
 

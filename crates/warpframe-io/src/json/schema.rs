@@ -108,7 +108,7 @@ impl Columns {
                 None => self.0.push((name, kind)),
                 Some((_, known)) => {
                     let merged = std::mem::replace(known, Kind::Null).merge(kind);
-                    *known = merged.map_err(|what| format!("'{name}' {what}"))?;
+                    *known = merged.map_err(|kinds| format!("'{name}' is both {kinds}"))?;
                 }
             }
         }
@@ -121,7 +121,7 @@ impl Columns {
 }
 
 impl Kind {
-    /// The kind that values of both have.
+    /// The kind that values of both have; the names of both if there is none.
     fn merge(self, other: Self) -> Result<Self, String> {
         use Kind::{Float, Integer, List, NonFinite, Null, Struct, Text};
         Ok(match (self, other) {
@@ -134,7 +134,7 @@ impl Kind {
                 Struct(one)
             }
             (one @ (List(_) | Struct(_)), other) | (other, one @ (List(_) | Struct(_))) => {
-                return Err(format!("is {} in one object and {} in another", one.name(), other.name()));
+                return Err(format!("{} and {}", one.name(), other.name()));
             }
             _ => Text,
         })
@@ -231,7 +231,8 @@ impl<'de> Visitor<'de> for KindVisitor {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
         let mut kind = Kind::Null;
         while let Some(item) = items.next_element::<Kind>()? {
-            kind = kind.merge(item).map_err(serde::de::Error::custom)?;
+            let merged = kind.merge(item);
+            kind = merged.map_err(|kinds| serde::de::Error::custom(format!("an array has both {kinds}")))?;
         }
         Ok(Kind::List(Box::new(kind)))
     }
@@ -266,7 +267,16 @@ mod tests {
             nested.starts_with("v List(") && nested.contains("Float64") && nested.contains("\"b\""),
             "{nested}"
         );
-        assert!(columns(r#"{"v":1} {"v":{"a":1}}"#, true).unwrap_err().contains("'v' is an object"));
+        assert!(
+            columns(r#"{"v":1} {"v":{"a":1}}"#, true)
+                .unwrap_err()
+                .contains("'v' is both an object and a number")
+        );
+        assert!(
+            columns(r#"{"v":[1,{}]}"#, true)
+                .unwrap_err()
+                .contains("an array has both an object and a number")
+        );
     }
 
     #[test]
