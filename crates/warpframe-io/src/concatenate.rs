@@ -11,16 +11,13 @@ use arrow::ipc::reader::{FileReader, StreamReader};
 use datafusion::common::{Result, internal_err};
 use datafusion_datasource_avro::arrow_avro::reader::ReaderBuilder;
 
-use super::concatenate_parquet::concatenate_parquet;
+use super::concatenate_parquet::{BUFFER_BYTES, concatenate_parquet};
 use super::file_error::file_error;
 use super::file_type::DataFormat;
 use super::output_settings::OutputSettings;
 use super::row_writer::{RowWriter, end_stream, stream, write_failed};
 use super::shard::Shard;
 use super::write_behind::WriteBehind;
-
-/// The size of the buffers that bytes are copied through.
-pub(super) const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Concatenates files with these columns, in order, into one file at `path`, and removes them. The file is on the disk when this
 /// returns. `written` are the settings of the files, `settings` those of the new file. They may differ in the compression of the

@@ -13,11 +13,13 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::concatenate::BUFFER_BYTES;
 use super::file_error::file_error;
 use super::row_writer::{parquet_error, write_failed};
 use super::shard::Shard;
 use super::write_behind::WriteBehind;
+
+/// The size of the buffers that bytes are copied through.
+pub(super) const BUFFER_BYTES: usize = 1024 * 1024;
 
 /// Copies the row groups of files of the same schema, in order, and removes these. Returns the footer and the size of the new file in bytes.
 ///

@@ -240,8 +240,11 @@ fn cause_of(file: &str, error: &DataFusionError) -> Option<String> {
         DataFusionError::ObjectStore(error) => Some(error_message(error, file)),
         DataFusionError::IoError(error) => Some(error.to_string()),
         DataFusionError::ArrowError(error, _) => match &**error {
-            ArrowError::ParquetError(_)
-            | ArrowError::IpcError(_)
+            // The text of a Parquet error, with the name of its kind.
+            ArrowError::ParquetError(message) => {
+                Some(message.strip_prefix("Parquet error: ").unwrap_or(message).to_owned())
+            }
+            ArrowError::IpcError(_)
             | ArrowError::JsonError(_)
             | ArrowError::CsvError(_)
             | ArrowError::AvroError(_)

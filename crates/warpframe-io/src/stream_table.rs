@@ -22,9 +22,9 @@ use datafusion::prelude::SessionContext;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::file_type::{DataFormat, Detected, FIRST_BYTES, FileType, detect};
+use super::open_table::{OpenTable, format_of};
 use super::read_options::ReadOptions;
 use super::standard_input::{InputStore, SCHEME};
-use super::table_files::{OpenTable, format_of};
 
 /// Numbers the stores of streams in this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
