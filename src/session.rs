@@ -31,8 +31,8 @@ use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
     ArrowFormatFactory, AvroFormatFactory, CheckTablePresence, CsvFormatFactory, CsvReadOptions,
-    JsonFormatFactory, Notes, ParquetFormatFactory, ReadOptions, RepairFooters, ReplaceCsvScans, StageCopies,
-    TableFactory, open_tables, runtime_env_builder,
+    JsonFormatFactory, NameFiles, Notes, ParquetFormatFactory, ReadOptions, RepairFooters, ReplaceCsvScans,
+    StageCopies, TableFactory, open_tables, runtime_env_builder,
 };
 
 use crate::clauses::check_clauses;
@@ -505,6 +505,10 @@ impl SessionBuilder {
             0..0,
             [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters), Arc::new(StageCopies)],
         );
+        if is_local {
+            // On clusters the executors do it: the encoding of plans does not know the sources that name files.
+            rules.push(Arc::new(NameFiles));
+        }
         let planner = state.query_planner().take();
         let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
         for csv in [CsvFormatFactory::csv(), CsvFormatFactory::tsv()] {

@@ -85,7 +85,7 @@ pub fn output_error(error: &DataFusionError, output: &Path, overwrite: bool) -> 
 /// The exception for a batch run that has failed.
 pub fn batch_error(failed: &BatchError, run: &BatchRun) -> PyErr {
     match failed.step {
-        BatchStep::Input => input_error(&failed.error, &run.input),
+        BatchStep::Input => input_error(&failed.error, run.inputs.first().map_or("", String::as_str)),
         BatchStep::Init => query_error(&failed.error, run.init.as_deref().unwrap_or_default()),
         BatchStep::Plan => query_error(&failed.error, &run.query()),
         BatchStep::Output => output_error(&failed.error, &run.output, run.overwrite),

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod output;
+mod run;
 #[cfg(unix)]
 mod shell;
 mod statements;

@@ -154,7 +154,7 @@ impl ParquetInput {
     /// # Errors
     /// The same as for [`table`](Self::table).
     pub(super) fn table_with(&self, format: Arc<dyn FileFormat>) -> Result<Arc<dyn TableProvider>> {
-        if !self.partitions.fields.is_empty() {
+        if !self.partitions.fields.is_empty() || self.files.keeps_order {
             let (schema, rows) = (Arc::clone(&self.file_schema), Some(self.rows.clone()));
             let table = PartitionedTable::new(&self.files, self.partitions.clone(), format, schema, rows)?;
             return Ok(Arc::new(table));
@@ -199,10 +199,12 @@ fn check_same_columns(first: &Path, expected: &Schema, other: &Path, found: &Sch
         let mut same = found.fields().iter().filter(|other| other.name() == field.name());
         same.next().is_some_and(|other| other.data_type() == field.data_type()) && same.next().is_none()
     };
-    let columns = expected.fields().len().max(found.fields().len());
-    if found.fields().len() == columns && expected.fields().iter().all(|field| has_same_type(field)) {
+    if found.fields().len() == expected.fields().len()
+        && expected.fields().iter().all(|field| has_same_type(field))
+    {
         return Ok(());
     }
+    let columns = expected.fields().len().max(found.fields().len());
     let describe = |schema: &Schema, column: usize| match schema.fields().get(column) {
         None => "nothing".to_owned(),
         Some(field) => format!("{} {}", field.name(), field.data_type()),

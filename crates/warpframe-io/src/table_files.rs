@@ -2,36 +2,22 @@
 
 use std::sync::Arc;
 
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use datafusion::prelude::SessionContext;
-use datafusion_datasource_avro::AvroFormat;
 
-use super::copy::ArrowFormat;
-use super::csv::CsvFormatFactory;
 use super::file_type::{DataFormat, FileType};
 use super::folder_files::with_file_type;
-use super::json::JsonFormat;
+use super::open_table::{OpenTable, format_of};
 use super::parquet_input::ParquetInput;
 use super::partitioned_table::PartitionedTable;
 use super::read_options::ReadOptions;
+use super::standard_input::{self, is_standard_input};
 use super::store_errors::error_message;
+use super::stream_table::open_stream;
 use super::table_location::TableFiles;
-
-/// A table of files that is open for reading.
-#[derive(Debug, Clone)]
-pub struct OpenTable {
-    /// The table.
-    pub provider: Arc<dyn TableProvider>,
-    /// The type of its files.
-    pub file_type: FileType,
-    /// The number of rows of all files, if their format says it.
-    pub rows: Option<u64>,
-    /// Keys of metadata that are not the same in all files, and are therefore not in the schema of the table, sorted.
-    pub dropped_metadata: Vec<String>,
-}
 
 /// Opens files as a table, as [`open_tables`] does without options.
 ///
@@ -41,8 +27,9 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
     Ok(open_tables(context, &[pattern], &ReadOptions::default()).await?.provider)
 }
 
-/// Opens files as one table. A name is a local file, folder or glob pattern, or a URL in an object store. The rows are in the
-/// order of the paths of all files. All files must have the same columns.
+/// Opens files as one table. A name is a local file, folder or glob pattern, a URL in an object store, or `-` for the standard
+/// input, which is read once and in its order. The rows are in the order of the names, and of the paths of the files behind a
+/// name. All files must have the same columns.
 ///
 /// The format is that of `options`, or that which the extensions of the files stand for, such as `.parquet`, `.csv` or
 /// `.csv.gz`, or else their first bytes. All named files must have the same format. Of a folder these are the files in it and
@@ -61,9 +48,27 @@ pub async fn open_tables(
     names: &[impl AsRef<str>],
     options: &ReadOptions,
 ) -> Result<OpenTable> {
+    for name in names {
+        let name = name.as_ref();
+        let (name, source) = match is_standard_input(name) && standard_input::file_path().is_none() {
+            true => (standard_input::NAME, Some(standard_input::take()?)),
+            false => (name, standard_input::open_pipe(name).await?),
+        };
+        match source {
+            Some(source) if names.len() == 1 => return open_stream(context, name, source, options).await,
+            Some(_) => {
+                return exec_err!(
+                    "'{name}' is a pipe, which cannot be one of several inputs: write it to a file first"
+                );
+            }
+            None => {}
+        }
+    }
     let mut all: Option<(TableFiles, FileType)> = None;
     for name in names {
-        let found = TableFiles::find(context, name.as_ref()).await?;
+        let name = name.as_ref();
+        let path = standard_input::file_path().filter(|_| is_standard_input(name));
+        let found = TableFiles::find(context, path.unwrap_or(name)).await?;
         let (found, file_type) = with_file_type(context, found, options.format).await?;
         match &mut all {
             None => all = Some((found, file_type)),
@@ -92,18 +97,6 @@ pub async fn open_tables(
     Ok(OpenTable { provider, file_type, rows: None, dropped_metadata: Vec::new() })
 }
 
-/// DataFusion's format for files of a type other than Parquet.
-fn format_of(state: &dyn Session, file_type: FileType, options: &ReadOptions) -> Arc<dyn FileFormat> {
-    let csv = |factory: CsvFormatFactory| factory.reading(state, file_type.compression, &options.csv);
-    match file_type.format {
-        DataFormat::Csv => csv(CsvFormatFactory::csv()),
-        DataFormat::Tsv => csv(CsvFormatFactory::tsv()),
-        DataFormat::Json | DataFormat::Ndjson => Arc::new(JsonFormat::reading(file_type.compression)),
-        DataFormat::Avro => Arc::new(AvroFormat),
-        DataFormat::Arrow | DataFormat::ArrowStream | DataFormat::Parquet => Arc::new(ArrowFormat::default()),
-    }
-}
-
 /// The table of files of a format, whose columns are found in the files.
 pub(super) async fn table_of(
     context: &SessionContext,
@@ -117,22 +110,24 @@ pub(super) async fn table_of(
     let objects = files.files.iter().map(|file| file.object.clone()).filter(|object| object.size > 0);
     let schema = format.infer_schema(&state, &store, &objects.collect::<Vec<_>>()).await;
     let schema = schema.map_err(|error| match error.find_root() {
-        DataFusionError::Execution(message) if message.contains("cannot read") => {
+        // These name the files.
+        DataFusionError::Execution(message)
+            if message.contains("cannot read") || message.starts_with("the files have different columns") =>
+        {
             DataFusionError::Execution(message.clone())
         }
         DataFusionError::ObjectStore(error) => {
             DataFusionError::Execution(format!("cannot read '{pattern}': {}", error_message(error, pattern)))
         }
-        other => DataFusionError::Execution(format!(
-            "cannot read '{pattern}' as {file_type}: {}",
-            other.strip_backtrace()
-        )),
+        other => {
+            DataFusionError::Execution(format!("cannot read '{pattern}' as {file_type}: {}", other.message()))
+        }
     })?;
     if schema.fields().is_empty() {
         return exec_err!("there are no columns in '{pattern}': every file is empty");
     }
     let partitions = files.partitions()?;
-    if !partitions.fields.is_empty() {
+    if !partitions.fields.is_empty() || files.keeps_order {
         return Ok(Arc::new(PartitionedTable::new(&files, partitions, format, schema, None)?));
     }
     let options = ListingOptions::new(format).with_file_extension(files.listed_suffix);

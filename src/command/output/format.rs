@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use warpframe_io::{compression_of_path, is_special_file};
+use warpframe_io::{DataFormat, compression_of_path, is_special_file};
 
 use crate::command::error::CliError;
 
@@ -76,6 +76,20 @@ impl Format {
     /// Whether the bytes are no text.
     pub fn is_binary(self) -> bool {
         matches!(self, Self::Parquet | Self::Arrow | Self::Arrows | Self::Avro)
+    }
+
+    /// The format of files with the same rows; `None` for tables and lines of text. Arrow is the stream format.
+    pub fn data_format(self) -> Option<DataFormat> {
+        Some(match self {
+            Self::Table | Self::Box | Self::Markdown | Self::Line => return None,
+            Self::Csv => DataFormat::Csv,
+            Self::Tsv => DataFormat::Tsv,
+            Self::Json => DataFormat::Json,
+            Self::Ndjson => DataFormat::Ndjson,
+            Self::Parquet => DataFormat::Parquet,
+            Self::Arrow | Self::Arrows => DataFormat::ArrowStream,
+            Self::Avro => DataFormat::Avro,
+        })
     }
 
     /// Whether a number of rows and a width of the terminal apply.

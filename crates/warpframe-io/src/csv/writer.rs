@@ -89,6 +89,11 @@ impl<W: Write> CsvWriter<W> {
         self.write_text()
     }
 
+    /// The output. All records are written to it.
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// The output.
     pub fn into_inner(self) -> W {
         self.out

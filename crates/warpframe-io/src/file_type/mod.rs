@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 use datafusion::common::parsers::CompressionTypeVariant;
+use serde::{Deserialize, Serialize};
 
 pub(super) use detect::{Detected, FIRST_BYTES, detect};
 
@@ -109,7 +110,8 @@ impl fmt::Display for DataFormat {
 }
 
 /// The format of a file, and its compression as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct FileType {
     /// The format.
     pub format: DataFormat,
@@ -154,6 +156,22 @@ impl fmt::Display for FileType {
             Some((extension, _)) => write!(f, ".{extension}"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<FileType> for String {
+    fn from(file_type: FileType) -> Self {
+        file_type.to_string()
+    }
+}
+
+impl TryFrom<String> for FileType {
+    type Error = String;
+
+    /// The type of [`Display`](fmt::Display)'s text.
+    fn try_from(extensions: String) -> Result<Self, String> {
+        let name = format!("x.{extensions}");
+        Self::of_path(Path::new(&name)).ok_or_else(|| format!("there is no type of files '{extensions}'"))
     }
 }
 
