@@ -2,62 +2,135 @@
 //! streamed into its own shard.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
+use crate::error_text::root_message;
 use crate::rows_read::rows_read;
 use crate::session::Session;
-use warpframe_cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
-use warpframe_datafusion::memory::MemoryLimit;
+use warpframe_cluster::{ClusterExec, as_cluster_exec};
 use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_io::{
     Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
     WriterSettings, concatenate_shards,
 };
 
-/// Evaluates expressions over Parquet files into Parquet files.
+/// Evaluates expressions over Parquet files into Parquet files, in a session with its functions, tables and settings.
 ///
 /// The output has the rows in the order of the input files, and the key-value metadata that is the same in all of
 /// them. An input without rows gives an output with the columns and without rows.
-#[derive(Debug, Clone)]
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use warpframe::Session;
+///
+/// let session = Session::new()?;
+/// session.run_script("CREATE FUNCTION half(a DOUBLE) RETURNS DOUBLE RETURN a / 2").await?;
+/// let run = session.batch_run().input("data/*.parquet").select("id, half(x) AS h").output("halves.parquet");
+/// println!("{} rows", run.run().await?.rows);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing happens before `run`"]
 pub struct BatchRun {
-    /// A file, a folder, a glob pattern, or a URL in an object store (`s3://BUCKET/PATH`; if it ends in '/', all
-    /// `*.parquet` objects directly below it).
-    pub input: String,
-    /// SQL statements that are run before the query, such as `CREATE FUNCTION`.
-    pub init: Option<String>,
-    /// The SQL select list, such as `id, log3(x, y, z) AS r`.
-    pub select: String,
-    /// The SQL condition that selects rows.
-    pub filter: Option<String>,
-    /// A path or URL: one file if the name ends in `.parquet`, otherwise a folder of shards.
-    pub output: PathBuf,
-    /// Whether an existing output may be replaced.
-    pub overwrite: bool,
-    /// The settings of the Parquet writer.
-    pub settings: WriterSettings,
-    /// The number of partitions and thereby of shards; by default that of the CPU's cores.
-    pub threads: Option<NonZeroUsize>,
-    /// The memory limit of operators and writers.
-    pub memory_limit: MemoryLimit,
-    /// The name of the backend that evaluates fused expressions.
-    pub backend: String,
-    /// The cluster that runs the query; this process by default.
-    pub cluster: Option<ClusterSettings>,
+    session: Session,
+    inputs: Vec<String>,
+    init: Option<String>,
+    select: String,
+    filter: Option<String>,
+    output: Option<PathBuf>,
+    overwrite: bool,
+    writer: WriterSettings,
+    progress: Arc<dyn Progress>,
+}
+
+impl Session {
+    /// A batch run in this session: from files to files, streaming.
+    pub fn batch_run(&self) -> BatchRun {
+        BatchRun::new(self)
+    }
 }
 
 impl BatchRun {
+    /// A run in a session, of all columns. It needs an [`input`](Self::input) and an [`output`](Self::output).
+    pub fn new(session: &Session) -> Self {
+        Self {
+            session: session.clone(),
+            inputs: Vec::new(),
+            init: None,
+            select: "*".to_owned(),
+            filter: None,
+            output: None,
+            overwrite: false,
+            writer: WriterSettings::default(),
+            progress: Arc::new(()),
+        }
+    }
+
+    /// Adds an input: a file, a folder, a glob pattern, or a URL in an object store (`s3://BUCKET/PATH`; if it ends in
+    /// '/', all `*.parquet` objects directly below it).
+    pub fn input(mut self, path: impl Into<String>) -> Self {
+        self.inputs.push(path.into());
+        self
+    }
+
+    /// SQL statements that are run before the query, such as `CREATE FUNCTION`. They do not change the session.
+    pub fn init(mut self, statements: impl Into<String>) -> Self {
+        self.init = Some(statements.into());
+        self
+    }
+
+    /// The SQL select list, such as `id, log3(x, y, z) AS r`; all columns (`*`) by default.
+    pub fn select(mut self, expressions: impl Into<String>) -> Self {
+        self.select = expressions.into();
+        self
+    }
+
+    /// The SQL condition that selects rows; all rows by default.
+    pub fn filter(mut self, condition: impl Into<String>) -> Self {
+        self.filter = Some(condition.into());
+        self
+    }
+
+    /// The output, a path or URL: one file if the name ends in `.parquet`, otherwise a folder of shards, one for each
+    /// partition of the query.
+    pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output = Some(path.into());
+        self
+    }
+
+    /// Whether an existing output may be replaced, when the new one is complete; otherwise it is an error, the default.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The settings of the Parquet writer.
+    pub fn writer(mut self, settings: WriterSettings) -> Self {
+        self.writer = settings;
+        self
+    }
+
+    /// What is told of the number of rows, and of warnings; by default they are ignored.
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
     /// The SQL query of the run. It reads the table `input`.
     pub fn query(&self) -> String {
         let filter = self.filter.as_ref().map(|filter| format!(" WHERE {filter}")).unwrap_or_default();
@@ -65,36 +138,17 @@ impl BatchRun {
     }
 
     /// Runs the query and writes its output. If it fails, or the future is dropped before it completes, nothing is
-    /// written.
+    /// written. The session is not changed, whatever the statements of [`init`](Self::init) do. In the run, the name `input`
+    /// is that of the files, also if the session has a table of this name.
     ///
     /// # Errors
-    /// The input cannot be read, a SQL statement is invalid, the query fails, or the output cannot be
-    /// written.
-    pub async fn run(&self, progress: Arc<dyn Progress>) -> Result<WriteSummary> {
-        let mut session = Session::builder().backend(&self.backend).memory_limit(self.memory_limit);
-        if let Some(threads) = self.threads {
-            session = session.threads(threads);
-        }
-        if let Some(cluster) = &self.cluster {
-            session = session.cluster(cluster.clone());
-        }
-        Ok(self.run_in(&session.build()?, progress).await?)
-    }
-
-    /// Runs the query in a session, with its functions, tables and settings instead of those that [`run`](Self::run) takes
-    /// from `threads`, `memory_limit`, `backend` and `cluster`. The session is not changed, whatever the statements of
-    /// `init` do.
-    ///
-    /// # Errors
-    /// As of [`run`](Self::run), with the step that has failed.
-    pub async fn run_in(
-        &self,
-        session: &Session,
-        progress: Arc<dyn Progress>,
-    ) -> Result<WriteSummary, BatchError> {
+    /// The input or the output is missing, the input cannot be read, a SQL statement is invalid, the query fails, or the
+    /// output cannot be written. The error names the step that has failed.
+    pub async fn run(&self) -> Result<WriteSummary, BatchError> {
         let at = |step| move |error| BatchError { step, error };
-        let session = session.private_copy().await.map_err(at(BatchStep::Plan))?;
-        let input = ParquetInput::open(&self.input, session.context()).await.map_err(at(BatchStep::Input))?;
+        let (input, output) = self.ends()?;
+        let session = self.session.private_copy().await.map_err(at(BatchStep::Plan))?;
+        let input = ParquetInput::open(input, session.context()).await.map_err(at(BatchStep::Input))?;
         if let Some(statements) = &self.init {
             session.run_script(statements).await.map_err(at(BatchStep::Init))?;
         }
@@ -104,16 +158,30 @@ impl BatchRun {
 
         if !input.dropped_metadata().is_empty() {
             let keys = input.dropped_metadata().join(", ");
-            progress
+            self.progress
                 .warn(&format!("the files disagree on this metadata, so the output has none of it: {keys}"));
         }
-        progress.start(input.rows());
+        self.progress.start(input.rows());
         let runtime = session.context().runtime_env();
-        let staging = Staging::new(&self.output, self.overwrite, &runtime).await;
+        let staging = Staging::new(output, self.overwrite, &runtime).await;
         let staging = staging.map_err(at(BatchStep::Output))?;
         let metadata = input.schema().metadata().clone();
-        let written = write_query(query, metadata, staging, self.settings, progress).await;
+        let written = write_query(query, metadata, staging, self.writer, Arc::clone(&self.progress)).await;
         written.map_err(at(BatchStep::Execute))
+    }
+
+    /// The input and the output.
+    fn ends(&self) -> Result<(&str, &Path), BatchError> {
+        let missing = |step, what: &str| BatchError { step, error: plan_datafusion_err!("{what}") };
+        let input = match &self.inputs[..] {
+            [input] => input,
+            [] => return Err(missing(BatchStep::Input, "the batch run has no input: call BatchRun::input")),
+            _ => return Err(missing(BatchStep::Input, "a batch run has one input: give a glob pattern")),
+        };
+        match &self.output {
+            Some(output) => Ok((input, output)),
+            None => Err(missing(BatchStep::Output, "the batch run has no output: call BatchRun::output")),
+        }
     }
 }
 
@@ -132,13 +200,25 @@ pub enum BatchStep {
     Execute,
 }
 
-/// Why a batch run has failed.
+/// Why a batch run has failed. It is shown as its error is, in one sentence.
 #[derive(Debug)]
 pub struct BatchError {
     /// The step that has failed.
     pub step: BatchStep,
     /// Its error.
     pub error: DataFusionError,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&root_message(&self.error))
+    }
+}
+
+impl Error for BatchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
 }
 
 impl From<BatchError> for DataFusionError {

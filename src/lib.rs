@@ -34,6 +34,8 @@ mod session;
 mod show_functions;
 mod terminal_text;
 
+pub use arrow;
+pub use datafusion;
 pub use script::Script;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
 pub use warpframe_cluster as cluster;

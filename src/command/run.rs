@@ -14,7 +14,7 @@ use super::progress::RowsBar;
 use super::runtime::run_to_end;
 use super::statements::read;
 use super::values;
-use crate::batch::BatchRun;
+use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 use warpframe_datafusion::memory::MemoryLimit;
 
@@ -56,25 +56,36 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let init = arguments.init.as_deref().map(read).transpose()?;
-    let batch = BatchRun {
-        init,
-        input: arguments.input,
-        select: arguments.select,
-        filter: arguments.filter,
-        output: arguments.out,
-        overwrite: arguments.overwrite,
-        settings: arguments.writer.settings(),
-        threads: arguments.threads,
-        memory_limit: arguments.memory_limit.unwrap_or_default(),
-        backend: arguments.backend,
-        cluster: arguments.cluster.settings()?,
-    };
-    let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
-    let query = batch.query();
-    let written = run_to_end(async {
-        batch.run(Arc::clone(&bar) as _).await.map_err(|error| CliError::query(error, &query))
-    });
+    let mut session = Session::builder()
+        .backend(arguments.backend)
+        .memory_limit(arguments.memory_limit.unwrap_or_default());
+    if let Some(threads) = arguments.threads {
+        session = session.threads(threads);
+    }
+    if let Some(cluster) = arguments.cluster.settings()? {
+        session = session.cluster(cluster);
+    }
+    let bar = Arc::new(RowsBar::default());
+    let mut batch = session
+        .build()?
+        .batch_run()
+        .input(arguments.input)
+        .select(arguments.select)
+        .output(&arguments.out)
+        .overwrite(arguments.overwrite)
+        .writer(arguments.writer.settings())
+        .progress(Arc::clone(&bar) as _);
+    if let Some(statements) = init {
+        batch = batch.init(statements);
+    }
+    if let Some(condition) = arguments.filter {
+        batch = batch.filter(condition);
+    }
+    let (query, start) = (batch.query(), Instant::now());
+    // The session ends with the run, so that its cleanup is waited for.
+    let written =
+        run_to_end(async move { batch.run().await.map_err(|failed| CliError::query(failed.error, &query)) });
     bar.clear();
-    print_summary(&written?, &batch.output, start);
+    print_summary(&written?, &arguments.out, start);
     Ok(())
 }

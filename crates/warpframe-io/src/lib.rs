@@ -16,6 +16,7 @@ mod background_cleanup;
 mod commit;
 mod copy;
 mod csv;
+mod existing_runtime;
 mod exit_cleanup;
 mod file_error;
 mod generate_files;
@@ -49,6 +50,7 @@ pub use copy::{
     staged_copy_sink,
 };
 pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
+pub use existing_runtime::runtime_env_over;
 pub use exit_cleanup::remove_leftovers;
 pub use file_error::file_error;
 pub use generate_files::GenerateFiles;
