@@ -17,10 +17,10 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
+use crate::cluster::{ClusterExec, as_cluster_exec};
 use crate::error_text::root_message;
 use crate::rows_read::rows_read;
 use crate::session::Session;
-use warpframe_cluster::{ClusterExec, as_cluster_exec};
 use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_io::{
     Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,

@@ -15,7 +15,6 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
-use warpframe_cluster::ClusterSettings;
 use warpframe_cuda::Gpus;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
@@ -33,6 +32,7 @@ use warpframe_io::{
 };
 
 use crate::clauses::check_clauses;
+use crate::cluster::{self, ClusterSettings};
 use crate::column_case::correct_case;
 use crate::file_tables::FileTables;
 use crate::large_stack::OnLargeStack;
@@ -460,6 +460,7 @@ impl SessionBuilder {
     /// # Ok(())
     /// # }
     /// ```
+    #[cfg(feature = "cluster")]
     pub fn cluster(mut self, cluster: impl Into<ClusterSettings>) -> Self {
         self.cluster = Some(cluster.into());
         self
@@ -512,7 +513,7 @@ impl SessionBuilder {
             None => install_with(state, backends, Execution::Local),
             Some(cluster) => {
                 revision::require_on_clusters();
-                let state = warpframe_cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
+                let state = cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
                 install_with(state, backends, Execution::Remote)
             }
         };

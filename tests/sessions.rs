@@ -11,8 +11,8 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryLimit as PoolLi
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions::expr_fn::{power, sqrt};
 use datafusion::logical_expr::{ColumnarValue, Volatility, cast, create_udf};
-use datafusion::object_store::memory::InMemory;
 use datafusion::object_store::ObjectStoreExt;
+use datafusion::object_store::memory::InMemory;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
 use warpframe::Session;

@@ -7,6 +7,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
+use crate::cluster::as_cluster_exec;
 use crate::rows_read::{rows_read, rows_to_read};
 
 /// How long a query runs before its progress is shown.
@@ -23,7 +24,7 @@ impl QueryProgress {
     pub fn watch(plan: &Arc<dyn ExecutionPlan>) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // The progress of a query on a cluster is that of its tasks.
-        if bar.is_hidden() || warpframe_cluster::as_cluster_exec(plan).is_some() {
+        if bar.is_hidden() || as_cluster_exec(plan).is_some() {
             return Self(None);
         }
         let (plan, shown) = (Arc::clone(plan), bar.clone());

@@ -120,6 +120,7 @@ fn end_now(signal: Signal) -> ! {
     let (done, ended) = std::sync::mpsc::channel();
     // Both may block, on a slow disk or a terminal that nobody reads.
     std::thread::spawn(move || {
+        #[cfg(feature = "compare")]
         crate::compare::kill_tools();
         warpframe_io::remove_leftovers(LAST_CLEANUP);
         if let Some(Some(mode)) = shell {

@@ -9,6 +9,7 @@ use datafusion::common::{Result, exec_err};
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use object_store::ObjectStore;
+#[cfg(feature = "aws")]
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use parking_lot::Mutex;
@@ -98,6 +99,7 @@ impl ObjectStoreRegistry for ObjectStores {
         }
         let store: Arc<dyn ObjectStore> = match (url.scheme(), url.host_str()) {
             ("file", _) => return Ok(Arc::clone(&self.local)),
+            #[cfg(feature = "aws")]
             ("s3", Some(bucket)) => match AmazonS3Builder::from_env().with_bucket_name(bucket).build() {
                 Ok(store) => Arc::new(VisibleObjects(Arc::new(store))),
                 Err(error) => return exec_err!("cannot reach the bucket of '{url}': {error}"),
