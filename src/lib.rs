@@ -78,3 +78,8 @@ pub use warpframe_ir as ir;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The Rust code in the guide.
+#[cfg(all(doctest, feature = "cluster"))]
+#[doc = include_str!("../docs/rust.md")]
+struct RustGuide;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod output;
+mod release;
 #[cfg(unix)]
 mod shell;
 mod statements;
