@@ -22,7 +22,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `cli` | the module `command` and the binary `warpframe` |
-//! | `cluster` | the module `cluster` and [`SessionBuilder`]'s `cluster`: Apache Ballista |
+//! | `cluster` | the module `cluster`: Apache Ballista |
 //! | `compare` | the module `compare`; implies `cluster` |
 //! | `cuda` | NVIDIA's driver and run-time compiler, which are loaded when they are used; without it there are no GPUs |
 //! | `aws`, `azure`, `gcp`, `http` | object stores of Amazon S3, Azure and Google Cloud Storage, and files of web servers |

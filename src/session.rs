@@ -448,7 +448,8 @@ impl SessionBuilder {
 
     /// The cluster that queries which read tables run on; this process by default. Their functions are evaluated
     /// by the backend that the executors resolve the session's choice to. [`threads`](Self::threads) then
-    /// settles the number of tasks of a query. Nothing is connected before the first query.
+    /// settles the number of tasks of a query. Nothing is connected before the first query. A build without the feature
+    /// `cluster` has no settings to call this with.
     ///
     /// ```
     /// # fn main() -> datafusion::error::Result<()> {
@@ -460,7 +461,6 @@ impl SessionBuilder {
     /// # Ok(())
     /// # }
     /// ```
-    #[cfg(feature = "cluster")]
     pub fn cluster(mut self, cluster: impl Into<ClusterSettings>) -> Self {
         self.cluster = Some(cluster.into());
         self

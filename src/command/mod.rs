@@ -37,7 +37,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use warpframe_cpu::kernel::SimdPath;
 
 use error::CliError;
-use runtime::runtime;
 
 #[cfg(not(feature = "cluster"))]
 use no_cluster as cluster;
@@ -131,7 +130,14 @@ impl Invocation {
     }
 }
 
-fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
+fn run(
+    command: Command,
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(unused_variables, reason = "for the comparison and clusters")
+    )]
+    invocation: Invocation,
+) -> Result<(), CliError> {
     // Check the environment variables before doing anything else.
     SimdPath::active().map_err(CliError::usage)?;
     log::start()?;
@@ -140,7 +146,7 @@ fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
         #[cfg(feature = "compare")]
         Command::Compare(arguments) => {
             let command_line = invocation.command_line();
-            let runtime = runtime()?;
+            let runtime = runtime::runtime()?;
             let ended = runtime.block_on(compare::run(arguments, command_line, invocation.launcher));
             // Modes cannot be cancelled. Do not wait for the one that was interrupted.
             runtime.shutdown_background();

@@ -45,10 +45,3 @@ impl Progress for RowsBar {
         eprintln!("warning: {}", escape_controls(message));
     }
 }
-
-/// A spinner with a message.
-pub fn spinner() -> ProgressBar {
-    let spinner = ProgressBar::new_spinner();
-    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
-    spinner
-}

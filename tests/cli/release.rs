@@ -15,9 +15,15 @@ fn metadata(key: &str) -> String {
 
 /// A template of binstall with the values for this package.
 fn filled(template: &str) -> String {
-    [("name", "warpframe"), ("bin", "warpframe"), ("version", env!("CARGO_PKG_VERSION")), ("target", "some-target"), ("binary-ext", "")]
-        .iter()
-        .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{ {name} }}"), value))
+    [
+        ("name", "warpframe"),
+        ("bin", "warpframe"),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("target", "some-target"),
+        ("binary-ext", ""),
+    ]
+    .iter()
+    .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("{{ {name} }}"), value))
 }
 
 #[test]
