@@ -1,33 +1,31 @@
-//! Batch runs: evaluate a select list over Parquet files into Parquet files. Each partition of the query is
-//! streamed into its own shard.
+//! Batch runs: evaluate a select list over files into files. Each partition of the query is streamed into a file of its own.
+
+mod ordered;
+mod output_shape;
+mod write;
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef, UInt64Type};
-use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use futures::{StreamExt, TryStreamExt};
-use tokio::task::JoinSet;
 
-use crate::cluster::{ClusterExec, as_cluster_exec};
 use crate::error_text::root_message;
-use crate::rows_read::rows_read;
 use crate::session::Session;
-use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_io::{
-    Attempts, ParquetInput, Progress, Shard, ShardWriter, Staging, WriteShardsExec, WriteSummary,
-    WriterSettings, concatenate_shards,
+    DataFormat, FileType, OutputMode, OutputSettings, Progress, ReadOptions, Staging, WriteSummary,
+    WriterSettings, open_tables,
 };
 
-/// Evaluates expressions over Parquet files into Parquet files, in a session with its functions, tables and settings.
+pub use ordered::plan_in_order;
+pub use output_shape::OutputShape;
+pub use write::{write_query, write_to};
+
+/// Evaluates expressions over files into files, in a session with its functions, tables and settings.
 ///
 /// The output has the rows in the order of the input files, and the key-value metadata that is the same in all of
 /// them. An input without rows gives an output with the columns and without rows.
@@ -39,7 +37,7 @@ use warpframe_io::{
 ///
 /// let session = Session::new()?;
 /// session.run_script("CREATE FUNCTION half(a DOUBLE) RETURNS DOUBLE RETURN a / 2").await?;
-/// let run = session.batch_run().input("data/*.parquet").select("id, half(x) AS h").output("halves.parquet");
+/// let run = session.batch_run().input("data/*.parquet").select("id, half(x) AS h").output("halves.csv.gz");
 /// println!("{} rows", run.run().await?.rows);
 /// # Ok(())
 /// # }
@@ -49,10 +47,13 @@ use warpframe_io::{
 pub struct BatchRun {
     session: Session,
     inputs: Vec<String>,
+    input_options: ReadOptions,
     init: Option<String>,
     select: String,
     filter: Option<String>,
     output: Option<PathBuf>,
+    output_format: Option<DataFormat>,
+    partition_by: Vec<String>,
     overwrite: bool,
     writer: WriterSettings,
     progress: Arc<dyn Progress>,
@@ -65,26 +66,45 @@ impl Session {
     }
 }
 
+/// The planned query of a run.
+struct PlannedRun {
+    query: DataFrame,
+    /// The key-value metadata of the output.
+    metadata: HashMap<String, String>,
+    /// The number of input rows, or 0 if it is not known.
+    rows: u64,
+}
+
 impl BatchRun {
     /// A run in a session, of all columns. It needs an [`input`](Self::input) and an [`output`](Self::output).
     pub fn new(session: &Session) -> Self {
         Self {
             session: session.clone(),
             inputs: Vec::new(),
+            input_options: ReadOptions::default(),
             init: None,
             select: "*".to_owned(),
             filter: None,
             output: None,
+            output_format: None,
+            partition_by: Vec::new(),
             overwrite: false,
             writer: WriterSettings::default(),
             progress: Arc::new(()),
         }
     }
 
-    /// Adds an input: a file, a folder, a glob pattern, or a URL in an object store (`s3://BUCKET/PATH`; if it ends in
-    /// '/', all `*.parquet` objects directly below it).
+    /// Adds an input: a file, a folder, a glob pattern, or a URL in an object store (`s3://BUCKET/PATH`; one that ends in '/' is a
+    /// folder); `-` is the standard input. All inputs have the same columns, as [`open_tables`] opens them, and the rows of the
+    /// first one come first.
     pub fn input(mut self, path: impl Into<String>) -> Self {
         self.inputs.push(path.into());
+        self
+    }
+
+    /// How the inputs are read; by default their formats are those of the extensions.
+    pub fn input_options(mut self, options: ReadOptions) -> Self {
+        self.input_options = options;
         self
     }
 
@@ -106,10 +126,23 @@ impl BatchRun {
         self
     }
 
-    /// The output, a path or URL: one file if the name ends in `.parquet`, otherwise a folder of shards, one for each
-    /// partition of the query.
+    /// The output, a path or URL: one file or a folder of files, as [`OutputShape`] says. A folder has a file for each
+    /// partition of the query that has rows.
     pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
         self.output = Some(path.into());
+        self
+    }
+
+    /// The format of the output; by default that of its extension, and Parquet in a folder.
+    pub fn output_format(mut self, format: DataFormat) -> Self {
+        self.output_format = Some(format);
+        self
+    }
+
+    /// The columns of the output whose values are in the names of folders (`column=value`) and not in the files, from the
+    /// outermost on; none by default.
+    pub fn partition_by(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.partition_by = columns.into_iter().map(Into::into).collect();
         self
     }
 
@@ -145,44 +178,76 @@ impl BatchRun {
     /// The input or the output is missing, the input cannot be read, a SQL statement is invalid, the query fails, or the
     /// output cannot be written. The error names the step that has failed.
     pub async fn run(&self) -> Result<WriteSummary, BatchError> {
-        let at = |step| move |error| BatchError { step, error };
-        let (input, output) = self.ends()?;
-        let session = self.session.private_copy().await.map_err(at(BatchStep::Plan))?;
-        let input = ParquetInput::open(input, session.context()).await.map_err(at(BatchStep::Input))?;
-        if let Some(statements) = &self.init {
-            session.run_script(statements).await.map_err(at(BatchStep::Init))?;
-        }
-        let table = input.table().map_err(at(BatchStep::Input))?;
-        session.register_table("input", table).map_err(at(BatchStep::Plan))?;
-        let query = session.sql(&self.query()).await.map_err(at(BatchStep::Plan))?;
-
-        if !input.dropped_metadata().is_empty() {
-            let keys = input.dropped_metadata().join(", ");
-            self.progress
-                .warn(&format!("the files disagree on this metadata, so the output has none of it: {keys}"));
-        }
-        self.progress.start(input.rows());
-        let runtime = session.context().runtime_env();
-        let staging = Staging::new(output, self.overwrite, &runtime).await;
+        let output = self.output_path()?;
+        let shape = OutputShape::of(output, self.output_format, !self.partition_by.is_empty());
+        let shape = shape.map_err(at(BatchStep::Output))?;
+        let run = self.plan().await?;
+        self.progress.start(run.rows);
+        let runtime = self.session.context().runtime_env();
+        let mode = if self.overwrite { OutputMode::Replace } else { OutputMode::Create };
+        let staging = match shape.is_file {
+            true => Staging::new_file(output, self.overwrite, &runtime).await,
+            false => Staging::new_folder(output, mode, &shape.file_type.to_string(), &runtime).await,
+        };
         let staging = staging.map_err(at(BatchStep::Output))?;
-        let metadata = input.schema().metadata().clone();
-        let written = write_query(query, metadata, staging, self.writer, Arc::clone(&self.progress)).await;
+        let (settings, progress) = (self.output_settings(shape.file_type), Arc::clone(&self.progress));
+        let written = write_query(run.query, run.metadata, staging, settings, progress).await;
         written.map_err(at(BatchStep::Execute))
     }
 
-    /// The input and the output.
-    fn ends(&self) -> Result<(&str, &Path), BatchError> {
-        let missing = |step, what: &str| BatchError { step, error: plan_datafusion_err!("{what}") };
-        let input = match &self.inputs[..] {
-            [input] => input,
-            [] => return Err(missing(BatchStep::Input, "the batch run has no input: call BatchRun::input")),
-            _ => return Err(missing(BatchStep::Input, "a batch run has one input: give a glob pattern")),
-        };
-        match &self.output {
-            Some(output) => Ok((input, output)),
-            None => Err(missing(BatchStep::Output, "the batch run has no output: call BatchRun::output")),
-        }
+    /// Runs the query as [`run`](Self::run) does, and writes the rows to a stream of this type instead of the output, in the
+    /// order of the files and as they come. Returns their number.
+    ///
+    /// # Errors
+    /// As of [`run`](Self::run). A part of the rows is written then.
+    pub async fn run_to(&self, out: impl Write + Send, file_type: FileType) -> Result<u64, BatchError> {
+        let run = self.plan().await?;
+        self.progress.start(run.rows);
+        let (settings, progress) = (self.output_settings(file_type), Arc::clone(&self.progress));
+        let written = write_to(run.query, run.metadata, out, &settings, progress).await;
+        written.map_err(at(BatchStep::Execute))
     }
+
+    fn output_path(&self) -> Result<&Path, BatchError> {
+        let missing = || plan_datafusion_err!("the batch run has no output: call BatchRun::output");
+        self.output.as_deref().ok_or_else(|| at(BatchStep::Output)(missing()))
+    }
+
+    fn output_settings(&self, file_type: FileType) -> OutputSettings {
+        let partition_by = self.partition_by.clone();
+        OutputSettings { file_type, partition_by, ..OutputSettings::from(self.writer) }
+    }
+
+    /// Opens the input and plans the query, in a copy of the session.
+    async fn plan(&self) -> Result<PlannedRun, BatchError> {
+        if self.inputs.is_empty() {
+            let missing = plan_datafusion_err!("the batch run has no input: call BatchRun::input");
+            return Err(at(BatchStep::Input)(missing));
+        }
+        let session = self.session.private_copy().await.map_err(at(BatchStep::Plan))?;
+        let input = open_tables(session.context(), &self.inputs, &self.input_options).await;
+        let input = input.map_err(at(BatchStep::Input))?;
+        for note in session.take_notes() {
+            self.progress.warn(&note);
+        }
+        if let Some(statements) = &self.init {
+            session.run_script(statements).await.map_err(at(BatchStep::Init))?;
+        }
+        let metadata = input.provider.schema().metadata().clone();
+        session.register_table("input", input.provider).map_err(at(BatchStep::Plan))?;
+        let query = session.sql(&self.query()).await.map_err(at(BatchStep::Plan))?;
+        if !input.dropped_metadata.is_empty() {
+            let keys = input.dropped_metadata.join(", ");
+            self.progress
+                .warn(&format!("the files disagree on this metadata, so the output has none of it: {keys}"));
+        }
+        Ok(PlannedRun { query, metadata, rows: input.rows.unwrap_or(0) })
+    }
+}
+
+/// Adds the step to an error.
+fn at(step: BatchStep) -> impl Fn(DataFusionError) -> BatchError {
+    move |error| BatchError { step, error }
 }
 
 /// A step of a batch run.
@@ -225,194 +290,4 @@ impl From<BatchError> for DataFusionError {
     fn from(failed: BatchError) -> Self {
         failed.error
     }
-}
-
-/// Writes the rows of a query as Parquet, in the order of the files it reads, and publishes the output. `metadata`
-/// becomes the key-value metadata of every file. If it fails, nothing is written.
-///
-/// # Errors
-/// The query fails, or the output cannot be written.
-pub async fn write_query(
-    query: DataFrame,
-    metadata: HashMap<String, String>,
-    staging: Staging,
-    settings: WriterSettings,
-    progress: Arc<dyn Progress>,
-) -> Result<WriteSummary> {
-    let (plan, context) = plan_in_order(query).await?;
-    if let Some(cluster) = as_cluster_exec(&plan) {
-        let attempts = staging.create_attempts().await?;
-        let written = write_shards_on_cluster(cluster, metadata, &context, &attempts, settings).await;
-        let published = match written {
-            Ok(files) => publish_written_files(&attempts, files, staging).await,
-            Err(error) => Err(error),
-        };
-        return attempts.finish(published).await;
-    }
-    let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
-    let shards = write_partitions(&plan, &schema, &context, &staging, settings, progress).await?;
-    let (shards, empty) = split_empty(shards, Shard::rows);
-    for shard in empty {
-        std::fs::remove_file(&shard.path)?;
-    }
-    publish(shards, staging).await
-}
-
-/// Publishes the output. If it is a single file, the shards are concatenated first.
-async fn publish(mut shards: Vec<Shard>, staging: Staging) -> Result<WriteSummary> {
-    if staging.is_file() {
-        shards = vec![concatenate_shards(shards, &staging.shard_path(0)).await?];
-    }
-    staging.publish().await?;
-    Ok(WriteSummary::from_shards(&shards))
-}
-
-/// Plans a query so that its partitions, one after the other, have the rows in the order of its tables, unless
-/// the query itself reorders them.
-///
-/// # Errors
-/// The query has no physical plan.
-pub async fn plan_in_order(query: DataFrame) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>)> {
-    let (mut state, query) = query.into_parts();
-    // Round-robin repartitioning would distribute the batches of a partition to all partitions.
-    let options = state.config_mut().options_mut();
-    options.optimizer.enable_round_robin_repartition = false;
-    // A sort-merge join sorts its inputs; a hash join keeps the order of one.
-    if let Some(warpframe) = options.extensions.get_mut::<WarpframeOptions>() {
-        warpframe.spill_joins = false;
-    }
-    let mut plan = state.create_physical_plan(&query).await?;
-    // A join distributes rows by hash, or merges the partitions of one of its inputs as they come. Subqueries in conditions
-    // are joins.
-    if plan.exists(|part| Ok(part.name().contains("Join")))? {
-        state.config_mut().options_mut().execution.target_partitions = 1;
-        plan = state.create_physical_plan(&query).await?;
-    }
-    // Otherwise a file scan moves files from busy partitions to idle ones.
-    let in_order = |plan: Arc<dyn ExecutionPlan>| plan.with_preserve_order(true).unwrap_or(plan);
-    let plan = match as_cluster_exec(&plan) {
-        Some(cluster) => Arc::new(cluster.with_plan(in_order(Arc::clone(cluster.plan())))),
-        None => in_order(plan),
-    };
-    Ok((plan, state.task_ctx()))
-}
-
-/// The file that an executor has written for a partition.
-struct WrittenFile {
-    name: String,
-    rows: u64,
-    bytes: u64,
-}
-
-/// Runs a query on a cluster whose executors write each partition into a file.
-async fn write_shards_on_cluster(
-    cluster: &ClusterExec,
-    metadata: HashMap<String, String>,
-    context: &Arc<TaskContext>,
-    attempts: &Attempts,
-    settings: WriterSettings,
-) -> Result<Vec<WrittenFile>> {
-    let metadata = metadata.into_iter().collect();
-    let sink = WriteShardsExec::new(Arc::clone(cluster.plan()), attempts.path_or_url(), settings, metadata);
-    let written = cluster.with_plan(Arc::new(sink)).execute(0, Arc::clone(context))?;
-    let written: Vec<RecordBatch> = written.try_collect().await?;
-    let mut files = Vec::new();
-    for batch in &written {
-        let names = batch.column(0).as_string::<i32>();
-        let [rows, bytes] = [1, 2].map(|column| batch.column(column).as_primitive::<UInt64Type>());
-        files.extend((0..batch.num_rows()).map(|file| WrittenFile {
-            name: names.value(file).to_owned(),
-            rows: rows.value(file),
-            bytes: bytes.value(file),
-        }));
-    }
-    Ok(files)
-}
-
-/// Publishes the files that the query has returned. Files of failed or repeated attempts are not among them.
-async fn publish_written_files(
-    attempts: &Attempts,
-    files: Vec<WrittenFile>,
-    staging: Staging,
-) -> Result<WriteSummary> {
-    let (files, _) = split_empty(files.into_iter().enumerate().collect(), |(_, file)| file.rows);
-    let named: Vec<_> = files
-        .iter()
-        .map(|(number, file)| (staging.part_name(*number, "parquet"), file.name.clone()))
-        .collect();
-    if staging.publish_attempts(attempts, &named).await? {
-        let files = files.iter().map(|(_, file)| file);
-        let (rows, bytes) = (files.clone().map(|file| file.rows).sum(), files.map(|file| file.bytes).sum());
-        return Ok(WriteSummary { rows, bytes, files: named.len() });
-    }
-    let mut shards = Vec::new();
-    for (to, name) in named {
-        let to = staging.data().join(to);
-        attempts.fetch(&name, &to).await?;
-        shards.push(Shard::open(to)?);
-    }
-    publish(shards, staging).await
-}
-
-/// Writes all partitions concurrently, each into its shard.
-async fn write_partitions(
-    plan: &Arc<dyn ExecutionPlan>,
-    schema: &SchemaRef,
-    context: &Arc<TaskContext>,
-    staging: &Staging,
-    settings: WriterSettings,
-    progress: Arc<dyn Progress>,
-) -> Result<Vec<Shard>> {
-    let mut tasks = JoinSet::new();
-    let partitions = plan.output_partitioning().partition_count();
-    // Shards that will be concatenated need not be synced.
-    let durable = !staging.is_file() || partitions == 1;
-    for partition in 0..partitions {
-        // The files are created before the tasks are spawned, so that removing the folder of a cancelled run does
-        // not race with it.
-        let properties = settings.properties(schema)?;
-        let path = staging.shard_path(partition);
-        let writer =
-            ShardWriter::create(path, Arc::clone(schema), properties, durable, context.memory_pool())?;
-        let stream = plan.execute(partition, Arc::clone(context))?;
-        let (plan, progress) = (Arc::clone(plan), Arc::clone(&progress));
-        tasks.spawn(async move {
-            let shard = write_stream(stream, writer, || progress.position(rows_read(&plan))).await?;
-            Ok((partition, shard))
-        });
-    }
-    let mut shards = Vec::new();
-    while let Some(ended) = tasks.join_next().await {
-        match ended.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error))).flatten() {
-            Ok(shard) => shards.push(shard),
-            Err(error) => {
-                tasks.shutdown().await;
-                return Err(error);
-            }
-        }
-    }
-    shards.sort_by_key(|(partition, _)| *partition);
-    Ok(shards.into_iter().map(|(_, shard)| shard).collect())
-}
-
-/// Writes a stream of batches, and calls `after_batch` after each.
-async fn write_stream(
-    mut stream: SendableRecordBatchStream,
-    mut writer: ShardWriter,
-    after_batch: impl Fn(),
-) -> Result<Shard> {
-    // Encoding and writing block this thread, as DataFusion's operators do: encoding is computation, and writes go to
-    // the page cache.
-    while let Some(batch) = stream.next().await {
-        writer.write(&batch?)?;
-        after_batch();
-    }
-    writer.finish()
-}
-
-/// Splits files into those to keep and those to remove. Files without rows are removed, except the first if all are
-/// empty, which has the output's schema.
-fn split_empty<T>(files: Vec<T>, rows: impl Fn(&T) -> u64) -> (Vec<T>, Vec<T>) {
-    let mut keep_one = files.iter().all(|file| rows(file) == 0);
-    files.into_iter().partition(|file| rows(file) > 0 || std::mem::take(&mut keep_one))
 }

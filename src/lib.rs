@@ -46,6 +46,7 @@ pub mod machine;
 #[cfg(not(feature = "cluster"))]
 mod no_cluster;
 mod private_catalog;
+mod read_functions;
 mod revision;
 mod rows_read;
 mod script;

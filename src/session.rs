@@ -27,8 +27,9 @@ use warpframe_datafusion::planner::{SpillableJoins, not_fused, not_fused_operato
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
-    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, ParquetFormatFactory, RepairFooters,
-    ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder, runtime_env_over,
+    ArrowFormatFactory, AvroFormatFactory, CheckTablePresence, CsvFormatFactory, CsvReadOptions,
+    JsonFormatFactory, NameFiles, Notes, ParquetFormatFactory, ReadOptions, RepairFooters, ReplaceCsvScans,
+    StageCopies, TableFactory, open_tables, runtime_env_builder, runtime_env_over,
 };
 
 use crate::clauses::check_clauses;
@@ -266,14 +267,33 @@ impl Session {
         Ok(function)
     }
 
-    /// Registers files as a table: Parquet, CSV (with a header line) or Arrow IPC, by their extension; one file,
+    /// Registers files as a table, in the format of their extension, such as `.parquet`, `.csv` or `.json.gz`; one file,
     /// a folder, a glob, or a URL in an object store (`s3://BUCKET/PATH`). A table of that name is replaced.
     ///
     /// # Errors
     /// Nothing matches, or the files cannot be read or do not fit together.
     pub async fn register_files(&self, name: &str, pattern: &str) -> Result<()> {
-        let table = open_table(&self.context, pattern).await?;
-        self.register_table(name, table)
+        self.register_files_with(name, &[pattern], &ReadOptions::default()).await
+    }
+
+    /// Registers the files behind several names as one table, as [`open_tables`] opens them. A table of that name is replaced.
+    ///
+    /// # Errors
+    /// The same as for [`open_tables`].
+    pub async fn register_files_with(
+        &self,
+        name: &str,
+        patterns: &[impl AsRef<str>],
+        options: &ReadOptions,
+    ) -> Result<()> {
+        let table = open_tables(&self.context, patterns, options).await?;
+        self.register_table(name, table.provider)
+    }
+
+    /// What a user should know about the files that were opened since the last call, such as that a CSV file has no header or
+    /// which files of a folder were left out: sentences without a full stop. None is returned twice.
+    pub fn take_notes(&self) -> Vec<String> {
+        Notes::take(self.context.state_ref().read().config())
     }
 
     /// Registers a table. A table of that name is replaced.
@@ -356,6 +376,7 @@ pub struct SessionBuilder {
     backend: Option<String>,
     fuse: Option<bool>,
     backends: Option<Arc<Backends>>,
+    csv: CsvReadOptions,
     cluster: Option<ClusterSettings>,
 }
 
@@ -435,6 +456,12 @@ impl SessionBuilder {
         self
     }
 
+    /// The syntax of CSV files that are read, where the options of a table do not say something else.
+    pub fn csv(mut self, options: CsvReadOptions) -> Self {
+        self.csv = options;
+        self
+    }
+
     /// The backends that can be named; those of this machine by default.
     pub fn backends(mut self, backends: Backends) -> Self {
         self.backends = Some(Arc::new(backends));
@@ -484,7 +511,9 @@ impl SessionBuilder {
         }
         let has_default_schema = config.options().catalog.create_default_catalog_and_schema;
         let backends = self.backends.unwrap_or_default();
-        config = configure(config.with_information_schema(true), &backends);
+        config = self.csv.install(Notes::install(configure(config.with_information_schema(true), &backends)));
+        // Folders are read with the folders in them.
+        config.options_mut().execution.listing_table_ignore_subdirectory = false;
         for (option, value) in [("backend", self.backend), ("fuse", self.fuse.map(|fuse| fuse.to_string()))] {
             if let Some(value) = value {
                 config.options_mut().set(&format!("warpframe.{option}"), &value)?;
@@ -527,9 +556,19 @@ impl SessionBuilder {
             0..0,
             [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters), Arc::new(StageCopies)],
         );
+        if is_local {
+            // On clusters the executors do it: the encoding of plans does not know the sources that name files.
+            rules.push(Arc::new(NameFiles));
+        }
         let planner = state.query_planner().take();
         let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
-        state.register_file_format(Arc::new(CsvFormatFactory), true)?;
+        for csv in [CsvFormatFactory::csv(), CsvFormatFactory::tsv()] {
+            state.register_file_format(Arc::new(csv), true)?;
+        }
+        for json in JsonFormatFactory::all() {
+            state.register_file_format(Arc::new(json), true)?;
+        }
+        state.register_file_format(Arc::new(AvroFormatFactory), true)?;
         state.register_file_format(Arc::new(ParquetFormatFactory::default()), true)?;
         state.register_file_format(Arc::new(ArrowFormatFactory::default()), true)?;
         for file_type in TableFactory::FILE_TYPES {

@@ -6,6 +6,7 @@ mod cluster;
 #[cfg(feature = "compare")]
 mod compare;
 mod completions;
+mod csv_options;
 mod devices;
 mod error;
 mod generate;
@@ -13,6 +14,7 @@ mod log;
 mod man;
 #[cfg(not(feature = "cluster"))]
 mod no_cluster;
+mod notes;
 mod output;
 mod panic;
 mod progress;

@@ -1,40 +1,62 @@
-//! `warpframe run`: evaluates expressions over Parquet files and writes Parquet files.
+//! `warpframe run`: evaluates expressions over files and writes files.
 
+use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
 
 use super::cluster::ClusterArguments;
+use super::csv_options::CsvArguments;
 use super::error::CliError;
-use super::generate::{WriterArguments, print_summary};
+use super::generate::{WriterArguments, print_stream_summary, print_summary};
+use super::output::{ErrorRecorder, stream_output};
 use super::progress::RowsBar;
 use super::runtime::run_to_end;
 use super::statements::read;
 use super::values;
+use crate::batch::{BatchError, BatchRun, OutputShape};
 use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 use warpframe_datafusion::memory::MemoryLimit;
+use warpframe_io::{DataFormat, FileType, ReadOptions, is_special_file};
+
+/// The name of the standard input and output.
+const STANDARD: &str = "-";
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The Parquet input: a file, a folder or a glob
-    #[arg(long = "in", value_name = "PATH")]
-    input: String,
+    /// The input: files, folders, globs or URLs such as s3://BUCKET/PATH, which have the same columns; - is the standard input. The
+    /// option can be repeated
+    #[arg(long = "in", value_name = "PATH", num_args = 1.., required = true)]
+    inputs: Vec<String>,
+    /// The format of the input; by default that of the extensions, or of the first bytes
+    #[arg(long, value_name = "FORMAT", value_parser = values::data_format)]
+    in_format: Option<DataFormat>,
+    #[command(flatten)]
+    csv: CsvArguments,
     /// Run the SQL statements in this file first, such as CREATE FUNCTION
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// The SQL expressions of the output columns, such as 'id, log3(x,y,z) AS r'
-    #[arg(long, value_name = "EXPRESSIONS")]
+    #[arg(long, value_name = "EXPRESSIONS", allow_hyphen_values = true)]
     select: String,
     /// A SQL condition that selects rows
-    #[arg(long = "where", value_name = "CONDITION")]
+    #[arg(long = "where", value_name = "CONDITION", allow_hyphen_values = true)]
     filter: Option<String>,
-    /// The output: a file if the name ends in .parquet, otherwise a folder with one file per thread
+    /// The output: a file if the name has the extension of a format, such as .parquet or .csv; a folder with one file per thread if
+    /// it has none or ends in '/'; - is the standard output
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// The format of the output: parquet, csv, tsv, json, ndjson, arrow, arrows or avro; by default that of the extension, and
+    /// parquet in a folder
+    #[arg(long, value_name = "FORMAT", value_parser = values::data_format)]
+    out_format: Option<DataFormat>,
+    /// Divide the rows into folders COLUMN=VALUE of the output folder, by these columns of the output
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    partition_by: Vec<String>,
     #[command(flatten)]
     writer: WriterArguments,
     /// The number of threads; all cores by default
@@ -56,6 +78,18 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let init = arguments.init.as_deref().map(read).transpose()?;
+    let (output, chosen) = (arguments.out.as_path(), arguments.out_format);
+    let is_stream = output == Path::new(STANDARD) || is_special_file(output);
+    let is_partitioned = !arguments.partition_by.is_empty();
+    // Before anything else is done.
+    let stream_type = match is_stream {
+        true => Some(stream_type(output, chosen, is_partitioned)?),
+        false => {
+            OutputShape::of(output, chosen, is_partitioned)
+                .map_err(|error| CliError::usage(super::error::root_message(&error)))?;
+            None
+        }
+    };
     let mut session = Session::builder()
         .backend(arguments.backend)
         .memory_limit(arguments.memory_limit.unwrap_or_default());
@@ -69,23 +103,97 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let mut batch = session
         .build()?
         .batch_run()
-        .input(arguments.input)
+        .input_options(ReadOptions { format: arguments.in_format, csv: arguments.csv.options() })
         .select(arguments.select)
-        .output(&arguments.out)
+        .output(output)
+        .partition_by(arguments.partition_by)
         .overwrite(arguments.overwrite)
         .writer(arguments.writer.settings())
         .progress(Arc::clone(&bar) as _);
+    for input in arguments.inputs {
+        batch = batch.input(input);
+    }
+    if let Some(format) = chosen {
+        batch = batch.output_format(format);
+    }
     if let Some(statements) = init {
         batch = batch.init(statements);
     }
     if let Some(condition) = arguments.filter {
         batch = batch.filter(condition);
     }
+    match stream_type {
+        Some(file_type) => run_to_stream(batch, output, file_type, &bar),
+        None => run_to_files(batch, output, &bar),
+    }
+}
+
+fn run_to_files(batch: BatchRun, output: &Path, bar: &RowsBar) -> Result<(), CliError> {
     let (query, start) = (batch.query(), Instant::now());
     // The session ends with the run, so that its cleanup is waited for.
-    let written =
-        run_to_end(async move { batch.run().await.map_err(|failed| CliError::query(failed.error, &query)) });
+    let written = run_to_end(async move {
+        batch.run().await.map_err(|BatchError { error, .. }| CliError::query(error, &query))
+    });
     bar.clear();
-    print_summary(&written?, &arguments.out, start);
+    print_summary(&written?, output, start);
+    Ok(())
+}
+
+/// The type of what is written to the standard output, a pipe or a device.
+fn stream_type(
+    output: &Path,
+    chosen: Option<DataFormat>,
+    is_partitioned: bool,
+) -> Result<FileType, CliError> {
+    if is_partitioned {
+        return Err(CliError::usage("--partition-by needs a folder: --out is a stream"));
+    }
+    let by_name = OutputShape::of(output, chosen, false).ok().filter(|shape| shape.is_file);
+    let file_type = match (chosen, by_name) {
+        (_, Some(shape)) => shape.file_type,
+        (Some(format), None) => FileType::plain(format),
+        (None, None) => {
+            return Err(CliError::usage(format!(
+                "the format of the {} is not known: add --out-format, such as csv, ndjson, arrows or parquet",
+                stream_name(output).display()
+            )));
+        }
+    };
+    // The file format of Arrow is for readers that can go back.
+    let file_type = match file_type.format {
+        DataFormat::Arrow => FileType::plain(DataFormat::ArrowStream),
+        _ => file_type,
+    };
+    if output == Path::new(STANDARD) {
+        super::output::check_stdout(file_type.format)?;
+    }
+    Ok(file_type)
+}
+
+/// The name of a stream in messages.
+fn stream_name(output: &Path) -> &Path {
+    if output == Path::new(STANDARD) { Path::new("standard output") } else { output }
+}
+
+/// Writes the rows to the standard output, a pipe or a device, as they come.
+fn run_to_stream(batch: BatchRun, output: &Path, file_type: FileType, bar: &RowsBar) -> Result<(), CliError> {
+    let (query, start) = (batch.query(), Instant::now());
+    let written = run_to_end(async move {
+        let opened = match output == Path::new(STANDARD) {
+            true => None,
+            false => stream_output::open(output).await?,
+        };
+        let out: Box<dyn Write + Send> = match opened {
+            Some(pipe) => Box::new(pipe),
+            None => Box::new(std::io::stdout()),
+        };
+        let (out, last_error) = ErrorRecorder::new(out);
+        batch.run_to(out, file_type).await.map_err(|BatchError { error, .. }| match last_error.take() {
+            Some(error) => CliError::from(error),
+            None => CliError::query(error, &query),
+        })
+    });
+    bar.clear();
+    print_stream_summary(written?, stream_name(output), start);
     Ok(())
 }

@@ -30,7 +30,7 @@ use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
 use warpframe_io::{
-    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, WriteAttemptExec, WriteShardsExec, WriterSettings,
+    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, OutputSettings, WriteAttemptExec, WriteShardsExec,
 };
 use warpframe_ir::program::Program;
 
@@ -81,7 +81,7 @@ enum Node {
     },
     WriteShards {
         folder: PathBuf,
-        settings: WriterSettings,
+        settings: OutputSettings,
         metadata: BTreeMap<String, String>,
     },
 }
@@ -270,7 +270,8 @@ impl PhysicalExtensionCodec for ClusterCodec {
         }
         if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
             let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());
-            return encode(Node::WriteShards { folder, settings: write.settings(), metadata }, buffer);
+            let settings = write.settings().clone();
+            return encode(Node::WriteShards { folder, settings, metadata }, buffer);
         }
         let name = node.name().to_owned();
         self.ballista.try_encode(node, buffer, converter).map_err(|error| {

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use ballista_core::planner::scans_only_information_schema;
 use datafusion::catalog::Session;
 use datafusion::common::format::ExplainFormat;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
@@ -26,7 +26,7 @@ use super::cluster_exec::ClusterExec;
 use super::memtable_staging::MemTableStaging;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
-use warpframe_io::staged_copy_sink;
+use warpframe_io::{reads_stream, staged_copy_sink};
 
 /// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
 /// partitions cost less.
@@ -103,6 +103,11 @@ impl QueryPlanner for ClusterPlanner {
                 }
                 _ => plan,
             });
+        }
+        if plan.exists(|operator| Ok(reads_stream(operator.as_ref())))? {
+            return plan_err!(
+                "the standard input cannot be read on a cluster: write it to a file that the executors can read"
+            );
         }
         let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         let query = |plan| ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone());

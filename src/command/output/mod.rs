@@ -3,10 +3,10 @@
 mod borders;
 mod error_recorder;
 mod format;
-mod json;
 mod layout;
 mod lines;
-mod stream_output;
+mod non_finite;
+pub mod stream_output;
 mod table;
 
 use std::io::{BufWriter, Write};
@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{FileWriter, StreamWriter};
 use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
@@ -28,18 +27,19 @@ use futures::{Stream, StreamExt};
 use parquet::arrow::ArrowWriter;
 
 use self::borders::Borders;
-use self::error_recorder::{ErrorRecorder, LastError};
-use self::json::json_writer;
 use self::lines::LineWriter;
 use self::table::Table;
 use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
-use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
+use warpframe_io::{
+    CsvWriter, DataFormat, Staging, WriterSettings, check_json_names, is_special_file, json_writer,
+};
 
+pub use self::error_recorder::{ErrorRecorder, LastError};
 pub use self::format::Format;
-pub use self::json::NonFinite;
+pub use self::non_finite::NonFinite;
 pub use self::table::Limits;
 
 /// How results are shown.
@@ -87,6 +87,18 @@ async fn print(query: DataFrame, display: &Display) -> Result<u64, CliError> {
     let format = display.format.unwrap_or(Format::Table);
     format.check_stdout()?;
     stream(query, display, format, display.limits, std::io::stdout()).await
+}
+
+/// Checks that a format can be written to the standard output.
+///
+/// # Errors
+/// Its bytes are no text, and the standard output is a terminal.
+pub fn check_stdout(format: DataFormat) -> Result<(), CliError> {
+    match format {
+        DataFormat::Parquet | DataFormat::Avro => Format::Parquet.check_stdout(),
+        DataFormat::Arrow | DataFormat::ArrowStream => Format::Arrow.check_stdout(),
+        DataFormat::Csv | DataFormat::Tsv | DataFormat::Json | DataFormat::Ndjson => Ok(()),
+    }
 }
 
 /// Writes to a pager, which shows all rows and columns.
@@ -252,27 +264,13 @@ async fn write_json<W: Write, F: JsonFormat>(
     ending: &[u8],
     failed: impl Fn(ArrowError) -> CliError + Copy,
 ) -> Result<u64, CliError> {
-    check_names(&batches.schema())?;
-    let mut writer = json_writer::<_, F>(&mut out, non_finite);
+    check_json_names(&batches.schema())?;
+    let mut writer = json_writer::<_, F>(&mut out, non_finite.into());
     let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
     writer.finish().map_err(failed)?;
     out.write_all(ending)?;
     out.flush()?;
     Ok(rows)
-}
-
-/// Checks that no two columns have the same name, which readers of JSON objects keep one of.
-fn check_names(schema: &Schema) -> Result<(), CliError> {
-    let fields = schema.fields();
-    let repeated = (1..fields.len())
-        .find(|&number| fields[..number].iter().any(|field| field.name() == fields[number].name()));
-    match repeated {
-        None => Ok(()),
-        Some(number) => Err(CliError::failure(format!(
-            "two columns have the name '{}', which a JSON object cannot have: rename one with AS",
-            fields[number].name()
-        ))),
-    }
 }
 
 /// Calls `write` with every batch, and returns the number of rows.

@@ -122,7 +122,7 @@ fn collect_output(
             continue;
         }
         let kind = entry.file_type().map_err(unreadable)?;
-        if kind.is_file() && path.extension().is_some_and(|found| found == extension) {
+        if kind.is_file() && has_extension(&name, extension) {
             files.push(relative);
         } else if kind.is_dir() && name.contains('=') {
             if let Some(other) = collect_output(&path, &format!("{relative}/"), extension, files)? {
@@ -133,6 +133,11 @@ fn collect_output(
         }
     }
     Ok(None)
+}
+
+/// Whether the name of a file ends in a dot and an extension, which may have a dot in it: `csv.gz`.
+pub(super) fn has_extension(name: &str, extension: &str) -> bool {
+    name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'))
 }
 
 /// Says what a file is not.
