@@ -14,13 +14,16 @@ const SCHEMES: &str = "s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH o
 /// A store, or the error of the builder of one.
 type Opened = object_store::Result<Arc<dyn ObjectStore>>;
 
+/// A function that opens a store by the beginning of a URL, if this build has one.
+type Open = Option<fn(&str) -> Opened>;
+
 /// Opens the store of a URL with the settings in the environment of this process.
 ///
 /// # Errors
 /// The scheme is not known or this build is without its store, the URL has no bucket or host, or a setting is not valid.
 pub(super) fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     let root = &url[..url::Position::BeforePath];
-    let (feature, open): (_, Option<fn(&str) -> Opened>) = match url.scheme() {
+    let (feature, open): (_, Open) = match url.scheme() {
         "s3" | "s3a" => ("aws", aws()),
         "gs" => ("gcp", gcp()),
         "az" | "azure" | "abfs" | "abfss" | "adl" => ("azure", azure()),
@@ -43,12 +46,12 @@ pub(super) fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>> {
 macro_rules! stores {
     ($($name:ident, $feature:literal: $open:expr;)*) => {$(
         #[cfg(feature = $feature)]
-        fn $name() -> Option<fn(&str) -> Opened> {
+        fn $name() -> Open {
             Some($open)
         }
 
         #[cfg(not(feature = $feature))]
-        fn $name() -> Option<fn(&str) -> Opened> {
+        fn $name() -> Open {
             None
         }
     )*};
