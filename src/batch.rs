@@ -228,7 +228,7 @@ impl BatchRun {
         let input = open_tables(session.context(), &self.inputs, &self.input_options).await;
         let input = input.map_err(at(BatchStep::Input))?;
         for note in session.take_notes() {
-            self.progress.warn(&note);
+            self.progress.note(&note);
         }
         if let Some(statements) = &self.init {
             session.run_script(statements).await.map_err(at(BatchStep::Init))?;

@@ -38,6 +38,7 @@ mod column_case;
 pub mod command;
 #[cfg(feature = "compare")]
 pub mod compare;
+mod copy_target;
 pub mod error_text;
 mod file_tables;
 mod large_stack;

@@ -35,6 +35,7 @@ use warpframe_io::{
 use crate::clauses::check_clauses;
 use crate::cluster::{self, ClusterSettings};
 use crate::column_case::correct_case;
+use crate::copy_target::name_copy_format;
 use crate::file_tables::FileTables;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
@@ -150,6 +151,7 @@ impl Session {
                 _ => {}
             }
         }
+        name_copy_format(&mut statement)?;
         let functions = show_functions_pattern(&statement);
         // Registered until the statement is planned.
         let _files = FileTables::open(&self.context, &mut statement).await?;

@@ -12,7 +12,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use warpframe::batch::{BatchError, BatchStep};
 use warpframe::error_text::{root_message, with_position};
-use warpframe::io::find_files;
+use warpframe::io::{DataFormat, find_files};
 use warpframe::ir::Error;
 
 create_exception!(
@@ -105,5 +105,5 @@ pub fn batch_error(failed: &BatchError, run: &RunTexts) -> PyErr {
 /// Whether a path, folder or glob pattern stands for no file that could be a table.
 fn is_missing(pattern: &str) -> bool {
     !pattern.contains("://")
-        && ["parquet", "csv", "arrow"].iter().all(|extension| find_files(pattern, extension).is_err())
+        && DataFormat::all().all(|format| find_files(pattern, format.extension()).is_err())
 }

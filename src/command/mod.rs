@@ -61,7 +61,7 @@ enum Command {
     Compare(compare::Arguments),
     /// Run SQL: a query, a file or an interactive shell
     Sql(sql::Arguments),
-    /// Evaluate expressions over Parquet files and write Parquet files
+    /// Evaluate expressions over files and write files
     Run(run::Arguments),
     /// Write generated rows as Parquet
     Generate(generate::Arguments),

@@ -49,4 +49,8 @@ impl Progress for RowsBar {
     fn warn(&self, message: &str) {
         eprintln!("warning: {}", escape_controls(message));
     }
+
+    fn note(&self, message: &str) {
+        eprintln!("note: {}", escape_controls(message));
+    }
 }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::cluster::ClusterArguments;
 use super::csv_options::CsvArguments;
-use super::error::CliError;
+use super::error::{CliError, root_message};
 use super::generate::{WriterArguments, print_stream_summary, print_summary};
 use super::output::{ErrorRecorder, stream_output};
 use super::progress::RowsBar;
@@ -85,8 +85,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let stream_type = match is_stream {
         true => Some(stream_type(output, chosen, is_partitioned)?),
         false => {
-            OutputShape::of(output, chosen, is_partitioned)
-                .map_err(|error| CliError::usage(super::error::root_message(&error)))?;
+            shape(output, chosen, is_partitioned)?;
             None
         }
     };
@@ -139,6 +138,12 @@ fn run_to_files(batch: BatchRun, output: &Path, bar: &RowsBar) -> Result<(), Cli
     Ok(())
 }
 
+/// What the name of the output says.
+fn shape(output: &Path, chosen: Option<DataFormat>, is_partitioned: bool) -> Result<OutputShape, CliError> {
+    let shape = OutputShape::of(output, chosen, is_partitioned);
+    shape.map_err(|error| CliError::usage(root_message(&error)))
+}
+
 /// The type of what is written to the standard output, a pipe or a device.
 fn stream_type(
     output: &Path,
@@ -148,10 +153,9 @@ fn stream_type(
     if is_partitioned {
         return Err(CliError::usage("--partition-by needs a folder: --out is a stream"));
     }
-    let by_name = OutputShape::of(output, chosen, false).ok().filter(|shape| shape.is_file);
-    let file_type = match (chosen, by_name) {
-        (_, Some(shape)) => shape.file_type,
-        (Some(format), None) => FileType::plain(format),
+    let file_type = match (FileType::of_path(output), chosen) {
+        (Some(_), chosen) => shape(output, chosen, false)?.file_type,
+        (None, Some(format)) => FileType::plain(format),
         (None, None) => {
             return Err(CliError::usage(format!(
                 "the format of the {} is not known: add --out-format, such as csv, ndjson, arrows or parquet",

@@ -24,6 +24,7 @@ use super::client::ClusterClient;
 use super::cluster_copy_exec::ClusterCopyExec;
 use super::cluster_exec::ClusterExec;
 use super::memtable_staging::MemTableStaging;
+use super::scan_formats::check_scan_formats;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
 use warpframe_io::{reads_stream, staged_copy_sink};
@@ -109,6 +110,7 @@ impl QueryPlanner for ClusterPlanner {
                 "the standard input cannot be read on a cluster: write it to a file that the executors can read"
             );
         }
+        check_scan_formats(&plan)?;
         let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         let query = |plan| ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone());
         let Some(operator) = plan.downcast_ref::<DataSinkExec>() else { return Ok(Arc::new(query(plan))) };

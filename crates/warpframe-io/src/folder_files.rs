@@ -104,9 +104,11 @@ async fn of_files(
         },
         None => detected(&first.name, first_bytes(context, files, first).await?)?,
     };
+    let is_known = |file: &TableFile| FileType::of_path(&file.name).is_some();
     let is_other = |file: &&TableFile| match type_of(&file.name) {
-        Some(other) => !file_type.is_read_as(other),
-        None => type_of(&first.name).is_some(),
+        Some(other) if is_known(file) => !file_type.is_read_as(other),
+        // The files whose names do not tell it are taken for what the first one is.
+        _ => chosen.is_none() && is_known(first),
     };
     match files.files.iter().find(is_other) {
         None => Ok(file_type),

@@ -23,7 +23,7 @@ pub enum NonFinite {
 }
 
 /// A writer of JSON objects with all columns.
-pub fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Writer<W, F> {
+pub(super) fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Writer<W, F> {
     let builder = WriterBuilder::new().with_explicit_nulls(true);
     match non_finite {
         NonFinite::String => builder.with_encoder_factory(Arc::new(NonFiniteStrings)).build(out),
@@ -35,7 +35,7 @@ pub fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Wr
 ///
 /// # Errors
 /// Two columns have one name.
-pub fn check_json_names(schema: &Schema) -> DataFusionResult<()> {
+pub(super) fn check_json_names(schema: &Schema) -> DataFusionResult<()> {
     let fields = schema.fields();
     let repeated = (1..fields.len())
         .find(|&number| fields[..number].iter().any(|field| field.name() == fields[number].name()));

@@ -2,8 +2,8 @@
 //!
 //! - Input: [`open_tables`] opens files of a [`DataFormat`] as a table, [`ParquetInput`] checks Parquet files before a query is
 //!   planned, [`CsvFormat`] reads CSV, and [`JsonScan`] JSON.
-//! - Output: Parquet shards are [staged](Staging), and published only when they are complete. On a cluster,
-//!   [`WriteShardsExec`] writes them where they are computed.
+//! - Output: [`RowWriter`] writes every format. Files are [staged](Staging), and published only when they are complete. On a
+//!   cluster, [`WriteShardsExec`] writes them where they are computed.
 //! - `COPY` and `INSERT`: [`StageCopies`] makes the files of a statement appear together, here and, as [`WriteAttemptExec`],
 //!   on clusters.
 //! - [`GenerateFiles`] writes generated rows, and [`flush_cleanup`] waits for what runs after a cancelled query.
@@ -71,7 +71,7 @@ pub use copy::{
     ArrowFormatFactory, ArrowSink, AttemptFile, CopyOutput, CopySink, StageCopies, WriteAttemptExec,
     staged_copy_sink,
 };
-pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, CsvWriter, ReplaceCsvScans};
+pub use csv::{CsvDialect, CsvFormat, CsvFormatFactory, CsvScan, CsvSink, ReplaceCsvScans};
 pub use datafusion_datasource_avro::AvroFormatFactory;
 pub use existing_runtime::runtime_env_over;
 pub use exit_cleanup::remove_leftovers;
@@ -79,7 +79,7 @@ pub use file_error::file_error;
 pub use file_type::{Compression, DataFormat, FileType, compression_of_path};
 pub use generate_files::GenerateFiles;
 pub use json::{JsonFormatFactory, JsonScan};
-pub use json_writer::{NonFinite, check_json_names, json_writer};
+pub use json_writer::NonFinite;
 pub use local_files::{find_files, is_special_file};
 pub use named_errors::NameFiles;
 pub use notes::Notes;

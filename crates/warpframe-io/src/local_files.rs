@@ -64,7 +64,7 @@ impl LocalFiles {
     pub fn find(pattern: &str) -> Result<Self> {
         let path = Path::new(pattern);
         if path.is_dir() {
-            let mut files = committed_files(path, false, || {
+            let mut files = committed_files(path, true, || {
                 let mut files = Vec::new();
                 collect_files(path, &mut files, MAX_DEPTH)?;
                 Ok(files)

@@ -154,7 +154,7 @@ impl ParquetInput {
     /// # Errors
     /// The same as for [`table`](Self::table).
     pub(super) fn table_with(&self, format: Arc<dyn FileFormat>) -> Result<Arc<dyn TableProvider>> {
-        if !self.partitions.fields.is_empty() {
+        if !self.partitions.fields.is_empty() || self.files.keeps_order {
             let (schema, rows) = (Arc::clone(&self.file_schema), Some(self.rows.clone()));
             let table = PartitionedTable::new(&self.files, self.partitions.clone(), format, schema, rows)?;
             return Ok(Arc::new(table));

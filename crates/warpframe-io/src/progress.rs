@@ -10,6 +10,11 @@ pub trait Progress: Send + Sync {
 
     /// A warning for the user.
     fn warn(&self, message: &str);
+
+    /// What the user should know about the input. It is no fault.
+    fn note(&self, message: &str) {
+        self.warn(message);
+    }
 }
 
 /// Ignores all progress.

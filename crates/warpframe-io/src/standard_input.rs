@@ -1,5 +1,5 @@
-//! The standard input as a table. Its bytes can be read only once and in their order; what is read to find the columns is kept
-//! until the query runs.
+//! The standard input and pipes as objects of a store. Their bytes can be read only once and in their order; what is read to find
+//! the columns is kept until the query runs.
 
 use std::fmt;
 use std::io::Read;
@@ -18,7 +18,9 @@ use object_store::{
 };
 use parking_lot::Mutex;
 
-/// The name of the input in messages, and of its object.
+use super::file_error::file_error;
+
+/// The name of the standard input in messages, and of its object.
 pub(super) const NAME: &str = "standard input";
 
 /// The scheme of the store's URL.
@@ -42,6 +44,33 @@ pub(super) fn file_path() -> Option<&'static str> {
     is_file.then_some(PATH)
 }
 
+/// Opens a pipe with a name in the file system, such as `/dev/fd/63`, which a shell makes of `<(command)`. `None` if it is none.
+///
+/// # Errors
+/// It cannot be opened.
+pub(super) async fn open_pipe(name: &str) -> Result<Option<Box<dyn Read + Send>>> {
+    if !is_pipe(name) {
+        return Ok(None);
+    }
+    let path = std::path::PathBuf::from(name);
+    let failed = |error: &dyn fmt::Display| file_error("read", std::path::Path::new(name), error);
+    // Opening blocks until there is a writer.
+    let opened = tokio::task::spawn_blocking(move || std::fs::File::open(path)).await;
+    let opened = opened.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    Ok(Some(Box::new(opened)))
+}
+
+#[cfg(unix)]
+fn is_pipe(name: &str) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(name).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &str) -> bool {
+    false
+}
+
 /// Takes the standard input of this process.
 ///
 /// # Errors
@@ -54,14 +83,15 @@ pub(super) fn take() -> Result<Box<dyn Read + Send>> {
 }
 
 fn read_before() -> DataFusionError {
-    DataFusionError::Execution(
-        "the standard input can be read only once: write it to a file first".to_owned(),
-    )
+    let message = "the standard input, or a pipe, can be read only once: write it to a file first";
+    DataFusionError::Execution(message.to_owned())
 }
 
 /// A store with one object, whose bytes come from a reader.
 #[derive(Debug)]
 pub(super) struct InputStore {
+    /// The name of the object, and in messages.
+    name: String,
     input: Arc<Mutex<Input>>,
     /// Whether the readers of the format want a file: then it is a pipe.
     as_pipe: bool,
@@ -125,9 +155,9 @@ async fn blocking<T: Send + 'static>(
 
 impl InputStore {
     /// A store for the bytes of a reader.
-    pub fn new(source: Box<dyn Read + Send>, as_pipe: bool) -> Self {
+    pub fn new(name: &str, source: Box<dyn Read + Send>, as_pipe: bool) -> Self {
         let input = Input { source: Some(source), kept: Vec::new(), is_sealed: false };
-        Self { input: Arc::new(Mutex::new(input)), as_pipe }
+        Self { name: name.to_owned(), input: Arc::new(Mutex::new(input)), as_pipe }
     }
 
     /// The first bytes, fewer if there are no more.
@@ -155,9 +185,9 @@ impl InputStore {
     }
 
     /// The object. Its size is not known.
-    pub fn object() -> ObjectMeta {
+    pub fn object(&self) -> ObjectMeta {
         ObjectMeta {
-            location: Path::from(NAME),
+            location: Path::from(self.name.as_str()),
             last_modified: std::time::SystemTime::UNIX_EPOCH.into(),
             size: 0,
             e_tag: None,
@@ -227,7 +257,7 @@ fn unsupported(operation: &str) -> Error {
 #[async_trait]
 impl ObjectStore for InputStore {
     async fn get_opts(&self, _: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        let meta = Self::object();
+        let meta = self.object();
         let (payload, range) = match options.range {
             None | Some(GetRange::Offset(0)) => {
                 let is_sealed = self.input.lock().is_sealed;
@@ -267,7 +297,7 @@ impl ObjectStore for InputStore {
     }
 
     fn list(&self, _: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        stream::iter([Ok(Self::object())]).boxed()
+        stream::iter([Ok(self.object())]).boxed()
     }
 
     async fn list_with_delimiter(&self, _: Option<&Path>) -> object_store::Result<ListResult> {

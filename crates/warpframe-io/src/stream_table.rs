@@ -1,6 +1,7 @@
-//! The table of the rows of a stream, such as the standard input.
+//! The table of the rows of a stream, such as the standard input or a pipe.
 
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,11 +19,11 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore};
 
 use super::file_type::{DataFormat, Detected, FIRST_BYTES, FileType, detect};
 use super::read_options::ReadOptions;
-use super::standard_input::{InputStore, NAME, SCHEME};
+use super::standard_input::{InputStore, SCHEME};
 use super::table_files::{OpenTable, format_of};
 
 /// Numbers the stores of streams in this process.
@@ -32,26 +33,28 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 #[derive(Debug)]
 struct StreamTable {
     store: ObjectStoreUrl,
+    object: ObjectMeta,
     format: Arc<dyn FileFormat>,
     schema: SchemaRef,
 }
 
-/// Opens the bytes of a reader as a table, whose columns are found at its beginning. The format is that of the options, or the one
-/// of the first bytes.
+/// Opens the bytes of a reader as a table, whose columns are found at its beginning. The format is that of the options, of the
+/// extension of the name, or of the first bytes.
 ///
 /// # Errors
 /// The format is not known, or its files are not read from their beginning to their end; or the bytes cannot be read.
 pub(super) async fn open_stream(
     context: &SessionContext,
+    name: &str,
     source: Box<dyn Read + Send>,
     options: &ReadOptions,
 ) -> Result<OpenTable> {
     let is_arrow = |format| matches!(format, DataFormat::Arrow | DataFormat::ArrowStream);
-    let file_type = options.format.map(FileType::plain);
-    let store = Arc::new(InputStore::new(source, file_type.is_none_or(|known| is_arrow(known.format))));
+    let file_type = options.format.map(FileType::plain).or_else(|| FileType::of_path(Path::new(name)));
+    let store = Arc::new(InputStore::new(name, source, file_type.is_none_or(|known| is_arrow(known.format))));
     let unreadable = |error: object_store::Error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        DataFusionError::Execution(format!("cannot read the {NAME}: {cause}"))
+        DataFusionError::Execution(format!("cannot read '{name}': {cause}"))
     };
     let first = store.first_bytes(FIRST_BYTES).await.map_err(unreadable)?;
     let file_type = match (detect(&first), file_type) {
@@ -61,30 +64,29 @@ pub(super) async fn open_stream(
         (Detected::Type(found), None) => found,
         (_, Some(known)) => known,
         (_, None) => {
-            return plan_err!(
-                "the format of the {NAME} is not known: choose csv, tsv, json, ndjson or arrows"
-            );
+            return plan_err!("the format of '{name}' is not known: choose csv, tsv, json, ndjson or arrows");
         }
     };
     let is_arrow_file = detect(&first) == Detected::Type(FileType::plain(DataFormat::Arrow));
     if matches!(file_type.format, DataFormat::Parquet | DataFormat::Avro) || is_arrow_file {
         let format = if is_arrow_file { DataFormat::Arrow } else { file_type.format };
         return exec_err!(
-            "the {NAME} is a pipe, and {format} files are not read from their beginning to their end: write it to a file first"
+            "'{name}' is a pipe, and {format} files are not read from their beginning to their end: write it to a file first"
         );
     }
     let state = context.state();
     let format = format_of(&state, file_type, options);
-    let objects = [InputStore::object()];
+    let objects = [store.object()];
     let dynamic = Arc::clone(&store) as Arc<dyn ObjectStore>;
     let schema = format.infer_schema(&state, &dynamic, &objects).await?;
     if schema.fields().is_empty() {
-        return exec_err!("there are no columns in the {NAME}: it is empty");
+        return exec_err!("there are no columns in '{name}': it is empty");
     }
     store.seal();
     let url = ObjectStoreUrl::parse(format!("{SCHEME}://{}", NEXT.fetch_add(1, Ordering::Relaxed)))?;
+    let [object] = objects;
     context.runtime_env().register_object_store(url.as_ref(), store);
-    let provider = Arc::new(StreamTable { store: url, format, schema });
+    let provider = Arc::new(StreamTable { store: url, object, format, schema });
     Ok(OpenTable { provider, file_type, rows: None, dropped_metadata: Vec::new() })
 }
 
@@ -113,7 +115,7 @@ impl TableProvider for StreamTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source = self.format.file_source(TableSchema::builder(Arc::clone(&self.schema)).build());
-        let file = PartitionedFile::from(InputStore::object());
+        let file = PartitionedFile::from(self.object.clone());
         let scan = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(vec![FileGroup::new(vec![file])])
             .with_projection_indices(projection.cloned())?
@@ -137,7 +139,8 @@ mod tests {
         let runtime = runtime_env_builder().build_arc()?;
         let context = SessionContext::new_with_config_rt(Default::default(), runtime);
         let options = ReadOptions { format, ..ReadOptions::default() };
-        let table = open_stream(&context, Box::new(Cursor::new(bytes)), &options).await?.provider;
+        let table =
+            open_stream(&context, "standard input", Box::new(Cursor::new(bytes)), &options).await?.provider;
         context.register_table("t", table)?;
         let query = context.sql("SELECT sum(a), count(b) FROM t").await?;
         let text = pretty_format_batches(&query.clone().collect().await?)?.to_string();
@@ -156,7 +159,7 @@ mod tests {
         for (bytes, format, words) in [
             (&b"PAR1...."[..], None, "parquet files are not read from their beginning"),
             (b"ARROW1..", Some(DataFormat::ArrowStream), "arrow files are not read"),
-            (b"a,b\n", None, "format of the standard input is not known"),
+            (b"a,b\n", None, "format of 'standard input' is not known"),
             (b"", Some(DataFormat::Csv), "it is empty"),
         ] {
             let error = rows(bytes.to_vec(), format).await.unwrap_err();

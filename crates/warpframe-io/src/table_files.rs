@@ -44,7 +44,8 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
 }
 
 /// Opens files as one table. A name is a local file, folder or glob pattern, a URL in an object store, or `-` for the standard
-/// input, which is read once and in its order. The rows are in the order of the names, and of the paths of the files behind a name. All files must have the same columns.
+/// input, which is read once and in its order. The rows are in the order of the names, and of the paths of the files behind a
+/// name. All files must have the same columns.
 ///
 /// The format is that of `options`, or that which the extensions of the files stand for, such as `.parquet`, `.csv` or
 /// `.csv.gz`, or else their first bytes. All named files must have the same format. Of a folder these are the files in it and
@@ -63,13 +64,21 @@ pub async fn open_tables(
     names: &[impl AsRef<str>],
     options: &ReadOptions,
 ) -> Result<OpenTable> {
-    if names.iter().any(|name| is_standard_input(name.as_ref())) && standard_input::file_path().is_none() {
-        return match names.len() {
-            1 => open_stream(context, standard_input::take()?, options).await,
-            _ => exec_err!(
-                "the standard input is a pipe, which cannot be one of several inputs: write it to a file first"
-            ),
+    for name in names {
+        let name = name.as_ref();
+        let (name, source) = match is_standard_input(name) && standard_input::file_path().is_none() {
+            true => (standard_input::NAME, Some(standard_input::take()?)),
+            false => (name, standard_input::open_pipe(name).await?),
         };
+        match source {
+            Some(source) if names.len() == 1 => return open_stream(context, name, source, options).await,
+            Some(_) => {
+                return exec_err!(
+                    "'{name}' is a pipe, which cannot be one of several inputs: write it to a file first"
+                );
+            }
+            None => {}
+        }
     }
     let mut all: Option<(TableFiles, FileType)> = None;
     for name in names {
@@ -148,7 +157,7 @@ pub(super) async fn table_of(
         return exec_err!("there are no columns in '{pattern}': every file is empty");
     }
     let partitions = files.partitions()?;
-    if !partitions.fields.is_empty() {
+    if !partitions.fields.is_empty() || files.keeps_order {
         return Ok(Arc::new(PartitionedTable::new(&files, partitions, format, schema, None)?));
     }
     let options = ListingOptions::new(format).with_file_extension(files.listed_suffix);

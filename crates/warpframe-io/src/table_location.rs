@@ -21,7 +21,7 @@ use super::url_schemes::{is_object_store_url, is_web};
 
 const FOLDER_HINT: &str = "there is no such object; the URL of a folder ends in '/'";
 
-/// The files of a table, sorted by name.
+/// The files of a table, those behind each name sorted by path.
 #[derive(Debug, Clone)]
 pub(super) struct TableFiles {
     /// What the user has named.
@@ -34,6 +34,8 @@ pub(super) struct TableFiles {
     pub is_folder: bool,
     /// Of a URL that is listed again, the end of the names of files that belong to the table.
     pub listed_suffix: String,
+    /// Whether the order is that of several names, and not of all paths, by which DataFusion sorts the files that it lists.
+    pub keeps_order: bool,
 }
 
 /// A file of a table.
@@ -86,7 +88,7 @@ impl TableFiles {
         }
         let store = ObjectStoreUrl::local_filesystem();
         let (pattern, is_folder) = (pattern.to_owned(), found.is_folder);
-        Ok(Self { pattern, store, files, urls, is_folder, listed_suffix: String::new() })
+        Ok(Self { pattern, store, files, urls, is_folder, listed_suffix: String::new(), keeps_order: false })
     }
 
     async fn find_remote(context: &SessionContext, pattern: &str) -> Result<Self> {
@@ -132,7 +134,7 @@ impl TableFiles {
             false => files.iter().map(|file| object_url(&store, &file.object)).collect::<Result<_>>()?,
         };
         let pattern = pattern.to_owned();
-        Ok(Self { pattern, store, files, urls, is_folder, listed_suffix: String::new() })
+        Ok(Self { pattern, store, files, urls, is_folder, listed_suffix: String::new(), keeps_order: false })
     }
 
     /// Whether the files are local ones. Then each has a URL of its own.
@@ -204,6 +206,7 @@ impl TableFiles {
         };
         self.urls = fixed(Self { files: self.files.clone(), ..self.clone() })?;
         self.listed_suffix = String::new();
+        self.keeps_order = true;
         self.pattern = format!("{}, {}", self.pattern, other.pattern);
         self.files.extend(other.files.clone());
         self.urls.extend(fixed(other)?);

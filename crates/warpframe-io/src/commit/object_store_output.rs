@@ -17,9 +17,9 @@ use object_store::path::Path as ObjectPath;
 
 use super::claim::{Claim, is_active, is_own, repair};
 use super::journal::{JOURNAL, Journal, Phase, is_journal};
-use super::output_kind::{OutputKind, OutputMode};
+use super::output_kind::{OutputKind, OutputMode, has_extension};
 use super::reading::ignored_objects;
-use super::replaceable::{exists_already, has_extension, no_data};
+use super::replaceable::{exists_already, no_data};
 use crate::background_cleanup::{run_to_completion, with_cleanup_error};
 use crate::multipart_upload::CONCURRENT_REQUESTS;
 use crate::object_location::ObjectLocation;

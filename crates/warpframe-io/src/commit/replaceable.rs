@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-use super::output_kind::OutputKind;
+use super::output_kind::{OutputKind, has_extension};
 use crate::file_error::file_error;
 use crate::local_files::is_special_file;
 
@@ -133,11 +133,6 @@ fn collect_output(
         }
     }
     Ok(None)
-}
-
-/// Whether the name of a file ends in a dot and an extension, which may have a dot in it: `csv.gz`.
-pub(super) fn has_extension(name: &str, extension: &str) -> bool {
-    name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'))
 }
 
 /// Says what a file is not.

@@ -11,12 +11,14 @@ use datafusion::common::config::CsvOptions;
 use datafusion::common::{DataFusionError, GetExt, Result, Statistics, internal_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, csv};
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{
     FileScanConfig, FileScanConfigBuilder, FileSinkConfig, FileSource,
 };
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
@@ -30,7 +32,7 @@ use super::quoted_newlines::has_quoted_newlines;
 use super::scan::CsvScan;
 use super::schema::infer_schema;
 use super::sink::CsvSink;
-use crate::file_type::DataFormat;
+use crate::file_type::{DataFormat, FileType};
 use crate::notes::Notes;
 use crate::text_input::{Input, local_file};
 
@@ -91,36 +93,59 @@ impl CsvFormat {
         dialect.has_header = match (self.has_header(state), is_inferred) {
             (Some(has_header), _) => has_header,
             (None, true) => self.detected_header.lock().unwrap_or(true),
-            (None, false) => self.detect_header(state, scan, &dialect).await?,
+            (None, false) => {
+                let files = scan.file_groups.iter().flat_map(|group| group.iter());
+                let found =
+                    self.detect_header(state, &scan.object_store_url, files, scan.file_schema()).await?;
+                found.unwrap_or(true)
+            }
         };
         Ok(dialect)
     }
 
-    /// Whether files with declared columns have a header, according to the first one with a record.
-    async fn detect_header(
+    /// Whether files with declared columns have a header, according to the first one with a record; `None` if there is none.
+    async fn detect_header<'a>(
         &self,
         state: &dyn Session,
-        scan: &FileScanConfig,
-        dialect: &CsvDialect,
-    ) -> Result<bool> {
-        let mut files: Vec<_> = scan.file_groups.iter().flat_map(|group| group.iter()).collect();
+        store: &ObjectStoreUrl,
+        files: impl Iterator<Item = &'a PartitionedFile>,
+        declared: &Schema,
+    ) -> Result<Option<bool>> {
+        let mut files: Vec<_> = files.filter(|file| file.object_meta.size > 0).collect();
         files.sort_by(|one, other| one.object_meta.location.cmp(&other.object_meta.location));
-        let store = state.runtime_env().object_store(&scan.object_store_url)?;
-        for file in files.into_iter().filter(|file| file.object_meta.size > 0) {
+        let store = state.runtime_env().object_store(store)?;
+        let dialect = CsvDialect::new(&self.read_options, true);
+        for file in files {
             let version = file_version(&file.object_meta);
             if let Some(known) = self.headers_of_declared.lock().get(&version) {
-                return Ok(*known);
+                return Ok(Some(*known));
             }
             let mut input = Input::open(&store, &version.0, 0, self.read_options.compression).await?;
-            let Some((first, _)) = input.read_first_record(dialect).await? else { continue };
-            let has_header = is_header_of(&first, scan.file_schema());
+            let Some((first, _)) = input.read_first_record(&dialect).await? else { continue };
+            let has_header = is_header_of(&first, declared);
             if !has_header {
-                Notes::add(state, no_header(&input.name, scan.file_schema()));
+                Notes::add(state, no_header(&input.name, declared));
             }
             self.headers_of_declared.lock().insert(version, has_header);
+            return Ok(Some(has_header));
+        }
+        Ok(None)
+    }
+
+    /// Whether files that are added to a table get a header: as its files have one, or else as the options say.
+    async fn writes_header(&self, state: &dyn Session, sink: &FileSinkConfig) -> Result<bool> {
+        if let Some(has_header) = self.options.has_header {
             return Ok(has_header);
         }
-        Ok(true)
+        let files = match (self.has_header(state), self.is_inferred.load(Ordering::Acquire)) {
+            (Some(has_header), _) => Some(has_header),
+            (None, true) => *self.detected_header.lock(),
+            (None, false) => {
+                let files = sink.file_group.files().iter();
+                self.detect_header(state, &sink.object_store_url, files, sink.output_schema()).await?
+            }
+        };
+        Ok(files.unwrap_or(state.config_options().catalog.has_header))
     }
 
     /// Whether threads may read parts of these files, which is so if no file has a line break inside of quotes. Only local
@@ -176,6 +201,13 @@ impl CsvFormat {
         Ok(found)
     }
 
+    fn data_format(&self) -> DataFormat {
+        match self.options.delimiter {
+            b'\t' => DataFormat::Tsv,
+            _ => DataFormat::Csv,
+        }
+    }
+
     /// The compression of files that are read.
     fn compression(&self) -> FileCompressionType {
         self.read_options.compression.into()
@@ -189,15 +221,14 @@ impl CsvFormat {
 
 #[async_trait]
 impl FileFormat for CsvFormat {
+    /// That of files which `INSERT` writes.
     fn get_ext(&self) -> String {
-        match self.options.delimiter {
-            b'\t' => DataFormat::Tsv.extension().to_owned(),
-            _ => DataFormat::Csv.extension().to_owned(),
-        }
+        let compression = self.options.compression;
+        FileType { format: self.data_format(), compression }.to_string()
     }
 
     fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
-        Ok(format!("{}{}", self.get_ext(), compression.get_ext()))
+        Ok(format!("{}{}", self.data_format().extension(), compression.get_ext()))
     }
 
     fn compression_type(&self) -> Option<FileCompressionType> {
@@ -260,7 +291,7 @@ impl FileFormat for CsvFormat {
         sink: FileSinkConfig,
         order: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let has_header = self.options.has_header.unwrap_or(state.config_options().catalog.has_header);
+        let has_header = self.writes_header(state, &sink).await?;
         let options = self.options.clone().with_has_header(has_header);
         if sink.insert_op == InsertOp::Append
             && let Some(sink) = CsvSink::try_new(sink.clone(), &options)?

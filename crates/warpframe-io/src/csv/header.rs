@@ -39,14 +39,12 @@ pub(super) fn is_header(first: &[FirstValue], below: Option<&[Kinds]>) -> bool {
     typed.peek().is_none() || typed.any(|(value, below)| value.is_name || is_text(below.with(value.kinds())))
 }
 
-/// Whether the first record is a header of declared columns. It is if it has the name of one of them, and unless its values
+/// Whether the first record is a header of declared columns. It is if it has the names of all of them, and unless its values
 /// have the declared types, of which one is not text.
 pub(super) fn is_header_of(first: &[FirstValue], declared: &Schema) -> bool {
-    let is_declared = |value: &FirstValue| {
-        let text = value.text.to_lowercase();
-        declared.fields().iter().any(|field| field.name().to_lowercase() == text)
-    };
-    if first.len() != declared.fields().len() || first.iter().any(is_declared) {
+    let is_found = |name: &str| first.iter().any(|value| value.text.to_lowercase() == name.to_lowercase());
+    if first.len() != declared.fields().len() || declared.fields().iter().all(|field| is_found(field.name()))
+    {
         return true;
     }
     let is_text =
@@ -109,7 +107,8 @@ mod tests {
         };
         let typed = columns([DataType::Int64, DataType::Utf8]);
         let text = columns([DataType::Utf8, DataType::Utf8]);
-        assert!(is_header_of(&record("A,c"), &typed));
+        assert!(is_header_of(&record("B,A"), &typed));
+        assert!(!is_header_of(&record("1,a"), &typed));
         assert!(is_header_of(&record("x,y"), &typed));
         assert!(!is_header_of(&record("1,y"), &typed));
         assert!(!is_header_of(&record(",y"), &typed));

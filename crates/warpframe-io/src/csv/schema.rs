@@ -156,7 +156,8 @@ async fn file_columns(
         }
     }
     let columns = first.len();
-    let fields = (0..columns).map(|column| Field::new(column.to_string(), DataType::Utf8, true));
+    // Errors name the columns as a header would.
+    let fields = first.iter().map(|value| Field::new(&value.text, DataType::Utf8, true));
     let (schema, map) = (Arc::new(Schema::new(fields.collect::<Vec<_>>())), ColumnMap::by_position(columns));
     let mut decoder = Decoder::new(reader, dialect, schema, &map, BATCH_ROWS, "", u64::MAX)
         .map_err(|message| input.error(&message))?;

@@ -96,14 +96,10 @@ impl DataFormat {
         matches!(self, Self::Csv | Self::Tsv | Self::Json | Self::Ndjson)
     }
 
-    /// Whether one reader reads the files of both formats, as with the two of JSON and the two of Arrow IPC.
+    /// Whether one reader reads the files of both formats, as with the two of JSON.
     pub(super) fn is_read_as(self, other: Self) -> bool {
-        use DataFormat::{Arrow, ArrowStream, Json, Ndjson};
-        self == other
-            || matches!(
-                (self, other),
-                (Json, Ndjson) | (Ndjson, Json) | (Arrow, ArrowStream) | (ArrowStream, Arrow)
-            )
+        use DataFormat::{Json, Ndjson};
+        self == other || matches!((self, other), (Json, Ndjson) | (Ndjson, Json))
     }
 }
 

@@ -19,7 +19,8 @@ use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::scan::{JsonScan, is_splittable};
+use super::opener::is_splittable;
+use super::scan::JsonScan;
 use super::schema::infer_schema;
 use crate::file_type::{Compression, DataFormat};
 
@@ -69,12 +70,14 @@ impl JsonFormat {
 
 #[async_trait]
 impl FileFormat for JsonFormat {
+    /// That of files which `INSERT` writes.
     fn get_ext(&self) -> String {
-        self.extension.to_owned()
+        let compression = FileCompressionType::from(self.options.compression);
+        format!("{}{}", self.extension, compression.get_ext())
     }
 
     fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
-        Ok(format!("{}{}", self.get_ext(), compression.get_ext()))
+        Ok(format!("{}{}", self.extension, compression.get_ext()))
     }
 
     fn compression_type(&self) -> Option<FileCompressionType> {

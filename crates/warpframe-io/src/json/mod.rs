@@ -11,6 +11,7 @@
 
 mod array_items;
 mod format;
+mod opener;
 mod scan;
 mod schema;
 
