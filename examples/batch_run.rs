@@ -34,7 +34,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let session = Session::new()?;
     let data = path("data");
-    session.run_script(&format!("COPY (SELECT * FROM generate_rows(100000)) TO '{data}/'")).await?;
+    session
+        .run_script(&format!("COPY (SELECT * FROM generate_rows(100000)) TO '{data}/' STORED AS PARQUET"))
+        .await?;
 
     // The run has the functions and tables of the session, and does not change it.
     session.sql("CREATE FUNCTION half(a DOUBLE) RETURNS DOUBLE RETURN a / 2").await?;

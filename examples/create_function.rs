@@ -22,7 +22,11 @@ async fn main() -> Result<()> {
     let days = Parameter::new("days", DataType::Int64).with_default(lit(1));
     let body = cast(col("amount") * exp(-col("rate") * col("days")), DataType::Float32);
     session.create_function("decayed", [Parameter::from("amount"), rate, days], body)?;
-    session.sql("SELECT decayed(8), decayed(8, 0.25), decayed(8, days => 2)").await?.show().await?;
+    session
+        .sql("SELECT decayed(8), decayed(8, 0.25), decayed(8, days => 2, rate => 0.25)")
+        .await?
+        .show()
+        .await?;
 
     // The same in SQL. Functions of both kinds fuse with the expressions around their calls.
     let create =
