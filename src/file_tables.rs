@@ -171,6 +171,7 @@ impl VisitorMut for Finder<'_> {
 ///
 /// # Errors
 /// The name or the path is empty, or the path is a pattern without a name.
+#[cfg(feature = "cli")]
 pub fn named_table(text: &str) -> Result<(String, &str)> {
     let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '[']);
     match text.split_once('=') {

@@ -9,10 +9,23 @@
 //!   rules.
 //! - [`kernel`] has kernels on slices, without a query engine.
 //! - [`batch`] evaluates expressions from Parquet to Parquet; [`io`] reads and writes the files.
-//! - [`cluster`] runs queries on many hosts.
-//! - [`compare`] measures the same rows in every execution mode.
-//! - [`command`] is the `warpframe` command.
+//! - `cluster` runs queries on many hosts.
+//! - `compare` measures the same rows in every execution mode.
+//! - `command` is the `warpframe` command, and `machine` describes this machine.
 //! - [`error_text`] makes one sentence of an error.
+//! - [`arrow`] and [`datafusion`] are the versions of these crates that warpframe uses.
+//!
+//! # Features
+//!
+//! All are on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `cli` | the module `command` and the binary `warpframe` |
+//! | `cluster` | the module `cluster`: Apache Ballista |
+//! | `compare` | the module `compare`; implies `cluster` |
+//! | `cuda` | NVIDIA's driver and run-time compiler, which are loaded when they are used; without it there are no GPUs |
+//! | `aws`, `azure`, `gcp`, `http` | object stores of Amazon S3, Azure and Google Cloud Storage, and files of web servers |
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -21,12 +34,18 @@
 pub mod batch;
 mod clauses;
 mod column_case;
+#[cfg(feature = "cli")]
 pub mod command;
+#[cfg(feature = "compare")]
 pub mod compare;
 mod copy_target;
 pub mod error_text;
 mod file_tables;
 mod large_stack;
+#[cfg(any(feature = "cli", feature = "compare"))]
+pub mod machine;
+#[cfg(not(feature = "cluster"))]
+mod no_cluster;
 mod private_catalog;
 mod read_functions;
 mod revision;
@@ -34,10 +53,16 @@ mod rows_read;
 mod script;
 mod session;
 mod show_functions;
+#[cfg(feature = "cli")]
 mod terminal_text;
 
+pub use arrow;
+pub use datafusion;
+#[cfg(not(feature = "cluster"))]
+use no_cluster as cluster;
 pub use script::Script;
 pub use session::{DEFAULT_ROWS, Session, SessionBuilder};
+#[cfg(feature = "cluster")]
 pub use warpframe_cluster as cluster;
 pub use warpframe_cpu as cpu;
 pub use warpframe_cpu::kernel;
@@ -55,3 +80,8 @@ pub use warpframe_ir as ir;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The Rust code in the guide.
+#[cfg(all(doctest, feature = "cluster"))]
+#[doc = include_str!("../docs/rust.md")]
+struct RustGuide;

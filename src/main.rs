@@ -6,7 +6,7 @@
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 
-use warpframe::cluster::Launcher;
+use warpframe::command::Launcher;
 
 // Queries allocate many buffers of the same sizes. mimalloc reuses them instead of returning them to the operating
 // system: the page faults of fresh memory take longer than the kernels.

@@ -3,12 +3,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{Result, config_err, plan_err};
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::memory_pool::MemoryLimit as PoolLimit;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::{MemoryLimit as PoolLimit, MemoryPool, UnboundedMemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Explain, Expr, LogicalPlan, PlanType, ScalarUDF, StringifiedPlan};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -16,9 +15,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
-use warpframe_cluster::ClusterSettings;
 use warpframe_cuda::Gpus;
-use warpframe_datafusion::backend_names::AUTO;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
 use warpframe_datafusion::functions::statements;
@@ -32,10 +29,11 @@ use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
     ArrowFormatFactory, AvroFormatFactory, CheckTablePresence, CsvFormatFactory, CsvReadOptions,
     JsonFormatFactory, NameFiles, Notes, ParquetFormatFactory, ReadOptions, RepairFooters, ReplaceCsvScans,
-    StageCopies, TableFactory, open_tables, runtime_env_builder,
+    StageCopies, TableFactory, open_tables, runtime_env_builder, runtime_env_over,
 };
 
 use crate::clauses::check_clauses;
+use crate::cluster::{self, ClusterSettings};
 use crate::column_case::correct_case;
 use crate::copy_target::name_copy_format;
 use crate::file_tables::FileTables;
@@ -73,6 +71,8 @@ const LONG_CHAIN: usize = 100;
 #[derive(Clone)]
 pub struct Session {
     context: SessionContext,
+    /// The memory pool of a runtime environment that the session was built with.
+    kept_pool: Option<Arc<dyn MemoryPool>>,
 }
 
 impl Session {
@@ -127,8 +127,10 @@ impl Session {
     fn share_memory_limit(&self) -> Result<()> {
         let runtime = self.context.runtime_env();
         let pool = &runtime.memory_pool;
+        let is_kept = self.kept_pool.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, pool));
         if let PoolLimit::Finite(limit) = pool.memory_limit()
             && pool.name() != SharedPool::NAME
+            && !is_kept
         {
             let shared = Arc::new(SharedPool::new(limit));
             let runtime =
@@ -200,7 +202,7 @@ impl Session {
     pub async fn private_copy(&self) -> Result<Self> {
         let mut state = self.context.state();
         state.register_catalog_list(private_catalogs(state.catalog_list().as_ref()).await?);
-        Ok(Self { context: SessionContext::new_with_state(state) })
+        Ok(Self { context: SessionContext::new_with_state(state), kept_pool: self.kept_pool.clone() })
     }
 
     /// Parses statements separated by ';' in the session's SQL dialect (`datafusion.sql_parser.dialect`).
@@ -219,38 +221,52 @@ impl Session {
         script.next(&self.context.state_ref().read().config_options().sql_parser)
     }
 
-    /// Defines the function `name` by an expression over columns with the parameters' names, all of type
-    /// Float64. A function that was defined before under this name is replaced. Names are taken as they are; for columns with
-    /// capital letters or dots in their names, use [`ident`](datafusion::logical_expr::ident) instead of `col`.
+    /// Defines a function by an expression over columns with the parameters' names, as `CREATE FUNCTION` does, and returns
+    /// it for DataFrames. A function that was defined before under this name is replaced.
+    ///
+    /// A parameter is a name, of type Float64, or a [`Parameter`] with another type or a default; calls may omit trailing
+    /// arguments with defaults. The return type is that of the expression: cast it for another one. Names are taken as they
+    /// are; for columns with capital letters or dots in their names, use [`ident`](datafusion::logical_expr::ident) instead of
+    /// `col`.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> datafusion::error::Result<()> {
-    /// use datafusion::functions::expr_fn::sqrt;
-    /// use datafusion::prelude::col;
+    /// use warpframe::arrow::datatypes::DataType;
+    /// use warpframe::datafusion::functions::expr_fn::{power, sqrt};
+    /// use warpframe::datafusion::prelude::{cast, col, lit};
+    /// use warpframe::functions::Parameter;
     ///
     /// let session = warpframe::Session::new()?;
-    /// session.create_function("dist", &["a", "b"], sqrt(col("a") * col("a") + col("b") * col("b")))?;
-    /// let five = session.sql("SELECT dist(3, 4)").await?.collect().await?;
-    /// # assert_eq!(five[0].num_rows(), 1);
+    /// let dist = session.create_function("dist", ["a", "b"], sqrt(col("a") * col("a") + col("b") * col("b")))?;
+    /// session.sql("SELECT dist(3, 4)").await?.show().await?; // 5.0
+    /// let rows = session.context().table("rows").await?.limit(0, Some(3))?;
+    /// rows.select(vec![dist.call(vec![col("x"), col("y")])])?.show().await?;
+    ///
+    /// let exponent = Parameter::new("n", DataType::Int64).with_default(lit(2));
+    /// let body = cast(power(col("a"), col("n")), DataType::Float32);
+    /// session.create_function("raised", [Parameter::from("a"), exponent], body)?;
+    /// session.sql("SELECT raised(3), raised(3, 4), raised(3, n => 1)").await?.show().await?; // 9.0, 81.0, 3.0
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// The name is that of a built-in function, or the expression is not valid over these columns.
-    pub fn create_function(&self, name: &str, parameters: &[&str], body: Expr) -> Result<()> {
+    /// The name is that of a built-in function, or the expression is not valid over these columns, or a default is not valid
+    /// for its parameter.
+    pub fn create_function(
+        &self,
+        name: &str,
+        parameters: impl IntoIterator<Item = impl Into<Parameter>>,
+        body: Expr,
+    ) -> Result<Arc<ScalarUDF>> {
         let state = self.context.state();
         statements::check_name(&state, name, true)?;
-        let parameters = parameters.iter().map(|parameter| Parameter {
-            name: (*parameter).to_owned(),
-            data_type: DataType::Float64,
-            default: None,
-        });
-        let (name, parameters) = (name.to_owned(), parameters.collect());
-        let function = SqlFunction::new(&state, name, parameters, body, None)?;
-        self.context.register_udf(ScalarUDF::from(function));
-        Ok(())
+        let parameters = parameters.into_iter().map(Into::into).collect();
+        let function = SqlFunction::new(&state, name.to_owned(), parameters, body, None)?;
+        let function = Arc::new(ScalarUDF::from(function));
+        self.context.register_udf(function.as_ref().clone());
+        Ok(function)
     }
 
     /// Registers files as a table, in the format of their extension, such as `.parquet`, `.csv` or `.json.gz`; one file,
@@ -350,34 +366,63 @@ async fn explain_fusion(state: &SessionState, explain: &mut Explain) -> Result<(
 }
 
 /// Settings for a [`Session`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
+#[must_use]
 pub struct SessionBuilder {
+    state: Option<SessionState>,
+    config: Option<SessionConfig>,
+    runtime: Option<Arc<RuntimeEnv>>,
     threads: Option<NonZeroUsize>,
     batch_size: Option<NonZeroUsize>,
-    memory_limit: MemoryLimit,
-    backend: String,
-    fuse: bool,
+    memory_limit: Option<MemoryLimit>,
+    backend: Option<String>,
+    fuse: Option<bool>,
     backends: Option<Arc<Backends>>,
     csv: CsvReadOptions,
     cluster: Option<ClusterSettings>,
 }
 
-impl Default for SessionBuilder {
-    fn default() -> Self {
-        Self {
-            threads: None,
-            batch_size: None,
-            memory_limit: MemoryLimit::Default,
-            backend: AUTO.to_owned(),
-            fuse: true,
-            backends: None,
-            csv: CsvReadOptions::default(),
-            cluster: None,
-        }
-    }
-}
-
 impl SessionBuilder {
+    /// The context of another application: the session has its configuration, functions, rules and runtime environment, and
+    /// the same catalogs, so that a table which is registered in one of both is seen in the other. The context itself is not
+    /// changed: its queries run as before, and functions that are registered in one later are not in the other. Without a
+    /// table `rows`, unless the context has one.
+    ///
+    /// A [`cluster`](Self::cluster) replaces the logical rules and the query planner of the context.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> datafusion::error::Result<()> {
+    /// use warpframe::Session;
+    /// use warpframe::datafusion::prelude::SessionContext;
+    ///
+    /// let context = SessionContext::new();
+    /// context.sql("CREATE TABLE t AS VALUES (1.0), (2.0)").await?;
+    /// let session = Session::builder().context(&context).build()?;
+    /// session.sql("SELECT sum(log3(column1, column1, column1)) FROM t").await?.show().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn context(mut self, context: &SessionContext) -> Self {
+        self.state = Some(context.state());
+        self
+    }
+
+    /// A configuration instead of the default one, or that of the [`context`](Self::context). The other settings of this
+    /// builder, if they are given, replace those in it. The information schema and the positions in error messages are always
+    /// on.
+    pub fn config(mut self, config: SessionConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// The runtime environment whose memory pool, disk manager, caches and object stores the session shares, instead of one
+    /// of its own. Its pool stays the pool unless a [`memory_limit`](Self::memory_limit) is given.
+    pub fn runtime_env(mut self, runtime: Arc<RuntimeEnv>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
     /// The number of partitions that queries run in, fewer if a memory limit leaves less than 8 MiB for each; all cores by
     /// default. The tokio runtime decides how
     /// many threads serve them.
@@ -397,19 +442,19 @@ impl SessionBuilder {
     /// and sort-merge joins that need more spill into the folder for temporary files (`TMPDIR`); other operators fail. What
     /// passes through in batches is not counted, nor are tables in memory and collected results.
     pub fn memory_limit(mut self, limit: impl Into<MemoryLimit>) -> Self {
-        self.memory_limit = limit.into();
+        self.memory_limit = Some(limit.into());
         self
     }
 
     /// The name of the backend that evaluates fused expressions, `auto` by default: the option `warpframe.backend`.
     pub fn backend(mut self, name: impl Into<String>) -> Self {
-        self.backend = name.into();
+        self.backend = Some(name.into());
         self
     }
 
     /// Whether numeric expressions are fused; they are by default.
     pub fn fuse(mut self, fuse: bool) -> Self {
-        self.fuse = fuse;
+        self.fuse = Some(fuse);
         self
     }
 
@@ -432,7 +477,8 @@ impl SessionBuilder {
 
     /// The cluster that queries which read tables run on; this process by default. Their functions are evaluated
     /// by the backend that the executors resolve the session's choice to. [`threads`](Self::threads) then
-    /// settles the number of tasks of a query. Nothing is connected before the first query.
+    /// settles the number of tasks of a query. Nothing is connected before the first query. A build without the feature
+    /// `cluster` has no settings to call this with.
     ///
     /// ```
     /// # fn main() -> datafusion::error::Result<()> {
@@ -452,21 +498,29 @@ impl SessionBuilder {
     /// Makes the session.
     ///
     /// # Errors
-    /// This machine does not have the backend, or `WARPFRAME_SIMD` asks for instructions that its CPU lacks.
-    pub fn build(self) -> Result<Session> {
-        let limit = self.memory_limit.bytes();
-        let mut runtime = runtime_env_builder();
-        if let Some(limit) = limit {
-            runtime = runtime.with_memory_pool(Arc::new(SharedPool::new(limit)));
+    /// This machine does not have the backend, `WARPFRAME_SIMD` asks for instructions that its CPU lacks, or the context
+    /// has warpframe already.
+    pub fn build(mut self) -> Result<Session> {
+        let has_context = self.state.is_some();
+        let mut state = match self.state.take() {
+            Some(state) => SessionStateBuilder::new_from_existing(state),
+            None => SessionStateBuilder::new().with_default_features(),
+        };
+        let SessionRuntime { runtime, limit, kept_pool } = self.make_runtime(state.runtime_env().take())?;
+        let mut config = self.config.or(state.config().take()).unwrap_or_default();
+        if config.get_extension::<Backends>().is_some() {
+            return config_err!("the context has warpframe already: give one without `warpframe::install`");
         }
-        let runtime = runtime.build_arc()?;
+        let has_default_schema = config.options().catalog.create_default_catalog_and_schema;
         let backends = self.backends.unwrap_or_default();
-        let options = WarpframeOptions { fuse: self.fuse, ..WarpframeOptions::default() };
-        let mut config = SessionConfig::new().with_information_schema(true).with_option_extension(options);
-        config = self.csv.install(Notes::install(configure(config, &backends)));
+        config = self.csv.install(Notes::install(configure(config.with_information_schema(true), &backends)));
         // Folders are read with the folders in them.
         config.options_mut().execution.listing_table_ignore_subdirectory = false;
-        config.options_mut().set("warpframe.backend", &self.backend)?;
+        for (option, value) in [("backend", self.backend), ("fuse", self.fuse.map(|fuse| fuse.to_string()))] {
+            if let Some(value) = value {
+                config.options_mut().set(&format!("warpframe.{option}"), &value)?;
+            }
+        }
         if self.cluster.is_none() {
             // On a cluster, the executors' machines count.
             backends.backend(config.options())?;
@@ -479,26 +533,25 @@ impl SessionBuilder {
         if let Some(batch_size) = self.batch_size {
             config = config.with_batch_size(batch_size.get());
         }
-        if let Some(limit) = limit
+        if let Some(bytes) = limit.bytes()
             && self.cluster.is_none()
         {
-            config = fit_to_limit(config, limit);
+            config = fit_to_limit(config, bytes);
         }
         let is_local = self.cluster.is_none();
-        let state = SessionStateBuilder::new().with_runtime_env(runtime).with_default_features();
-        let state = state.with_config(config);
+        let state = state.with_runtime_env(runtime).with_config(config);
         let state = match self.cluster {
             None => install_with(state, backends, Execution::Local),
             Some(cluster) => {
                 revision::require_on_clusters();
-                let state = warpframe_cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
+                let state = cluster::install(state, cluster, self.threads.map(NonZeroUsize::get));
                 install_with(state, backends, Execution::Remote)
             }
         };
         // Before the rules that split files, and before those that rely on being the last.
         let mut state = state;
         let rules = &mut state.physical_optimizers().get_or_insert_with(PhysicalOptimizer::new).rules;
-        if is_local && let Some(spillable_joins) = SpillableJoins::new(self.memory_limit) {
+        if is_local && let Some(spillable_joins) = SpillableJoins::new(limit) {
             spillable_joins.insert_into(rules);
         }
         rules.splice(
@@ -524,8 +577,41 @@ impl SessionBuilder {
             state.table_factories_mut().insert(file_type.to_owned(), Arc::new(TableFactory::default()));
         }
         let context = SessionContext::new_with_state(state);
-        let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };
-        context.register_table("rows", Arc::new(GeneratedRows::new(generator, DEFAULT_ROWS)))?;
-        Ok(Session { context })
+        // The catalogs of a context are those of its application.
+        if !has_context && has_default_schema {
+            let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };
+            context.register_table("rows", Arc::new(GeneratedRows::new(generator, DEFAULT_ROWS)))?;
+        }
+        Ok(Session { context, kept_pool })
     }
+
+    /// The runtime environment of the session, over the given one or that of the context, and its memory limit. The pool of
+    /// another runtime environment stays if no limit is given.
+    fn make_runtime(&self, of_context: Option<Arc<RuntimeEnv>>) -> Result<SessionRuntime> {
+        let existing = self.runtime.clone().or(of_context);
+        if let (None, Some(existing)) = (self.memory_limit, &existing) {
+            let pool = Arc::clone(&existing.memory_pool);
+            let limit = match pool.memory_limit() {
+                PoolLimit::Finite(bytes) => MemoryLimit::Bytes(bytes),
+                PoolLimit::Infinite | PoolLimit::Unknown => MemoryLimit::Unlimited,
+            };
+            let runtime = runtime_env_over(existing).build_arc()?;
+            return Ok(SessionRuntime { runtime, limit, kept_pool: Some(pool) });
+        }
+        let limit = self.memory_limit.unwrap_or_default();
+        let runtime = existing.map_or_else(runtime_env_builder, |runtime| runtime_env_over(&runtime));
+        let pool: Arc<dyn MemoryPool> = match limit.bytes() {
+            Some(bytes) => Arc::new(SharedPool::new(bytes)),
+            None => Arc::new(UnboundedMemoryPool::default()),
+        };
+        Ok(SessionRuntime { runtime: runtime.with_memory_pool(pool).build_arc()?, limit, kept_pool: None })
+    }
+}
+
+/// The runtime environment of a session.
+struct SessionRuntime {
+    runtime: Arc<RuntimeEnv>,
+    limit: MemoryLimit,
+    /// The pool in it, if it is that of another runtime environment.
+    kept_pool: Option<Arc<dyn MemoryPool>>,
 }

@@ -11,13 +11,13 @@ use arrow::datatypes::Float64Type;
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use warpframe::compare::Machine;
 use warpframe::cpu::Simd;
 use warpframe::cuda::metrics::FALLBACK_BATCHES;
 use warpframe::cuda::{self, Calibration, Cuda, CudaSettings, Gpus, gpus};
 use warpframe::functions::log3_function;
 use warpframe::ir::{Backend, KernelContext, Program, ScalarType};
 use warpframe::kernel::par_log3;
+use warpframe::machine::Machine;
 
 const REPEATS: usize = 7;
 

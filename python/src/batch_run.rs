@@ -6,11 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use warpframe::batch::BatchRun;
 use warpframe::io::Progress;
-use warpframe::memory::MemoryLimit;
 
-use crate::errors::batch_error;
+use crate::errors::{RunTexts, batch_error};
 use crate::parquet_output::{Written, writer_settings};
 use crate::runtime::wait_for_output;
 use crate::session::Session;
@@ -34,26 +32,23 @@ pub fn run_batch(
     progress: Option<Bound<'_, PyAny>>,
 ) -> PyResult<Written> {
     let (session, runtime) = session.get().get()?;
-    let run = BatchRun {
-        inputs: vec![input],
-        input_options: Default::default(),
-        init,
-        select,
-        filter,
-        output,
-        output_format: None,
-        partition_by: Vec::new(),
-        overwrite,
-        settings: writer_settings(compression, row_group_rows)?,
-        // The session has these.
-        threads: None,
-        memory_limit: MemoryLimit::Default,
-        backend: String::new(),
-        cluster: None,
-    };
     let counter = Arc::new(RowCounter::default());
-    let (task, counted) = (run.clone(), Arc::clone(&counter));
-    let written = async move { task.run_in(&session, counted).await };
+    let mut run = session
+        .batch_run()
+        .input(&input)
+        .select(select)
+        .output(&output)
+        .overwrite(overwrite)
+        .writer(writer_settings(compression, row_group_rows)?)
+        .progress(Arc::clone(&counter) as _);
+    if let Some(condition) = filter {
+        run = run.filter(condition);
+    }
+    if let Some(statements) = &init {
+        run = run.init(statements);
+    }
+    let texts = RunTexts { input, init: init.unwrap_or_default(), query: run.query(), output, overwrite };
+    let written = async move { run.run().await };
     let written = wait_for_output(py, runtime, written, |_| match &progress {
         Some(progress) if counter.has_started.load(Ordering::Acquire) => {
             let [done, rows] = [&counter.done, &counter.rows].map(|count| count.load(Ordering::Relaxed));
@@ -61,7 +56,7 @@ pub fn run_batch(
         }
         _ => Ok(()),
     })?;
-    let mut written = Written::new(written.map_err(|failed| batch_error(&failed, &run))?);
+    let mut written = Written::new(written.map_err(|failed| batch_error(&failed, &texts))?);
     written.warnings = std::mem::take(&mut *counter.warnings.lock());
     Ok(written)
 }

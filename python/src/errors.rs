@@ -1,6 +1,6 @@
 //! Errors of the engine as Python exceptions: an exception of a fitting type, and one sentence.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
@@ -10,7 +10,7 @@ use pyo3::exceptions::{
     PyValueError,
 };
 use pyo3::prelude::*;
-use warpframe::batch::{BatchError, BatchRun, BatchStep};
+use warpframe::batch::{BatchError, BatchStep};
 use warpframe::error_text::{root_message, with_position};
 use warpframe::io::{DataFormat, find_files};
 use warpframe::ir::Error;
@@ -82,12 +82,21 @@ pub fn output_error(error: &DataFusionError, output: &Path, overwrite: bool) -> 
     }
 }
 
+/// What the exceptions of a batch run say of it.
+pub struct RunTexts {
+    pub input: String,
+    pub init: String,
+    pub query: String,
+    pub output: PathBuf,
+    pub overwrite: bool,
+}
+
 /// The exception for a batch run that has failed.
-pub fn batch_error(failed: &BatchError, run: &BatchRun) -> PyErr {
+pub fn batch_error(failed: &BatchError, run: &RunTexts) -> PyErr {
     match failed.step {
-        BatchStep::Input => input_error(&failed.error, run.inputs.first().map_or("", String::as_str)),
-        BatchStep::Init => query_error(&failed.error, run.init.as_deref().unwrap_or_default()),
-        BatchStep::Plan => query_error(&failed.error, &run.query()),
+        BatchStep::Input => input_error(&failed.error, &run.input),
+        BatchStep::Init => query_error(&failed.error, &run.init),
+        BatchStep::Plan => query_error(&failed.error, &run.query),
         BatchStep::Output => output_error(&failed.error, &run.output, run.overwrite),
         BatchStep::Execute => query_error(&failed.error, ""),
     }

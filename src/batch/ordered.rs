@@ -9,7 +9,8 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, stream};
-use warpframe_cluster::as_cluster_exec;
+
+use crate::cluster::as_cluster_exec;
 use warpframe_datafusion::options::WarpframeOptions;
 
 /// The batches that a partition computes ahead while rows of an earlier one are read.

@@ -15,8 +15,8 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
 use super::ordered::{execute_in_order, plan_in_order};
+use crate::cluster::{ClusterExec, as_cluster_exec};
 use crate::rows_read::rows_read;
-use warpframe_cluster::{ClusterExec, as_cluster_exec};
 use warpframe_io::{
     Attempts, OutputSettings, Progress, RowWriter, Shard, ShardWriter, Staging, TaskFile, TaskFiles,
     WriteShardsExec, WriteSummary, concatenate_shards, file_error, partition_columns,

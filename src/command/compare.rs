@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use indicatif::ProgressBar;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
-use super::progress::spinner;
 use super::runtime::all_cores;
 use super::signals::interrupt;
 use super::values;
@@ -310,4 +310,11 @@ fn print_case(case: &CaseReport) {
 
 fn cannot_write(path: &std::path::Path, error: impl std::fmt::Display) -> CliError {
     CliError::failure(format!("cannot write '{}': {error}", path.display()))
+}
+
+/// A spinner with a message.
+fn spinner() -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::error::CliError;
-use crate::compare::Machine;
+use crate::machine::Machine;
 use warpframe_cpu::Simd;
 use warpframe_cpu::kernel::SIMD_VARIABLE;
 use warpframe_cuda::{Calibration, Gpus, calibrate, gpus};

@@ -1,7 +1,9 @@
 //! The `warpframe` command, one file per subcommand, for programs that are this command: the binary of this package, and
 //! the console script of the Python package. Data goes to stdout, everything else to stderr.
 
+#[cfg(feature = "cluster")]
 mod cluster;
+#[cfg(feature = "compare")]
 mod compare;
 mod completions;
 mod csv_options;
@@ -10,6 +12,8 @@ mod error;
 mod generate;
 mod log;
 mod man;
+#[cfg(not(feature = "cluster"))]
+mod no_cluster;
 mod notes;
 mod output;
 mod panic;
@@ -32,12 +36,14 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use warpframe_cluster::Launcher;
 use warpframe_cpu::kernel::SimdPath;
 
 use error::CliError;
-use runtime::runtime;
 
+#[cfg(not(feature = "cluster"))]
+use no_cluster as cluster;
+
+pub use crate::cluster::Launcher;
 use crate::revision;
 
 /// Evaluates numeric expressions over Arrow columns on CPUs, GPUs and clusters
@@ -50,6 +56,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "compare")]
     /// Run one formula over the same rows in every execution mode; verify, time and plot the runs
     Compare(compare::Arguments),
     /// Run SQL: a query, a file or an interactive shell
@@ -58,6 +65,7 @@ enum Command {
     Run(run::Arguments),
     /// Write generated rows as Parquet
     Generate(generate::Arguments),
+    #[cfg(feature = "cluster")]
     /// Start a cluster, or show its state
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -100,12 +108,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, launcher: Option<Laun
     }
 }
 
-/// How the command was started.
+/// How the command was started, for the comparison and clusters.
+#[cfg_attr(not(feature = "compare"), expect(dead_code, reason = "for the comparison"))]
 struct Invocation {
     arguments: Vec<OsString>,
     launcher: Option<Launcher>,
 }
 
+#[cfg_attr(not(feature = "compare"), expect(dead_code, reason = "for the comparison"))]
 impl Invocation {
     /// The command line, quoted for a shell. Invalid Unicode is replaced.
     fn command_line(&self) -> String {
@@ -122,15 +132,23 @@ impl Invocation {
     }
 }
 
-fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
+fn run(
+    command: Command,
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(unused_variables, reason = "for the comparison and clusters")
+    )]
+    invocation: Invocation,
+) -> Result<(), CliError> {
     // Check the environment variables before doing anything else.
     SimdPath::active().map_err(CliError::usage)?;
     log::start()?;
     signals::start()?;
     match command {
+        #[cfg(feature = "compare")]
         Command::Compare(arguments) => {
             let command_line = invocation.command_line();
-            let runtime = runtime()?;
+            let runtime = runtime::runtime()?;
             let ended = runtime.block_on(compare::run(arguments, command_line, invocation.launcher));
             // Modes cannot be cancelled. Do not wait for the one that was interrupted.
             runtime.shutdown_background();
@@ -139,6 +157,7 @@ fn run(command: Command, invocation: Invocation) -> Result<(), CliError> {
         Command::Sql(arguments) => sql::run(arguments),
         Command::Run(arguments) => run::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
+        #[cfg(feature = "cluster")]
         Command::Cluster(command) => cluster::run(command, invocation.launcher),
         Command::Devices => devices::run(),
         Command::Completions(arguments) => completions::run(&arguments, Cli::command()),

@@ -54,10 +54,3 @@ impl Progress for RowsBar {
         eprintln!("note: {}", escape_controls(message));
     }
 }
-
-/// A spinner with a message.
-pub fn spinner() -> ProgressBar {
-    let spinner = ProgressBar::new_spinner();
-    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
-    spinner
-}

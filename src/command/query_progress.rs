@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use crate::rows_read::{rows_read, rows_to_read};
+use crate::cluster::as_cluster_exec;
+use crate::rows_read::rows_read;
 
 /// How long a query runs before its progress is shown.
 const DELAY: Duration = Duration::from_secs(1);
@@ -23,7 +27,7 @@ impl QueryProgress {
     pub fn watch(plan: &Arc<dyn ExecutionPlan>) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // The progress of a query on a cluster is that of its tasks.
-        if bar.is_hidden() || warpframe_cluster::as_cluster_exec(plan).is_some() {
+        if bar.is_hidden() || as_cluster_exec(plan).is_some() {
             return Self(None);
         }
         let (plan, shown) = (Arc::clone(plan), bar.clone());
@@ -60,4 +64,20 @@ impl Drop for QueryProgress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// The number of rows that the leaves of a plan will produce, or `None` if one of them does not know it exactly.
+fn rows_to_read(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
+    let children = plan.children();
+    if children.is_empty() {
+        return match statistics(plan)?.num_rows {
+            Precision::Exact(rows) => Some(rows as u64),
+            Precision::Inexact(_) | Precision::Absent => None,
+        };
+    }
+    children.into_iter().map(rows_to_read).sum()
+}
+
+fn statistics(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Statistics>> {
+    StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).ok()
 }

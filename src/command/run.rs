@@ -18,6 +18,7 @@ use super::runtime::run_to_end;
 use super::statements::read;
 use super::values;
 use crate::batch::{BatchError, BatchRun, OutputShape};
+use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 use warpframe_datafusion::memory::MemoryLimit;
 use warpframe_io::{DataFormat, FileType, ReadOptions, is_special_file};
@@ -77,62 +78,88 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     let init = arguments.init.as_deref().map(read).transpose()?;
-    let batch = BatchRun {
-        init,
-        inputs: arguments.inputs,
-        input_options: ReadOptions { format: arguments.in_format, csv: arguments.csv.options() },
-        select: arguments.select,
-        filter: arguments.filter,
-        output: arguments.out,
-        output_format: arguments.out_format,
-        partition_by: arguments.partition_by,
-        overwrite: arguments.overwrite,
-        settings: arguments.writer.settings(),
-        threads: arguments.threads,
-        memory_limit: arguments.memory_limit.unwrap_or_default(),
-        backend: arguments.backend,
-        cluster: arguments.cluster.settings()?,
+    let (output, chosen) = (arguments.out.as_path(), arguments.out_format);
+    let is_stream = output == Path::new(STANDARD) || is_special_file(output);
+    let is_partitioned = !arguments.partition_by.is_empty();
+    // Before anything else is done.
+    let stream_type = match is_stream {
+        true => Some(stream_type(output, chosen, is_partitioned)?),
+        false => {
+            shape(output, chosen, is_partitioned)?;
+            None
+        }
     };
-    let is_stream = batch.output == Path::new(STANDARD) || is_special_file(&batch.output);
-    match is_stream {
-        true => run_to_stream(&batch),
-        false => run_to_files(&batch),
+    let mut session = Session::builder()
+        .backend(arguments.backend)
+        .memory_limit(arguments.memory_limit.unwrap_or_default());
+    if let Some(threads) = arguments.threads {
+        session = session.threads(threads);
+    }
+    if let Some(cluster) = arguments.cluster.settings()? {
+        session = session.cluster(cluster);
+    }
+    let bar = Arc::new(RowsBar::default());
+    let mut batch = session
+        .build()?
+        .batch_run()
+        .input_options(ReadOptions { format: arguments.in_format, csv: arguments.csv.options() })
+        .select(arguments.select)
+        .output(output)
+        .partition_by(arguments.partition_by)
+        .overwrite(arguments.overwrite)
+        .writer(arguments.writer.settings())
+        .progress(Arc::clone(&bar) as _);
+    for input in arguments.inputs {
+        batch = batch.input(input);
+    }
+    if let Some(format) = chosen {
+        batch = batch.output_format(format);
+    }
+    if let Some(statements) = init {
+        batch = batch.init(statements);
+    }
+    if let Some(condition) = arguments.filter {
+        batch = batch.filter(condition);
+    }
+    match stream_type {
+        Some(file_type) => run_to_stream(batch, output, file_type, &bar),
+        None => run_to_files(batch, output, &bar),
     }
 }
 
-fn run_to_files(batch: &BatchRun) -> Result<(), CliError> {
-    // Before anything else is done.
-    shape(batch, batch.output_format)?;
-    let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
-    let query = batch.query();
-    let written = run_to_end(async {
-        batch.run(Arc::clone(&bar) as _).await.map_err(|error| CliError::query(error, &query))
+fn run_to_files(batch: BatchRun, output: &Path, bar: &RowsBar) -> Result<(), CliError> {
+    let (query, start) = (batch.query(), Instant::now());
+    // The session ends with the run, so that its cleanup is waited for.
+    let written = run_to_end(async move {
+        batch.run().await.map_err(|BatchError { error, .. }| CliError::query(error, &query))
     });
     bar.clear();
-    print_summary(&written?, &batch.output, start);
+    print_summary(&written?, output, start);
     Ok(())
 }
 
 /// What the name of the output says.
-fn shape(batch: &BatchRun, chosen: Option<DataFormat>) -> Result<OutputShape, CliError> {
-    let shape = OutputShape::of(&batch.output, chosen, !batch.partition_by.is_empty());
+fn shape(output: &Path, chosen: Option<DataFormat>, is_partitioned: bool) -> Result<OutputShape, CliError> {
+    let shape = OutputShape::of(output, chosen, is_partitioned);
     shape.map_err(|error| CliError::usage(root_message(&error)))
 }
 
-/// Writes the rows to the standard output, a pipe or a device, as they come.
-fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
-    let is_standard = batch.output == Path::new(STANDARD);
-    let name = if is_standard { Path::new("standard output") } else { &batch.output };
-    if !batch.partition_by.is_empty() {
+/// The type of what is written to the standard output, a pipe or a device.
+fn stream_type(
+    output: &Path,
+    chosen: Option<DataFormat>,
+    is_partitioned: bool,
+) -> Result<FileType, CliError> {
+    if is_partitioned {
         return Err(CliError::usage("--partition-by needs a folder: --out is a stream"));
     }
-    let file_type = match (FileType::of_path(&batch.output), batch.output_format) {
-        (Some(_), chosen) => shape(batch, chosen)?.file_type,
+    let file_type = match (FileType::of_path(output), chosen) {
+        (Some(_), chosen) => shape(output, chosen, false)?.file_type,
         (None, Some(format)) => FileType::plain(format),
         (None, None) => {
             return Err(CliError::usage(format!(
                 "the format of the {} is not known: add --out-format, such as csv, ndjson, arrows or parquet",
-                name.display()
+                stream_name(output).display()
             )));
         }
     };
@@ -141,29 +168,36 @@ fn run_to_stream(batch: &BatchRun) -> Result<(), CliError> {
         DataFormat::Arrow => FileType::plain(DataFormat::ArrowStream),
         _ => file_type,
     };
-    if is_standard {
+    if output == Path::new(STANDARD) {
         super::output::check_stdout(file_type.format)?;
     }
-    let (bar, start) = (Arc::new(RowsBar::default()), Instant::now());
-    let query = batch.query();
-    let written = run_to_end(async {
-        let session = batch.session()?;
-        let opened = match is_standard {
+    Ok(file_type)
+}
+
+/// The name of a stream in messages.
+fn stream_name(output: &Path) -> &Path {
+    if output == Path::new(STANDARD) { Path::new("standard output") } else { output }
+}
+
+/// Writes the rows to the standard output, a pipe or a device, as they come.
+fn run_to_stream(batch: BatchRun, output: &Path, file_type: FileType, bar: &RowsBar) -> Result<(), CliError> {
+    let (query, start) = (batch.query(), Instant::now());
+    let written = run_to_end(async move {
+        let opened = match output == Path::new(STANDARD) {
             true => None,
-            false => stream_output::open(&batch.output).await?,
+            false => stream_output::open(output).await?,
         };
         let out: Box<dyn Write + Send> = match opened {
             Some(pipe) => Box::new(pipe),
             None => Box::new(std::io::stdout()),
         };
         let (out, last_error) = ErrorRecorder::new(out);
-        let written = batch.run_to(&session, out, file_type, Arc::clone(&bar) as _).await;
-        written.map_err(|BatchError { error, .. }| match last_error.take() {
+        batch.run_to(out, file_type).await.map_err(|BatchError { error, .. }| match last_error.take() {
             Some(error) => CliError::from(error),
             None => CliError::query(error, &query),
         })
     });
     bar.clear();
-    print_stream_summary(written?, name, start);
+    print_stream_summary(written?, stream_name(output), start);
     Ok(())
 }

@@ -5,7 +5,6 @@
 //! longer than [`ENDING`], or at a second signal, the process removes its temporary folders for a second at most, and ends.
 //! Signals are received by a thread of their own, which no work can block.
 
-use std::pin::Pin;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -120,6 +119,7 @@ fn end_now(signal: Signal) -> ! {
     let (done, ended) = std::sync::mpsc::channel();
     // Both may block, on a slow disk or a terminal that nobody reads.
     std::thread::spawn(move || {
+        #[cfg(feature = "compare")]
         crate::compare::kill_tools();
         warpframe_io::remove_leftovers(LAST_CLEANUP);
         if let Some(Some(mode)) = shell {
@@ -171,8 +171,9 @@ pub async fn interruptible<T>(run: impl Future<Output = Result<T, CliError>>) ->
     }
 }
 
-/// A future that completes when a signal arrives. From now on the process waits for its end when one does.
-pub fn interrupt() -> Pin<Box<dyn Future<Output = Signal> + Send>> {
+/// A future that completes when a signal arrives, for the comparison and clusters. From now on the process waits for its end when one does.
+#[cfg(feature = "cluster")]
+pub fn interrupt() -> std::pin::Pin<Box<dyn Future<Output = Signal> + Send>> {
     let listener = Listener::new();
     let signal = next_signal();
     Box::pin(async move {
@@ -183,7 +184,8 @@ pub fn interrupt() -> Pin<Box<dyn Future<Output = Signal> + Send>> {
 }
 
 /// As [`interrupt`]; the end of the process after the first signal may take as long as it takes.
-pub fn interrupt_and_drain() -> Pin<Box<dyn Future<Output = Signal> + Send>> {
+#[cfg(feature = "cluster")]
+pub fn interrupt_and_drain() -> std::pin::Pin<Box<dyn Future<Output = Signal> + Send>> {
     STATE.lock().drains = true;
     interrupt()
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use datafusion::common::{Result, exec_err};
 
 use super::external_tools::ExternalTools;
-use super::machine::available_memory;
 use super::mode::Mode;
 use super::running_cluster::RunningCluster;
 use super::workload::{ResultSink, Source};
+use crate::machine::available_memory;
 use warpframe_cluster::{ClusterSettings, Launcher};
 use warpframe_cuda::driver::CudaError;
 use warpframe_cuda::{self, Gpus};

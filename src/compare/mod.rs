@@ -7,8 +7,7 @@
 //! `external_tools` lists the Python tools, `tool_process` is the process of one, `tool_runner` runs them, and `formula_tree` is
 //! the form in which they get the formula.
 //!
-//! `sweep` repeats a comparison for several numbers of rows, `suite` for several formulas. `machine` describes the machine, and
-//! `report` renders the findings.
+//! `sweep` repeats a comparison for several numbers of rows, `suite` for several formulas. `report` renders the findings.
 
 mod columns;
 mod comparison;
@@ -18,7 +17,6 @@ pub mod external_tools;
 mod formula;
 mod formula_tree;
 mod kernel_mode;
-mod machine;
 mod measure;
 mod mode;
 mod named_enum;
@@ -39,7 +37,6 @@ mod workload;
 pub use comparison::Comparison;
 pub use event::Event;
 pub use external_tools::{ExternalTools, ToolMode};
-pub use machine::Machine;
 pub use mode::Mode;
 pub use report::{GpuSplit, Limit, ModeReport, Report, Split, Status, ToolDetails};
 pub use running_cluster::RunningCluster;

@@ -10,12 +10,12 @@ use super::engine::Engine;
 use super::event::Event;
 use super::formula::Formula;
 use super::kernel_mode::{run_kernel, time_memory_stream};
-use super::machine::Machine;
 use super::measure::{measure, median, milliseconds};
 use super::mode::Mode;
 use super::reference::reference;
 use super::report::model::{ModeReport, Report};
 use super::tool_runner::ToolRunner;
+use crate::machine::Machine;
 
 impl Comparison {
     /// Runs all modes, one at a time, then the external tools. `command` is the command line that the report shows,

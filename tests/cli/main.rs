@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod output;
+mod release;
 mod run;
 #[cfg(unix)]
 mod shell;

@@ -2,7 +2,7 @@
 //! whose copies and kernels overlap.
 //!
 //! - `driver` is the trait over the part of the CUDA driver API that the backend uses, `nvidia` implements it, and `nvrtc`
-//!   compiles kernels.
+//!   compiles kernels. Without the feature `driver`, `no_driver` replaces these two.
 //! - `codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
 //! - `gpu` and `memory` manage open devices and their memory.
 //! - `chunk_pipeline` evaluates a batch: from `input_column`, through device memory as `layout` places it, to
@@ -29,7 +29,11 @@ mod kernel_source;
 mod layout;
 mod memory;
 pub mod metrics;
+#[cfg(not(feature = "driver"))]
+mod no_driver;
+#[cfg(feature = "driver")]
 mod nvidia;
+#[cfg(feature = "driver")]
 mod nvrtc;
 pub mod ops;
 mod partial_column;
@@ -43,6 +47,10 @@ pub use cuda_backend::{BATCH_ROWS, Cuda, CudaSettings};
 pub use driver::CudaError;
 pub use gpu::Gpus;
 pub use kernel_source::{KernelSource, THREADS, VECTOR_BYTES};
+#[cfg(not(feature = "driver"))]
+pub use no_driver::{Compiler, gpus};
+#[cfg(feature = "driver")]
 pub use nvidia::gpus;
+#[cfg(feature = "driver")]
 pub use nvrtc::Compiler;
 pub use resident::Resident;

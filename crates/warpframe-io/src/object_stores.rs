@@ -3,22 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::http::HttpBuilder;
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use parking_lot::Mutex;
 use url::Url;
 
+use super::open_store::open_store;
 use super::spill_files::SpillFiles;
-use super::store_errors::settings_message;
 use super::visible_objects::VisibleObjects;
 
 /// A builder of runtime environments with an [`ObjectStores`] registry and [`SpillFiles`]. Lists of files are not cached:
@@ -67,44 +62,4 @@ impl ObjectStoreRegistry for ObjectStores {
         self.by_url.lock().insert(store_key(url), Arc::clone(&store));
         Ok(store)
     }
-}
-
-/// The schemes of URLs, as an error message shows them.
-const SCHEMES: &str = "s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH or https://HOST/PATH";
-
-/// Opens the store of a URL with the settings in the environment of this process.
-fn open_store(url: &Url) -> Result<Arc<dyn ObjectStore>> {
-    let root = &url[..url::Position::BeforePath];
-    let opened: object_store::Result<Arc<dyn ObjectStore>> = match url.scheme() {
-        _ if url.host_str().is_none_or(str::is_empty) => {
-            return exec_err!("'{url}' names no bucket or host: use {SCHEMES}");
-        }
-        "s3" | "s3a" => {
-            let store = AmazonS3Builder::from_env().with_url(root).with_retry(retries()).build();
-            store.map(|store| Arc::new(store) as _)
-        }
-        "gs" => {
-            let store = GoogleCloudStorageBuilder::from_env().with_url(root).with_retry(retries()).build();
-            store.map(|store| Arc::new(store) as _)
-        }
-        "az" | "azure" | "abfs" | "abfss" | "adl" => {
-            let store = MicrosoftAzureBuilder::from_env().with_url(root).with_retry(retries()).build();
-            store.map(|store| Arc::new(store) as _)
-        }
-        "http" | "https" => {
-            let options = ClientOptions::new().with_allow_http(true);
-            let store = HttpBuilder::new().with_url(root).with_client_options(options);
-            store.with_retry(retries()).build().map(|store| Arc::new(store) as _)
-        }
-        _ => return exec_err!("'{url}' has an unsupported scheme: use a path, or {SCHEMES}"),
-    };
-    match opened {
-        Ok(store) => Ok(store),
-        Err(error) => exec_err!("cannot open the store of '{url}': {}", settings_message(&error, root)),
-    }
-}
-
-/// How often requests are repeated: for 10 seconds or so if a host does not answer.
-fn retries() -> RetryConfig {
-    RetryConfig { max_retries: 6, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() }
 }

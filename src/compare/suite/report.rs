@@ -3,8 +3,8 @@
 use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::compare::machine::Machine;
 use crate::compare::report::{Libraries, Limit, Status};
+use crate::machine::Machine;
 
 /// The findings of a suite. Times are in milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize)]

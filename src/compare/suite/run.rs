@@ -14,7 +14,6 @@ use crate::compare::event::Event;
 use crate::compare::formula::{Formula, parse, schema};
 use crate::compare::formula_tree::FormulaTree;
 use crate::compare::kernel_mode::time_memory_stream;
-use crate::compare::machine::{Machine, available_memory};
 use crate::compare::measure::{median, milliseconds};
 use crate::compare::mode::Mode;
 use crate::compare::reference::reference;
@@ -22,6 +21,7 @@ use crate::compare::report::{Libraries, Limit, SCHEMA_VERSION, Status};
 use crate::compare::tool_process::{Refusal, ToolFiles, ToolProcess};
 use crate::compare::tool_runner::interpreter;
 use crate::compare::verify::Reference;
+use crate::machine::{Machine, available_memory};
 use crate::revision::REVISION;
 use warpframe_datafusion::rows::MAX_ROWS;
 

@@ -33,6 +33,25 @@ pub struct Parameter {
     pub default: Option<Expr>,
 }
 
+impl Parameter {
+    /// A parameter without a default.
+    pub fn new(name: impl Into<String>, data_type: DataType) -> Self {
+        Self { name: name.into(), data_type, default: None }
+    }
+
+    /// The parameter with a default: an expression without columns, which is cast to the type of the parameter.
+    pub fn with_default(self, default: Expr) -> Self {
+        Self { default: Some(default), ..self }
+    }
+}
+
+/// A parameter of type Float64.
+impl From<&str> for Parameter {
+    fn from(name: &str) -> Self {
+        Self::new(name, DataType::Float64)
+    }
+}
+
 /// A function `name(parameters) = body`.
 #[derive(Debug)]
 pub struct SqlFunction {
@@ -54,7 +73,8 @@ impl SqlFunction {
     ///
     /// # Errors
     /// The body is not valid for parameters of these types, contains an aggregate function, a window function or a
-    /// subquery, or cannot be cast to the return type, or a default cannot be cast to the type of its parameter.
+    /// subquery, or cannot be cast to the return type; a default cannot be cast to the type of its parameter, or a
+    /// parameter without default follows it; or two parameters have one name.
     pub fn new(
         state: &SessionState,
         name: String,
@@ -62,6 +82,7 @@ impl SqlFunction {
         body: Expr,
         return_type: Option<DataType>,
     ) -> Result<Self> {
+        check_parameters(&name, &parameters)?;
         let schema = schema_of(&parameters, |_| true)?;
         check_scalar(&name, &body)?;
         let context = SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build();
@@ -186,6 +207,28 @@ fn schema_of(parameters: &[Parameter], nullable: impl Fn(usize) -> bool) -> Resu
         })
         .collect::<Vec<_>>();
     DFSchema::try_from(Schema::new(fields))
+}
+
+fn check_parameters(name: &str, parameters: &[Parameter]) -> Result<()> {
+    for (position, parameter) in parameters.iter().enumerate() {
+        let before = &parameters[..position];
+        if before.iter().any(|other| other.name == parameter.name) {
+            return plan_err!(
+                "cannot create the function {name}: two parameters are named {}",
+                parameter.name
+            );
+        }
+        if parameter.default.is_none()
+            && let Some(optional) = before.iter().find(|other| other.default.is_some())
+        {
+            return plan_err!(
+                "cannot create the function {name}: the parameter {} has no default and follows {}, which has one",
+                parameter.name,
+                optional.name
+            );
+        }
+    }
+    Ok(())
 }
 
 fn cast_checked(name: &str, what: &str, expr: Expr, from: &DataType, to: &DataType) -> Result<Expr> {

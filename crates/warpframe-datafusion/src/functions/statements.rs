@@ -46,7 +46,6 @@ impl FunctionFactory for SqlFunctions {
                 default: argument.default_expr,
             })
             .collect();
-        check_parameters(&name, &parameters)?;
         let Some(body) = params.function_body else {
             return plan_err!("cannot create the function {name}: it has no body; add RETURN expression");
         };
@@ -96,18 +95,6 @@ pub fn check_name(state: &SessionState, name: &str, or_replace: bool) -> Result<
     }
     if is_users(state, name) && !or_replace {
         return plan_err!("the function {name} exists already: use CREATE OR REPLACE FUNCTION");
-    }
-    Ok(())
-}
-
-fn check_parameters(name: &str, parameters: &[Parameter]) -> Result<()> {
-    for (position, parameter) in parameters.iter().enumerate() {
-        if parameters[..position].iter().any(|other| other.name == parameter.name) {
-            return plan_err!(
-                "cannot create the function {name}: two parameters are named {}",
-                parameter.name
-            );
-        }
     }
     Ok(())
 }

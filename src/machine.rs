@@ -1,4 +1,4 @@
-//! The machine that a report was made on.
+//! What this machine is, for reports and for `warpframe devices`.
 
 use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
