@@ -16,6 +16,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
+use crate::error_location::ErrorLocator;
 use crate::rows_read::rows_read;
 use crate::session::Session;
 use warpframe_cluster::{ClusterExec, ClusterSettings, as_cluster_exec};
@@ -153,6 +154,18 @@ impl From<BatchError> for DataFusionError {
 /// # Errors
 /// The query fails, or the output cannot be written.
 pub async fn write_query(
+    query: DataFrame,
+    metadata: HashMap<String, String>,
+    staging: Staging,
+    settings: WriterSettings,
+    progress: Arc<dyn Progress>,
+) -> Result<WriteSummary> {
+    let locator = ErrorLocator::of(&query);
+    let written = write_rows(query, metadata, staging, settings, progress).await;
+    written.map_err(|error| locator.locate(error))
+}
+
+async fn write_rows(
     query: DataFrame,
     metadata: HashMap<String, String>,
     staging: Staging,

@@ -23,8 +23,10 @@ mod clauses;
 mod column_case;
 pub mod command;
 pub mod compare;
+pub mod error_location;
 pub mod error_text;
 mod file_tables;
+mod function_calls;
 mod large_stack;
 mod private_catalog;
 mod revision;
@@ -32,6 +34,7 @@ mod rows_read;
 mod script;
 mod session;
 mod show_functions;
+mod summarize;
 mod terminal_text;
 
 pub use script::Script;

@@ -36,6 +36,7 @@ use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
+use crate::error_location::ErrorLocator;
 use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
 
 pub use self::format::Format;
@@ -152,7 +153,8 @@ async fn save(
 
 /// Writes the Arrow IPC file format, which can be read in any order.
 async fn write_arrow_file(query: DataFrame, file: impl Write) -> Result<u64, CliError> {
-    let batches = query.execute_stream().await?;
+    let locator = ErrorLocator::of(&query);
+    let batches = locator.stream(query.execute_stream().await?);
     let (out, last_error) = ErrorRecorder::new(file);
     let failed = |error: ArrowError| output_error(error, &last_error);
     let mut writer = FileWriter::try_new_buffered(out, &batches.schema()).map_err(failed)?;
@@ -170,8 +172,9 @@ async fn stream(
     out: impl Write + Send,
 ) -> Result<u64, CliError> {
     let context = Arc::new(query.task_ctx());
+    let locator = ErrorLocator::of(&query);
     let plan = query.create_physical_plan().await?;
-    let batches = execute_stream(Arc::clone(&plan), context)?;
+    let batches = locator.stream(execute_stream(Arc::clone(&plan), context)?);
     // Rows that appear on the terminal while the query runs are progress enough.
     let is_quiet = !display.progress || (terminal::is_terminal() && !format.is_table());
     let _progress = (!is_quiet).then(|| QueryProgress::watch(&plan));

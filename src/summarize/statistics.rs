@@ -1,0 +1,183 @@
+//! The statistics of a column, as aggregate expressions that depend on its type.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::functions::core::expr_fn::named_struct;
+use datafusion::functions::math::expr_fn::{abs, floor, isnan, log10, round};
+use datafusion::functions_aggregate::expr_fn::{
+    approx_distinct, approx_percentile_cont, avg, count, max, min, stddev,
+};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, lit, try_cast, when};
+
+/// The number of significant digits of means, standard deviations and quantiles.
+const DIGITS: i32 = 5;
+
+/// Numbers outside of this range, the largest and smallest powers of ten for which a rounded number is exact enough, are not
+/// rounded.
+const ROUNDED: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
+
+/// The columns of a summary that follow the name and the type of a column: their names and types. A value is an expression
+/// over aggregates.
+pub const COLUMNS: [(&str, DataType); 10] = [
+    ("count", DataType::Int64),
+    ("nulls", DataType::Int64),
+    ("unique", DataType::Int64),
+    ("min", DataType::Utf8),
+    ("max", DataType::Utf8),
+    ("mean", DataType::Float64),
+    ("std", DataType::Float64),
+    ("q25", DataType::Utf8),
+    ("q50", DataType::Utf8),
+    ("q75", DataType::Utf8),
+];
+
+/// What a type has statistics of.
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Integer,
+    Float,
+    Decimal,
+    /// A date, time or duration: the type whose quantiles are shown, and the type of the integers that it consists of.
+    Temporal(DataType, DataType),
+    /// There is an order, but no distance.
+    Ordered,
+    /// Values can be counted.
+    Opaque,
+    /// Nothing but nulls can be counted.
+    NullsOnly,
+}
+
+impl Kind {
+    fn of(data_type: &DataType) -> Self {
+        use DataType::*;
+        match data_type {
+            _ if data_type.is_integer() => Self::Integer,
+            _ if data_type.is_floating() => Self::Float,
+            _ if data_type.is_decimal() => Self::Decimal,
+            Date32 | Time32(_) => Self::Temporal(data_type.clone(), Int32),
+            // A double does not have the digits of nanoseconds since 1970.
+            Timestamp(TimeUnit::Nanosecond, zone) => {
+                Self::Temporal(Timestamp(TimeUnit::Microsecond, zone.clone()), Int64)
+            }
+            Date64 | Time64(_) | Timestamp(..) | Duration(_) => Self::Temporal(data_type.clone(), Int64),
+            Boolean | Utf8 | LargeUtf8 | Utf8View => Self::Ordered,
+            Null | RunEndEncoded(..) | Dictionary(..) => Self::NullsOnly,
+            _ => Self::Opaque,
+        }
+    }
+}
+
+/// The aggregates of a column, in the order of [`COLUMNS`], and the expressions that make values of the columns of their
+/// results.
+#[derive(Debug)]
+pub struct Statistics {
+    kind: Kind,
+    column: Expr,
+    data_type: DataType,
+}
+
+impl Statistics {
+    /// Those of a column of a type.
+    pub fn new(column: Expr, data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Dictionary(_, values) => {
+                let column = cast(column, values.as_ref().clone());
+                Self { kind: Kind::of(values), column, data_type: values.as_ref().clone() }
+            }
+            other => Self { kind: Kind::of(other), column, data_type: other.clone() },
+        }
+    }
+
+    /// The aggregate of each column of the summary; `None` where the type has none.
+    ///
+    /// # Errors
+    /// Never: the filters that aggregates have are valid.
+    pub fn aggregates(&self) -> Result<[Option<Expr>; COLUMNS.len()]> {
+        let ordered = || (!matches!(self.kind, Kind::Opaque | Kind::NullsOnly)).then(|| self.column.clone());
+        let number = match self.kind {
+            Kind::Integer | Kind::Float | Kind::Decimal => Some(cast(self.column.clone(), DataType::Float64)),
+            _ => None,
+        };
+        Ok([
+            Some(count(self.column.clone())),
+            Some(count(self.column.clone().is_null()).filter(self.column.clone().is_null()).build()?),
+            self.unique()?,
+            ordered().map(min),
+            ordered().map(max),
+            number.clone().map(avg),
+            number.map(stddev),
+            self.quantile(0.25)?,
+            self.quantile(0.5)?,
+            self.quantile(0.75)?,
+        ])
+    }
+
+    /// The number of different values, approximately.
+    fn unique(&self) -> Result<Option<Expr>> {
+        let column = self.column.clone();
+        match self.kind {
+            Kind::NullsOnly => Ok(None),
+            // DataFusion's function does not take floats themselves.
+            Kind::Float => {
+                let wrapped = named_struct(vec![lit("value"), column.clone()]);
+                approx_distinct(wrapped).filter(column.is_not_null()).build().map(Some)
+            }
+            _ => Ok(Some(approx_distinct(column))),
+        }
+    }
+
+    /// A quantile as a double, without the NaN.
+    fn quantile(&self, part: f64) -> Result<Option<Expr>> {
+        let number = match &self.kind {
+            Kind::Integer | Kind::Float | Kind::Decimal => cast(self.column.clone(), DataType::Float64),
+            Kind::Temporal(shown, integer) => {
+                cast(cast(cast(self.column.clone(), shown.clone()), integer.clone()), DataType::Float64)
+            }
+            _ => return Ok(None),
+        };
+        let quantile = approx_percentile_cont(number.clone().sort(true, false), lit(part), None);
+        match self.kind {
+            Kind::Float => quantile.filter(!isnan(number)).build().map(Some),
+            _ => Ok(Some(quantile)),
+        }
+    }
+
+    /// The value of a column of the summary, of its type, from the result of its aggregate.
+    ///
+    /// # Errors
+    /// Never: the conditions are complete.
+    pub fn value(&self, name: &str, aggregated: Option<Expr>) -> Result<Expr> {
+        let Some((_, data_type)) = COLUMNS.iter().find(|(column, _)| *column == name) else {
+            return Ok(lit(ScalarValue::Null));
+        };
+        let Some(aggregated) = aggregated else {
+            return Ok(cast(lit(ScalarValue::Null), data_type.clone()));
+        };
+        let value = match name {
+            "mean" | "std" => rounded(aggregated)?,
+            "q25" | "q50" | "q75" => self.from_double(aggregated)?,
+            _ => aggregated,
+        };
+        Ok(cast(value, data_type.clone()))
+    }
+
+    /// The value of the column's type for a double.
+    fn from_double(&self, number: Expr) -> Result<Expr> {
+        Ok(match &self.kind {
+            // The largest integers as doubles may be out of range.
+            Kind::Integer => try_cast(round(vec![number]), self.data_type.clone()),
+            Kind::Decimal => try_cast(number, self.data_type.clone()),
+            Kind::Temporal(shown, integer) => cast(try_cast(number, integer.clone()), shown.clone()),
+            _ => rounded(number)?,
+        })
+    }
+}
+
+/// A number rounded to [`DIGITS`] significant digits.
+fn rounded(number: Expr) -> Result<Expr> {
+    let size = abs(number.clone());
+    let places = lit(f64::from(DIGITS - 1)) - floor(log10(size.clone()));
+    let places = cast(places, DataType::Int32);
+    when(size.between(lit(*ROUNDED.start()), lit(*ROUNDED.end())), round(vec![number.clone(), places]))
+        .otherwise(number)
+}
