@@ -91,7 +91,9 @@ impl EvaluationErrorKind {
             ArrowError::DivideByZero => Some(Self::DivideByZero),
             ArrowError::ArithmeticOverflow(_) => Some(Self::Overflow),
             ArrowError::CastError(_) => Some(Self::Cast),
-            ArrowError::ComputeError(_) => Self::of_message(&arrow_message(error)),
+            ArrowError::ComputeError(_) | ArrowError::InvalidArgumentError(_) => {
+                Self::of_message(&arrow_message(error))
+            }
             _ => None,
         }
     }
@@ -103,6 +105,7 @@ impl EvaluationErrorKind {
             () if is(Trap::SqrtOfNegative) => Some(Self::SqrtOfNegative),
             () if is(Trap::ZeroToNegativePower) => Some(Self::ZeroToNegativePower),
             () if message.contains("Array overflow on abs(") => Some(Self::Overflow),
+            () if message.contains(" to store in a Decimal") => Some(Self::Cast),
             () => None,
         }
     }
@@ -145,6 +148,7 @@ impl EvaluationErrorKind {
                     _ => false,
                 }
             }
+            (Self::Overflow, Expr::Negative(operand)) => !data_type(operand).is_floating(),
             (Self::Cast, Expr::Cast(cast)) => !is_lossless(&data_type(&cast.expr), cast.field.data_type()),
             _ => false,
         }
