@@ -12,8 +12,8 @@ use crate::column_case::names_in_other_case;
 /// The message of the root cause, on one line, without the prefixes of the errors that wrap it.
 pub fn root_message(error: &DataFusionError) -> String {
     let message = match error.find_root() {
-        DataFusionError::Plan(message)
-        | DataFusionError::Execution(message)
+        DataFusionError::Plan(message) => advice(error).unwrap_or_else(|| message.clone()),
+        DataFusionError::Execution(message)
         | DataFusionError::Configuration(message)
         | DataFusionError::NotImplemented(message)
         | DataFusionError::ResourcesExhausted(message) => message.clone(),
@@ -41,6 +41,13 @@ pub fn with_position(message: String, error: &DataFusionError, query: &str) -> S
     let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let caret = " ".repeat(column.saturating_sub(1));
     format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^")
+}
+
+/// The message of a planning error that comes with advice, and the advice.
+fn advice(error: &DataFusionError) -> Option<String> {
+    let diagnostic = error.diagnostic()?;
+    let help = &diagnostic.helps.first()?.message;
+    Some(format!("{}: {help}", diagnostic.message))
 }
 
 /// What DataFusion and Arrow put before the message of an error when they wrap it as a text.

@@ -52,13 +52,13 @@ pub fn summary(plan: LogicalPlan) -> Result<LogicalPlan> {
         let data_type = field.data_type().to_string();
         let mut row =
             vec![lit(NAME_AND_TYPE[0]), lit(field.name().as_str()), lit(NAME_AND_TYPE[1]), lit(data_type)];
-        for ((name, _), aggregate) in COLUMNS.iter().zip(statistics.aggregates()?) {
-            let result = aggregate.map(|aggregate| {
-                let alias = format!("{name} {}", aggregates.len());
-                aggregates.push(aggregate.alias(alias.as_str()));
-                ident(alias)
-            });
-            row.extend([lit(*name), statistics.value(name, result)?]);
+        let results = statistics.aggregates()?.map(|aggregate| {
+            let alias = format!("aggregate {}", aggregates.len());
+            aggregates.push(aggregate?.alias(alias.as_str()));
+            Some(ident(alias))
+        });
+        for ((name, _), value) in COLUMNS.iter().zip(statistics.values(results)?) {
+            row.extend([lit(*name), value]);
         }
         rows.push(named_struct(row));
     }

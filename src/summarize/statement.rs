@@ -32,10 +32,7 @@ pub fn parse(parser: &mut Parser) -> Result<Option<Statement>, ParserError> {
     let argument = match parser.peek_token().token {
         Token::LParen => Expr::Subquery(parser.parse_query()?),
         Token::Word(word)
-            if matches!(
-                word.keyword,
-                Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::FROM | Keyword::TABLE
-            ) =>
+            if matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::FROM) =>
         {
             Expr::Subquery(parser.parse_query()?)
         }

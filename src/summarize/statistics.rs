@@ -2,19 +2,18 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::functions::core::expr_fn::named_struct;
-use datafusion::functions::math::expr_fn::{abs, floor, isnan, log10, round};
+use datafusion::functions::core::expr_fn::{greatest, least, named_struct};
+use datafusion::functions::math::expr_fn::{abs, floor, log10, round};
 use datafusion::functions_aggregate::expr_fn::{
     approx_distinct, approx_percentile_cont, avg, count, max, min, stddev,
 };
 use datafusion::logical_expr::{Expr, ExprFunctionExt, cast, lit, try_cast, when};
 
-/// The number of significant digits of means, standard deviations and quantiles.
-const DIGITS: i32 = 5;
+/// The number of significant digits of means, standard deviations and quantiles. Digits before the decimal point are kept.
+const DIGITS: i32 = 4;
 
-/// Numbers outside of this range, the largest and smallest powers of ten for which a rounded number is exact enough, are not
-/// rounded.
-const ROUNDED: std::ops::RangeInclusive<f64> = 1e-12..=1e12;
+/// The smallest numbers that are rounded: powers of ten with more places are infinite.
+const MIN_ROUNDED: f64 = 1e-290;
 
 /// The columns of a summary that follow the name and the type of a column: their names and types. A value is an expression
 /// over aggregates.
@@ -126,7 +125,7 @@ impl Statistics {
         }
     }
 
-    /// A quantile as a double, without the NaN.
+    /// A quantile of the finite values, as a double.
     fn quantile(&self, part: f64) -> Result<Option<Expr>> {
         let number = match &self.kind {
             Kind::Integer | Kind::Float | Kind::Decimal => cast(self.column.clone(), DataType::Float64),
@@ -137,28 +136,34 @@ impl Statistics {
         };
         let quantile = approx_percentile_cont(number.clone().sort(true, false), lit(part), None);
         match self.kind {
-            Kind::Float => quantile.filter(!isnan(number)).build().map(Some),
+            // NaN is greater than all numbers.
+            Kind::Float => quantile.filter(abs(number).lt_eq(lit(f64::MAX))).build().map(Some),
             _ => Ok(Some(quantile)),
         }
     }
 
-    /// The value of a column of the summary, of its type, from the result of its aggregate.
+    /// The values of the columns of the summary, of their types, from the results of the [aggregates](Self::aggregates).
     ///
     /// # Errors
     /// Never: the conditions are complete.
-    pub fn value(&self, name: &str, aggregated: Option<Expr>) -> Result<Expr> {
-        let Some((_, data_type)) = COLUMNS.iter().find(|(column, _)| *column == name) else {
-            return Ok(lit(ScalarValue::Null));
-        };
-        let Some(aggregated) = aggregated else {
-            return Ok(cast(lit(ScalarValue::Null), data_type.clone()));
-        };
-        let value = match name {
-            "mean" | "std" => rounded(aggregated)?,
-            "q25" | "q50" | "q75" => self.from_double(aggregated)?,
-            _ => aggregated,
-        };
-        Ok(cast(value, data_type.clone()))
+    pub fn values(&self, results: [Option<Expr>; COLUMNS.len()]) -> Result<Vec<Expr>> {
+        let count = results[0].clone();
+        let values = COLUMNS.iter().zip(results).map(|((name, data_type), result)| {
+            let Some(result) = result else {
+                return Ok(cast(lit(ScalarValue::Null), data_type.clone()));
+            };
+            let value = match *name {
+                // The approximation may be greater.
+                "unique" => {
+                    least([cast(result, data_type.clone())].into_iter().chain(count.clone()).collect())
+                }
+                "mean" | "std" => rounded(result)?,
+                "q25" | "q50" | "q75" => self.from_double(result)?,
+                _ => result,
+            };
+            Ok(cast(value, data_type.clone()))
+        });
+        values.collect()
     }
 
     /// The value of the column's type for a double.
@@ -167,17 +172,18 @@ impl Statistics {
             // The largest integers as doubles may be out of range.
             Kind::Integer => try_cast(round(vec![number]), self.data_type.clone()),
             Kind::Decimal => try_cast(number, self.data_type.clone()),
-            Kind::Temporal(shown, integer) => cast(try_cast(number, integer.clone()), shown.clone()),
+            Kind::Temporal(shown, integer) => {
+                cast(try_cast(round(vec![number]), integer.clone()), shown.clone())
+            }
             _ => rounded(number)?,
         })
     }
 }
 
-/// A number rounded to [`DIGITS`] significant digits.
+/// A number rounded to [`DIGITS`] significant digits, or to a whole number if that has more.
 fn rounded(number: Expr) -> Result<Expr> {
     let size = abs(number.clone());
-    let places = lit(f64::from(DIGITS - 1)) - floor(log10(size.clone()));
-    let places = cast(places, DataType::Int32);
-    when(size.between(lit(*ROUNDED.start()), lit(*ROUNDED.end())), round(vec![number.clone(), places]))
-        .otherwise(number)
+    let places = cast(lit(f64::from(DIGITS - 1)) - floor(log10(size.clone())), DataType::Int32);
+    let places = greatest(vec![places, lit(0)]);
+    when(size.between(lit(MIN_ROUNDED), lit(f64::MAX)), round(vec![number.clone(), places])).otherwise(number)
 }

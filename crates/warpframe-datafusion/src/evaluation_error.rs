@@ -190,11 +190,16 @@ fn is_lossless(from: &DataType, to: &DataType) -> bool {
 pub fn locate_error(error: DataFusionError, plan: &LogicalPlan, state: &SessionState) -> DataFusionError {
     let Some(mut located) = EvaluationError::of(&error) else { return error };
     if located.expressions.is_empty() {
-        // With the casts that the types need.
-        let coerced = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {});
-        let found = failing_expressions(coerced.as_ref().unwrap_or(plan), located.kind);
+        // Casts that the types need are shown where they are the cause.
+        let coerced = match located.kind {
+            EvaluationErrorKind::Cast => {
+                state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {}).ok()
+            }
+            _ => None,
+        };
         // The message says enough without an expression.
-        located.expressions = found.unwrap_or_default();
+        located.expressions =
+            failing_expressions(coerced.as_ref().unwrap_or(plan), located.kind).unwrap_or_default();
     }
     located.into()
 }

@@ -154,7 +154,8 @@ async fn save(
 /// Writes the Arrow IPC file format, which can be read in any order.
 async fn write_arrow_file(query: DataFrame, file: impl Write) -> Result<u64, CliError> {
     let locator = ErrorLocator::of(&query);
-    let batches = locator.stream(query.execute_stream().await?);
+    let batches = query.execute_stream().await.map_err(|error| locator.locate(error))?;
+    let batches = locator.stream(batches);
     let (out, last_error) = ErrorRecorder::new(file);
     let failed = |error: ArrowError| output_error(error, &last_error);
     let mut writer = FileWriter::try_new_buffered(out, &batches.schema()).map_err(failed)?;
@@ -173,7 +174,7 @@ async fn stream(
 ) -> Result<u64, CliError> {
     let context = Arc::new(query.task_ctx());
     let locator = ErrorLocator::of(&query);
-    let plan = query.create_physical_plan().await?;
+    let plan = query.create_physical_plan().await.map_err(|error| locator.locate(error))?;
     let batches = locator.stream(execute_stream(Arc::clone(&plan), context)?);
     // Rows that appear on the terminal while the query runs are progress enough.
     let is_quiet = !display.progress || (terminal::is_terminal() && !format.is_table());
