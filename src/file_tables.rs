@@ -1,16 +1,18 @@
-//! Files as tables of one statement: `SELECT * FROM 'data/*.parquet'`.
+//! Files as tables of one statement: `SELECT * FROM 'data/*.parquet'`, `SELECT * FROM read_csv('a.csv', header => false)`.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::common::{Result, TableReference, plan_err};
+use datafusion::common::{DataFusionError, Result, TableReference, plan_err};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    self, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitorMut,
+    self, FunctionArg, Ident, ObjectName, ObjectNamePart, Query, TableAlias, TableFactor, VisitorMut,
 };
 use warpframe_datafusion::visit_statement;
-use warpframe_io::open_table;
+use warpframe_io::{ReadOptions, open_tables};
+
+use crate::read_functions::{Files, read_call};
 
 /// Numbers the tables of this process, so that statements that are planned at the same time do not share them.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -25,17 +27,20 @@ pub struct FileTables<'a> {
 impl<'a> FileTables<'a> {
     /// Opens the files that a statement names in the place of tables, and gives them the names of tables. Names in single quotes
     /// are files, and those in double quotes that are no tables and have a `/`, a `.` or a `*`: paths, globs and URLs as
-    /// [`open_table`] takes them. Columns can be qualified by [`table_name`] of the path.
+    /// [`open_tables`] takes them. So are the arguments of [functions that read files](read_call). Columns can be qualified by
+    /// [`table_name`] of the path.
     ///
     /// # Errors
-    /// Nothing matches a name, or the files cannot be read or do not fit together.
+    /// Nothing matches a name, an argument is not valid, or the files cannot be read or do not fit together.
     pub async fn open(context: &'a SessionContext, statement: &mut Statement) -> Result<Self> {
         let mut finder = Finder { context, queries: Vec::new(), found: Vec::new() };
-        let _: ControlFlow<()> = visit_statement(statement, &mut finder);
+        if let ControlFlow::Break(error) = visit_statement(statement, &mut finder) {
+            return Err(error);
+        }
         let mut tables = Self { context, names: Vec::new() };
-        for (path, name) in finder.found {
-            let table = open_table(context, &path).await?;
-            context.register_table(TableReference::bare(name.clone()), table)?;
+        for (files, name) in finder.found {
+            let table = open_tables(context, &files.paths, &files.options).await?;
+            context.register_table(TableReference::bare(name.clone()), table.provider)?;
             tables.names.push(name);
         }
         Ok(tables)
@@ -71,8 +76,8 @@ struct Finder<'a> {
     context: &'a SessionContext,
     /// The names of the queries in `WITH`, which are no files.
     queries: Vec<String>,
-    /// The paths, and the names of their tables.
-    found: Vec<(String, String)>,
+    /// The files, and the names of their tables.
+    found: Vec<(Files, String)>,
 }
 
 impl Finder<'_> {
@@ -93,30 +98,56 @@ impl Finder<'_> {
     /// Replaces the name of files, and returns the path.
     fn replace(&mut self, name: &mut ObjectName) -> Option<String> {
         let path = self.path(name)?;
-        let known = self.found.iter().find(|(known, _)| *known == path).map(|(_, table)| table.clone());
+        *name = self.table(Files { paths: vec![path.clone()], options: ReadOptions::default() });
+        Some(path)
+    }
+
+    /// The name of the table for files.
+    fn table(&mut self, files: Files) -> ObjectName {
+        let known = self.found.iter().find(|(known, _)| *known == files).map(|(_, table)| table.clone());
         let table = known.unwrap_or_else(|| {
-            let table = format!("{path} #{}", NEXT.fetch_add(1, Ordering::Relaxed));
-            self.found.push((path.clone(), table.clone()));
+            let table = format!("{} #{}", files.paths.join(", "), NEXT.fetch_add(1, Ordering::Relaxed));
+            self.found.push((files, table.clone()));
             table
         });
-        *name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', table))]);
-        Some(path)
+        ObjectName(vec![ObjectNamePart::Identifier(Ident::with_quote('"', table))])
+    }
+
+    /// The files that a call of a function reads; `None` if the function is another one.
+    fn called(&self, name: &ObjectName, arguments: &[FunctionArg]) -> Result<Option<Files>> {
+        let [ObjectNamePart::Identifier(Ident { value, .. })] = &name.0[..] else { return Ok(None) };
+        // A function of this name that a program has registered is meant.
+        match self.context.state_ref().read().table_functions().contains_key(value) {
+            true => Ok(None),
+            false => read_call(value, arguments),
+        }
     }
 }
 
 impl VisitorMut for Finder<'_> {
-    type Break = ();
+    type Break = DataFusionError;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
         let named = query.with.iter().flat_map(|with| &with.cte_tables);
         self.queries.extend(named.map(|table| table.alias.name.value.clone()));
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Table { name, alias, args: None, .. } = table
-            && let Some(path) = self.replace(name)
-        {
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<DataFusionError> {
+        let TableFactor::Table { name, alias, args, .. } = table else { return ControlFlow::Continue(()) };
+        let path = match args {
+            None => self.replace(name),
+            Some(arguments) => match self.called(name, &arguments.args) {
+                Err(error) => return ControlFlow::Break(error),
+                Ok(None) => None,
+                Ok(Some(files)) => {
+                    let path = files.paths.first().cloned();
+                    (*name, *args) = (self.table(files), None);
+                    path
+                }
+            },
+        };
+        if let Some(path) = path {
             let default = table_name(&path).unwrap_or_else(|| "files".to_owned());
             alias.get_or_insert_with(|| TableAlias {
                 explicit: true,
@@ -128,7 +159,7 @@ impl VisitorMut for Finder<'_> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<()> {
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<DataFusionError> {
         if let ast::Statement::ExplainTable { table_name, .. } = statement {
             self.replace(table_name);
         }

@@ -30,12 +30,14 @@ use warpframe_datafusion::planner::{SpillableJoins, not_fused, not_fused_operato
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
-    ArrowFormatFactory, CheckTablePresence, CsvFormatFactory, ParquetFormatFactory, ParquetFunction,
-    RepairFooters, ReplaceCsvScans, StageCopies, TableFactory, open_table, runtime_env_builder,
+    ArrowFormatFactory, AvroFormatFactory, CheckTablePresence, CsvFormatFactory, CsvReadOptions,
+    JsonFormatFactory, NameFiles, Notes, ParquetFormatFactory, ParquetFunction, ReadOptions, RepairFooters,
+    ReplaceCsvScans, StageCopies, TableFactory, open_tables, runtime_env_builder,
 };
 
 use crate::clauses::check_clauses;
 use crate::column_case::correct_case;
+use crate::copy_target::name_copy_format;
 use crate::error_location::ErrorLocator;
 use crate::file_tables::FileTables;
 use crate::function_calls::check_function_calls;
@@ -155,6 +157,7 @@ impl Session {
             }
         }
         check_function_calls(&mut statement, &state)?;
+        name_copy_format(&mut statement)?;
         let functions = show_functions_pattern(&statement);
         // Registered until the statement is planned.
         let _files = FileTables::open(&self.context, &mut statement).await?;
@@ -269,14 +272,33 @@ impl Session {
         Ok(())
     }
 
-    /// Registers files as a table: Parquet, CSV (with a header line) or Arrow IPC, by their extension; one file,
+    /// Registers files as a table, in the format of their extension, such as `.parquet`, `.csv` or `.json.gz`; one file,
     /// a folder, a glob, or a URL in an object store (`s3://BUCKET/PATH`). A table of that name is replaced.
     ///
     /// # Errors
     /// Nothing matches, or the files cannot be read or do not fit together.
     pub async fn register_files(&self, name: &str, pattern: &str) -> Result<()> {
-        let table = open_table(&self.context, pattern).await?;
-        self.register_table(name, table)
+        self.register_files_with(name, &[pattern], &ReadOptions::default()).await
+    }
+
+    /// Registers the files behind several names as one table, as [`open_tables`] opens them. A table of that name is replaced.
+    ///
+    /// # Errors
+    /// The same as for [`open_tables`].
+    pub async fn register_files_with(
+        &self,
+        name: &str,
+        patterns: &[impl AsRef<str>],
+        options: &ReadOptions,
+    ) -> Result<()> {
+        let table = open_tables(&self.context, patterns, options).await?;
+        self.register_table(name, table.provider)
+    }
+
+    /// What a user should know about the files that were opened since the last call, such as that a CSV file has no header or
+    /// which files of a folder were left out: sentences without a full stop. None is returned twice.
+    pub fn take_notes(&self) -> Vec<String> {
+        Notes::take(self.context.state_ref().read().config())
     }
 
     /// Registers a table. A table of that name is replaced.
@@ -355,6 +377,7 @@ pub struct SessionBuilder {
     backend: String,
     fuse: bool,
     backends: Option<Arc<Backends>>,
+    csv: CsvReadOptions,
     cluster: Option<ClusterSettings>,
 }
 
@@ -367,6 +390,7 @@ impl Default for SessionBuilder {
             backend: AUTO.to_owned(),
             fuse: true,
             backends: None,
+            csv: CsvReadOptions::default(),
             cluster: None,
         }
     }
@@ -405,6 +429,12 @@ impl SessionBuilder {
     /// Whether numeric expressions are fused; they are by default.
     pub fn fuse(mut self, fuse: bool) -> Self {
         self.fuse = fuse;
+        self
+    }
+
+    /// The syntax of CSV files that are read, where the options of a table do not say something else.
+    pub fn csv(mut self, options: CsvReadOptions) -> Self {
+        self.csv = options;
         self
     }
 
@@ -452,7 +482,9 @@ impl SessionBuilder {
         let backends = self.backends.unwrap_or_default();
         let options = WarpframeOptions { fuse: self.fuse, ..WarpframeOptions::default() };
         let mut config = SessionConfig::new().with_information_schema(true).with_option_extension(options);
-        config = configure(config, &backends);
+        config = self.csv.install(Notes::install(configure(config, &backends)));
+        // Folders are read with the folders in them.
+        config.options_mut().execution.listing_table_ignore_subdirectory = false;
         config.options_mut().set("warpframe.backend", &self.backend)?;
         if self.cluster.is_none() {
             // On a cluster, the executors' machines count.
@@ -492,9 +524,19 @@ impl SessionBuilder {
             0..0,
             [Arc::new(ReplaceCsvScans) as PhysicalRule, Arc::new(RepairFooters), Arc::new(StageCopies)],
         );
+        if is_local {
+            // On clusters the executors do it: the encoding of plans does not know the sources that name files.
+            rules.push(Arc::new(NameFiles));
+        }
         let planner = state.query_planner().take();
         let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
-        state.register_file_format(Arc::new(CsvFormatFactory), true)?;
+        for csv in [CsvFormatFactory::csv(), CsvFormatFactory::tsv()] {
+            state.register_file_format(Arc::new(csv), true)?;
+        }
+        for json in JsonFormatFactory::all() {
+            state.register_file_format(Arc::new(json), true)?;
+        }
+        state.register_file_format(Arc::new(AvroFormatFactory), true)?;
         state.register_file_format(Arc::new(ParquetFormatFactory::default()), true)?;
         state.register_file_format(Arc::new(ArrowFormatFactory::default()), true)?;
         for file_type in TableFactory::FILE_TYPES {

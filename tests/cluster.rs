@@ -280,6 +280,41 @@ fn run_writes_its_output_on_the_executors() {
     expected.extend(["out".to_owned(), "out.parquet".to_owned()]);
     expected.sort();
     assert_eq!(entries(folder), expected);
+    // Other formats, joined and compressed, and partition folders.
+    let formats = folder.join("formats");
+    std::fs::create_dir(&formats).unwrap();
+    let on_cluster = ["run", "--cluster", &cluster.url, "--in", "in", "--select"];
+    for (select, out) in
+        [("id, x", "b.csv"), ("id, x", "b.ndjson.gz"), ("id, x", "b.arrow"), ("id, x", "b.json")]
+    {
+        let out = format!("formats/{out}");
+        ok(folder, &[&on_cluster[..], &[select, "--out", &out]].concat());
+        let query = format!("SELECT id FROM '{out}'");
+        let run = ok(folder, &["sql", "--threads", "1", "--format", "csv", "-q", &query]);
+        let ids = run.stdout.lines().skip(1).map(|id| id.parse::<u64>().unwrap());
+        assert!(ids.eq(0..300_000), "{out}");
+    }
+    for format in ["parquet", "csv"] {
+        let out = format!("formats/{format}");
+        let more = ["id, id % 2 AS m", "--partition-by", "m", "--out", &out, "--out-format", format];
+        ok(folder, &[&on_cluster[..], &more].concat());
+        assert_eq!(entries(&folder.join(&out)), ["m=0", "m=1"]);
+        let query = format!(
+            "SELECT count(*) AS n, count(DISTINCT id) AS d, sum(m) AS s FROM '{out}' WHERE id % 2 = m"
+        );
+        let run = ok(folder, &["sql", "--format", "csv", "-q", &query]);
+        assert_eq!(run.stdout, "n,d,s\n300000,300000,150000\n");
+    }
+    let streamed = ok(folder, &[&on_cluster[..], &["id", "--out", "-", "--out-format", "csv"]].concat());
+    assert!(streamed.stdout.lines().skip(1).map(|id| id.parse::<u64>().unwrap()).eq(0..300_000));
+    std::fs::remove_dir_all(formats).unwrap();
+    let stdin =
+        ["run", "--cluster", &cluster.url, "--in", "-", "--in-format", "csv", "--select", "a", "--out", "no"];
+    let mut stdin =
+        common::command(folder).args(stdin).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut stdin.stdin.take().unwrap(), b"a\n1\n").unwrap();
+    let refused = common::finish(stdin.wait_with_output().unwrap());
+    assert!(refused.code == Some(1) && refused.stderr.contains("cannot be read on a cluster"), "{refused:?}");
     let failing =
         ["run", "--cluster", &cluster.url, "--in", "in", "--select", "sqrt(-x) AS r", "--out", "no"];
     expect_failure(folder, &failing, 1, &["cannot take square root of a negative number"]);

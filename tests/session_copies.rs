@@ -53,11 +53,14 @@ async fn a_run_in_a_session_says_which_step_has_failed() {
         .await
         .unwrap();
     let run = BatchRun {
-        input: data.display().to_string(),
+        inputs: vec![data.display().to_string()],
+        input_options: Default::default(),
         init: None,
         select: "half(x) AS h".to_owned(),
         filter: Some("id > 90".to_owned()),
         output: path("out.parquet"),
+        output_format: None,
+        partition_by: Vec::new(),
         overwrite: false,
         settings: WriterSettings::default(),
         threads: None,
@@ -75,7 +78,10 @@ async fn a_run_in_a_session_says_which_step_has_failed() {
 
     let to = |output: &str| BatchRun { output: path(output), ..run.clone() };
     for (run, step) in [
-        (BatchRun { input: path("none.parquet").display().to_string(), ..to("a.parquet") }, BatchStep::Input),
+        (
+            BatchRun { inputs: vec![path("none.parquet").display().to_string()], ..to("a.parquet") },
+            BatchStep::Input,
+        ),
         (BatchRun { init: Some("NONSENSE".to_owned()), ..to("b.parquet") }, BatchStep::Init),
         (BatchRun { select: "nothing".to_owned(), ..to("c.parquet") }, BatchStep::Plan),
         (run.clone(), BatchStep::Output),

@@ -35,11 +35,14 @@ pub fn run_batch(
 ) -> PyResult<Written> {
     let (session, runtime) = session.get().get()?;
     let run = BatchRun {
-        input,
+        inputs: vec![input],
+        input_options: Default::default(),
         init,
         select,
         filter,
         output,
+        output_format: None,
+        partition_by: Vec::new(),
         overwrite,
         settings: writer_settings(compression, row_group_rows)?,
         // The session has these.

@@ -12,7 +12,7 @@ use pyo3::exceptions::{
 use pyo3::prelude::*;
 use warpframe::batch::{BatchError, BatchRun, BatchStep};
 use warpframe::error_text::{root_message, with_position};
-use warpframe::io::find_files;
+use warpframe::io::{DataFormat, find_files};
 use warpframe::ir::Error;
 
 create_exception!(
@@ -85,7 +85,7 @@ pub fn output_error(error: &DataFusionError, output: &Path, overwrite: bool) -> 
 /// The exception for a batch run that has failed.
 pub fn batch_error(failed: &BatchError, run: &BatchRun) -> PyErr {
     match failed.step {
-        BatchStep::Input => input_error(&failed.error, &run.input),
+        BatchStep::Input => input_error(&failed.error, run.inputs.first().map_or("", String::as_str)),
         BatchStep::Init => query_error(&failed.error, run.init.as_deref().unwrap_or_default()),
         BatchStep::Plan => query_error(&failed.error, &run.query()),
         BatchStep::Output => output_error(&failed.error, &run.output, run.overwrite),
@@ -96,5 +96,5 @@ pub fn batch_error(failed: &BatchError, run: &BatchRun) -> PyErr {
 /// Whether a path, folder or glob pattern stands for no file that could be a table.
 fn is_missing(pattern: &str) -> bool {
     !pattern.contains("://")
-        && ["parquet", "csv", "arrow"].iter().all(|extension| find_files(pattern, extension).is_err())
+        && DataFormat::all().all(|format| find_files(pattern, format.extension()).is_err())
 }

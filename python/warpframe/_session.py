@@ -259,7 +259,7 @@ class Session:
         row_group_rows: int = 1_048_576,
         progress: bool | Callable[[int, int], object] = True,
     ) -> WriteSummary:
-        """Evaluate expressions over Parquet files and write Parquet files, batch by batch.
+        """Evaluate expressions over files and write files, batch by batch.
 
         The output has the rows in the order of the input files. It appears when it is complete: if the run fails or is
         interrupted, nothing is written.
@@ -267,11 +267,12 @@ class Session:
         Parameters
         ----------
         input : str or path
-            Parquet files: a file, a folder, a glob pattern or a URL. In SQL they are the table ``input``.
+            Files in the formats of tables: a file, a folder, a glob pattern or a URL. In SQL they are the table ``input``.
         select : str
             The SQL expressions of the output columns, such as ``"id, sqrt(x) AS r"``, with the functions of the session.
         out : str or path
-            The output: one file if the name ends in ``.parquet``, otherwise a folder with a file for each thread; or a URL.
+            The output: one file if the name has the extension of a format, such as ``.parquet`` or ``.csv.gz``, or a folder
+            with a Parquet file for each thread if it has none; or a URL.
         where : str, optional
             The SQL condition that selects rows.
         init : str, optional
@@ -279,13 +280,13 @@ class Session:
         overwrite : bool
             Whether an existing output may be replaced.
         compression : {"none", "snappy", "lz4", "zstd"}
-            The compression of pages.
+            The compression of pages of Parquet.
         row_group_rows : int
-            The most rows of a row group.
+            The most rows of a row group of Parquet.
         progress : bool or callable
             Whether to show a progress bar on the standard error stream, if it is a terminal or notebook; or a function of
-            the numbers of rows that were read and of all rows, which is called every 50 ms. If it raises an exception, the
-            run is cancelled.
+            the numbers of rows that were read and of all rows (0 if it is not known), which is called every 50 ms. If it
+            raises an exception, the run is cancelled.
 
         Returns
         -------

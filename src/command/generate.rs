@@ -76,7 +76,13 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Prints the summary of a command that wrote Parquet.
+/// Prints the summary of a command that wrote rows to a stream.
+pub fn print_stream_summary(rows: u64, output: &std::path::Path, start: Instant) {
+    let seconds = start.elapsed().as_secs_f64();
+    eprintln!("{}, {seconds:.3} s: to {}", count(rows, "row"), output.display());
+}
+
+/// Prints the summary of a command that wrote files.
 pub fn print_summary(written: &WriteSummary, output: &std::path::Path, start: Instant) {
     eprintln!(
         "{}, {}, {:.3} s: {} in {}",

@@ -4,11 +4,13 @@
 mod cluster;
 mod compare;
 mod completions;
+mod csv_options;
 mod devices;
 mod error;
 mod generate;
 mod log;
 mod man;
+mod notes;
 mod output;
 mod panic;
 mod progress;
@@ -52,7 +54,7 @@ enum Command {
     Compare(compare::Arguments),
     /// Run SQL: a query, a file or an interactive shell
     Sql(sql::Arguments),
-    /// Evaluate expressions over Parquet files and write Parquet files
+    /// Evaluate expressions over files and write files
     Run(run::Arguments),
     /// Write generated rows as Parquet
     Generate(generate::Arguments),

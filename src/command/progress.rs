@@ -24,8 +24,13 @@ impl RowsBar {
 
 impl Progress for RowsBar {
     fn start(&self, rows: u64) {
-        let style = "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows  {rate}  ETA {eta}";
-        let bar = ProgressBar::new(rows);
+        let (bar, style) = match rows {
+            0 => (ProgressBar::no_length(), "{spinner} {human_pos} rows  {rate}"),
+            rows => (
+                ProgressBar::new(rows),
+                "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows  {rate}  ETA {eta}",
+            ),
+        };
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 // A line that cannot be drawn is drawn at the next step.
@@ -43,6 +48,10 @@ impl Progress for RowsBar {
 
     fn warn(&self, message: &str) {
         eprintln!("warning: {}", escape_controls(message));
+    }
+
+    fn note(&self, message: &str) {
+        eprintln!("note: {}", escape_controls(message));
     }
 }
 

@@ -9,7 +9,9 @@ use clap::Args;
 use tokio::runtime::Runtime;
 
 use super::cluster::ClusterArguments;
+use super::csv_options::CsvArguments;
 use super::error::CliError;
+use super::notes::print_notes;
 use super::output::{Display, Format, Limits, NonFinite, Target};
 use super::runtime::{flush_cleanup, runtime};
 use super::shell;
@@ -44,10 +46,12 @@ pub struct Arguments {
     /// Run the statements in this file first, such as CREATE FUNCTION, without showing results
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Register Parquet, CSV or Arrow IPC files as a table: a file, a folder, a glob or s3://BUCKET/PATH. Without a name, the
-    /// table gets that of the file or folder
+    /// Register files as a table: a file, a folder, a glob or a URL (s3, gs, az, https), of Parquet, CSV, TSV, JSON, NDJSON, Arrow
+    /// IPC or Avro. Without a name, the table gets that of the file or folder
     #[arg(long = "table", value_name = "[NAME=]PATH")]
     tables: Vec<String>,
+    #[command(flatten)]
+    csv: CsvArguments,
     /// The format of results; by default a table, and for --out the format that the extension stands for
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -116,7 +120,8 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     }
     let mut session = Session::builder()
         .backend(&arguments.backend)
-        .memory_limit(arguments.memory_limit.unwrap_or_default());
+        .memory_limit(arguments.memory_limit.unwrap_or_default())
+        .csv(arguments.csv.options());
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
     }
@@ -160,6 +165,7 @@ async fn prepare(session: &Session, arguments: &Arguments) -> Result<(), CliErro
         let (name, path) = named_table(table).map_err(|error| CliError::usage(error.message()))?;
         session.register_files(&name, path).await?;
     }
+    print_notes(session);
     if let Some(file) = &arguments.init {
         let statements = read(file)?;
         let ended = session.run_script(&statements).await;

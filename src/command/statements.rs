@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::CliError;
+use super::notes::print_notes;
 use super::output::{Display, Target, write};
 use crate::error_location::ErrorLocator;
 use crate::session::Session;
@@ -36,6 +37,7 @@ pub async fn execute(
     let mut rows = 0;
     while let Some(statement) = session.next_statement(&mut script).map_err(failed)? {
         let query = session.statement(statement).await.map_err(failed)?;
+        print_notes(session);
         let returns_rows = !query.schema().fields().is_empty();
         let is_result = returns_rows || (to_file && script.is_empty());
         if !is_result {
@@ -47,5 +49,6 @@ pub async fn execute(
             rows += write(query, display, target).await?;
         }
     }
+    print_notes(session);
     Ok(rows)
 }

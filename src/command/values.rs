@@ -7,6 +7,7 @@ use datafusion::common::DataFusionError;
 
 use super::error::root_message;
 use warpframe_datafusion::rows::MAX_ROWS;
+use warpframe_io::DataFormat;
 
 /// A number of rows: `10000000`, `10_000_000`, `1e7` or `10M`.
 pub fn rows(text: &str) -> Result<u64, String> {
@@ -58,6 +59,17 @@ pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
         Ok(threads) if threads.get() <= MAX => Ok(threads),
         _ => Err(format!("a whole number from 1 to {MAX} is needed")),
     }
+}
+
+/// A byte of the syntax of CSV: an ASCII character, or `\t` for a tab.
+pub fn csv_byte(text: &str) -> Result<u8, String> {
+    warpframe_io::csv_byte("character", text).map_err(|error| root_message(&error))
+}
+
+/// The name of a format of files.
+pub fn data_format(text: &str) -> Result<DataFormat, String> {
+    DataFormat::from_name(text)
+        .ok_or_else(|| format!("there is no format '{text}': use one of {}", DataFormat::names()))
 }
 
 /// A value of a library type that is parsed from its name.

@@ -5,6 +5,7 @@ mod coming_from;
 mod common;
 mod errors;
 mod output;
+mod run;
 #[cfg(unix)]
 mod shell;
 mod statements;
@@ -201,7 +202,7 @@ fn invalid_options_are_usage_errors() {
     usage(&["run", "--in", "x", "--select", "x", "--out", "y", "--memory-limit", "lots"], &["512MiB"]);
     usage(&["sql", "SELECT 1", "--out", "x.csv", "--format", "parquet"], &["parquet", "'x.csv' means csv"]);
     usage(&["sql", "SELECT 1", "--out", "x"], &["'x' does not tell the format", "--format"]);
-    usage(&["sql", "SELECT 1", "--out", "x.csv.gz"], &["would not be compressed"]);
+    usage(&["sql", "SELECT 1", "--out", "x.parquet.gz"], &["only text is compressed as a whole"]);
     usage(&["sql", "SELECT 1", "--max-rows", "0"], &["whole number from 1", "all"]);
     usage(&["nonsense"], &["nonsense"]);
     let forced = command(folder.path()).env("WARPFRAME_SIMD", "mmx").arg("devices").output().unwrap();

@@ -15,6 +15,7 @@ pub mod shuffle;
 mod skipped;
 pub mod store;
 pub mod trees;
+pub mod web;
 
 pub use skipped::skipped;
 

@@ -7,6 +7,7 @@ use tempfile::tempdir;
 use warpframe::Session;
 use warpframe::cluster::LocalCluster;
 
+use super::common::ok;
 use super::query;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,6 +24,15 @@ async fn executors_read_files_as_the_session_does() {
     }
     fs::write(at.join("several/_SUCCESS"), "").unwrap();
     fs::write(at.join("late.csv"), "id,v\n1,1\n2,2\n3,2.5\n").unwrap();
+    // What is not in the files themselves: that there is no header, a text for NULL, arrays, and compression.
+    fs::write(at.join("bare.csv"), "1|NA\n2|x\n3|\n").unwrap();
+    let objects: Vec<_> = (0..2000).map(|id| format!("{{\"id\":{id},\"s\":\"}}\"}}")).collect();
+    fs::write(at.join("array.json"), format!("[{}]", objects.join(","))).unwrap();
+    fs::write(at.join("lines.ndjson"), objects.join("\n")).unwrap();
+    let numbers = "SELECT value AS id FROM generate_series(1, 100)";
+    for name in ["n.json.gz", "n.csv.zst", "n.arrows", "n.avro", "n.arrow"] {
+        ok(at, &["sql", "--out", name, numbers]);
+    }
     let faulty = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/parquet-testing");
 
     let cluster = LocalCluster::start_in_process(2.try_into().unwrap()).await.unwrap();
@@ -54,8 +64,23 @@ async fn executors_read_files_as_the_session_does() {
         ),
         ("SELECT count(*), sum(id) FROM repeated_no_annotation", vec!["6,21"]),
         ("SELECT count(l_partkey), sum(l_partkey) FROM dict_page_offset_zero", vec!["39,60528"]),
+        (
+            "SELECT * FROM read_csv('PLACE/bare.csv', delim => '|', nullstr => 'NA') ORDER BY 1",
+            vec!["1,NULL", "2,x", "3,NULL"],
+        ),
+        ("SELECT count(*), sum(id), max(s) FROM 'PLACE/array.json'", vec!["2000,1999000,}"]),
+        ("SELECT count(*), sum(id), max(s) FROM 'PLACE/lines.ndjson'", vec!["2000,1999000,}"]),
+        ("SELECT count(*), sum(id) FROM 'PLACE/n.json.gz'", vec!["100,5050"]),
+        ("SELECT count(*), sum(id) FROM 'PLACE/n.csv.zst'", vec!["100,5050"]),
+        ("SELECT count(*), sum(id) FROM 'PLACE/n.arrow'", vec!["100,5050"]),
     ] {
+        let text = &text.replace("PLACE", &location.to_string());
         assert_eq!(query(&session, text).await.unwrap(), rows, "{text}");
+    }
+    for (name, format) in [("n.avro", "Avro"), ("n.arrows", "the Arrow IPC stream format")] {
+        let text = format!("SELECT sum(id) FROM '{location}/{name}'");
+        let error = query(&session, &text).await.unwrap_err().find_root().message().into_owned();
+        assert!(error.contains(&format!("a cluster does not read {format}")), "{error}");
     }
     let error = query(&session, "SELECT sum(v) FROM late").await.unwrap_err().find_root().to_string();
     assert!(error.contains("late.csv") && error.contains("line 4: the value '2.5'"), "{error}");

@@ -5,9 +5,12 @@ mod clusters;
 mod common;
 mod csv;
 mod folders;
+mod formats;
+mod header;
 mod outputs;
 mod parquet;
 mod round_trips;
+mod stores;
 
 use std::num::NonZeroUsize;
 

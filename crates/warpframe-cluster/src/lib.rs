@@ -61,6 +61,7 @@ mod registration;
 mod remote_blocks;
 mod remote_metrics;
 mod result_reader;
+mod scan_formats;
 mod scheduler;
 mod session_config;
 mod settings;

@@ -9,7 +9,9 @@ use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
 use datafusion::datasource::file_format::csv;
-use datafusion::datasource::physical_plan::{CsvSource, FileScanConfig, FileScanConfigBuilder, FileSource};
+use datafusion::datasource::physical_plan::{
+    CsvSource, FileScanConfig, FileScanConfigBuilder, FileSource, JsonSource,
+};
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::TaskContext;
@@ -30,7 +32,8 @@ use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
 use warpframe_io::{
-    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, WriteAttemptExec, WriteShardsExec, WriterSettings,
+    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, JsonScan, OutputSettings, WriteAttemptExec,
+    WriteShardsExec,
 };
 use warpframe_ir::program::Program;
 
@@ -62,6 +65,11 @@ enum Node {
         compression: String,
         is_inferred: bool,
     },
+    /// `scan` is DataFusion's scan of the same files, as a physical plan.
+    JsonScan {
+        scan: Vec<u8>,
+        compression: String,
+    },
     /// `sink` is DataFusion's sink of the same files over no rows, as a physical plan.
     CsvSink {
         sink: Vec<u8>,
@@ -81,7 +89,7 @@ enum Node {
     },
     WriteShards {
         folder: PathBuf,
-        settings: WriterSettings,
+        settings: OutputSettings,
         metadata: BTreeMap<String, String>,
     },
 }
@@ -129,6 +137,19 @@ fn decode_csv_scan(
     let config = FileScanConfigBuilder::from(config.clone())
         .with_file_compression_type(compression.into())
         .with_source(csv)
+        .build();
+    Ok(DataSourceExec::from_data_source(config))
+}
+
+/// The scan of JSON files for which DataFusion's scan was encoded.
+fn decode_json_scan(scan: &Arc<dyn ExecutionPlan>, compression: &str) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some((config, json)) = file_scan::<JsonSource>(scan) else {
+        return internal_err!("cannot decode a plan: {} is no scan of JSON files", scan.name());
+    };
+    let compression: CompressionTypeVariant = compression.parse()?;
+    let config = FileScanConfigBuilder::from(config.clone())
+        .with_file_compression_type(compression.into())
+        .with_source(JsonScan::from_datafusion(json, compression)?)
         .build();
     Ok(DataSourceExec::from_data_source(config))
 }
@@ -196,6 +217,9 @@ impl PhysicalExtensionCodec for ClusterCodec {
             (Node::CsvScan { scan, dialect, compression, is_inferred }, []) => {
                 decode_csv_scan(&self.decode_plan(&scan, context)?, dialect, &compression, is_inferred)?
             }
+            (Node::JsonScan { scan, compression }, []) => {
+                decode_json_scan(&self.decode_plan(&scan, context)?, &compression)?
+            }
             (Node::CsvSink { sink }, [input]) => decode_csv_sink(&self.decode_plan(&sink, context)?, input)?,
             (Node::ArrowSink { config }, [input]) => {
                 let config = protobuf::FileSinkConfig::decode(&*config)
@@ -243,6 +267,12 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 buffer,
             );
         }
+        if let Some((config, json)) = file_scan::<JsonScan>(&node) {
+            let config =
+                FileScanConfigBuilder::from(config.clone()).with_source(json.to_datafusion()?).build();
+            let scan = self.encode_plan(DataSourceExec::from_data_source(config))?;
+            return encode(Node::JsonScan { scan, compression: json.compression().to_string() }, buffer);
+        }
         if let Some(exec) = node.downcast_ref::<DataSinkExec>()
             && let Some(sink) = exec.sink().downcast_ref::<CsvSink>()
         {
@@ -270,7 +300,8 @@ impl PhysicalExtensionCodec for ClusterCodec {
         }
         if let Some(write) = node.downcast_ref::<WriteShardsExec>() {
             let (folder, metadata) = (write.folder().to_owned(), write.metadata().clone());
-            return encode(Node::WriteShards { folder, settings: write.settings(), metadata }, buffer);
+            let settings = write.settings().clone();
+            return encode(Node::WriteShards { folder, settings, metadata }, buffer);
         }
         let name = node.name().to_owned();
         self.ballista.try_encode(node, buffer, converter).map_err(|error| {

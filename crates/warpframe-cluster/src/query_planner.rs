@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use ballista_core::planner::scans_only_information_schema;
 use datafusion::catalog::Session;
 use datafusion::common::format::ExplainFormat;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::datasource::sink::DataSinkExec;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::QueryPlanner;
@@ -24,9 +24,10 @@ use super::client::ClusterClient;
 use super::cluster_copy_exec::ClusterCopyExec;
 use super::cluster_exec::ClusterExec;
 use super::memtable_staging::MemTableStaging;
+use super::scan_formats::check_scan_formats;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
-use warpframe_io::staged_copy_sink;
+use warpframe_io::{reads_stream, staged_copy_sink};
 
 /// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
 /// partitions cost less.
@@ -104,6 +105,12 @@ impl QueryPlanner for ClusterPlanner {
                 _ => plan,
             });
         }
+        if plan.exists(|operator| Ok(reads_stream(operator.as_ref())))? {
+            return plan_err!(
+                "the standard input cannot be read on a cluster: write it to a file that the executors can read"
+            );
+        }
+        check_scan_formats(&plan)?;
         let plan = self.staging.stage(plan, self.client.address(), &state).await?;
         let query = |plan| ClusterExec::new(plan, Arc::clone(&self.client), self.settings.progress.clone());
         let Some(operator) = plan.downcast_ref::<DataSinkExec>() else { return Ok(Arc::new(query(plan))) };

@@ -26,7 +26,7 @@ use super::task_errors::encode_task_error;
 use warpframe_datafusion::backends::Backends;
 use warpframe_datafusion::operators::fused_pass;
 use warpframe_datafusion::planner::{FuseOperators, prepare};
-use warpframe_io::RepairFooters;
+use warpframe_io::{NameFiles, RepairFooters};
 
 /// The execution engine of an executor.
 pub(super) struct StageEngine {
@@ -57,6 +57,7 @@ impl ExecutionEngine for StageEngine {
         let fuse = FuseOperators::new(Backends::of(config));
         let plan = RepairFooters.optimize(plan, config.options()).map_err(failed)?;
         let plan = fuse.optimize(plan, config.options()).map_err(failed)?;
+        let plan = NameFiles.optimize(plan, config.options()).map_err(failed)?;
         let plan = replace_shuffle_readers(plan, &self.source).map_err(failed)?;
         let stage_plan = Arc::clone(&plan);
         let tasks = self

@@ -12,9 +12,10 @@ use datafusion::execution::memory_pool::{MemoryPool, UnboundedMemoryPool};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::commit::{Staging, is_file_name};
+use super::concatenate::concatenate_shards;
 use super::object_stores;
-use super::parquet_shard::{Shard, ShardWriter, concatenate_shards};
 use super::progress::Progress;
+use super::shard::{Shard, ShardWriter};
 use super::write_summary::WriteSummary;
 use super::writer_settings::WriterSettings;
 use warpframe_datafusion::rows::{MAX_ROWS, RowGenerator};
@@ -80,7 +81,9 @@ impl GenerateFiles {
         let mut shards = Vec::with_capacity(ranges.len());
         for (file, ranges) in ranges.iter().enumerate() {
             let of_file = parts.by_ref().take(ranges.len()).collect();
-            shards.push(concatenate_shards(of_file, &staging.shard_path(file)).await?);
+            let path = staging.shard_path(file);
+            let (settings, schema) = (self.settings.into(), RowGenerator::schema());
+            shards.push(concatenate_shards(of_file, &settings, &path, &schema, &settings).await?);
         }
         staging.publish().await?;
         Ok(WriteSummary::from_shards(&shards))
@@ -112,11 +115,10 @@ impl GenerateFiles {
         async move {
             let schema = RowGenerator::schema();
             let columns: Vec<_> = (0..schema.fields().len()).collect();
-            let properties = settings.properties(&schema)?;
             // The file is created before the task is spawned, so that removing the folder of a cancelled run
             // does not race with it.
             let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-            let mut writer = ShardWriter::create(path, schema, properties, durable, &pool)?;
+            let mut writer = ShardWriter::create(path, &schema, &settings.into(), durable, &pool)?;
             let task = SpawnedTask::spawn(async move {
                 let mut start = rows.start;
                 while start < rows.end {

@@ -24,7 +24,7 @@ pub fn is_special_file(path: &Path) -> bool {
 }
 
 /// The files that match a path, a folder or a glob pattern, sorted by path. Of a folder these are the files in it and in
-/// its partition folders (`column=value`) with the given extension; a path or a pattern matches files of any extension.
+/// the folders below it with the given extension; a path or a pattern matches files of any extension.
 /// Hidden files, whose names begin with `.` or `_`, are left out unless they are named.
 ///
 /// # Errors
@@ -64,9 +64,9 @@ impl LocalFiles {
     pub fn find(pattern: &str) -> Result<Self> {
         let path = Path::new(pattern);
         if path.is_dir() {
-            let mut files = committed_files(path, false, || {
+            let mut files = committed_files(path, true, || {
                 let mut files = Vec::new();
-                collect_files(path, &mut files, MAX_PARTITION_DEPTH)?;
+                collect_files(path, &mut files, MAX_DEPTH)?;
                 Ok(files)
             })?;
             files.sort();
@@ -91,10 +91,10 @@ impl LocalFiles {
     }
 }
 
-/// The greatest number of partition folders inside of each other.
-const MAX_PARTITION_DEPTH: usize = 32;
+/// The greatest number of folders inside of each other. Links may lead back to a folder above.
+const MAX_DEPTH: usize = 32;
 
-/// Adds the visible files in a folder and in its partition folders.
+/// Adds the visible files in a folder and in those below it.
 fn collect_files(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<()> {
     let unreadable = |error: std::io::Error| file_error("read", folder, error);
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
@@ -106,7 +106,7 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Resul
         }
         if path.is_file() {
             files.push(path);
-        } else if name.contains('=') && path.is_dir() {
+        } else if path.is_dir() {
             if depth == 0 {
                 return Err(file_error("read", &path, "there are too many folders inside of each other"));
             }
@@ -119,7 +119,7 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Resul
 /// The characters of glob patterns that stand for others.
 pub(super) const WILDCARDS: [char; 3] = ['*', '?', '['];
 
-fn is_glob(text: &str) -> bool {
+pub(super) fn is_glob(text: &str) -> bool {
     text.contains(WILDCARDS)
 }
 

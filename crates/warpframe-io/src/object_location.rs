@@ -14,7 +14,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
 
 use super::commit::reading::below;
 use super::file_error::file_error;
-use super::object_stores::error_message;
+use super::store_errors::error_message;
 
 /// The number of objects that an error message names; it counts the others.
 const MAX_LISTED_OBJECTS: usize = 5;
@@ -174,7 +174,7 @@ impl ObjectLocation {
                 Err(object_store::Error::NotFound { path, .. }) => {
                     remaining.remove(&ObjectPath::from(path));
                 }
-                Err(error) => cause = Some(error_message(&error)),
+                Err(error) => cause = Some(error_message(&error, &self.url)),
             }
         }
         let Some(cause) = cause.filter(|_| !remaining.is_empty()) else { return Ok(()) };
@@ -189,6 +189,10 @@ impl ObjectLocation {
 
     /// An execution error of the form "cannot {action} '{url}': {cause}".
     pub(super) fn error(&self, action: &str, error: &object_store::Error) -> DataFusionError {
-        DataFusionError::Execution(format!("cannot {action} '{}': {}", self.url, error_message(error)))
+        DataFusionError::Execution(format!(
+            "cannot {action} '{}': {}",
+            self.url,
+            error_message(error, &self.url)
+        ))
     }
 }

@@ -18,17 +18,16 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::file_error::file_error;
+use super::file_type::{DataFormat, FileType};
+use super::folder_files::with_file_type;
 use super::hive_partitions::PartitionColumns;
-use super::object_stores::error_message;
 use super::parquet_footer::{TolerantParquetFormat, read_footer, with_arrow_schema};
 use super::partitioned_table::{PartitionedTable, table_schema};
+use super::store_errors::error_message;
 use super::table_location::{TableFile, TableFiles};
 
 /// The number of footers that are read from an object store concurrently.
 const CONCURRENT_FOOTER_READS: usize = 16;
-
-/// The extension of the files in a folder.
-const EXTENSION: &str = "parquet";
 
 /// Parquet files that have the same columns, in the order of the first file.
 #[derive(Debug, Clone)]
@@ -50,7 +49,8 @@ impl ParquetInput {
     /// # Errors
     /// The same as for [`open_local`](Self::open_local), or the object store cannot be read.
     pub async fn open(name: &str, context: &SessionContext) -> Result<Self> {
-        let files = TableFiles::find(context, name).await?.with_extension(EXTENSION)?;
+        let files = TableFiles::find(context, name).await?;
+        let (files, _) = with_file_type(context, files, Some(DataFormat::Parquet)).await?;
         Self::of_files(files, context).await
     }
 
@@ -69,7 +69,10 @@ impl ParquetInput {
     /// # Errors
     /// No file matches, a file is not valid Parquet, or two files have different columns.
     pub fn open_local(pattern: &str) -> Result<Self> {
-        let files = TableFiles::find_local(pattern)?.with_extension(EXTENSION)?;
+        let mut files = TableFiles::find_local(pattern)?;
+        if files.is_folder {
+            files.keep(|file| FileType::of_path(&file.name) == Some(FileType::plain(DataFormat::Parquet)))?;
+        }
         let footers = files.files.iter().map(|file| Ok((file.name.clone(), read_local_footer(&file.name)?)));
         let footers = footers.collect::<Result<_>>()?;
         Self::from_footers(files, footers)
@@ -140,12 +143,12 @@ impl ParquetInput {
     /// # Errors
     /// The same as for [`table`](Self::table).
     pub(super) fn table_with(&self, format: Arc<dyn FileFormat>) -> Result<Arc<dyn TableProvider>> {
-        if !self.partitions.fields.is_empty() {
+        if !self.partitions.fields.is_empty() || self.files.keeps_order {
             let (schema, rows) = (Arc::clone(&self.file_schema), Some(self.rows.clone()));
             let table = PartitionedTable::new(&self.files, self.partitions.clone(), format, schema, rows)?;
             return Ok(Arc::new(table));
         }
-        let options = ListingOptions::new(format).with_file_extension(self.files.listed_extension(EXTENSION));
+        let options = ListingOptions::new(format).with_file_extension(self.files.listed_suffix.clone());
         let config = ListingTableConfig::new_with_multi_paths(self.files.urls.clone())
             .with_listing_options(options)
             .with_schema(Arc::clone(&self.schema));
@@ -186,7 +189,7 @@ async fn read_file_footer(
     let unreadable = |error| file_error("read as Parquet", &file.name, error);
     let footer = read_footer(store, &file.object, cache).await;
     footer.map_err(|error| match error.find_root() {
-        DataFusionError::ObjectStore(error) => unreadable(error_message(error)),
+        DataFusionError::ObjectStore(error) => unreadable(error_message(error, &file.name.to_string_lossy())),
         error => unreadable(error.message().into_owned()),
     })
 }

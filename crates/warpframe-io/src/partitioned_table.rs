@@ -1,4 +1,4 @@
-//! A table of files whose partition columns are in the names of their folders.
+//! A table of files in a given order, which may have partition columns in the names of their folders.
 //!
 //! DataFusion's listing table finds the folders of an equality by their text, and so misses `month=01` for `month = 1`,
 //! and has no NULL among partition values. This table has a fixed list of files with typed values; their contents are those at
@@ -78,6 +78,9 @@ impl PartitionedTable {
     }
 
     fn is_partition_filter(&self, filter: &Expr) -> bool {
+        if self.partition_fields.is_empty() {
+            return false;
+        }
         let names: Vec<_> = self.partition_fields.iter().map(|field| field.name().as_str()).collect();
         expr_applicable_for_cols(&names, filter)
     }
@@ -113,6 +116,9 @@ impl PartitionedTable {
     /// For each file, whether its partition meets all conditions that only partition columns are in.
     fn selected(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<bool>> {
         let mut selected = vec![true; self.files.len()];
+        if self.partition_fields.is_empty() {
+            return Ok(selected);
+        }
         let schema = Arc::new(Schema::new(self.partition_fields.clone()));
         let columns = (0..self.partition_fields.len()).map(|column| {
             let values = self.files.iter().filter_map(|file| file.partition_values.get(column).cloned());
@@ -204,7 +210,9 @@ impl TableProvider for PartitionedTable {
             .with_table_partition_cols(self.partition_fields.clone())
             .build();
         let source = self.format.file_source(table_schema);
-        let groups = FileGroup::new(files).split_files(state.config().target_partitions());
+        // Neighbours in equal numbers. DataFusion's own split sorts the files.
+        let in_group = files.len().div_ceil(state.config().target_partitions().max(1));
+        let groups = files.chunks(in_group.max(1)).map(|files| FileGroup::new(files.to_vec())).collect();
         let scan = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)

@@ -1,8 +1,8 @@
-//! A physical operator that writes each partition as a Parquet file on the host that computes it, so that the
-//! rows of a query on a cluster are not sent to the client. Each task attempt writes a file with a unique name. The
-//! client publishes the files that the operator's output names and removes the others.
+//! A physical operator that writes each partition as files on the host that computes it, so that the rows of a query on a
+//! cluster are not sent to the client. Each task attempt writes files with unique names. The client publishes the files that
+//! the operator's output names and removes the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -19,21 +19,23 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+use tempfile::TempPath;
 
 use super::commit::ObjectStoreAttempts;
 use super::file_error::file_error;
 use super::object_location::ObjectLocation;
-use super::object_stores::is_object_store_url;
-use super::parquet_shard::ShardWriter;
-use super::writer_settings::WriterSettings;
+use super::output_settings::OutputSettings;
+use super::task_files::{TaskFile, TaskFiles};
+use super::url_schemes::is_object_store_url;
 
-/// Writes each partition of its input as a Parquet file into a folder. The output has one row per partition: the
-/// name of the file, its number of rows and its size in bytes.
+/// Writes each partition of its input as a file into a folder, or as the files of partition folders. The output has one row per
+/// file: its name, its partition folder, its number of rows and its size in bytes.
 #[derive(Debug, Clone)]
 pub struct WriteShardsExec {
     input: Arc<dyn ExecutionPlan>,
     folder: PathBuf,
-    settings: WriterSettings,
+    settings: OutputSettings,
     metadata: BTreeMap<String, String>,
     properties: Arc<PlanProperties>,
 }
@@ -44,7 +46,7 @@ impl WriteShardsExec {
     pub fn new(
         input: Arc<dyn ExecutionPlan>,
         folder: PathBuf,
-        settings: WriterSettings,
+        settings: OutputSettings,
         metadata: BTreeMap<String, String>,
     ) -> Self {
         let properties = PlanProperties::new(
@@ -56,11 +58,13 @@ impl WriteShardsExec {
         Self { input, folder, settings, metadata, properties: Arc::new(properties) }
     }
 
-    /// `file: Utf8, rows: UInt64, bytes: UInt64`, none of them nullable.
+    /// `file: Utf8, folder: Utf8, rows: UInt64, bytes: UInt64`, none of them nullable. `folder` is empty without partition
+    /// folders.
     pub fn schema() -> SchemaRef {
         static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
             Arc::new(Schema::new(vec![
                 Field::new("file", DataType::Utf8, false),
+                Field::new("folder", DataType::Utf8, false),
                 Field::new("rows", DataType::UInt64, false),
                 Field::new("bytes", DataType::UInt64, false),
             ]))
@@ -73,9 +77,9 @@ impl WriteShardsExec {
         &self.folder
     }
 
-    /// The settings of the Parquet writer.
-    pub fn settings(&self) -> WriterSettings {
-        self.settings
+    /// How the files are written.
+    pub fn settings(&self) -> &OutputSettings {
+        &self.settings
     }
 
     /// The key-value metadata of every file.
@@ -121,68 +125,103 @@ impl ExecutionPlan for WriteShardsExec {
         let Ok([input]) = <[_; 1]>::try_from(children) else {
             return internal_err!("WriteShardsExec has one child");
         };
-        Ok(Arc::new(Self::new(input, self.folder.clone(), self.settings, self.metadata.clone())))
+        Ok(Arc::new(Self::new(input, self.folder.clone(), self.settings.clone(), self.metadata.clone())))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, Arc::clone(&context))?;
-        let (folder, settings, metadata) = (self.folder.clone(), self.settings, self.metadata.clone());
-        let written = async move { write_partition(rows, &folder, settings, metadata, &context).await };
+        let write = WritePartition {
+            folder: self.folder.clone(),
+            settings: self.settings.clone(),
+            metadata: self.metadata.clone(),
+            partitions: self.input.output_partitioning().partition_count(),
+        };
+        let written = async move { write.run(rows, &context).await };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Self::schema(), stream::once(written))))
     }
 }
 
-/// Writes one partition, and returns the output row for it.
-async fn write_partition(
-    mut rows: SendableRecordBatchStream,
-    folder: &Path,
-    settings: WriterSettings,
+/// What is needed to write one of the partitions.
+struct WritePartition {
+    folder: PathBuf,
+    settings: OutputSettings,
     metadata: BTreeMap<String, String>,
-    context: &Arc<TaskContext>,
-) -> Result<RecordBatch> {
-    let fields = rows.schema().fields().clone();
-    let schema = Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect()));
-    let runtime = context.runtime_env();
-    let location = match folder.to_str().filter(|folder| is_object_store_url(folder)) {
-        Some(url) => Some(ObjectLocation::new(url, &runtime)?),
-        None => None,
-    };
-    // A file for an object store is first written to a temporary folder of this host.
-    let directory = match &location {
-        Some(_) => runtime.disk_manager.temp_dir_paths().first().cloned().unwrap_or_else(std::env::temp_dir),
-        None => folder.to_owned(),
-    };
-    // The file is removed if an error occurs or the stream is dropped.
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("attempt-").suffix(".parquet");
-    // The default of tempfile is 0600; an output gets the permissions of a new file, 0666 less the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let attempt = builder
-        .tempfile_in(&directory)
-        .map_err(|error| file_error("write into", &directory, error))?
-        .into_temp_path();
-    let write_error = |error: DataFusionError| file_error("write", &attempt, error.find_root().message());
-    let properties = settings.properties(&schema)?;
-    let mut writer =
-        ShardWriter::create(attempt.to_path_buf(), schema, properties, true, context.memory_pool())
-            .map_err(write_error)?;
-    while let Some(batch) = rows.next().await {
-        writer.write(&batch?).map_err(write_error)?;
-    }
-    let shard = writer.finish().map_err(write_error)?;
-    let name = match location {
-        Some(location) => ObjectStoreAttempts::add(&location, &attempt).await?,
-        None => {
-            let name = attempt.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            attempt.keep().map_err(|error| file_error("write into", folder, error))?;
-            name
+    partitions: usize,
+}
+
+impl WritePartition {
+    /// Writes one partition, and returns the output rows for its files.
+    async fn run(
+        self,
+        mut rows: SendableRecordBatchStream,
+        context: &Arc<TaskContext>,
+    ) -> Result<RecordBatch> {
+        let fields = rows.schema().fields().clone();
+        let schema = Arc::new(Schema::new_with_metadata(fields, self.metadata.into_iter().collect()));
+        let runtime = context.runtime_env();
+        let location = match self.folder.to_str().filter(|folder| is_object_store_url(folder)) {
+            Some(url) => Some(ObjectLocation::new(url, &runtime)?),
+            None => None,
+        };
+        // A file for an object store is first written to a temporary folder of this host.
+        let directory = match &location {
+            Some(_) => {
+                runtime.disk_manager.temp_dir_paths().first().cloned().unwrap_or_else(std::env::temp_dir)
+            }
+            None => self.folder.clone(),
+        };
+        // The files are removed if an error occurs or the stream is dropped.
+        let attempts = Arc::new(Mutex::new(HashMap::new()));
+        let extension = self.settings.extension();
+        let new_path = new_attempt(directory.clone(), &extension, Arc::clone(&attempts));
+        let pool = context.memory_pool();
+        let mut files =
+            TaskFiles::create(self.settings, &schema, true, self.partitions, pool, Box::new(new_path))?;
+        while let Some(batch) = rows.next().await {
+            files.write(&batch?)?;
         }
-    };
-    let columns: [Arc<dyn arrow::array::Array>; 3] = [
-        Arc::new(StringArray::from(vec![name])),
-        Arc::new(UInt64Array::from(vec![shard.rows()])),
-        Arc::new(UInt64Array::from(vec![shard.bytes])),
-    ];
-    Ok(RecordBatch::try_new(WriteShardsExec::schema(), columns.to_vec())?)
+        let files = files.finish()?;
+        let mut names = Vec::new();
+        for TaskFile { shard, .. } in &files {
+            let attempt = attempts.lock().remove(&shard.path);
+            names.push(match (&location, attempt) {
+                (Some(location), _) => ObjectStoreAttempts::add(location, &shard.path, &extension).await?,
+                (None, attempt) => {
+                    let name = shard.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let kept = attempt.map_or(Ok(()), |attempt| attempt.keep().map(|_| ()));
+                    kept.map_err(|error| file_error("write into", &self.folder, error))?;
+                    name
+                }
+            });
+        }
+        let columns: [Arc<dyn arrow::array::Array>; 4] = [
+            Arc::new(StringArray::from(names)),
+            Arc::new(files.iter().map(|file| Some(file.folder.as_str())).collect::<StringArray>()),
+            Arc::new(files.iter().map(|file| file.shard.rows).collect::<UInt64Array>()),
+            Arc::new(files.iter().map(|file| file.shard.bytes).collect::<UInt64Array>()),
+        ];
+        Ok(RecordBatch::try_new(WriteShardsExec::schema(), columns.to_vec())?)
+    }
+}
+
+/// Makes new files with unique names in a folder, which are removed with `attempts` unless they are kept.
+fn new_attempt(
+    folder: PathBuf,
+    extension: &str,
+    attempts: Arc<Mutex<HashMap<PathBuf, TempPath>>>,
+) -> impl FnMut(&str, usize) -> Result<PathBuf> + use<> {
+    let suffix = format!(".{extension}");
+    move |_, _| {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("attempt-").suffix(&suffix);
+        // The default of tempfile is 0600; an output gets the permissions of a new file, 0666 less the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let attempt =
+            builder.tempfile_in(&folder).map_err(|error| file_error("write into", &folder, error))?;
+        let attempt = attempt.into_temp_path();
+        let path = attempt.to_path_buf();
+        attempts.lock().insert(path.clone(), attempt);
+        Ok(path)
+    }
 }

@@ -1,8 +1,8 @@
 //! The size of a written output.
 
-use super::parquet_shard::Shard;
+use super::shard::Shard;
 
-/// The size of a written Parquet output.
+/// The size of a written output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteSummary {
     /// Rows in all files together.
@@ -17,7 +17,7 @@ impl WriteSummary {
     /// The sum of the sizes of shards.
     pub fn from_shards(shards: &[Shard]) -> Self {
         Self {
-            rows: shards.iter().map(Shard::rows).sum(),
+            rows: shards.iter().map(|shard| shard.rows).sum(),
             bytes: shards.iter().map(|shard| shard.bytes).sum(),
             files: shards.len(),
         }

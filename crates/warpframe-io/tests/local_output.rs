@@ -109,6 +109,10 @@ async fn readers_and_the_next_run_obey_the_journal_of_a_killed_run() {
                 let texts: Vec<_> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
                 assert_eq!(texts, [seen], "{text} {pattern}");
             }
+            // So is the folder above it.
+            let files = find_files(&folder.to_string_lossy(), "csv").unwrap();
+            let texts: Vec<_> = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+            assert_eq!(texts, [seen; 2], "{text}");
             let next = staged(&output, mode).await.unwrap();
             assert!(hidden(&output).is_empty(), "{text}");
             write(&next, "next");

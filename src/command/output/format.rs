@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use warpframe_io::is_special_file;
+use warpframe_io::{DataFormat, compression_of_path, is_special_file};
 
 use crate::command::error::CliError;
 
@@ -32,10 +32,14 @@ pub enum Format {
     Parquet,
     /// Arrow IPC: the file format in a file, and the stream format on stdout and in pipes
     Arrow,
+    /// Arrow IPC: the stream format
+    Arrows,
+    /// Apache Avro
+    Avro,
 }
 
 /// Extensions of file names, and the format that each stands for. The first one of a format is the usual one.
-const EXTENSIONS: [(&str, Format); 13] = [
+const EXTENSIONS: [(&str, Format); 15] = [
     ("parquet", Format::Parquet),
     ("pq", Format::Parquet),
     ("csv", Format::Csv),
@@ -47,12 +51,11 @@ const EXTENSIONS: [(&str, Format); 13] = [
     ("arrow", Format::Arrow),
     ("ipc", Format::Arrow),
     ("feather", Format::Arrow),
+    ("arrows", Format::Arrows),
+    ("avro", Format::Avro),
     ("md", Format::Markdown),
     ("txt", Format::Table),
 ];
-
-/// Extensions of compressed files, which are not written.
-const COMPRESSED: [&str; 5] = ["gz", "bz2", "xz", "zst", "lz4"];
 
 impl Format {
     /// The name on the command line.
@@ -72,7 +75,21 @@ impl Format {
 
     /// Whether the bytes are no text.
     pub fn is_binary(self) -> bool {
-        matches!(self, Self::Parquet | Self::Arrow)
+        matches!(self, Self::Parquet | Self::Arrow | Self::Arrows | Self::Avro)
+    }
+
+    /// The format of files with the same rows; `None` for tables and lines of text. Arrow is the stream format.
+    pub fn data_format(self) -> Option<DataFormat> {
+        Some(match self {
+            Self::Table | Self::Box | Self::Markdown | Self::Line => return None,
+            Self::Csv => DataFormat::Csv,
+            Self::Tsv => DataFormat::Tsv,
+            Self::Json => DataFormat::Json,
+            Self::Ndjson => DataFormat::Ndjson,
+            Self::Parquet => DataFormat::Parquet,
+            Self::Arrow | Self::Arrows => DataFormat::ArrowStream,
+            Self::Avro => DataFormat::Avro,
+        })
     }
 
     /// Whether a number of rows and a width of the terminal apply.
@@ -80,20 +97,33 @@ impl Format {
         matches!(self, Self::Table | Self::Box)
     }
 
-    /// The format of an output: that of `--format`, or the one that its extension stands for.
+    /// The format of an output: that of `--format`, or the one that its extension stands for. The extension of a compressed
+    /// file, such as `.gz`, follows that of the format.
     ///
     /// # Errors
-    /// The extension stands for another format than `--format`, for a compressed file or, without `--format`, for none.
+    /// The extension stands for another format than `--format`, for a compressed file of a format that is no text or, without
+    /// `--format`, for none.
     pub fn of_output(path: &Path, chosen: Option<Self>) -> Result<Self, CliError> {
         let name = path.display();
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let is_compressed = compression_of_path(path).is_some();
+        let of_format = if is_compressed { path.with_extension("") } else { path.to_owned() };
+        let extension = of_format.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let extension = extension.as_deref().unwrap_or_default();
-        if COMPRESSED.contains(&extension) {
-            return Err(CliError::usage(format!(
-                "'{name}' would not be compressed: choose a name without .{extension}"
-            )));
-        }
         let meant = EXTENSIONS.iter().find(|(known, _)| *known == extension).map(|(_, format)| *format);
+        let format = Self::agreed(path, meant, chosen)?;
+        match is_compressed && format.is_binary() {
+            true => Err(CliError::usage(format!(
+                "'{name}' cannot be written: only text is compressed as a whole, and {} is not; choose a name without .{}",
+                format.name(),
+                path.extension().unwrap_or_default().display()
+            ))),
+            false => Ok(format),
+        }
+    }
+
+    /// The format that both the extension and `--format` mean.
+    fn agreed(path: &Path, meant: Option<Self>, chosen: Option<Self>) -> Result<Self, CliError> {
+        let name = path.display();
         match (meant, chosen) {
             // Tables differ in their lines only.
             (Some(Self::Table), Some(chosen @ (Self::Box | Self::Markdown | Self::Line))) => Ok(chosen),
@@ -139,14 +169,18 @@ mod tests {
         assert_eq!(of("b.csv", Some(Format::Csv)).unwrap(), Format::Csv);
         assert_eq!(of("result", Some(Format::Csv)).unwrap(), Format::Csv);
         assert_eq!(of("result.txt", Some(Format::Box)).unwrap(), Format::Box);
+        assert_eq!(of("b.csv.gz", None).unwrap(), Format::Csv);
+        assert_eq!(of("b.gz", Some(Format::Ndjson)).unwrap(), Format::Ndjson);
+        assert_eq!(of("b.arrows", None).unwrap(), Format::Arrows);
         assert_eq!(of("result.dat", Some(Format::Arrow)).unwrap(), Format::Arrow);
         for (name, chosen) in [
             ("b.csv", Some(Format::Parquet)),
             ("b.parquet", Some(Format::Table)),
             ("b", None),
             ("b.dat", None),
-            ("b.csv.gz", None),
-            ("b.csv.gz", Some(Format::Csv)),
+            ("b.csv.gz", Some(Format::Tsv)),
+            ("b.parquet.gz", None),
+            ("b.gz", None),
         ] {
             assert!(of(name, chosen).is_err(), "{name} {chosen:?}");
         }

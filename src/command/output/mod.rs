@@ -3,10 +3,10 @@
 mod borders;
 mod error_recorder;
 mod format;
-mod json;
 mod layout;
 mod lines;
-mod stream_output;
+mod non_finite;
+pub mod stream_output;
 mod table;
 
 use std::io::{BufWriter, Write};
@@ -16,20 +16,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
-use arrow::error::ArrowError;
-use arrow::ipc::writer::{FileWriter, StreamWriter};
-use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited};
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use futures::{Stream, StreamExt};
-use parquet::arrow::ArrowWriter;
 
 use self::borders::Borders;
-use self::error_recorder::{ErrorRecorder, LastError};
-use self::json::json_writer;
 use self::lines::LineWriter;
 use self::table::Table;
 use super::error::CliError;
@@ -37,10 +30,14 @@ use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
 use crate::error_location::ErrorLocator;
-use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
+use warpframe_io::{
+    CompressedWriter, DataFormat, FileType, OutputSettings, RowWriter, Staging, WriterSettings,
+    compression_of_path, is_special_file,
+};
 
+pub use self::error_recorder::{ErrorRecorder, LastError};
 pub use self::format::Format;
-pub use self::json::NonFinite;
+pub use self::non_finite::NonFinite;
 pub use self::table::Limits;
 
 /// How results are shown.
@@ -88,6 +85,18 @@ async fn print(query: DataFrame, display: &Display) -> Result<u64, CliError> {
     let format = display.format.unwrap_or(Format::Table);
     format.check_stdout()?;
     stream(query, display, format, display.limits, std::io::stdout()).await
+}
+
+/// Checks that a format can be written to the standard output.
+///
+/// # Errors
+/// Its bytes are no text, and the standard output is a terminal.
+pub fn check_stdout(format: DataFormat) -> Result<(), CliError> {
+    match format {
+        DataFormat::Parquet | DataFormat::Avro => Format::Parquet.check_stdout(),
+        DataFormat::Arrow | DataFormat::ArrowStream => Format::Arrow.check_stdout(),
+        DataFormat::Csv | DataFormat::Tsv | DataFormat::Json | DataFormat::Ndjson => Ok(()),
+    }
 }
 
 /// Writes to a pager, which shows all rows and columns.
@@ -138,9 +147,18 @@ async fn save(
         |error: std::io::Error| CliError::failure(format!("cannot write '{}': {error}", path.display()));
     let staging = Staging::new_file(path, overwrite, &runtime).await?;
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
-    let written = match format {
-        Format::Arrow => write_arrow_file(query, &file).await,
-        format => stream(query, display, format, Limits::default(), &file).await,
+    let written = match (format, compression_of_path(path)) {
+        (Format::Arrow, _) => write_arrow_file(query, display, &file).await,
+        (format, None) => stream(query, display, format, Limits::default(), &file).await,
+        (format, Some(compression)) => {
+            let mut out = CompressedWriter::new(&file, compression).map_err(refused)?;
+            let written = stream(query, display, format, Limits::default(), &mut out).await;
+            match (written, out.finish()) {
+                (Ok(rows), Ok(_)) => Ok(rows),
+                (Ok(_), Err(error)) => Err(CliError::Io(error)),
+                (Err(error), _) => Err(error),
+            }
+        }
     };
     let rows = match written {
         Err(CliError::Io(error)) => return Err(refused(error)),
@@ -152,16 +170,16 @@ async fn save(
 }
 
 /// Writes the Arrow IPC file format, which can be read in any order.
-async fn write_arrow_file(query: DataFrame, file: impl Write) -> Result<u64, CliError> {
+async fn write_arrow_file(
+    query: DataFrame,
+    display: &Display,
+    file: impl Write + Send,
+) -> Result<u64, CliError> {
     let locator = ErrorLocator::of(&query);
     let batches = query.execute_stream().await.map_err(|error| locator.locate(error))?;
     let batches = locator.stream(batches);
     let (out, last_error) = ErrorRecorder::new(file);
-    let failed = |error: ArrowError| output_error(error, &last_error);
-    let mut writer = FileWriter::try_new_buffered(out, &batches.schema()).map_err(failed)?;
-    let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
-    writer.finish().map_err(failed)?;
-    Ok(rows)
+    write_rows(batches, DataFormat::Arrow, display.non_finite, out, &last_error).await
 }
 
 /// Runs a query and writes its rows one after the other.
@@ -181,8 +199,10 @@ async fn stream(
     let _progress = (!is_quiet).then(|| QueryProgress::watch(&plan));
     let schema = batches.schema();
     let (out, last_error) = ErrorRecorder::new(out);
-    let failed = |error: ArrowError| output_error(error, &last_error);
-    let mut out = BufWriter::new(out);
+    if let Some(format) = format.data_format() {
+        return write_rows(batches, format, display.non_finite, out, &last_error).await;
+    }
+    let out = BufWriter::new(out);
     match format {
         Format::Table => table(batches, limits, out, &borders::ASCII, display).await,
         Format::Box => table(batches, limits, out, &borders::BOX, display).await,
@@ -196,43 +216,33 @@ async fn stream(
             writer.finish()?;
             Ok(rows)
         }
-        Format::Csv | Format::Tsv => {
-            let delimiter = if format == Format::Csv { b',' } else { b'\t' };
-            let mut writer = CsvWriter::begin(out, &schema, delimiter).map_err(failed)?;
-            let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
-            writer.into_inner().flush()?;
-            Ok(rows)
-        }
-        Format::Json => {
-            write_json::<_, JsonArray>(batches, display.non_finite, &mut out, b"\n", failed).await
-        }
-        Format::Ndjson => {
-            write_json::<_, LineDelimited>(batches, display.non_finite, &mut out, b"", failed).await
-        }
-        Format::Arrow => {
-            let mut writer = StreamWriter::try_new(out, &schema).map_err(failed)?;
-            let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
-            writer.finish().map_err(failed)?;
-            writer.get_mut().flush()?;
-            Ok(rows)
-        }
-        Format::Parquet => {
-            let properties = WriterSettings::default().properties(&schema)?;
-            let failed = |error: parquet::errors::ParquetError| failed(error.into());
-            let mut writer = ArrowWriter::try_new(out, schema, Some(properties)).map_err(failed)?;
-            let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
-            writer.into_inner().map_err(failed)?.flush()?;
-            Ok(rows)
-        }
+        _ => Err(CliError::failure(format!("{} is not a format of tables", format.name()))),
     }
 }
 
-/// The error of the output if that is why a writer has failed, since Arrow's writers keep only its text.
-fn output_error(error: ArrowError, last: &LastError) -> CliError {
-    match last.take() {
+/// Writes rows in a format of files.
+async fn write_rows<W: Write + Send>(
+    batches: SendableRecordBatchStream,
+    format: DataFormat,
+    non_finite: NonFinite,
+    out: ErrorRecorder<W>,
+    last: &LastError,
+) -> Result<u64, CliError> {
+    // The error of the output if that is why the writer has failed, which keeps only its text.
+    let failed = |error: DataFusionError| match last.take() {
         Some(error) => CliError::from(error),
-        None => CliError::from(DataFusionError::from(error)),
-    }
+        None => CliError::from(error),
+    };
+    let settings = OutputSettings {
+        file_type: FileType::plain(format),
+        non_finite: non_finite.into(),
+        ..OutputSettings::from(WriterSettings::default())
+    };
+    let mut writer = RowWriter::begin(&settings, out, &batches.schema()).map_err(failed)?;
+    let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
+    writer.finish().map_err(failed)?;
+    writer.finished_mut().map_or(Ok(()), Write::flush)?;
+    Ok(rows)
 }
 
 async fn table(
@@ -246,37 +256,6 @@ async fn table(
     for_each_batch(batches, |batch| table.push(batch)).await?;
     let elapsed = display.started.map(|started| format!("{:.3} s", started.elapsed().as_secs_f64()));
     table.finish(display.footer.then_some(elapsed.as_deref()))
-}
-
-/// Writes JSON objects, and `ending` behind the last one.
-async fn write_json<W: Write, F: JsonFormat>(
-    batches: SendableRecordBatchStream,
-    non_finite: NonFinite,
-    mut out: W,
-    ending: &[u8],
-    failed: impl Fn(ArrowError) -> CliError + Copy,
-) -> Result<u64, CliError> {
-    check_names(&batches.schema())?;
-    let mut writer = json_writer::<_, F>(&mut out, non_finite);
-    let rows = for_each_batch(batches, |batch| writer.write(batch).map_err(failed)).await?;
-    writer.finish().map_err(failed)?;
-    out.write_all(ending)?;
-    out.flush()?;
-    Ok(rows)
-}
-
-/// Checks that no two columns have the same name, which readers of JSON objects keep one of.
-fn check_names(schema: &Schema) -> Result<(), CliError> {
-    let fields = schema.fields();
-    let repeated = (1..fields.len())
-        .find(|&number| fields[..number].iter().any(|field| field.name() == fields[number].name()));
-    match repeated {
-        None => Ok(()),
-        Some(number) => Err(CliError::failure(format!(
-            "two columns have the name '{}', which a JSON object cannot have: rename one with AS",
-            fields[number].name()
-        ))),
-    }
 }
 
 /// Calls `write` with every batch, and returns the number of rows.

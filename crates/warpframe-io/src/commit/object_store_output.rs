@@ -17,7 +17,7 @@ use object_store::path::Path as ObjectPath;
 
 use super::claim::{Claim, is_active, is_own, repair};
 use super::journal::{JOURNAL, Journal, Phase, is_journal};
-use super::output_kind::{OutputKind, OutputMode};
+use super::output_kind::{OutputKind, OutputMode, has_extension};
 use super::reading::ignored_objects;
 use super::replaceable::{exists_already, no_data};
 use crate::background_cleanup::{run_to_completion, with_cleanup_error};
@@ -267,7 +267,7 @@ impl ObjectStoreOutput {
 /// Whether a path below an output is that of a file with an extension, in the output or in its partition folders.
 fn is_output_file(path: &str, extension: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').map_or((None, path), |(folders, name)| (Some(folders), name));
-    name.rsplit_once('.').is_some_and(|(_, found)| found == extension)
+    has_extension(name, extension)
         && folders.is_none_or(|folders| folders.split('/').all(|folder| folder.contains('=')))
 }
 

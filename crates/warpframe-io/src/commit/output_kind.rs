@@ -11,6 +11,11 @@ pub enum OutputMode {
     Append,
 }
 
+/// Whether the name of a file ends in a dot and an extension, which may have dots itself: `csv.gz`.
+pub(super) fn has_extension(name: &str, extension: &str) -> bool {
+    name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'))
+}
+
 /// The shape of an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum OutputKind {

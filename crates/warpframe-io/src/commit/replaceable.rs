@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use datafusion::common::{DataFusionError, Result, exec_err};
 
-use super::output_kind::OutputKind;
+use super::output_kind::{OutputKind, has_extension};
 use crate::file_error::file_error;
 use crate::local_files::is_special_file;
 
@@ -122,7 +122,7 @@ fn collect_output(
             continue;
         }
         let kind = entry.file_type().map_err(unreadable)?;
-        if kind.is_file() && path.extension().is_some_and(|found| found == extension) {
+        if kind.is_file() && has_extension(&name, extension) {
             files.push(relative);
         } else if kind.is_dir() && name.contains('=') {
             if let Some(other) = collect_output(&path, &format!("{relative}/"), extension, files)? {

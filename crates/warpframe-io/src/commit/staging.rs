@@ -16,7 +16,7 @@ use super::replaceable::is_file_name;
 use super::task_attempts::{Attempts, ObjectStoreAttempts};
 use crate::file_error::file_error;
 use crate::object_location::ObjectLocation;
-use crate::object_stores::is_object_store_url;
+use crate::url_schemes::is_object_store_url;
 
 /// An output that is being written. Nothing is left of it if the value is dropped before it is published; if the process is
 /// killed, a later run to the same place removes what is left.
@@ -108,7 +108,12 @@ impl Staging {
 
     /// The name of the `part`-th file with an extension: `part-00001-RUN.EXTENSION`. The names sort by number up to 99,999.
     pub fn part_name(&self, part: usize, extension: &str) -> String {
-        format!("part-{part:05}-{}.{extension}", self.run())
+        format!("{}.{extension}", self.part_stem(part))
+    }
+
+    /// The name of the `part`-th file without its extension: `part-00001-RUN`.
+    pub fn part_stem(&self, part: usize) -> String {
+        format!("part-{part:05}-{}", self.run())
     }
 
     /// The path to which the `part`-th Parquet file is written.

@@ -137,12 +137,12 @@ impl ObjectStoreAttempts {
         Ok(attempts)
     }
 
-    /// Uploads the file of an attempt, and returns the unique name of its object.
+    /// Uploads the file of an attempt, and returns the unique name of its object, which has the extension.
     ///
     /// # Errors
     /// The file cannot be uploaded, or the location has been removed in the meantime; then no object is left.
-    pub async fn add(location: &ObjectLocation, file: &Path) -> Result<String> {
-        let name = format!("attempt-{}.parquet", unique_id()?);
+    pub async fn add(location: &ObjectLocation, file: &Path, extension: &str) -> Result<String> {
+        let name = format!("attempt-{}.{extension}", unique_id()?);
         let (location, attempt) = (location.clone(), location.child(&name));
         let pending = attempt.start_upload(file).await?;
         run_to_completion(async move {

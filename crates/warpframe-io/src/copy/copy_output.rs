@@ -19,7 +19,8 @@ use super::staged_files::StagedFiles;
 use crate::commit::{Attempts, ObjectStoreAttempts, OutputMode, Staging, private_folder_in};
 use crate::file_error::file_error;
 use crate::object_location::ObjectLocation;
-use crate::object_stores::is_object_store_url;
+use crate::partition_folders::null_partition;
+use crate::url_schemes::is_object_store_url;
 
 /// An output whose files are being written: a single file, which is replaced if it exists, or files that are added to a
 /// folder or prefix. Nothing is left if the value is dropped before it is published.
@@ -180,8 +181,10 @@ pub(super) async fn write_attempt(
     let folder = private_folder_in("warpframe-", &temporary.unwrap_or_else(std::env::temp_dir));
     let folder = folder.map_err(|error| file_error("write", attempts, error))?;
     let (mut files, rows) = stage(sink, rows, folder.path(), context).await?;
+    let extension = &sink.config().file_extension;
     for file in &mut files {
-        file.attempt = ObjectStoreAttempts::add(&location, &folder.path().join(&file.attempt)).await?;
+        let path = folder.path().join(&file.attempt);
+        file.attempt = ObjectStoreAttempts::add(&location, &path, extension).await?;
     }
     Ok((files, rows))
 }
@@ -218,10 +221,7 @@ fn named_partitions(rows: SendableRecordBatchStream, config: &FileSinkConfig) ->
             |name: &&String| batch.column_by_name(name).is_some_and(|column| column.logical_null_count() > 0);
         match columns.iter().find(has_nulls) {
             None => Ok(batch),
-            Some(name) => exec_err!(
-                "the partition column '{name}' is NULL in a row, and no folder has that name: replace it, as by \
-                 coalesce({name}, ...)"
-            ),
+            Some(name) => Err(null_partition(name)),
         }
     };
     let schema = rows.schema();

@@ -35,6 +35,7 @@ pub(super) enum Decoded {
 pub(super) struct Decoder {
     reader: RecordReader,
     truncated_rows: bool,
+    null_text: Option<Vec<u8>>,
     null_regex: Option<String>,
     /// The columns to decode.
     schema: SchemaRef,
@@ -81,6 +82,7 @@ impl Decoder {
         Ok(Self {
             reader,
             truncated_rows: dialect.truncated_rows,
+            null_text: dialect.null_text.clone().map(String::into_bytes),
             null_regex: dialect.null_regex.clone(),
             text: schema.fields().iter().map(|_| TextColumn::default()).collect(),
             positions: map.positions.clone(),
@@ -140,6 +142,9 @@ impl Decoder {
                 Some((value, _)) if value.len() > TextColumn::MAX_BYTES - column.bytes() => {
                     return Err(CsvError::new(line, "the values of a column are longer than 2 GiB together"));
                 }
+                Some((value, false)) if self.null_text.as_deref().is_some_and(|null| null == value) => {
+                    column.push_null();
+                }
                 Some((value, is_quoted)) if is_quoted || !value.is_empty() || self.null_regex.is_some() => {
                     column.push(value);
                 }
@@ -189,7 +194,10 @@ impl Decoder {
 }
 
 /// The values, without those that match a regular expression.
-fn matching_as_null(text: &StringArray, regex: &str) -> Result<Arc<StringArray>, arrow::error::ArrowError> {
+pub(super) fn matching_as_null(
+    text: &StringArray,
+    regex: &str,
+) -> Result<Arc<StringArray>, arrow::error::ArrowError> {
     let matches: BooleanArray = regexp_is_match_scalar(text, regex, None)?;
     let kept = nullif(text, &matches)?;
     Ok(Arc::new(StringArray::from(kept.to_data())))
@@ -199,7 +207,7 @@ fn matching_as_null(text: &StringArray, regex: &str) -> Result<Arc<StringArray>,
 ///
 /// # Errors
 /// The row of the first value that is not of the type.
-fn read_as(text: &Arc<StringArray>, data_type: &DataType) -> Result<ArrayRef, usize> {
+pub(super) fn read_as(text: &Arc<StringArray>, data_type: &DataType) -> Result<ArrayRef, usize> {
     if data_type == &DataType::Utf8 {
         return Ok(Arc::clone(text) as _);
     }

@@ -20,6 +20,8 @@ pub struct CsvDialect {
     pub comment: Option<u8>,
     /// Whether a record may have fewer values than there are columns. The missing ones are NULL.
     pub truncated_rows: bool,
+    /// A text that is NULL where it is not quoted, besides the empty value.
+    pub null_text: Option<String>,
     /// A regular expression: unquoted and quoted values that match it are NULL, and empty ones are not.
     pub null_regex: Option<String>,
 }
@@ -35,6 +37,7 @@ impl CsvDialect {
             terminator: options.terminator,
             comment: options.comment,
             truncated_rows: options.truncated_rows.unwrap_or(false),
+            null_text: options.null_value.clone().filter(|text| !text.is_empty()),
             null_regex: options.null_regex.clone(),
         }
     }

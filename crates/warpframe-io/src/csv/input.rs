@@ -1,91 +1,21 @@
-//! The bytes of a CSV file, piece by piece.
+//! The beginnings of records in the bytes of a CSV file.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore};
 
 use super::CsvError;
 use super::dialect::CsvDialect;
+use super::header::FirstValue;
 use super::record_reader::{RecordReader, Step, count_lines};
-
-/// The size of a piece of a local file, in bytes.
-const PIECE: usize = 1024 * 1024;
-
-/// A CSV file that is open for reading.
-pub(super) struct Input {
-    /// The name of the file in messages.
-    pub name: String,
-    source: Source,
-}
-
-enum Source {
-    Local(Box<dyn Read + Send>),
-    Remote(BoxStream<'static, Result<Bytes>>),
-}
+use crate::file_type::Compression;
+use crate::text_input::Input;
 
 impl Input {
-    /// Opens a file at a position; a compressed one at its beginning.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub async fn open(
-        store: &Arc<dyn ObjectStore>,
-        location: &Path,
-        start: u64,
-        compression: CompressionTypeVariant,
-    ) -> Result<Self> {
-        let options = match start {
-            0 => GetOptions::default(),
-            start => GetOptions { range: Some(GetRange::Offset(start)), ..GetOptions::default() },
-        };
-        let found = store.get_opts(location, options).await?;
-        let compression = FileCompressionType::from(compression);
-        Ok(match found.payload {
-            GetResultPayload::File(mut file, path) => {
-                file.seek(SeekFrom::Start(start))?;
-                let name = path.display().to_string();
-                Self { name, source: Source::Local(compression.convert_read(file)?) }
-            }
-            GetResultPayload::Stream(stream) => {
-                let stream = compression.convert_stream(stream.map_err(DataFusionError::from).boxed())?;
-                Self { name: location.to_string(), source: Source::Remote(stream) }
-            }
-        })
-    }
-
-    /// The next bytes; `None` at the end of the file.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        match &mut self.source {
-            // Reading blocks this thread, as all of DataFusion's reading of local files does.
-            Source::Local(file) => {
-                let mut piece = Vec::with_capacity(PIECE);
-                let length = file.take(PIECE as u64).read_to_end(&mut piece);
-                let length = length.map_err(|error| self.error(&error))?;
-                Ok((length > 0).then(|| piece.into()))
-            }
-            Source::Remote(stream) => stream.next().await.transpose(),
-        }
-    }
-
-    /// An execution error of the form "cannot read '{name}': {cause}".
-    pub fn error(&self, cause: &dyn std::fmt::Display) -> DataFusionError {
-        DataFusionError::Execution(format!("cannot read '{}': {cause}", self.name))
-    }
-
     /// An execution error for a fault at a line.
-    pub fn csv_error(&self, error: &CsvError) -> DataFusionError {
+    pub(super) fn csv_error(&self, error: &CsvError) -> DataFusionError {
         self.error(&format_args!("line {}: {}", error.line, error.message))
     }
 
@@ -93,10 +23,10 @@ impl Input {
     ///
     /// # Errors
     /// The file cannot be read, or the record is not valid.
-    pub async fn read_first_record(
+    pub(super) async fn read_first_record(
         &mut self,
         dialect: &CsvDialect,
-    ) -> Result<Option<(Vec<String>, RecordReader)>> {
+    ) -> Result<Option<(Vec<FirstValue>, RecordReader)>> {
         let mut reader = RecordReader::new(dialect.clone(), 0);
         let mut pieces = Vec::new();
         loop {
@@ -112,13 +42,26 @@ impl Input {
                 },
             }
         }
-        let values = (0..reader.len()).map(|index| match reader.value(index) {
-            Some((value, _)) => String::from_utf8(value.to_vec()).map_err(|_| {
-                self.error(&format_args!("line {}: the header is not UTF-8 text", reader.line()))
-            }),
-            None => Ok(String::new()),
+        let values = (0..reader.len()).map(|index| {
+            let (value, is_quoted) = reader.value(index).unwrap_or_default();
+            let text = String::from_utf8(value.to_vec()).map_err(|_| {
+                self.error(&format_args!("line {}: the first record is not UTF-8 text", reader.line()))
+            })?;
+            let is_null = !is_quoted && (text.is_empty() || dialect.null_text.as_ref() == Some(&text));
+            Ok(FirstValue { text, is_name: is_quoted, is_null })
         });
-        let values = values.collect::<Result<Vec<_>>>()?;
+        let mut values = values.collect::<Result<Vec<_>>>()?;
+        if values.iter().any(|value| value.is_name) {
+            // Values below that are quoted as well make the quotes of the first record say nothing.
+            let mut both = RecordReader::new(dialect.clone(), 0);
+            pieces.iter().for_each(|piece| both.feed(piece));
+            let is_record = |step| matches!(step, Ok(Step::Record));
+            if is_record(both.advance(u64::MAX)) && is_record(both.advance(u64::MAX)) {
+                for (index, value) in values.iter_mut().enumerate() {
+                    value.is_name &= both.value(index).is_none_or(|(_, is_quoted)| !is_quoted);
+                }
+            }
+        }
         if !dialect.has_header {
             reader = RecordReader::new(dialect.clone(), 0);
             pieces.iter().for_each(|piece| reader.feed(piece));
@@ -131,7 +74,7 @@ impl Input {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn skip_to_record(
+    pub(super) async fn skip_to_record(
         mut self,
         dialect: &CsvDialect,
         start: u64,
@@ -172,7 +115,7 @@ impl Input {
 /// # Errors
 /// The file cannot be read.
 pub(super) async fn lines_before(store: &Arc<dyn ObjectStore>, location: &Path, end: u64) -> Result<u64> {
-    let mut input = Input::open(store, location, 0, CompressionTypeVariant::UNCOMPRESSED).await?;
+    let mut input = Input::open(store, location, 0, Compression::UNCOMPRESSED).await?;
     let (mut rest, mut lines) = (end, 0);
     while rest > 0
         && let Some(piece) = input.next().await?
@@ -182,12 +125,4 @@ pub(super) async fn lines_before(store: &Arc<dyn ObjectStore>, location: &Path, 
         rest -= length;
     }
     Ok(lines)
-}
-
-/// The file behind a location, if it is a local one.
-pub(super) async fn local_file(store: &Arc<dyn ObjectStore>, location: &Path) -> Result<Option<File>> {
-    Ok(match store.get_opts(location, GetOptions::default()).await?.payload {
-        GetResultPayload::File(file, _) => Some(file),
-        GetResultPayload::Stream(_) => None,
-    })
 }

@@ -7,13 +7,16 @@
 //! - Records, quotes and doubled quotes are those of RFC 4180. A line ends with LF, CR LF or CR. Blank lines are skipped,
 //!   except in files of one column, where they are NULL.
 //! - An empty value is NULL, and a quoted empty value (`""`) is an empty text; in columns of other types both are NULL.
+//! - The first record is a header unless it fits the types of the records below it, and one of them is not text.
 //! - Columns are found by the names in the header of each file.
 //! - A large local file is read by several threads if no quoted value has a line break, which is checked before.
 
 mod column_map;
 mod decoder;
 mod dialect;
+mod factory;
 mod format;
+mod header;
 mod input;
 mod quoted_newlines;
 mod record_reader;
@@ -26,7 +29,8 @@ mod type_inference;
 mod writer;
 
 pub use dialect::CsvDialect;
-pub use format::{CsvFormat, CsvFormatFactory};
+pub use factory::CsvFormatFactory;
+pub use format::CsvFormat;
 pub use replace_scans::ReplaceCsvScans;
 pub use scan::CsvScan;
 pub use sink::CsvSink;

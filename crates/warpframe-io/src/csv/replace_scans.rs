@@ -42,6 +42,7 @@ fn replaced(scan: &FileScanConfig) -> Result<Option<FileScanConfig>> {
         terminator: csv.terminator(),
         comment: csv.comment(),
         truncated_rows: csv.truncate_rows(),
+        null_text: None,
         null_regex: None,
     };
     let compression = *scan.file_compression_type.get_variant();

@@ -27,8 +27,9 @@ use super::CsvError;
 use super::column_map::ColumnMap;
 use super::decoder::{Decoded, Decoder};
 use super::dialect::CsvDialect;
-use super::input::{Input, lines_before};
+use super::input::lines_before;
 use super::record_reader::RecordReader;
+use crate::text_input::Input;
 
 /// The number of records in a batch if nobody says it.
 const DEFAULT_BATCH_ROWS: usize = 8192;
@@ -244,7 +245,8 @@ impl Part {
         let range = file.range.as_ref().map(|range| (range.start.max(0) as u64, range.end.max(0) as u64));
         let (start, end) = range.unwrap_or((0, u64::MAX));
         let mut input = Input::open(&self.store, &location, 0, self.compression).await?;
-        let Some((names, mut reader)) = input.read_first_record(&self.dialect).await? else { return none() };
+        let Some((first, mut reader)) = input.read_first_record(&self.dialect).await? else { return none() };
+        let names: Vec<_> = first.into_iter().map(|value| value.text).collect();
         let map = self.column_map(&names).map_err(|difference| input.error(&difference))?;
         let mut counted_from = 0;
         if start > 0 {

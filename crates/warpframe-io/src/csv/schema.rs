@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{Result, exec_err};
@@ -10,10 +10,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::column_map::ColumnMap;
-use super::decoder::{Decoded, Decoder};
+use super::decoder::{Decoded, Decoder, matching_as_null};
 use super::dialect::CsvDialect;
-use super::input::Input;
+use super::header::{FirstValue, is_header};
 use super::type_inference::Kinds;
+use crate::text_input::Input;
 
 /// The bytes that are read to find the types of a table's columns, in all files together.
 const SAMPLE_BYTES: u64 = 64 * 1024 * 1024;
@@ -30,13 +31,37 @@ const BATCH_ROWS: usize = 4096;
 /// The columns of one file.
 struct FileColumns {
     file: String,
-    names: Vec<String>,
+    first: Vec<FirstValue>,
+    /// The kinds of the values below the first record.
     kinds: Vec<Kinds>,
+    /// Whether there is a record below the first one.
+    has_rows: bool,
+}
+
+impl FileColumns {
+    /// The names of the columns, in a file with or without a header.
+    fn names(&self, has_header: bool) -> Vec<String> {
+        match has_header {
+            true => self.first.iter().map(|value| value.text.clone()).collect(),
+            false => (1..=self.first.len()).map(|number| format!("column_{number}")).collect(),
+        }
+    }
+}
+
+/// The columns of the files of a table.
+#[derive(Debug)]
+pub(super) struct TableColumns {
+    pub schema: SchemaRef,
+    /// Whether the files have a header.
+    pub has_header: bool,
+    /// The file in which that was found; `None` if it was known, or if there is no record.
+    pub detected_in: Option<String>,
 }
 
 /// Finds the columns of files that have the same ones. The first file settles their order. Types fit all values of the
 /// first 64 MiB, or of the first `max_rows` records of each file; with 0 records, all are text. Files without a record count
-/// only if all are such files.
+/// only if all are such files. Where `has_header` does not say it, the first file with more than one record, or else the
+/// first one, tells whether the files have a header.
 ///
 /// # Errors
 /// A file cannot be read, the files have different columns, or two columns of one name.
@@ -45,8 +70,9 @@ pub(super) async fn infer_schema(
     objects: &[ObjectMeta],
     dialect: &CsvDialect,
     compression: CompressionTypeVariant,
+    has_header: Option<bool>,
     max_rows: Option<usize>,
-) -> Result<SchemaRef> {
+) -> Result<TableColumns> {
     let sample = (SAMPLE_BYTES / (objects.len() as u64).max(1)).max(MIN_SAMPLE_BYTES);
     let max_rows = max_rows.unwrap_or(usize::MAX);
     let files = stream::iter(objects.to_vec())
@@ -56,17 +82,35 @@ pub(super) async fn infer_schema(
         })
         .buffered(CONCURRENT_READS);
     let files: Vec<_> = files.try_filter_map(|file| async { Ok(file) }).try_collect().await?;
-    let Some((first, others)) = files.split_first() else { return Ok(Arc::new(Schema::empty())) };
-    let mut kinds = first.kinds.clone();
+    let Some((first, others)) = files.split_first() else {
+        let schema = Arc::new(Schema::empty());
+        return Ok(TableColumns { schema, has_header: has_header.unwrap_or(true), detected_in: None });
+    };
+    let telling = files.iter().find(|file| file.has_rows).unwrap_or(first);
+    let below = telling.has_rows.then_some(&telling.kinds[..]);
+    let detected_in = has_header.is_none().then(|| telling.file.clone());
+    let has_header = has_header.unwrap_or_else(|| is_header(&telling.first, below));
+    let names = first.names(has_header);
+    if let Some(position) = (0..names.len()).find(|position| names[..*position].contains(&names[*position])) {
+        let (file, name) = (&first.file, &names[position]);
+        return exec_err!(
+            "cannot read '{file}': its header has two columns '{name}': declare the columns by other names with CREATE \
+             EXTERNAL TABLE"
+        );
+    }
+    let kinds_of = |file: &FileColumns| {
+        let is_data = !has_header && max_rows > 0;
+        let first = |value: &FirstValue| if is_data { value.kinds() } else { Kinds::default() };
+        file.kinds.iter().zip(&file.first).map(|(below, value)| below.with(first(value))).collect::<Vec<_>>()
+    };
+    let mut kinds = kinds_of(first);
     let text = |name: &String| Field::new(name, DataType::Utf8, true);
-    let names = Schema::new(first.names.iter().map(text).collect::<Vec<_>>());
+    let columns = Schema::new(names.iter().map(text).collect::<Vec<_>>());
     for other in others {
-        let map = match dialect.has_header {
-            true => ColumnMap::by_name(&other.names, &names, false),
-            false if other.names.len() != first.names.len() => {
-                Err(format!("it has {} columns", other.names.len()))
-            }
-            false => Ok(ColumnMap::by_position(first.names.len())),
+        let map = match has_header {
+            true => ColumnMap::by_name(&other.names(true), &columns, false),
+            false if other.first.len() != names.len() => Err(format!("it has {} columns", other.first.len())),
+            false => Ok(ColumnMap::by_position(names.len())),
         };
         let map = match map {
             Ok(map) => map,
@@ -78,15 +122,17 @@ pub(super) async fn infer_schema(
                 );
             }
         };
+        let found = kinds_of(other);
         for (kinds, position) in kinds.iter_mut().zip(&map.positions) {
-            if let Some(found) = other.kinds.get(*position) {
+            if let Some(found) = found.get(*position) {
                 kinds.add(*found);
             }
         }
     }
-    let fields = first.names.iter().zip(kinds);
+    let fields = names.iter().zip(kinds);
     let fields = fields.map(|(name, kinds)| Field::new(name, kinds.data_type(), true));
-    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    Ok(TableColumns { schema, has_header, detected_in })
 }
 
 /// The columns of a file; `None` if it has no record.
@@ -99,21 +145,23 @@ async fn file_columns(
     max_rows: usize,
 ) -> Result<Option<FileColumns>> {
     let mut input = Input::open(store, &object.location, 0, compression).await?;
-    let Some((mut names, reader)) = input.read_first_record(dialect).await? else { return Ok(None) };
-    if !dialect.has_header {
-        names = (1..=names.len()).map(|number| format!("column_{number}")).collect();
+    // The record is read as a header, and its values are added later if it is none.
+    let dialect = &CsvDialect { has_header: true, ..dialect.clone() };
+    let Some((mut first, reader)) = input.read_first_record(dialect).await? else { return Ok(None) };
+    if let Some(regex) = &dialect.null_regex {
+        let text = StringArray::from_iter_values(first.iter().map(|value| &value.text));
+        // A regular expression that is not valid is an error of the first batch.
+        if let Ok(values) = matching_as_null(&text, regex) {
+            first.iter_mut().enumerate().for_each(|(index, value)| value.is_null = values.is_null(index));
+        }
     }
-    if let Some(position) = (0..names.len()).find(|position| names[..*position].contains(&names[*position])) {
-        let name = &names[position];
-        return Err(input.error(&format_args!(
-            "its header has two columns '{name}': declare the columns by other names with CREATE EXTERNAL TABLE"
-        )));
-    }
-    let fields: Vec<_> = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-    let (schema, map) = (Arc::new(Schema::new(fields)), ColumnMap::by_position(names.len()));
+    let columns = first.len();
+    // Errors name the columns as a header would.
+    let fields = first.iter().map(|value| Field::new(&value.text, DataType::Utf8, true));
+    let (schema, map) = (Arc::new(Schema::new(fields.collect::<Vec<_>>())), ColumnMap::by_position(columns));
     let mut decoder = Decoder::new(reader, dialect, schema, &map, BATCH_ROWS, "", u64::MAX)
         .map_err(|message| input.error(&message))?;
-    let mut kinds = vec![Kinds::default(); names.len()];
+    let mut kinds = vec![Kinds::default(); columns];
     let (mut read, mut rows) = (0, 0);
     while rows < max_rows {
         let batch = match decoder.decode().map_err(|error| input.csv_error(&error))? {
@@ -140,5 +188,5 @@ async fn file_columns(
             kinds.add_values(column.as_string());
         }
     }
-    Ok(Some(FileColumns { file: input.name, names, kinds }))
+    Ok(Some(FileColumns { file: input.name, first, kinds, has_rows: rows > 0 }))
 }

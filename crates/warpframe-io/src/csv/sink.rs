@@ -29,8 +29,7 @@ use super::writer::{CsvWriter, WriterDialect};
 pub struct CsvSink(csv::CsvSink);
 
 impl CsvSink {
-    /// The sink with DataFusion's options; `None` if they ask for more than [`CsvWriter`] can do, such as another text for
-    /// NULL or formats of dates.
+    /// The sink with DataFusion's options; `None` if they ask for more than [`CsvWriter`] can do, such as formats of dates.
     ///
     /// # Errors
     /// The options contradict each other.
@@ -41,13 +40,13 @@ impl CsvSink {
             quote: options.quote,
             compression: options.compression,
             compression_level: options.compression_level,
+            null_value: options.null_value.clone(),
             ..CsvOptions::default()
         };
         let is_plain = options.quote_style == CsvQuoteStyle::Necessary
             && options.double_quote != Some(false)
             && options.escape == plain.escape
             && options.terminator == plain.terminator
-            && options.null_value == plain.null_value
             && !options.ignore_leading_whitespace.unwrap_or(false)
             && !options.ignore_trailing_whitespace.unwrap_or(false)
             && [&options.date_format, &options.datetime_format, &options.timestamp_format]
@@ -106,6 +105,7 @@ impl FileSink for CsvSink {
             has_header: options.writer_options.header(),
             delimiter: options.writer_options.delimiter(),
             quote: options.writer_options.quote(),
+            null: options.writer_options.null().to_owned(),
         }));
         let (compression, level) = (options.compression.into(), options.compression_level);
         spawn_writer_tasks_and_join(context, serializer, compression, level, store, demux, files).await
@@ -117,7 +117,7 @@ struct Serializer(WriterDialect);
 
 impl BatchSerializer for Serializer {
     fn serialize(&self, batch: RecordBatch, initial: bool) -> Result<Bytes> {
-        let dialect = WriterDialect { has_header: self.0.has_header && initial, ..self.0 };
+        let dialect = WriterDialect { has_header: self.0.has_header && initial, ..self.0.clone() };
         let mut writer = CsvWriter::with_dialect(Vec::new(), &batch.schema(), dialect)?;
         writer.write(&batch)?;
         Ok(writer.into_inner().into())

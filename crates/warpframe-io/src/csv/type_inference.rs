@@ -34,6 +34,16 @@ impl Kinds {
         }
     }
 
+    /// The kind of one value; none if it is empty.
+    pub fn of_value(value: &str) -> Self {
+        Self(if value.is_empty() { 0 } else { kind(value) })
+    }
+
+    /// The kinds of both.
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Adds the kinds of another part of the column.
     pub fn add(&mut self, other: Self) {
         self.0 |= other.0;

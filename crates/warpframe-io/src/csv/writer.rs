@@ -3,20 +3,24 @@
 use std::io::Write;
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use super::type_inference::Kinds;
+
 /// The syntax that is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct WriterDialect {
     pub has_header: bool,
     pub delimiter: u8,
     pub quote: u8,
+    /// What is written for NULL. Texts that are the same are quoted.
+    pub null: String,
 }
 
 /// A writer of CSV with a header: a comma or another byte between values, LF behind records, and quotes where they are needed. NULL is an
-/// empty value, and an empty text is `""`.
+/// empty value, and an empty text is `""`. Names of columns that look like numbers, dates or booleans are quoted.
 #[derive(Debug)]
 pub struct CsvWriter<W: Write> {
     out: W,
@@ -31,7 +35,8 @@ impl<W: Write> CsvWriter<W> {
     /// # Errors
     /// A column has a nested type, or the output cannot be written.
     pub fn begin(out: W, schema: &Schema, delimiter: u8) -> Result<Self, ArrowError> {
-        Self::with_dialect(out, schema, WriterDialect { has_header: true, delimiter, quote: b'"' })
+        let null = String::new();
+        Self::with_dialect(out, schema, WriterDialect { has_header: true, delimiter, quote: b'"', null })
     }
 
     pub(super) fn with_dialect(out: W, schema: &Schema, dialect: WriterDialect) -> Result<Self, ArrowError> {
@@ -43,12 +48,14 @@ impl<W: Write> CsvWriter<W> {
             )));
         }
         let mut writer = Self { out, dialect, text: Vec::new() };
-        if !dialect.has_header {
+        if !writer.dialect.has_header {
             return Ok(writer);
         }
         for (position, field) in schema.fields().iter().enumerate() {
             writer.push_delimiter(position);
-            writer.push_text(field.name());
+            // A name that looks like a value of another type is quoted, so that readers take the record for a header.
+            let is_quoted = Kinds::of_value(field.name()).data_type() != DataType::Utf8;
+            writer.push_text(field.name(), is_quoted);
         }
         writer.text.push(b'\n');
         writer.write_text()?;
@@ -72,12 +79,19 @@ impl<W: Write> CsvWriter<W> {
                 if nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)) {
                     value.clear();
                     column.value(row).write(&mut value)?;
-                    self.push_text(&value);
+                    self.push_text(&value, false);
+                } else {
+                    self.text.extend_from_slice(self.dialect.null.as_bytes());
                 }
             }
             self.text.push(b'\n');
         }
         self.write_text()
+    }
+
+    /// The output. All records are written to it.
+    pub fn out_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// The output.
@@ -91,10 +105,12 @@ impl<W: Write> CsvWriter<W> {
         }
     }
 
-    fn push_text(&mut self, text: &str) {
-        let WriterDialect { delimiter, quote, .. } = self.dialect;
+    /// Adds a value, in quotes if it needs them or `is_quoted` says so.
+    fn push_text(&mut self, text: &str, is_quoted: bool) {
+        let (delimiter, quote) = (self.dialect.delimiter, self.dialect.quote);
         let is_special = |byte: &u8| *byte == delimiter || *byte == quote || matches!(byte, b'\n' | b'\r');
-        if !text.is_empty() && !text.as_bytes().iter().any(is_special) {
+        let may_be_plain = !is_quoted && text != self.dialect.null && !text.is_empty();
+        if may_be_plain && !text.as_bytes().iter().any(is_special) {
             return self.text.extend_from_slice(text.as_bytes());
         }
         self.text.push(quote);

@@ -20,6 +20,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
+use super::file_type::DataFormat;
+use super::folder_files::with_file_type;
 use super::parquet_input::read_footers;
 use super::table_location::TableFiles;
 
@@ -125,7 +127,8 @@ impl TableProvider for FooterTable {
             return exec_err!("{} needs a session of DataFusion", self.function.name());
         };
         let context = SessionContext::new_with_state(state.clone());
-        let files = TableFiles::find(&context, &self.path).await?.with_extension("parquet")?;
+        let files = TableFiles::find(&context, &self.path).await?;
+        let (files, _) = with_file_type(&context, files, Some(DataFormat::Parquet)).await?;
         let footers = read_footers(&files, &context).await?;
         let footers = footers.into_iter().zip(&files.files).map(|((file, metadata), found)| Footer {
             file,

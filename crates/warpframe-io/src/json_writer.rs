@@ -5,28 +5,46 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type};
+use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type, Schema};
 use arrow::error::ArrowError;
 use arrow::json::writer::{JsonFormat, NullableEncoder, Writer, make_encoder};
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions, WriterBuilder};
-use clap::ValueEnum;
+use datafusion::common::{Result as DataFusionResult, exec_err};
+use serde::{Deserialize, Serialize};
 
 /// What NaN and infinities become in JSON.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NonFinite {
-    /// The strings "NaN", "Infinity" and "-Infinity", as in the JSON of Protocol Buffers
+    /// The strings "NaN", "Infinity" and "-Infinity", as in the JSON of Protocol Buffers.
     #[default]
     String,
-    /// null
+    /// `null`, which loses them.
     Null,
 }
 
 /// A writer of JSON objects with all columns.
-pub fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Writer<W, F> {
+pub(super) fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Writer<W, F> {
     let builder = WriterBuilder::new().with_explicit_nulls(true);
     match non_finite {
         NonFinite::String => builder.with_encoder_factory(Arc::new(NonFiniteStrings)).build(out),
         NonFinite::Null => builder.build(out),
+    }
+}
+
+/// Checks that no two columns have the same name, which readers of JSON objects keep one of.
+///
+/// # Errors
+/// Two columns have one name.
+pub(super) fn check_json_names(schema: &Schema) -> DataFusionResult<()> {
+    let fields = schema.fields();
+    let repeated = (1..fields.len())
+        .find(|&number| fields[..number].iter().any(|field| field.name() == fields[number].name()));
+    match repeated {
+        None => Ok(()),
+        Some(number) => exec_err!(
+            "two columns have the name '{}', which a JSON object cannot have: rename one with AS",
+            fields[number].name()
+        ),
     }
 }
 

@@ -1,0 +1,188 @@
+//! Headers of CSV files: whether there is one, and how it is said.
+
+use std::fs;
+
+use tempfile::tempdir;
+
+use super::common::{ok, warpframe};
+use super::{query, session};
+
+#[tokio::test]
+async fn a_first_record_that_fits_the_others_is_no_header() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("t.csv");
+    for (text, rows, has_note) in [
+        ("id,name\n1,x\n2,y\n", vec!["1,x", "2,y"], false),
+        ("0,w\n1,x\n2,y\n", vec!["0,w", "1,x", "2,y"], true),
+        ("0.5,w\n1,x\n", vec!["0.5,w", "1.0,x"], true),
+        (",w\n1,x\n", vec!["NULL,w", "1,x"], true),
+        ("2024-01-01\n2024-01-02\n", vec!["2024-01-01", "2024-01-02"], true),
+        ("a,b\nx,y\n", vec!["x,y"], false),
+        ("\"1\",\"2\"\n3,4\n", vec!["3,4"], false),
+        ("\"1\",\"2\"\n\"3\",\"4\"\n", vec!["1,2", "3,4"], true),
+        ("1,2,3\n", vec!["1,2,3"], true),
+        ("a,b,c\n", vec![], false),
+        ("id,2024-01-01\n1,2024-01-02\n", vec!["1,2024-01-02"], false),
+    ] {
+        fs::write(&file, text).unwrap();
+        let session = session(1).await;
+        session.register_files("t", &file.to_string_lossy()).await.unwrap();
+        let notes = session.take_notes();
+        assert_eq!(!notes.is_empty(), has_note, "{text:?}: {notes:?}");
+        assert_eq!(query(&session, "SELECT * FROM t").await.unwrap(), rows, "{text:?}");
+        if has_note {
+            assert!(notes[0].contains("t.csv' has no header") && notes[0].contains("column_1"), "{notes:?}");
+            let count = query(&session, "SELECT count(column_1) FROM t").await;
+            assert_eq!(
+                count.unwrap(),
+                [rows.iter().filter(|row| !row.starts_with("NULL")).count().to_string()]
+            );
+        }
+        assert!(session.take_notes().is_empty(), "a note is given once");
+    }
+}
+
+#[tokio::test]
+async fn all_files_of_a_table_have_a_header_or_none() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let write = |name: &str, text: &str| fs::write(at.join(name), text).unwrap();
+    // The first file has one record, which could be a header; the second one tells that there is none.
+    write("1.csv", "a,b\n");
+    write("2.csv", "x,1\ny,2\n");
+    write("3.csv", "z,2.5\n");
+    let session = session(2).await;
+    let error = session.register_files("t", &at.to_string_lossy()).await;
+    assert!(error.is_ok(), "{error:?}");
+    let rows = query(&session, "SELECT * FROM t ORDER BY column_1").await.unwrap();
+    assert_eq!(rows, ["a,b", "x,1", "y,2", "z,2.5"]);
+}
+
+#[tokio::test]
+async fn declared_columns_tell_whether_there_is_a_header() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (text, columns, options, rows) in [
+        ("1,a\n2,b\n", "id INT, s VARCHAR", "", vec!["1,a", "2,b"]),
+        ("id,s\n1,a\n", "id INT, s VARCHAR", "", vec!["1,a"]),
+        ("s,ID\na,1\n", "id INT, s VARCHAR", "", vec!["1,a"]),
+        ("x,y\n1,a\n", "id INT, s VARCHAR", "", vec!["1,a"]),
+        ("x,y\n1,a\n", "id VARCHAR, s VARCHAR", "", vec!["1,a"]),
+        ("x,y\n1,a\n", "id VARCHAR, s VARCHAR", "'format.has_header' 'false'", vec!["x,y", "1,a"]),
+        ("1,a\n2,b\n", "id INT, s VARCHAR", "'format.has_header' 'true'", vec!["2,b"]),
+        ("1,a\n2,b\n", "id INT, s VARCHAR", "'format.has_header' 'detect'", vec!["1,a", "2,b"]),
+    ] {
+        let session = session(1).await;
+        fs::write(at.join("t.csv"), text).unwrap();
+        let options = if options.is_empty() { String::new() } else { format!("OPTIONS ({options})") };
+        let create = format!(
+            "CREATE EXTERNAL TABLE t ({columns}) STORED AS CSV LOCATION '{}/t.csv' {options}; SELECT * FROM t",
+            at.display()
+        );
+        assert_eq!(query(&session, &create).await.unwrap(), rows, "{text:?} {columns} {options}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_inserted_get_a_header_where_the_others_have_one() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (name, text, rows) in [
+        ("with", "id,s\n1,a\n", vec!["1,a", "7,x"]),
+        ("without", "1,a\n", vec!["1,a", "7,x"]),
+        ("none", "", vec!["7,x"]),
+    ] {
+        for columns in ["(id INT, s VARCHAR)", ""] {
+            let place = at.join(format!("{name}{}", columns.len()));
+            fs::create_dir(&place).unwrap();
+            if !text.is_empty() {
+                fs::write(place.join("a.csv"), text).unwrap();
+            } else if columns.is_empty() {
+                continue;
+            }
+            let session = session(2).await;
+            let statements = format!(
+                "CREATE EXTERNAL TABLE t {columns} STORED AS CSV LOCATION '{}/'; INSERT INTO t VALUES (7, 'x'); \
+                 SELECT * FROM t ORDER BY 1",
+                place.display()
+            );
+            assert_eq!(query(&session, &statements).await.unwrap(), rows, "{name} {columns}");
+        }
+    }
+}
+
+#[test]
+fn the_command_says_what_it_has_detected_and_can_be_told() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("a.csv"), "1;NA\n2;x\n").unwrap();
+    let sql = |more: &[&str]| {
+        let run = warpframe(at, &[&["sql", "--format", "csv", "--csv-delimiter", ";"], more].concat());
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run
+    };
+    let from = ["SELECT * FROM 'a.csv'"];
+    let found = sql(&from);
+    assert_eq!(found.stdout, "column_1,column_2\n1,NA\n2,x\n");
+    assert_eq!(found.stderr.lines().count(), 1, "{}", found.stderr);
+    let words = ["note: ", "a.csv' has no header", "column_1, column_2", "--csv-header yes"];
+    assert!(words.iter().all(|word| found.stderr.contains(word)), "{}", found.stderr);
+    // The note is given once for a file of several statements.
+    let twice = sql(&["SELECT * FROM 'a.csv'; SELECT count(*) FROM 'a.csv'"]);
+    assert_eq!(twice.stderr.matches("has no header").count(), 1, "{}", twice.stderr);
+    let told = sql(&["--csv-header", "yes", from[0]]);
+    assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("\"1\",NA\n2,x\n", ""));
+    let told = sql(&["--csv-header", "no", "--csv-null", "NA", from[0]]);
+    assert_eq!((told.stdout.as_str(), told.stderr.as_str()), ("column_1,column_2\n1,\n2,x\n", ""));
+    for way in [
+        &["--table", "t=a.csv", "SELECT * FROM t"][..],
+        &["CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a.csv'; FROM t"],
+    ] {
+        let run = sql(&[&["--csv-header", "yes"], way].concat());
+        assert_eq!(run.stdout, "\"1\",NA\n2,x\n", "{way:?}");
+    }
+    // Options of the table come first.
+    let own = "FROM read_csv('a.csv', header => false, delim => ';')";
+    assert_eq!(sql(&["--csv-header", "yes", own]).stdout, "column_1,column_2\n1,NA\n2,x\n");
+    let own =
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'a.csv' OPTIONS ('format.delimiter' '|'); FROM t";
+    assert_eq!(sql(&[own]).stdout, "1;NA\n2;x\n");
+    for wrong in [["--csv-delimiter", "ab"], ["--csv-quote", ""], ["--csv-header", "maybe"]] {
+        let run = warpframe(at, &["sql", wrong[0], wrong[1], "SELECT 1"]);
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert!(run.stderr.contains(wrong[0]), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn own_headers_that_look_like_data_are_read_back() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for query in [
+        "SELECT 1 AS \"1\", 2.5 AS \"2\"",
+        "SELECT DATE '2024-01-01' AS \"2024-01-01\", true AS \"true\"",
+        "SELECT 1 AS \"7\" WHERE false",
+        "SELECT CAST(NULL AS INT) AS \"7\", 1 AS \"\"",
+    ] {
+        for extension in ["csv", "tsv"] {
+            let out = format!("out.{extension}");
+            ok(at, &["sql", "--out", &out, "--overwrite", query]);
+            let text = fs::read_to_string(at.join(&out)).unwrap();
+            let again = ok(at, &["sql", "--format", extension, &format!("FROM '{out}'")]);
+            assert_eq!((again.stdout.as_str(), again.stderr.as_str()), (text.as_str(), ""), "{query}");
+        }
+        let copy = format!("COPY ({query}) TO 'copy.csv'");
+        ok(at, &["sql", &copy]);
+        assert_eq!(
+            fs::read_to_string(at.join("copy.csv")).unwrap(),
+            fs::read_to_string(at.join("out.csv")).unwrap()
+        );
+    }
+    // A text for NULL, and a text that is the same.
+    let copy = "COPY (SELECT * FROM (VALUES (1, 'NA'), (2, NULL), (3, '')) AS t(id, s)) TO 'na.csv' OPTIONS ('format.null_value' 'NA')";
+    ok(at, &["sql", copy]);
+    assert_eq!(fs::read_to_string(at.join("na.csv")).unwrap(), "id,s\n1,\"NA\"\n2,NA\n3,\"\"\n");
+    let rows = "SELECT id, s IS NULL AS n, length(s) AS l FROM read_csv('na.csv', nullstr => 'NA')";
+    let run = ok(at, &["sql", "--format", "csv", rows]);
+    assert_eq!(run.stdout, "id,n,l\n1,false,2\n2,true,\n3,false,0\n");
+}
