@@ -30,6 +30,7 @@ fn folder() -> TempDir {
          4,west,,2024-01-03\n",
     );
     write("semi.csv", "id;amount\n1;7.5\n");
+    write("more.csv", "id,region,amount,day\n5,east,1.0,2024-01-04\n");
     write("q.sql", "SELECT 42 AS answer;\n");
     write("init.sql", "CREATE FUNCTION tax(a DOUBLE) RETURNS DOUBLE RETURN a * 0.19;\n");
     let copy = "COPY (SELECT * FROM 'sales.csv') TO 'sales.parquet'; COPY (FROM 'sales.csv') TO 'sales/' STORED AS PARQUET; \
@@ -46,8 +47,6 @@ fn expect_cells(section: &str, expected: &[&str]) {
 #[test]
 fn the_statements_have_their_results() {
     // Each with statements that show what it does, and a part of what they print.
-    let partition = "CREATE EXTERNAL TABLE semi STORED AS CSV LOCATION 'semi.csv' OPTIONS ('format.delimiter' ';', \
-                     'format.has_header' 'true')";
     let filter = "SELECT sum(amount) FROM 'sales.parquet' WHERE region = 'north'";
     let statements: [(&str, &str, &str); 21] = [
         ("FROM 'sales.parquet' LIMIT 2", "", "2,south,20.0,2024-01-02\n"),
@@ -57,7 +56,7 @@ fn the_statements_have_their_results() {
             "; SELECT sum(id) AS s FROM t",
             "s\n20\n",
         ),
-        (partition, "; SELECT amount FROM semi", "amount\n7.5\n"),
+        ("FROM read_csv('semi.csv', delim = ';', header = true)", "", "id,amount\n1,7.5\n"),
         ("DESCRIBE 'sales.parquet'", "", "\namount,Float64,YES\n"),
         ("SUMMARIZE 'sales.parquet'", "", "\namount,Float64,3,1,3,10.5,30.25,20.25,9.877,12.88,20.0,27.69\n"),
         (
@@ -129,6 +128,13 @@ fn the_commands_have_their_output() {
         ("warpframe sql --max-rows 20 \"FROM 'sales.csv'\"", "| south  |"),
         ("warpframe sql --memory-limit 1G \"SELECT 42\"", "42"),
         ("warpframe run --in sales.parquet --select \"*, ln(amount) AS l\" --out l.parquet", ""),
+        ("warpframe sql --csv-delimiter \";\" \"FROM 'semi.csv'\"", "|  1 |    7.5 |"),
+        ("warpframe run --in sales.csv more.csv --select \"*\" --out all.parquet", ""),
+        ("warpframe run --in sales.csv --select \"*\" --out r --partition-by region", ""),
+        (
+            "warpframe run --in - --in-format csv --select id --out - --out-format csv < sales.csv",
+            "id\n1\n2\n3\n4\n",
+        ),
         ("warpframe completions bash", "complete "),
     ];
     expect_cells("Commands", &commands.map(|(command, _)| command));

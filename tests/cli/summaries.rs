@@ -79,7 +79,8 @@ fn a_summary_of_numbers_fits_a_terminal() {
 #[test]
 fn one_pass_computes_all_statistics() {
     let folder = tempdir().unwrap();
-    let plan = csv(folder.path(), "EXPLAIN SELECT * FROM summarize(rows)");
+    let plan =
+        csv(folder.path(), "SET datafusion.explain.format = 'indent'; EXPLAIN SELECT * FROM summarize(rows)");
     // The table is read once.
     let physical = plan.split("physical_plan").nth(1).unwrap();
     assert_eq!(physical.matches("GenerateExec").count(), 1, "{plan}");
