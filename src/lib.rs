@@ -47,8 +47,8 @@ pub use warpframe_cpu::kernel;
 pub use warpframe_cuda as cuda;
 pub use warpframe_datafusion::functions::log3;
 pub use warpframe_datafusion::{
-    Execution, auto_backend, backend_names, backends, cost_model, errors, functions, install, install_with,
-    lowering, memory, options, planner, rows,
+    Execution, auto_backend, backend_names, backends, cost_model, errors, evaluation_error, functions,
+    install, install_with, lowering, memory, options, planner, rows,
 };
 pub use warpframe_io as io;
 pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};

@@ -1,12 +1,15 @@
-//! Runs in a session that exists, private copies of sessions, `EXPLAIN` of planned queries, and error texts.
+//! Runs in a session that exists, private copies of sessions, `EXPLAIN` and statistics of planned queries, and errors.
 
 use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use arrow::util::pretty::pretty_format_batches;
 use warpframe::Session;
 use warpframe::batch::{BatchError, BatchRun, BatchStep};
+use warpframe::error_location::ErrorLocator;
 use warpframe::error_text::{root_message, with_position};
+use warpframe::evaluation_error::{EvaluationError, EvaluationErrorKind};
 use warpframe::io::{WriteSummary, WriterSettings};
 
 async fn number(session: &Session, query: &str) -> i64 {
@@ -142,4 +145,31 @@ async fn errors_are_sentences_with_a_position() {
         let failed = async { session.sql(query).await?.collect().await };
         assert_eq!(root_message(&failed.await.unwrap_err()), expected);
     }
+}
+
+#[tokio::test]
+async fn a_dataframe_is_summarized_as_by_sql() {
+    let session = Session::new().unwrap();
+    let query = "SELECT id, id % 7 AS r, CAST(id AS VARCHAR) AS t FROM generate_rows(1000)";
+    let summary = session.summarize(session.sql(query).await.unwrap()).unwrap();
+    let found = pretty_format_batches(&summary.collect().await.unwrap()).unwrap().to_string();
+    assert!(found.contains("| r    | Int64 | 1000  | 0     | 7      | 0   | 6   |"), "{found}");
+    let by_sql = session.sql(&format!("SUMMARIZE {query}")).await.unwrap().collect().await.unwrap();
+    assert_eq!(found, pretty_format_batches(&by_sql).unwrap().to_string());
+}
+
+#[tokio::test]
+async fn the_error_of_a_query_can_be_located() {
+    let session = Session::new().unwrap();
+    let query = session.sql("SELECT 7 / (id - 5) AS q, id / 2 AS h FROM rows").await.unwrap();
+    let locator = ErrorLocator::of(&query);
+    let error = locator.locate(query.collect().await.unwrap_err());
+    let located = EvaluationError::of(&error).unwrap();
+    assert_eq!(located.kind, EvaluationErrorKind::DivideByZero);
+    assert_eq!(located.expressions, ["7 / (id - 5)"]);
+    assert_eq!(root_message(&error), "division by zero, in 7 / (id - 5)");
+    // Other errors stay as they are.
+    let missing = session.sql("SELECT nosuch FROM rows").await.unwrap_err().to_string();
+    let error = session.sql("SELECT nosuch FROM rows").await.unwrap_err();
+    assert_eq!(locator.locate(error).to_string(), missing);
 }

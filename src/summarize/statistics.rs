@@ -158,7 +158,7 @@ impl Statistics {
                     least([cast(result, data_type.clone())].into_iter().chain(count.clone()).collect())
                 }
                 "mean" | "std" => rounded(result)?,
-                "q25" | "q50" | "q75" => self.from_double(result)?,
+                "q25" | "q50" | "q75" => self.in_column_type(result)?,
                 _ => result,
             };
             Ok(cast(value, data_type.clone()))
@@ -167,7 +167,7 @@ impl Statistics {
     }
 
     /// The value of the column's type for a double.
-    fn from_double(&self, number: Expr) -> Result<Expr> {
+    fn in_column_type(&self, number: Expr) -> Result<Expr> {
         Ok(match &self.kind {
             // The largest integers as doubles may be out of range.
             Kind::Integer => try_cast(round(vec![number]), self.data_type.clone()),
