@@ -153,7 +153,7 @@ async fn a_dataframe_is_summarized_as_by_sql() {
     let query = "SELECT id, id % 7 AS r, CAST(id AS VARCHAR) AS t FROM generate_rows(1000)";
     let summary = session.summarize(session.sql(query).await.unwrap()).unwrap();
     let found = pretty_format_batches(&summary.collect().await.unwrap()).unwrap().to_string();
-    assert!(found.contains("| r    | Int64 | 1000  | 0     | 7      | 0   | 6   |"), "{found}");
+    assert!(found.contains("| r    | Int64    | 1000  | 0     | 7      | 0   | 6   | 2.997 |"), "{found}");
     let by_sql = session.sql(&format!("SUMMARIZE {query}")).await.unwrap().collect().await.unwrap();
     assert_eq!(found, pretty_format_batches(&by_sql).unwrap().to_string());
 }

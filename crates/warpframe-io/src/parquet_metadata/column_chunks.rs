@@ -7,7 +7,7 @@ use datafusion::common::Result;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::{Footer, numbers, texts};
+use super::columns::{Footer, numbers, texts};
 
 pub const COLUMNS: [&str; 23] = [
     "filename",

@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::{Footer, numbers, texts};
+use super::columns::{Footer, numbers, texts};
 
 pub const COLUMNS: [&str; 7] =
     ["filename", "created_by", "num_rows", "num_row_groups", "num_columns", "format_version", "file_size"];

@@ -2,13 +2,13 @@
 //! `parquet_file_metadata`. Where datafusion-cli or DuckDB have a column, it has their name and meaning here.
 
 mod column_chunks;
+mod columns;
 mod files;
 mod schema_nodes;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
@@ -18,8 +18,8 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
+use self::columns::Footer;
 use super::file_type::DataFormat;
 use super::folder_files::with_file_type;
 use super::parquet_input::read_footers;
@@ -34,14 +34,6 @@ pub enum ParquetFunction {
     SchemaNodes,
     /// `parquet_file_metadata`: a row for each file.
     Files,
-}
-
-/// The footer of a file.
-struct Footer {
-    file: PathBuf,
-    /// The size of the file in bytes.
-    size: u64,
-    metadata: ArrowReaderMetadata,
 }
 
 impl ParquetFunction {
@@ -139,14 +131,4 @@ impl TableProvider for FooterTable {
         let schema = batch.schema();
         Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], schema, projection.cloned())?)
     }
-}
-
-/// A column of texts.
-fn texts<T: AsRef<str>>(values: impl IntoIterator<Item = Option<T>>) -> ArrayRef {
-    Arc::new(StringArray::from_iter(values))
-}
-
-/// A column of numbers.
-fn numbers(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
-    Arc::new(Int64Array::from_iter(values))
 }

@@ -4,7 +4,7 @@ use arrow::array::ArrayRef;
 use parquet::basic::ConvertedType;
 use parquet::schema::types::Type;
 
-use super::{Footer, numbers, texts};
+use super::columns::{Footer, numbers, texts};
 
 pub const COLUMNS: [&str; 11] = [
     "filename",
