@@ -12,8 +12,8 @@ use crate::column_case::names_in_other_case;
 /// The message of the root cause, on one line, without the prefixes of the errors that wrap it.
 pub fn root_message(error: &DataFusionError) -> String {
     let message = match error.find_root() {
-        DataFusionError::Plan(message)
-        | DataFusionError::Execution(message)
+        DataFusionError::Plan(message) => advice(error).unwrap_or_else(|| message.clone()),
+        DataFusionError::Execution(message)
         | DataFusionError::Configuration(message)
         | DataFusionError::NotImplemented(message)
         | DataFusionError::ResourcesExhausted(message) => message.clone(),
@@ -25,8 +25,10 @@ pub fn root_message(error: &DataFusionError) -> String {
         },
         DataFusionError::SchemaError(error, _) => schema_message(error),
         DataFusionError::ArrowError(error, _) => arrow_message(error),
+        DataFusionError::External(error) => error.to_string(),
         other => other.strip_backtrace(),
     };
+    let message = without_layers(&message);
     // Some messages have a backtrace or a list of hints on further lines.
     let message = message.split("\n\nbacktrace:").next().unwrap_or(&message);
     message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
@@ -39,6 +41,45 @@ pub fn with_position(message: String, error: &DataFusionError, query: &str) -> S
     let text = query.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let caret = " ".repeat(column.saturating_sub(1));
     format!("{message}, at line {line}, column {column}\n  {text}\n  {caret}^")
+}
+
+/// The message of a planning error that comes with advice, and the advice.
+fn advice(error: &DataFusionError) -> Option<String> {
+    let diagnostic = error.diagnostic()?;
+    let help = &diagnostic.helps.first()?.message;
+    Some(format!("{}: {help}", diagnostic.message))
+}
+
+/// What DataFusion and Arrow put before the message of an error when they wrap it as a text.
+const LAYERS: [&str; 7] = [
+    "Arrow error: ",
+    "Compute error: ",
+    "Error during planning: ",
+    "Execution error: ",
+    "External error: ",
+    "IO error: ",
+    "Parquet error: ",
+];
+
+/// What DataFusion writes before an error of the types of arguments.
+const QUOTED_ERROR: &str = "failed with: ";
+
+/// The default catalog and schema before the name of a table.
+const DEFAULT_SCHEMA: &str = "'datafusion.public.";
+
+/// The message without the names of layers before it or before a quoted error, and without the default schema of tables.
+fn without_layers(message: &str) -> String {
+    let strip = |mut message: &str| {
+        while let Some(rest) = LAYERS.iter().find_map(|layer| message.strip_prefix(layer)) {
+            message = rest;
+        }
+        message.to_owned()
+    };
+    let message = match message.split_once(QUOTED_ERROR) {
+        Some((before, quoted)) => format!("{}{QUOTED_ERROR}{}", strip(before), strip(quoted)),
+        None => strip(message),
+    };
+    message.replace(DEFAULT_SCHEMA, "'")
 }
 
 fn schema_message(error: &SchemaError) -> String {
@@ -62,14 +103,25 @@ fn schema_message(error: &SchemaError) -> String {
                 };
                 return format!("there is no table '{table}' here: {known}");
             }
-            let mut valid: Vec<_> = valid_fields.iter().map(|field| field.name.clone()).collect();
-            valid.dedup();
+            let mut valid: Vec<&str> = Vec::new();
+            for field in valid_fields {
+                if !valid.contains(&field.name()) {
+                    valid.push(field.name());
+                }
+            }
             let valid = match valid.is_empty() {
                 true => "there are no columns here".to_owned(),
                 false => format!("use one of {}", valid.join(", ")),
             };
             format!("there is no column '{}': {valid}", field.name)
         }
+        SchemaError::DuplicateQualifiedField { qualifier, name } => format!(
+            "two tables have the name {qualifier}, and both have a column '{name}': rename one table with AS"
+        ),
+        SchemaError::AmbiguousReference { field } if field.relation.is_none() => format!(
+            "several tables have a column '{0}': write the name of a table before it, as in t.{0}",
+            field.name
+        ),
         other => other.to_string(),
     }
 }

@@ -39,8 +39,10 @@ pub mod command;
 #[cfg(feature = "compare")]
 pub mod compare;
 mod copy_target;
+pub mod error_location;
 pub mod error_text;
 mod file_tables;
+mod function_calls;
 mod large_stack;
 #[cfg(any(feature = "cli", feature = "compare"))]
 pub mod machine;
@@ -53,6 +55,7 @@ mod rows_read;
 mod script;
 mod session;
 mod show_functions;
+mod summarize;
 #[cfg(feature = "cli")]
 mod terminal_text;
 
@@ -69,8 +72,8 @@ pub use warpframe_cpu::kernel;
 pub use warpframe_cuda as cuda;
 pub use warpframe_datafusion::functions::log3;
 pub use warpframe_datafusion::{
-    Execution, auto_backend, backend_names, backends, cost_model, errors, functions, install, install_with,
-    lowering, memory, options, planner, rows,
+    Execution, auto_backend, backend_names, backends, cost_model, errors, evaluation_error, functions,
+    install, install_with, lowering, memory, options, planner, rows,
 };
 pub use warpframe_io as io;
 pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};

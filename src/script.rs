@@ -11,6 +11,8 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
+use crate::summarize;
+
 /// The option that names the dialect.
 const DIALECT_OPTION: &str = "datafusion.sql_parser.dialect";
 
@@ -115,8 +117,12 @@ impl Script {
                 return Ok(());
             }
             let beginning = next.span.start;
-            let statement =
-                parser.parse_statement().map_err(|error| at(beginning)(explained(error, options)))?;
+            let statement = match summarize::parse(&mut parser.parser) {
+                Ok(Some(statement)) => Ok(statement),
+                Ok(None) => parser.parse_statement(),
+                Err(error) => Err(error.into()),
+            };
+            let statement = statement.map_err(|error| at(beginning)(explained(error, options)))?;
             let end = parser.parser.peek_token();
             if end != Token::EOF && end != Token::SemiColon {
                 let expected = parser.parser.expected::<()>("end of statement", end);

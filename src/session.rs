@@ -28,20 +28,23 @@ use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
     ArrowFormatFactory, AvroFormatFactory, CheckTablePresence, CsvFormatFactory, CsvReadOptions,
-    JsonFormatFactory, NameFiles, Notes, ParquetFormatFactory, ReadOptions, RepairFooters, ReplaceCsvScans,
-    StageCopies, TableFactory, open_tables, runtime_env_builder, runtime_env_over,
+    JsonFormatFactory, NameFiles, Notes, ParquetFormatFactory, ParquetFunction, ReadOptions, RepairFooters,
+    ReplaceCsvScans, StageCopies, TableFactory, open_tables, runtime_env_builder, runtime_env_over,
 };
 
 use crate::clauses::check_clauses;
 use crate::cluster::{self, ClusterSettings};
 use crate::column_case::correct_case;
 use crate::copy_target::name_copy_format;
+use crate::error_location::ErrorLocator;
 use crate::file_tables::FileTables;
+use crate::function_calls::check_function_calls;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
 use crate::revision;
 use crate::script::Script;
 use crate::show_functions::{show_functions_pattern, with_all_functions};
+use crate::summarize::{self, Summarize};
 
 /// A rule of the physical optimizer.
 type PhysicalRule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
@@ -114,10 +117,14 @@ impl Session {
     /// The statement is not valid.
     pub async fn statement(&self, mut statement: Statement) -> Result<DataFrame> {
         check_clauses(&mut statement)?;
+        summarize::expand(&mut statement)?;
         let long = balance(&mut statement)? > LONG_CHAIN;
         let planned = self.plan(statement);
         let plan = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
-        let result = self.context.execute_logical_plan(plan).await?;
+        let locator = ErrorLocator::of_plan(self.context.state(), plan.clone());
+        // Statements such as CREATE TABLE AS are executed here.
+        let result = self.context.execute_logical_plan(plan).await;
+        let result = result.map_err(|error| locator.locate(error))?;
         self.share_memory_limit()?;
         Ok(result)
     }
@@ -151,6 +158,7 @@ impl Session {
                 _ => {}
             }
         }
+        check_function_calls(&mut statement, &state)?;
         name_copy_format(&mut statement)?;
         let functions = show_functions_pattern(&statement);
         // Registered until the statement is planned.
@@ -192,6 +200,17 @@ impl Session {
             explain_fusion(&state, explain).await?;
         }
         Ok(DataFrame::new(state, plan))
+    }
+
+    /// Statistics of the columns of a query, as those of `SUMMARIZE`: a row for each column with its name, its type, the numbers
+    /// of values, of nulls and of different values (approximately), the minimum, the maximum, the mean, the standard deviation
+    /// and the quartiles (approximately). They are computed in one pass.
+    ///
+    /// # Errors
+    /// The query has no columns.
+    pub fn summarize(&self, query: DataFrame) -> Result<DataFrame> {
+        let (state, plan) = query.into_parts();
+        Ok(DataFrame::new(state, summarize::summary(plan)?))
     }
 
     /// A session with the settings, functions and tables of this one, in which tables, functions and settings can be changed
@@ -577,6 +596,10 @@ impl SessionBuilder {
             state.table_factories_mut().insert(file_type.to_owned(), Arc::new(TableFactory::default()));
         }
         let context = SessionContext::new_with_state(state);
+        context.register_udtf(summarize::FUNCTION, Arc::new(Summarize));
+        for function in ParquetFunction::ALL {
+            context.register_udtf(function.name(), Arc::new(function));
+        }
         // The catalogs of a context are those of its application.
         if !has_context && has_default_schema {
             let generator = RowGenerator { distribution: Distribution::Sequence, seed: 0 };

@@ -199,7 +199,8 @@ fn functions_need_no_installation_on_executors() {
     // Errors name the reason and the executor.
     let negative = "SELECT sum(sqrt(x - 10)) AS r FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", negative];
-    expect_failure(folder, &arguments, 1, &["executor ", ": cannot take square root of a negative number\n"]);
+    let expected = ["executor ", ": cannot take square root of a negative number, in sqrt(x - 10)\n"];
+    expect_failure(folder, &arguments, 1, &expected);
     let random =
         "CREATE FUNCTION twice(a DOUBLE) RETURNS DOUBLE RETURN a + a; SELECT sum(twice(random())) FROM t";
     let arguments = ["sql", "--cluster", &cluster.url, "--table", "t=t.parquet", "-q", random];
@@ -209,6 +210,21 @@ fn functions_need_no_installation_on_executors() {
         1,
         &["twice cannot run on a cluster with an argument that is different"],
     );
+    // A query that is planned with many aggregates, and a table that is read here.
+    let summary = cluster.sql("SUMMARIZE SELECT id, id % 7 AS r FROM generate_rows(100000)");
+    assert!(
+        summary.contains("id,Int64,100000,0,") && summary.contains("r,Int64,100000,0,7,0,6,3.0,2.0,"),
+        "{summary}"
+    );
+    let footer = [
+        "sql",
+        "--cluster",
+        &cluster.url,
+        "--format",
+        "csv",
+        "SELECT sum(num_rows) AS n FROM parquet_file_metadata('t.parquet')",
+    ];
+    assert_eq!(ok(folder, &footer).stdout, "n\n100000\n");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, Float32Array, Float64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::util::pretty::pretty_format_batches;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryLimit as PoolLimit, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -17,7 +18,9 @@ use datafusion::physical_plan::displayable;
 use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
 use warpframe::Session;
 use warpframe::batch::BatchStep;
+use warpframe::error_location::ErrorLocator;
 use warpframe::error_text::{root_message, with_position};
+use warpframe::evaluation_error::{EvaluationError, EvaluationErrorKind};
 use warpframe::functions::Parameter;
 use warpframe::memory::SharedPool;
 use warpframe::options::WarpframeOptions;
@@ -294,4 +297,31 @@ async fn the_context_plans_functions_with_numbered_parameters() {
     assert!(context.sql(named).await.unwrap_err().to_string().contains("No field named a"));
     session.sql(named).await.unwrap();
     assert_eq!(numbers(&session, "SELECT third(3)").await, [1.0]);
+}
+
+#[tokio::test]
+async fn a_dataframe_is_summarized_as_by_sql() {
+    let session = Session::new().unwrap();
+    let query = "SELECT id, id % 7 AS r, CAST(id AS VARCHAR) AS t FROM generate_rows(1000)";
+    let summary = session.summarize(session.sql(query).await.unwrap()).unwrap();
+    let found = pretty_format_batches(&summary.collect().await.unwrap()).unwrap().to_string();
+    assert!(found.contains("| r    | Int64    | 1000  | 0     | 7      | 0   | 6   | 2.997 |"), "{found}");
+    let by_sql = session.sql(&format!("SUMMARIZE {query}")).await.unwrap().collect().await.unwrap();
+    assert_eq!(found, pretty_format_batches(&by_sql).unwrap().to_string());
+}
+
+#[tokio::test]
+async fn the_error_of_a_query_can_be_located() {
+    let session = Session::new().unwrap();
+    let query = session.sql("SELECT 7 / (id - 5) AS q, id / 2 AS h FROM rows").await.unwrap();
+    let locator = ErrorLocator::of(&query);
+    let error = locator.locate(query.collect().await.unwrap_err());
+    let located = EvaluationError::of(&error).unwrap();
+    assert_eq!(located.kind, EvaluationErrorKind::DivideByZero);
+    assert_eq!(located.expressions, ["7 / (id - 5)"]);
+    assert_eq!(root_message(&error), "division by zero, in 7 / (id - 5)");
+    // Other errors stay as they are.
+    let missing = session.sql("SELECT nosuch FROM rows").await.unwrap_err().to_string();
+    let error = session.sql("SELECT nosuch FROM rows").await.unwrap_err();
+    assert_eq!(locator.locate(error).to_string(), missing);
 }

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use tokio::runtime::Runtime;
 use warpframe::batch::{plan_in_order, write_query};
+use warpframe::error_location::ErrorLocator;
 use warpframe::io::Staging;
 
 use crate::arrow_stream::{export_schema, export_stream};
@@ -64,14 +65,17 @@ impl Query {
         runtime: &'static Runtime,
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> PyResult<T> {
-        wait(py, runtime, future)?.map_err(|error| query_error(&error, &self.text))
+        let locator = ErrorLocator::of(&self.planned()?.0.frame);
+        wait(py, runtime, future)?.map_err(|error| query_error(&locator.locate(error), &self.text))
     }
 
     /// Executes the query for a consumer of its batches.
     fn start(&self, py: Python<'_>) -> PyResult<(RunningQuery, &'static Runtime)> {
         let (_, frame, runtime) = self.get()?;
         let executed = frame.clone();
-        let stream = self.wait(py, runtime, async move { executed.execute_stream().await })?;
+        let locator = ErrorLocator::of(&frame);
+        let stream =
+            self.wait(py, runtime, async move { Ok(locator.stream(executed.execute_stream().await?)) })?;
         Ok((RunningQuery::start(runtime, frame, stream), runtime))
     }
 }

@@ -12,6 +12,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 use warpframe::cluster::{ClusterAddress, ClusterSettings, DEFAULT_WAIT, Tls, Token};
+use warpframe::error_location::ErrorLocator;
 use warpframe::functions::statements::check_name;
 use warpframe::memory::MemoryLimit;
 
@@ -219,7 +220,11 @@ async fn execute_if_it_writes(
     frame: DataFrame,
 ) -> datafusion::error::Result<DataFrame> {
     match frame.logical_plan() {
-        LogicalPlan::Dml(_) | LogicalPlan::Copy(_) => session.context().read_batches(frame.collect().await?),
+        LogicalPlan::Dml(_) | LogicalPlan::Copy(_) => {
+            let locator = ErrorLocator::of(&frame);
+            let counts = frame.collect().await.map_err(|error| locator.locate(error))?;
+            session.context().read_batches(counts)
+        }
         _ => Ok(frame),
     }
 }

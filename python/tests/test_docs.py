@@ -17,7 +17,7 @@ import pytest
 import warpframe as wf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCUMENTS = ["README.md", "python/README.md", "docs/python.md", "docs/coming_from.md"]
+DOCUMENTS = ["README.md", "python/README.md", "docs/python.md", "docs/coming-from-python.md"]
 #: Packages that documents use, and that may be missing.
 OPTIONAL = ["blosc2", "dask", "datafusion", "duckdb", "jax", "numba", "numexpr", "pandas", "polars", "pyarrow"]
 LINE = re.compile(r"(`{3,})(\w*)\s*")
@@ -113,7 +113,7 @@ def check(expected, actual, place):
 
 def test_the_documents_have_code():
     counts = {document: sum(map(len, sections(document).values())) for document in DOCUMENTS}
-    assert counts["docs/python.md"] >= 20 and counts["docs/coming_from.md"] >= 10 and all(counts.values()), counts
+    assert counts["docs/python.md"] >= 20 and counts["docs/coming-from-python.md"] >= 10 and all(counts.values()), counts
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::ordered::{execute_in_order, plan_in_order};
 use crate::cluster::{ClusterExec, as_cluster_exec};
+use crate::error_location::ErrorLocator;
 use crate::rows_read::rows_read;
 use warpframe_io::{
     Attempts, OutputSettings, Progress, RowWriter, Shard, ShardWriter, Staging, TaskFile, TaskFiles,
@@ -35,7 +36,18 @@ pub async fn write_query(
     settings: impl Into<OutputSettings>,
     progress: Arc<dyn Progress>,
 ) -> Result<WriteSummary> {
-    let settings = settings.into();
+    let locator = ErrorLocator::of(&query);
+    let written = write_files(query, metadata, staging, settings.into(), progress).await;
+    written.map_err(|error| locator.locate(error))
+}
+
+async fn write_files(
+    query: DataFrame,
+    metadata: HashMap<String, String>,
+    staging: Staging,
+    settings: OutputSettings,
+    progress: Arc<dyn Progress>,
+) -> Result<WriteSummary> {
     let (plan, context) = plan_in_order(query).await?;
     let rows = as_cluster_exec(&plan).map_or(&plan, ClusterExec::plan);
     let schema = Arc::new(Schema::new_with_metadata(rows.schema().fields().clone(), metadata));
@@ -74,10 +86,11 @@ pub async fn write_to(
     if !settings.partition_by.is_empty() {
         return exec_err!("the rows are divided into folders: name a folder for the output");
     }
-    let (plan, context) = plan_in_order(query).await?;
+    let locator = ErrorLocator::of(&query);
+    let (plan, context) = plan_in_order(query).await.map_err(|error| locator.locate(error))?;
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
     let mut writer = RowWriter::begin(settings, out, &schema)?;
-    let mut batches = execute_in_order(&plan, &context)?;
+    let mut batches = locator.stream(execute_in_order(&plan, &context)?);
     let mut rows = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch?;

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::CliError;
 use super::notes::print_notes;
 use super::output::{Display, Target, write};
+use crate::error_location::ErrorLocator;
 use crate::session::Session;
 
 /// Reads a file of SQL statements; `-` is the standard input.
@@ -40,7 +41,8 @@ pub async fn execute(
         let returns_rows = !query.schema().fields().is_empty();
         let is_result = returns_rows || (to_file && script.is_empty());
         if !is_result {
-            query.collect().await.map_err(failed)?;
+            let locator = ErrorLocator::of(&query);
+            query.collect().await.map_err(|error| failed(locator.locate(error)))?;
         } else if to_file && !script.is_empty() {
             return Err(CliError::failure("only the last statement may return rows when they go to a file"));
         } else {

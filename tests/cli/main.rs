@@ -1,13 +1,16 @@
 //! The command line: output, files and error messages.
 
+mod coming_from;
 #[path = "../common/mod.rs"]
 mod common;
+mod errors;
 mod output;
 mod release;
 mod run;
 #[cfg(unix)]
 mod shell;
 mod statements;
+mod summaries;
 
 use std::path::Path;
 

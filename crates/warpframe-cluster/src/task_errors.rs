@@ -14,6 +14,7 @@ use ballista_core::error::BallistaError;
 use datafusion::common::DataFusionError;
 use serde::{Deserialize, Serialize};
 use warpframe_datafusion::errors::arrow_message;
+use warpframe_datafusion::evaluation_error::{EvaluationError, EvaluationErrorKind};
 
 const FRAME_START: &str = "[warpframe-task-error:";
 
@@ -23,8 +24,10 @@ const FRAME_END: char = ']';
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TaskErrorKind {
-    /// An operator or an expression failed.
+    /// An operator failed.
     Execution,
+    /// An expression has no value in a row.
+    Evaluation(EvaluationErrorKind),
     /// The task's memory pool is exhausted.
     ResourcesExhausted,
     /// A file does not exist on the executor's host.
@@ -67,10 +70,13 @@ impl TaskError {
             Cause::DataFusion(error @ DataFusionError::ResourcesExhausted(_)) => {
                 (TaskErrorKind::ResourcesExhausted, error.message().into_owned())
             }
-            Cause::DataFusion(DataFusionError::ArrowError(error, _)) => {
-                (TaskErrorKind::Execution, arrow_message(error))
-            }
-            Cause::DataFusion(error) => (TaskErrorKind::Execution, error.message().into_owned()),
+            Cause::DataFusion(error) => match (EvaluationError::of(error), error) {
+                (Some(error), _) => (TaskErrorKind::Evaluation(error.kind), error.message),
+                (None, DataFusionError::ArrowError(error, _)) => {
+                    (TaskErrorKind::Execution, arrow_message(error))
+                }
+                (None, error) => (TaskErrorKind::Execution, error.message().into_owned()),
+            },
         };
         Some(Self { executor: executor.to_owned(), kind, message })
     }
@@ -106,6 +112,9 @@ impl From<TaskError> for DataFusionError {
     fn from(error: TaskError) -> Self {
         match error.kind {
             TaskErrorKind::ResourcesExhausted => Self::ResourcesExhausted(error.to_string()),
+            TaskErrorKind::Evaluation(kind) => {
+                EvaluationError { kind, message: error.to_string(), expressions: Vec::new() }.into()
+            }
             _ => Self::Execution(error.to_string()),
         }
     }
@@ -120,6 +129,7 @@ pub(super) fn encode_task_error(executor: &str, work_dir: &str, error: DataFusio
         TaskErrorKind::Io => DataFusionError::IoError(Error::other(text)),
         TaskErrorKind::ResourcesExhausted => DataFusionError::ResourcesExhausted(text),
         TaskErrorKind::Execution
+        | TaskErrorKind::Evaluation(_)
         | TaskErrorKind::NotFound
         | TaskErrorKind::WorkDirFull
         | TaskErrorKind::ResultsLost => DataFusionError::Execution(text),

@@ -20,8 +20,11 @@ pub fn datafusion_error(error: Error) -> DataFusionError {
 /// The message of an error of Arrow, without the names of its kind and of the layers that have passed it on.
 pub fn arrow_message(error: &ArrowError) -> String {
     match error {
-        ArrowError::ArithmeticOverflow(message)
-        | ArrowError::CastError(message)
+        ArrowError::ArithmeticOverflow(message) => match message.strip_prefix("Overflow happened on: ") {
+            Some(operation) => format!("overflow of {operation}"),
+            None => message.clone(),
+        },
+        ArrowError::CastError(message)
         | ArrowError::ComputeError(message)
         | ArrowError::CsvError(message)
         | ArrowError::InvalidArgumentError(message)

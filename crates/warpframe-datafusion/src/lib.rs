@@ -14,6 +14,8 @@ pub mod backends;
 pub mod column_names;
 pub mod cost_model;
 pub mod errors;
+pub mod evaluation_error;
+mod expression_text;
 pub mod functions;
 mod install;
 pub mod long_expressions;

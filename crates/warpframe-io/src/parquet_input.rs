@@ -59,18 +59,7 @@ impl ParquetInput {
     /// # Errors
     /// A file is not valid Parquet, or two files have different columns.
     pub(super) async fn of_files(files: TableFiles, context: &SessionContext) -> Result<Self> {
-        let store = context.runtime_env().object_store(&files.store)?;
-        let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
-        let footers = stream::iter(files.files.clone())
-            .map(|file| {
-                let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
-                async move {
-                    let footer = read_file_footer(&*store, &file, &cache).await?;
-                    Ok::<_, DataFusionError>((file.name, footer))
-                }
-            })
-            .buffered(CONCURRENT_FOOTER_READS);
-        let footers = footers.try_collect().await?;
+        let footers = read_footers(&files, context).await?;
         Self::from_footers(files, footers)
     }
 
@@ -170,6 +159,26 @@ impl ParquetInput {
 /// The number of rows of a file. Some writers leave the total in the footer at 0; readers count the row groups.
 fn row_count(metadata: &ParquetMetaData) -> u64 {
     metadata.row_groups().iter().map(|group| group.num_rows() as u64).sum()
+}
+
+/// Reads the footers of files, several at a time, and returns them in the order of the files.
+///
+/// # Errors
+/// A file is not valid Parquet.
+pub(super) async fn read_footers(
+    files: &TableFiles,
+    context: &SessionContext,
+) -> Result<Vec<(PathBuf, ArrowReaderMetadata)>> {
+    let store = context.runtime_env().object_store(&files.store)?;
+    let cache = context.runtime_env().cache_manager.get_file_metadata_cache();
+    let footers = stream::iter(files.files.clone()).map(|file| {
+        let (store, cache) = (Arc::clone(&store), Arc::clone(&cache));
+        async move {
+            let footer = read_file_footer(&*store, &file, &cache).await?;
+            Ok::<_, DataFusionError>((file.name, footer))
+        }
+    });
+    footers.buffered(CONCURRENT_FOOTER_READS).try_collect().await
 }
 
 async fn read_file_footer(

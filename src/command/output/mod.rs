@@ -29,6 +29,7 @@ use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
 use crate::batch::write_query;
+use crate::error_location::ErrorLocator;
 use warpframe_io::{
     CompressedWriter, DataFormat, FileType, OutputSettings, RowWriter, Staging, WriterSettings,
     compression_of_path, is_special_file,
@@ -181,7 +182,9 @@ async fn write_arrow_file(
     display: &Display,
     file: impl Write + Send,
 ) -> Result<u64, CliError> {
-    let batches = query.execute_stream().await?;
+    let locator = ErrorLocator::of(&query);
+    let batches = query.execute_stream().await.map_err(|error| locator.locate(error))?;
+    let batches = locator.stream(batches);
     let (out, last_error) = ErrorRecorder::new(file);
     write_rows(batches, DataFormat::Arrow, display.non_finite, out, &last_error).await
 }
@@ -195,8 +198,9 @@ async fn stream(
     out: impl Write + Send,
 ) -> Result<u64, CliError> {
     let context = Arc::new(query.task_ctx());
-    let plan = query.create_physical_plan().await?;
-    let batches = execute_stream(Arc::clone(&plan), context)?;
+    let locator = ErrorLocator::of(&query);
+    let plan = query.create_physical_plan().await.map_err(|error| locator.locate(error))?;
+    let batches = locator.stream(execute_stream(Arc::clone(&plan), context)?);
     // Rows that appear on the terminal while the query runs are progress enough.
     let is_quiet = !display.progress || (terminal::is_terminal() && !format.is_table());
     let _progress = (!is_quiet).then(|| QueryProgress::watch(&plan));

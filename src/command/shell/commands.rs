@@ -7,8 +7,8 @@ A statement ends with ';'. Ctrl-C cancels the statement or the running query; Ta
   \\d NAME        describe a table              \\mode [FORMAT]         show or set the format of results
   \\df [PATTERN]  list the functions            \\x                     one line for each value, or a table again
   \\timing        show times or not             \\maxrows N | all       the number of rows of a table that are shown
-  \\?, \\h, help   show this                     \\pager [on | off]      show results in $PAGER
-  \\q, exit, quit leave the shell";
+  \\i FILE        run the statements in a file   \\pager [on | off]      show results in $PAGER
+  \\?, \\h, help   show this                     \\q, exit, quit         leave the shell";
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Command {
     Help,
     /// SQL that the command stands for.
     Sql(String),
+    /// Runs the statements in the file of this path.
+    Include(String),
     Timing,
     /// Changes the format, or shows it.
     Mode(Option<String>),
@@ -50,6 +52,7 @@ pub fn parse(line: &str) -> Option<Result<Command, String>> {
         ("\\d" | "\\dt", None) => Ok(Command::Sql(TABLES.to_owned())),
         ("\\d", Some(table)) => Ok(Command::Sql(format!("DESCRIBE {table}"))),
         ("\\df", pattern) => Ok(Command::Sql(functions(pattern.unwrap_or("*")))),
+        ("\\i", Some(file)) => Ok(Command::Include(file.to_owned())),
         ("\\timing", None) => Ok(Command::Timing),
         ("\\mode", format) => Ok(Command::Mode(format.map(str::to_owned))),
         ("\\x", None) => Ok(Command::Expanded),
@@ -69,6 +72,7 @@ pub fn parse(line: &str) -> Option<Result<Command, String>> {
         ("\\dt", Some(_)) => wrong("\\dt, or \\d NAME for one table"),
         ("\\maxrows", None) => wrong("\\maxrows N, or \\maxrows all"),
         ("\\pager", Some(_)) => wrong("\\pager, \\pager on or \\pager off"),
+        ("\\i", None) => wrong("\\i FILE"),
         ("\\o", None) => wrong("\\o FILE, or \\o FILE --overwrite"),
         _ => Err(format!("there is no command {name}: \\? shows the commands")),
     })
@@ -98,6 +102,7 @@ mod tests {
         }
         assert_eq!(ok("help"), Some(Command::Help));
         assert_eq!(ok("\\d points;"), Some(Command::Sql("DESCRIBE points".to_owned())));
+        assert_eq!(ok("\\i my file.sql"), Some(Command::Include("my file.sql".to_owned())));
         assert_eq!(ok("\\maxrows 1_000"), Some(Command::MaxRows(Some(1000))));
         assert_eq!(ok("\\maxrows all"), Some(Command::MaxRows(None)));
         assert_eq!(ok("\\o my file.csv"), Some(Command::Output("my file.csv".to_owned(), false)));
@@ -105,7 +110,7 @@ mod tests {
         for sql in ["select 1;", "exit_code", "", "helpful"] {
             assert_eq!(parse(sql), None, "{sql}");
         }
-        for wrong in ["\\maxrows", "\\maxrows 0", "\\pager maybe", "\\o", "\\nothing", "\\q now"] {
+        for wrong in ["\\maxrows", "\\maxrows 0", "\\pager maybe", "\\o", "\\i", "\\nothing", "\\q now"] {
             assert!(matches!(parse(wrong), Some(Err(_))), "{wrong}");
         }
     }

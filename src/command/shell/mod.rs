@@ -131,6 +131,10 @@ impl Shell<'_> {
             Command::Quit => {}
             Command::Help => eprintln!("{HELP}"),
             Command::Sql(query) => self.execute(&query)?,
+            Command::Include(file) => match read(&PathBuf::from(file)) {
+                Ok(statements) => self.execute(&statements)?,
+                Err(error) => error.print(),
+            },
             Command::Timing => {
                 self.timing = !self.timing;
                 eprintln!("timing is {}", if self.timing { "on" } else { "off" });

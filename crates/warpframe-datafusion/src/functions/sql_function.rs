@@ -111,6 +111,19 @@ impl SqlFunction {
         Ok(Self { name, parameters: checked, body, return_type, signature, documentation, compiled })
     }
 
+    /// The body, of the return type; parameters are columns with their names.
+    pub fn body(&self) -> &Expr {
+        &self.body
+    }
+
+    /// The schema of the body: a column for each parameter.
+    ///
+    /// # Errors
+    /// Never: the names of parameters are distinct.
+    pub fn parameter_schema(&self) -> Result<DFSchema> {
+        schema_of(&self.parameters, |_| true)
+    }
+
     /// Evaluates the body on the arguments, and the defaults of omitted ones.
     fn evaluate(&self, mut arrays: Vec<ArrayRef>, rows: usize) -> Result<ColumnarValue> {
         for parameter in &self.parameters[arrays.len().min(self.parameters.len())..] {
@@ -119,7 +132,7 @@ impl SqlFunction {
             };
             arrays.push(default.to_array_of_size(rows)?);
         }
-        let schema = Arc::new(schema_of(&self.parameters, |_| true)?.as_arrow().clone());
+        let schema = Arc::new(self.parameter_schema()?.as_arrow().clone());
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema, arrays, &options)?;
         self.compiled.evaluate(&batch)

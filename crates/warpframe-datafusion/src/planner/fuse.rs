@@ -10,9 +10,9 @@ use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjuncti
 use datafusion::logical_expr::{Between, Expr, ExprSchemable, Filter, LogicalPlan, ScalarUDF, ScalarUDFImpl};
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
-use datafusion::prelude::Column;
 
 use super::conditions::{Joining, is_visible, join_conditions, may_be_join_key};
+use crate::expression_text::expression_text;
 use crate::functions::{FusedFunction, ProgramFunction};
 use crate::lowering::{Lowered, lower, lower_call};
 use crate::options::WarpframeOptions;
@@ -201,7 +201,7 @@ fn fused_call(
     });
     let label = match equal {
         Some(function) => ScalarUDFImpl::name(function).to_owned(),
-        None => format!("fused({})", display_text(expr)?),
+        None => format!("fused({})", expression_text(expr)?),
     };
     let (name, nullable) = (expr.schema_name().to_string(), expr.nullable(schema)?);
     // Arguments are evaluated by DataFusion and may contain fusible expressions.
@@ -236,19 +236,6 @@ fn program_function(expr: &Expr) -> Option<&ProgramFunction> {
     }
 }
 
-/// The text of an expression, with unqualified columns and numbers without their types.
-fn display_text(expr: &Expr) -> Result<String> {
-    let text = |text: String| Transformed::yes(Expr::Column(Column::new_unqualified(text)));
-    let unqualified = expr.clone().transform(|expr| {
-        Ok(match expr {
-            Expr::Column(column) => text(column.name),
-            Expr::Literal(number, _) if number.data_type().is_numeric() => text(number.to_string()),
-            other => Transformed::no(other),
-        })
-    })?;
-    Ok(unqualified.data.to_string())
-}
-
 /// The numeric expressions of an optimized plan that are not fused, each with the reason.
 ///
 /// # Errors
@@ -261,7 +248,7 @@ pub fn not_fused(plan: &LogicalPlan) -> Result<Vec<String>> {
             node.apply_expressions(|expr| {
                 expr.apply(|expr| match fusion_decision(expr, &schema, Scope::Expressions) {
                     FusionDecision::Keep(Some(reason)) => {
-                        let line = format!("{}: {reason}", display_text(expr)?);
+                        let line = format!("{}: {reason}", expression_text(expr)?);
                         if !reasons.contains(&line) {
                             reasons.push(line);
                         }

@@ -12,6 +12,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::distribution::{MAX_ROWS, RowGenerator};
 use super::exec::GenerateExec;
+use crate::expression_text::expression_text;
 
 /// A table of generated rows. A scan generates only the projected columns, in the session's number of target
 /// partitions.
@@ -80,7 +81,8 @@ impl TableFunctionImpl for GenerateRows {
         };
         let Some(rows) = non_negative_integer(rows).filter(|rows| *rows <= MAX_ROWS) else {
             return plan_err!(
-                "generate_rows takes a whole number of rows from 0 to {MAX_ROWS}, not {rows}: {USAGE}"
+                "generate_rows takes a whole number of rows from 0 to {MAX_ROWS}, not {}: {USAGE}",
+                expression_text(rows)?
             );
         };
         let distribution = match rest.first() {
@@ -89,7 +91,10 @@ impl TableFunctionImpl for GenerateRows {
                 name.parse()?
             }
             Some(other) => {
-                return plan_err!("generate_rows takes the name of a distribution, not {other}: {USAGE}");
+                return plan_err!(
+                    "generate_rows takes the name of a distribution, not {}: {USAGE}",
+                    expression_text(other)?
+                );
             }
         };
         let seed = match rest.get(1) {
@@ -97,6 +102,7 @@ impl TableFunctionImpl for GenerateRows {
             Some(seed) => match non_negative_integer(seed) {
                 Some(seed) => seed,
                 None => {
+                    let seed = expression_text(seed)?;
                     return plan_err!("generate_rows takes a whole number as its seed, not {seed}: {USAGE}");
                 }
             },

@@ -1,0 +1,27 @@
+//! Expressions as texts for users.
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::logical_expr::Expr;
+
+/// The text of an expression, with unqualified columns, and numbers and texts without their types.
+///
+/// # Errors
+/// The expression cannot be traversed.
+pub fn expression_text(expr: &Expr) -> Result<String> {
+    let text = |text: String| Transformed::yes(Expr::Column(Column::new_unqualified(text)));
+    let unqualified = expr.clone().transform(|expr| {
+        Ok(match expr {
+            Expr::Column(column) => text(column.name),
+            Expr::Literal(number, _) if number.data_type().is_numeric() => text(number.to_string()),
+            Expr::Literal(
+                ScalarValue::Utf8(Some(value))
+                | ScalarValue::LargeUtf8(Some(value))
+                | ScalarValue::Utf8View(Some(value)),
+                _,
+            ) => text(format!("'{}'", value.replace('\'', "''"))),
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(unqualified.data.to_string())
+}
