@@ -97,7 +97,9 @@ impl fmt::Debug for ClusterCopyExec {
 
 impl DisplayAs for ClusterCopyExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "ClusterCopyExec: sink=")?;
+        if format != DisplayFormatType::TreeRender {
+            write!(f, "ClusterCopyExec: sink=")?;
+        }
         self.sink.operator().sink().fmt_as(format, f)
     }
 }

@@ -14,6 +14,9 @@ use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricCategory, MetricsSet, RecordOutput,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
@@ -36,6 +39,7 @@ pub struct WriteShardsExec {
     settings: WriterSettings,
     metadata: BTreeMap<String, String>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl WriteShardsExec {
@@ -53,7 +57,8 @@ impl WriteShardsExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { input, folder, settings, metadata, properties: Arc::new(properties) }
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { input, folder, settings, metadata, properties, metrics }
     }
 
     /// `file: Utf8, rows: UInt64, bytes: UInt64`, none of them nullable.
@@ -85,8 +90,13 @@ impl WriteShardsExec {
 }
 
 impl DisplayAs for WriteShardsExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "WriteShardsExec: {}", self.folder.display())
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        match format {
+            DisplayFormatType::TreeRender => write!(f, "folder={}", self.folder.display()),
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "WriteShardsExec: {}", self.folder.display())
+            }
+        }
     }
 }
 
@@ -127,8 +137,35 @@ impl ExecutionPlan for WriteShardsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let rows = self.input.execute(partition, Arc::clone(&context))?;
         let (folder, settings, metadata) = (self.folder.clone(), self.settings, self.metadata.clone());
-        let written = async move { write_partition(rows, &folder, settings, metadata, &context).await };
+        let metrics = WriterMetrics::new(&self.metrics, partition);
+        let written = async move {
+            let batch = write_partition(rows, &folder, settings, metadata, &metrics, &context).await?;
+            Ok(batch.record_output(&metrics.baseline))
+        };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Self::schema(), stream::once(written))))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// The metrics of a partition. Its output is one row; those of the file are counted by themselves.
+struct WriterMetrics {
+    baseline: BaselineMetrics,
+    rows_written: Count,
+    bytes_written: Count,
+}
+
+impl WriterMetrics {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let count =
+            |name, category| MetricBuilder::new(metrics).with_category(category).counter(name, partition);
+        Self {
+            baseline: BaselineMetrics::new(metrics, partition),
+            rows_written: count("rows_written", MetricCategory::Rows),
+            bytes_written: count("bytes_written", MetricCategory::Bytes),
+        }
     }
 }
 
@@ -138,6 +175,7 @@ async fn write_partition(
     folder: &Path,
     settings: WriterSettings,
     metadata: BTreeMap<String, String>,
+    metrics: &WriterMetrics,
     context: &Arc<TaskContext>,
 ) -> Result<RecordBatch> {
     let fields = rows.schema().fields().clone();
@@ -168,9 +206,16 @@ async fn write_partition(
         ShardWriter::create(attempt.to_path_buf(), schema, properties, true, context.memory_pool())
             .map_err(write_error)?;
     while let Some(batch) = rows.next().await {
-        writer.write(&batch?).map_err(write_error)?;
+        let batch = batch?;
+        let _timer = metrics.baseline.elapsed_compute().timer();
+        writer.write(&batch).map_err(write_error)?;
     }
-    let shard = writer.finish().map_err(write_error)?;
+    let shard = {
+        let _timer = metrics.baseline.elapsed_compute().timer();
+        writer.finish().map_err(write_error)?
+    };
+    metrics.rows_written.add(shard.rows() as usize);
+    metrics.bytes_written.add(shard.bytes as usize);
     let name = match location {
         Some(location) => ObjectStoreAttempts::add(&location, &attempt).await?,
         None => {

@@ -32,6 +32,7 @@ use self::error_recorder::{ErrorRecorder, LastError};
 use self::json::json_writer;
 use self::lines::LineWriter;
 use self::table::Table;
+use super::analysis::Analysis;
 use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
@@ -40,6 +41,7 @@ use warpframe_io::{CsvWriter, Staging, WriterSettings, is_special_file};
 
 pub use self::format::Format;
 pub use self::json::NonFinite;
+pub use self::layout::text_width;
 pub use self::table::Limits;
 
 /// How results are shown.
@@ -170,7 +172,13 @@ async fn stream(
     out: impl Write + Send,
 ) -> Result<u64, CliError> {
     let context = Arc::new(query.task_ctx());
-    let plan = query.create_physical_plan().await?;
+    let analysis = if format.is_for_people() { Analysis::of(&query, limits.width) } else { None };
+    // A plan is shown as a whole.
+    let limits = if analysis.is_some() { Limits { rows: None, ..limits } } else { limits };
+    let mut plan = query.create_physical_plan().await?;
+    if let Some(analysis) = analysis {
+        plan = analysis.plan(plan);
+    }
     let batches = execute_stream(Arc::clone(&plan), context)?;
     // Rows that appear on the terminal while the query runs are progress enough.
     let is_quiet = !display.progress || (terminal::is_terminal() && !format.is_table());

@@ -97,7 +97,12 @@ impl WriteAttemptExec {
 
 impl DisplayAs for WriteAttemptExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "WriteAttemptExec: {}, sink=", self.attempts.display())?;
+        match format {
+            DisplayFormatType::TreeRender => writeln!(f, "folder={}", self.attempts.display())?,
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "WriteAttemptExec: {}, sink=", self.attempts.display())?;
+            }
+        }
         self.sink.operator().sink().fmt_as(format, f)
     }
 }
