@@ -547,10 +547,20 @@ async fn sql_results_on_the_gpu_match_the_cpu() {
 
     let analyzed = text(&session, &format!("EXPLAIN ANALYZE {QUERY}")).await;
     let line = analyzed.lines().find(|line| line.contains("GpuBatchExec")).unwrap();
-    for metric in ["h2d_bytes=", "d2h_bytes=", "kernel_time=", "compile_time=", "fallback_batches=0"] {
+    for metric in [
+        "output_rows=",
+        "output_batches=",
+        "h2d_bytes=",
+        "d2h_bytes=",
+        "kernel_time=",
+        "compile_time=",
+        "fallback_batches=0",
+    ] {
         assert!(line.contains(metric), "{metric} is not in {line}");
     }
-    assert!(!line.contains("h2d_bytes=0"), "{line}");
+    for none in ["h2d_bytes=0", "output_rows=0", "output_batches=0", "elapsed_compute=NOT"] {
+        assert!(!line.contains(none), "{line}");
+    }
     // The option sets another batch size.
     rows(&session, "SET warpframe.cuda.batch_rows = 1000").await;
     let before = controls.launches().len();

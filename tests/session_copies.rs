@@ -186,7 +186,8 @@ async fn columns_are_headed_as_written() {
         // A column in another case is found, and the heading is as written.
         ("SELECT amount + 1, Amount FROM \"Cased\"", &["amount + 1", "Amount"]),
         // unnest makes columns and rows.
-        ("SELECT unnest(a), x+1 FROM t", &["UNNEST(t.a)", "x + 1"]),
+        ("SELECT unnest(a), x+1 FROM t", &["unnest(a)", "x + 1"]),
+        ("SELECT unnest(s), 2 FROM (SELECT named_struct('f', 1, 'g', x) AS s FROM t)", &["s.f", "s.g", "2"]),
         ("SELECT unnest(a) + 1 FROM t", &["unnest(a) + 1"]),
         // DataFusion's names can be used where these are meant.
         ("SELECT \"sum(t.x)\" FROM (SELECT sum(x) FROM t)", &["sum(t.x)"]),

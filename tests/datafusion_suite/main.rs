@@ -2,7 +2,7 @@
 //!
 //! `WARPFRAME_DATAFUSION_TESTS` names the folder of the package `datafusion-sqllogictest`; `WARPFRAME_DATAFUSION_FILES`
 //! selects the files whose path contains its value. What the files expect does not matter: each statement runs in a bare
-//! session and in one with [`warpframe_datafusion::install`], and the rows, the schema or the errors are compared.
+//! session and in one with [`warpframe_datafusion::install`] and headings, and the rows, the types or the errors are compared.
 //!
 //! Relative paths in the statements lead to a temporary folder. Most of the data that the package does not have is made
 //! there ([`data`]); statements that need other files fail in both sessions.
@@ -143,7 +143,7 @@ async fn run(engine: Engine, file: &str, statements: &[Statement]) -> Vec<Outcom
     let context = engine.context(file);
     let mut outcomes = Vec::new();
     for statement in statements {
-        outcomes.push(engine::run(&context, &statement.sql).await);
+        outcomes.push(engine.run(&context, &statement.sql).await);
     }
     outcomes
 }

@@ -47,14 +47,17 @@ fn add_rows(
     let indent = if children.is_empty() { "   " } else { "│  " };
     // Two characters are left for the mark of a cut text.
     let room = width.saturating_sub(text_width(&rest) + text_width(indent) + 2).max(MIN_WIDTH / 2);
-    let mut description = wrap(&OneLine(plan).to_string().replace('\n', " "), room);
+    let mut description = wrap(OneLine(plan).to_string().replace('\n', " ").split_inclusive(' '), room);
     if description.len() > MAX_LINES {
         description.truncate(MAX_LINES);
         description.iter_mut().skip(MAX_LINES - 1).for_each(|line| line.push_str(" …"));
     }
     let metrics = match measured.others.is_empty() {
         true => Vec::new(),
-        false => wrap(&format!("[{}]", measured.others.join(", ")), room),
+        false => {
+            let text = format!("[{}]", measured.others.join(", "));
+            wrap(text.split_inclusive(", "), room)
+        }
     };
     let mut lines = description.into_iter().chain(metrics);
     let mut operator = vec![first + &lines.next().unwrap_or_default()];
@@ -73,23 +76,27 @@ fn add_rows(
     }
 }
 
-/// The text in lines of at most `width` characters, broken behind spaces where possible.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+/// The parts of a text in lines of at most `width` characters. A part that is longer is broken, behind spaces if it has some.
+fn wrap<'a>(parts: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     let mut line_width = 0;
-    for word in text.split_inclusive(' ') {
-        let word_width = text_width(word);
-        if line_width + text_width(word.trim_end()) > width && line_width > 0 {
+    let parts = parts.flat_map(|part| match text_width(part) > width {
+        true => part.split_inclusive(' ').collect(),
+        false => vec![part],
+    });
+    for part in parts {
+        let part_width = text_width(part);
+        if line_width + text_width(part.trim_end()) > width && line_width > 0 {
             lines.push(std::mem::take(&mut line).trim_end().to_owned());
             line_width = 0;
         }
-        if word_width <= width {
-            line.push_str(word);
-            line_width += word_width;
+        if part_width <= width {
+            line.push_str(part);
+            line_width += part_width;
             continue;
         }
-        for character in word.chars() {
+        for character in part.chars() {
             let character_width = text_width(character.encode_utf8(&mut [0; 4]));
             if line_width + character_width > width {
                 lines.push(std::mem::take(&mut line));
@@ -124,12 +131,14 @@ mod tests {
             ["", "abc", "one two three, four(five)", &"x".repeat(50), "数据库表数据库表 größe, é", "a  b"]
         {
             for width in 2..20 {
-                let lines = wrap(text, width);
+                let lines = wrap(text.split_inclusive(' '), width);
                 let squeezed = |text: &str| text.replace(' ', "");
                 assert_eq!(squeezed(&lines.concat()), squeezed(text), "{width}");
                 assert!(lines.iter().all(|line| text_width(line) <= width), "{width}: {lines:?}");
             }
         }
-        assert_eq!(wrap("one two, three", 8), ["one two,", "three"]);
+        assert_eq!(wrap("one two, three".split_inclusive(' '), 8), ["one two,", "three"]);
+        assert_eq!(wrap("a=1, b=2 x, c=3".split_inclusive(", "), 9), ["a=1,", "b=2 x,", "c=3"]);
+        assert_eq!(wrap("a=one two three, b=2".split_inclusive(", "), 9), ["a=one two", "three,", "b=2"]);
     }
 }

@@ -91,12 +91,9 @@ fn column(expr: &Expr) -> Option<&Ident> {
     }
 }
 
-/// Whether the column of an expression is headed by its text: columns of tables have names, and `unnest` of a struct makes a column
-/// of each field.
+/// Whether the column of an expression is headed by its text: columns of tables have names.
 fn has_heading(expr: &Expr) -> bool {
     match expr {
-        Expr::Nested(inner) => has_heading(inner),
-        Expr::Function(function) => !function.name.to_string().eq_ignore_ascii_case("unnest"),
         Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => false,
         other => column(other).is_none(),
     }
