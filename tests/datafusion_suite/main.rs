@@ -36,6 +36,7 @@ const SAME: &str = "compared: both succeed";
 const WITH_ROWS: &str = "compared: both succeed, with rows";
 const FUSED: &str = "compared: both succeed, with fused expressions";
 const SAME_ERROR: &str = "compared: both fail";
+const NAMED_APART: &str = "different: only headings give the columns distinct names";
 const MISSING: &str = "compared: both fail, without a table, a file or a function";
 
 /// Functions whose results differ from call to call or from day to day, or have an order that is not defined.
@@ -156,7 +157,9 @@ async fn compare_file(folder: &Path, file: &str) -> Report {
     let mut different = Vec::new();
     for (index, (bare, ours)) in bare.iter().zip(&ours).enumerate() {
         let statement = &statements[index];
-        if let Some(difference) = difference(bare, ours, statement.only_errors.is_some()) {
+        if is_named_apart(bare, ours) {
+            report.count(NAMED_APART);
+        } else if let Some(difference) = difference(bare, ours, statement.only_errors.is_some()) {
             different.push((index, difference));
         } else if let Some(why) = statement.only_errors {
             report.count(why);
@@ -188,6 +191,12 @@ async fn compare_file(folder: &Path, file: &str) -> Report {
         }
     }
     report
+}
+
+/// Whether a statement has columns to which DataFusion gives one name, which it refuses, and headings give distinct ones.
+fn is_named_apart(bare: &Outcome, ours: &Outcome) -> bool {
+    let refused = "Projections require unique expression names";
+    ours.is_ok() && bare.as_ref().is_err_and(|error| error.contains(refused))
 }
 
 /// The `.slt` files in a folder, relative to it.
