@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use datafusion::common::format::ExplainFormat;
 use datafusion::common::{Result, config_err, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::{MemoryLimit as PoolLimit, MemoryPool, UnboundedMemoryPool};
@@ -17,7 +18,8 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use warpframe_cuda::Gpus;
 use warpframe_datafusion::backends::Backends;
-use warpframe_datafusion::column_names::{NAMINGS, give_distinct_names};
+use warpframe_datafusion::column_names::{Headings, plan_with_names};
+use warpframe_datafusion::explain::ExplainPlanner;
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
 use warpframe_datafusion::long_expressions::balance;
@@ -161,9 +163,11 @@ impl Session {
         check_function_calls(&mut statement, &state)?;
         name_copy_format(&mut statement)?;
         let functions = show_functions_pattern(&statement);
+        // Before names in the statement are replaced.
+        let headings = Headings::of(&mut statement);
         // Registered until the statement is planned.
         let _files = FileTables::open(&self.context, &mut statement).await?;
-        let mut plan = plan_statement(&state, statement).await?;
+        let mut plan = plan_statement(&state, statement, &headings).await?;
         if let Some(pattern) = functions {
             plan = with_all_functions(&state, plan, &pattern).await?;
         }
@@ -187,7 +191,7 @@ impl Session {
         Ok(())
     }
 
-    /// The query `EXPLAIN` of a planned query; with `verbose`, it also says what is not fused and why, and with `analyze`,
+    /// The query `EXPLAIN FORMAT INDENT` of a planned query; with `verbose`, it also says what is not fused and why, and with `analyze`,
     /// it runs the query and shows the metrics of its operators.
     ///
     /// # Errors
@@ -332,32 +336,18 @@ impl Session {
 const MAX_CORRECTIONS: usize = 1000;
 
 /// Plans a statement. If it names columns in another case than they have, it is planned with the names that they have.
-async fn plan_statement(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan> {
+async fn plan_statement(
+    state: &SessionState,
+    mut statement: Statement,
+    headings: &Headings,
+) -> Result<LogicalPlan> {
     for _ in 0..MAX_CORRECTIONS {
-        match plan_with_distinct_names(state, &statement).await {
+        match plan_with_names(state, &statement, headings).await {
             Err(error) if correct_case(&mut statement, &error) => {}
             other => return other,
         }
     }
-    plan_with_distinct_names(state, &statement).await
-}
-
-/// Plans a statement. If this fails, it may be because DataFusion gives two columns of a query one name, as those of
-/// `SELECT x, CAST(x AS DOUBLE)`: then the statement is planned with distinct names.
-async fn plan_with_distinct_names(state: &SessionState, statement: &Statement) -> Result<LogicalPlan> {
-    let error = match state.statement_to_plan(statement.clone()).await {
-        Ok(plan) => return Ok(plan),
-        Err(error) => error,
-    };
-    for naming in NAMINGS {
-        let mut named = statement.clone();
-        if give_distinct_names(&mut named, naming)
-            && let Ok(plan) = state.statement_to_plan(named).await
-        {
-            return Ok(plan);
-        }
-    }
-    Err(error)
+    plan_with_names(state, &statement, headings).await
 }
 
 /// Adds lines to `EXPLAIN VERBOSE` for every numeric expression and every operator that is not fused, with the reason.
@@ -544,6 +534,7 @@ impl SessionBuilder {
             // On a cluster, the executors' machines count.
             backends.backend(config.options())?;
         }
+        config.options_mut().explain.format = ExplainFormat::Tree;
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
         if let Some(threads) = self.threads {
@@ -581,7 +572,8 @@ impl SessionBuilder {
             // On clusters the executors do it: the encoding of plans does not know the sources that name files.
             rules.push(Arc::new(NameFiles));
         }
-        let planner = state.query_planner().take();
+        // That of clusters, if there is one.
+        let planner = state.query_planner().take().or_else(|| Some(Arc::new(ExplainPlanner)));
         let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
         for csv in [CsvFormatFactory::csv(), CsvFormatFactory::tsv()] {
             state.register_file_format(Arc::new(csv), true)?;

@@ -120,7 +120,13 @@ async fn queries_with_equal_expressions_share_a_kernel() {
 async fn registered_backends_can_be_named_and_others_cannot() {
     let session = Session::builder().backends(Counting::default().backends()).build().unwrap();
     session.sql("SET warpframe.backend = 'Counting'").await.unwrap();
-    let plan = session.sql("EXPLAIN SELECT log3(x, y, z) FROM rows").await.unwrap().collect().await.unwrap();
+    let plan = session
+        .sql("EXPLAIN FORMAT INDENT SELECT log3(x, y, z) FROM rows")
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
     let plan = arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
     assert!(plan.contains("log3[interpreted]"), "the description is the kernel's: {plan}");
     let refused = session.sql("SET warpframe.backend = 'other'").await.map(|_| ()).unwrap_err();

@@ -165,7 +165,17 @@ fn functions_need_no_installation_on_executors() {
         ok(folder, &["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, "-q", &query]).stdout
     };
     let place = format!("ClusterExec: {}, executors=2, slots=2", cluster.url);
-    assert!(explain("EXPLAIN").contains(&place), "{}", explain("EXPLAIN"));
+    let indented = explain("EXPLAIN FORMAT INDENT");
+    assert!(indented.contains(&place), "{indented}");
+    let tree = explain("EXPLAIN");
+    for part in
+        ["│        ClusterExec        │", "executors: 2", "slots: 2", "AggregateExec", "format: parquet"]
+    {
+        assert!(tree.contains(part), "{part} is not in {tree}");
+    }
+    let other = format!("EXPLAIN SELECT 1; EXPLAIN FORMAT PGJSON {sum}");
+    let other = ok(folder, &["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, &other]).stdout;
+    assert!(other.contains("PlaceholderRowExec") && other.contains("Node Type"), "{other}");
     // Executors fuse the operators of their stages: the plan that they are sent has those of the query.
     let query = "SELECT k, sum(a), count(*) FROM (SELECT id % 3 AS k, ln(x) * y AS a FROM t WHERE ln(x) > 12) GROUP BY k";
     let query = format!("SET datafusion.explain.format = 'indent'; EXPLAIN {query}");
@@ -180,7 +190,18 @@ fn functions_need_no_installation_on_executors() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\{\d+ groups?: .*?\]\]\}", "{files}");
     settings.bind(|| insta::assert_snapshot!("cluster_plan", plan.join("\n")));
-    let analyzed = explain("EXPLAIN ANALYZE");
+    let table = explain("EXPLAIN ANALYZE");
+    for part in
+        ["| operator ", "ClusterExec: ", "├─ Stage 2: ", "└─ Stage 1: ", "└─ DataSourceExec: ", "| 100000 |"]
+    {
+        assert!(table.contains(part), "{part} is not in {table}");
+    }
+    let analyzed = format!("EXPLAIN ANALYZE {sum}");
+    let whole = ["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, "--format", "csv", &analyzed];
+    let analyzed = ok(folder, &whole).stdout;
+    // Of readers of shuffle data too.
+    let reader = analyzed.lines().find(|line| line.contains("CheckedShuffleReaderExec")).unwrap();
+    assert!(!reader.contains("NOT RECORDED") && !reader.contains("output_batches=0"), "{reader}");
     for part in [
         "Stage 2: ",
         "Stage 1: ",
@@ -827,6 +848,8 @@ async fn results_are_read_from_local_files_on_a_local_cluster() {
         assert!(rows(&session).await == local, "from files: {from_files}");
         let analyzed = text(&session, &format!("EXPLAIN ANALYZE {query}")).await;
         let line = analyzed.lines().find(|line| line.contains("ClusterExec")).unwrap();
+        assert!(line.contains("output_rows=100.0 K, elapsed_compute="), "{line}");
+        assert!(!line.contains("NOT RECORDED") && !line.contains("output_batches=0"), "{line}");
         assert!(
             line.contains(if from_files { "local_partitions=4" } else { "local_partitions=0" }),
             "{line}"

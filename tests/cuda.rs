@@ -533,7 +533,7 @@ async fn sql_results_on_the_gpu_match_the_cpu() {
     let session = session(&gpus);
     let expected = rows(&session, QUERY).await;
     rows(&session, "SET warpframe.backend = 'cuda'").await;
-    let plan = text(&session, &format!("EXPLAIN {QUERY}")).await;
+    let plan = text(&session, &format!("EXPLAIN FORMAT INDENT {QUERY}")).await;
     assert!(plan.contains("[cuda Imaginary]"), "{plan}");
     assert!(plan.contains("GpuBatchExec: batch_rows=1048576"), "{plan}");
     let on_gpu = rows(&session, QUERY).await;
@@ -547,10 +547,20 @@ async fn sql_results_on_the_gpu_match_the_cpu() {
 
     let analyzed = text(&session, &format!("EXPLAIN ANALYZE {QUERY}")).await;
     let line = analyzed.lines().find(|line| line.contains("GpuBatchExec")).unwrap();
-    for metric in ["h2d_bytes=", "d2h_bytes=", "kernel_time=", "compile_time=", "fallback_batches=0"] {
+    for metric in [
+        "output_rows=",
+        "output_batches=",
+        "h2d_bytes=",
+        "d2h_bytes=",
+        "kernel_time=",
+        "compile_time=",
+        "fallback_batches=0",
+    ] {
         assert!(line.contains(metric), "{metric} is not in {line}");
     }
-    assert!(!line.contains("h2d_bytes=0"), "{line}");
+    for none in ["h2d_bytes=0", "output_rows=0", "output_batches=0", "elapsed_compute=NOT"] {
+        assert!(!line.contains(none), "{line}");
+    }
     // The option sets another batch size.
     rows(&session, "SET warpframe.cuda.batch_rows = 1000").await;
     let before = controls.launches().len();
@@ -625,7 +635,7 @@ async fn aggregates_are_reduced_on_the_gpu() {
         rows(&session, "SET warpframe.backend = 'simd'").await;
         let expected = rows(&session, query).await;
         rows(&session, "SET warpframe.backend = 'cuda'").await;
-        let plan = text(&session, &format!("EXPLAIN {query}")).await;
+        let plan = text(&session, &format!("EXPLAIN FORMAT INDENT {query}")).await;
         assert!(plan.contains("FusedAggregateExec") && plan.contains("cuda Imaginary"), "{plan}");
         let before = gpus.metrics().snapshot();
         let found = rows(&session, query).await;
@@ -701,14 +711,14 @@ async fn auto_shows_its_reason_and_uses_the_gpu_for_large_batches_only() {
     let (gpus, controls) = FakeDriver::with_calibration(1, FAST_BUS);
     let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
     let costly = "SELECT sum(ln(x) * ln(exp(y / 1e7) + x)) AS r FROM rows";
-    let plan = text(&session, &format!("EXPLAIN {costly}")).await;
+    let plan = text(&session, &format!("EXPLAIN FORMAT INDENT {costly}")).await;
     assert!(plan.contains("[cuda Imaginary; GPU from "), "{plan}");
     let on_gpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
     let launches = controls.launches().len();
     assert!(launches > 0);
     rows(&session, &format!("{costly} WHERE x <= 100")).await;
     assert_eq!(controls.launches().len(), launches, "too few rows for a GPU");
-    let plan = text(&session, "EXPLAIN SELECT x * y + z * x FROM rows").await;
+    let plan = text(&session, "EXPLAIN FORMAT INDENT SELECT x * y + z * x FROM rows").await;
     assert!(plan.contains("; no GPU: ") && !plan.contains("GpuBatchExec"), "{plan}");
     rows(&session, "SET warpframe.backend = 'simd'").await;
     let on_cpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
@@ -918,7 +928,7 @@ fn the_command_runs_kernels_through_the_driver_api() {
         }
     }
     assert_eq!(next, 400_000);
-    let query = "EXPLAIN SELECT log3(x, y, z) FROM rows";
+    let query = "EXPLAIN FORMAT INDENT SELECT log3(x, y, z) FROM rows";
     assert!(run(&["sql", "--backend", "cuda", "-q", query]).stdout.contains("log3[cuda Imaginary 0]"));
     let unfused =
         run(&["sql", "-q", "SET warpframe.backend = 'cuda'; SELECT exp(x) * exp(y) FROM rows LIMIT 1"]);

@@ -3,12 +3,17 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::util::pretty::pretty_format_batches;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::common::collect;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use insta::{Settings, assert_snapshot};
 use tempfile::tempdir;
 use warpframe::Session;
+use warpframe::io::{WriteShardsExec, WriterSettings};
 
 fn session(fuse: bool) -> Session {
     session_with(2, fuse)
@@ -238,6 +243,63 @@ async fn metrics_have_rows_in_rows_out_and_time() {
     for metric in ["input_rows=20.00 K", "output_rows=10.00 K", "elapsed_compute="] {
         assert!(line.contains(metric), "{metric}: {analyzed}");
     }
+}
+
+/// The first operator of a name in a plan.
+fn find(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<Arc<dyn ExecutionPlan>> {
+    if plan.name() == name {
+        return Some(Arc::clone(plan));
+    }
+    plan.children().into_iter().find_map(|child| find(child, name))
+}
+
+/// Runs all partitions of an operator, and compares its metrics with what it returned.
+async fn check_metrics(operator: &Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) {
+    let (mut rows, mut batches) = (0, 0);
+    for partition in 0..operator.output_partitioning().partition_count() {
+        let returned = collect(operator.execute(partition, Arc::clone(&context)).unwrap()).await.unwrap();
+        rows += returned.iter().map(RecordBatch::num_rows).sum::<usize>();
+        batches += returned.len();
+    }
+    assert!(rows > 0 && batches > 1, "{}", operator.name());
+    let metrics = operator.metrics().unwrap().aggregate_by_name();
+    let counted = |name: &str| {
+        let metric = metrics.iter().find(|metric| metric.value().name() == name);
+        metric.unwrap_or_else(|| panic!("{} has no {name}", operator.name())).value().as_usize()
+    };
+    assert_eq!((counted("output_rows"), counted("output_batches")), (rows, batches), "{}", operator.name());
+    // A timer counts a nanosecond at least: a batch takes some time more.
+    assert!(counted("elapsed_compute") > 100 * batches, "{}: {metrics}", operator.name());
+}
+
+#[tokio::test]
+async fn operators_count_their_rows_batches_and_time() {
+    let session = session(true);
+    for (query, operator) in [
+        ("SELECT * FROM generate_rows(50000)", "GenerateExec"),
+        ("SELECT ln(x) * 2 AS a, ln(x) * 3 AS b FROM generate_rows(50000)", "FusedExec"),
+        ("SELECT ln(x) * 2 AS a, ln(x) * 3 AS b FROM generate_rows(50000) WHERE ln(x) > 2", "FusedExec"),
+        ("SELECT sum(ln(x) * y) FROM generate_rows(50000)", "FusedAggregateExec"),
+    ] {
+        let query = session.sql(query).await.unwrap();
+        let context = Arc::new(query.task_ctx());
+        let plan = query.create_physical_plan().await.unwrap();
+        let operator = find(&plan, operator).unwrap_or_else(|| panic!("{operator} is not in {plan:?}"));
+        check_metrics(&operator, context).await;
+    }
+    let folder = tempdir().unwrap();
+    let query = session.sql("SELECT * FROM generate_rows(50000)").await.unwrap();
+    let context = Arc::new(query.task_ctx());
+    let rows = query.create_physical_plan().await.unwrap();
+    let path = folder.path().to_owned();
+    let write: Arc<dyn ExecutionPlan> =
+        Arc::new(WriteShardsExec::new(rows, path, WriterSettings::default(), Default::default()));
+    check_metrics(&write, context).await;
+    let metrics = write.metrics().unwrap();
+    let sum = |name: &str| metrics.sum_by_name(name).unwrap().as_usize();
+    assert_eq!(sum("rows_written"), 50_000);
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    assert_eq!(sum("bytes_written") as u64, files.sum::<u64>());
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ fn tables_and_messages_escape_control_characters() {
     let sql = |query: &str, format: &str| {
         ok(folder.path(), &["sql", "--table", "t=t.csv", "--format", format, "-q", query])
     };
-    for query in ["SELECT * FROM t", "DESCRIBE t", "EXPLAIN SELECT * FROM t"] {
+    for query in ["SELECT * FROM t", "DESCRIBE t", "EXPLAIN FORMAT INDENT SELECT * FROM t"] {
         let table = sql(query, "table").stdout;
         assert!(is_plain(&table), "{table:?}");
         assert!(table.contains(SHOWN), "{table}");

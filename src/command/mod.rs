@@ -1,6 +1,7 @@
 //! The `warpframe` command, one file per subcommand, for programs that are this command: the binary of this package, and
 //! the console script of the Python package. Data goes to stdout, everything else to stderr.
 
+mod analysis;
 #[cfg(feature = "cluster")]
 mod cluster;
 #[cfg(feature = "compare")]

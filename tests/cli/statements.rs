@@ -160,3 +160,24 @@ fn files_are_tables_of_a_query() {
     expect_failure(at, &["sql", "SELECT * FROM \"a.b\""], 1, &["no file or folder 'a.b'"]);
     expect_failure(at, &["sql", "SELECT * FROM \"Missing\""], 1, &["table", "Missing", "not found"]);
 }
+
+#[test]
+fn files_and_tables_have_headings_as_written() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let query = "SELECT x+1, sum(y) FROM generate_rows(1) GROUP BY x+1";
+    let table = ok(at, &["sql", query]).stdout;
+    assert!(table.contains("| x + 1 | sum(y) |"), "{table}");
+    for file in ["out.csv", "out.parquet", "out.arrow"] {
+        ok(at, &["sql", query, "--out", file]);
+        let read = ok(at, &["sql", &format!("SELECT \"sum(y)\" FROM '{file}'"), "--format", "csv"]).stdout;
+        assert_eq!(read, "sum(y)\n1.0\n", "{file}");
+    }
+    assert_eq!(std::fs::read_to_string(at.join("out.csv")).unwrap(), "x + 1,sum(y)\n2.0,1.0\n");
+    let copy = format!(
+        "COPY ({query}) TO 'copied.csv' OPTIONS (format.has_header true); SELECT * FROM 'copied.csv'"
+    );
+    assert!(ok(at, &["sql", &copy, "--format", "csv"]).stdout.ends_with("x + 1,sum(y)\n2.0,1.0\n"));
+    let duplicates = ok(at, &["sql", "SELECT id+1, id+1 FROM generate_rows(1)", "--format", "json"]).stdout;
+    assert!(duplicates.contains("\"id + 1\":1,\"id + 1_1\":1"), "{duplicates}");
+}

@@ -30,6 +30,7 @@ fn executors_write_what_a_session_writes() {
     let analyze = "EXPLAIN ANALYZE COPY (SELECT id FROM generate_rows(1000) WHERE id > 10) TO 'analyzed.csv'";
     let run = ok(out.path(), &["sql", "--cluster", &url, "-q", analyze]);
     assert!(run.stdout.contains("ClusterCopyExec") && run.stdout.contains("GenerateExec"), "{}", run.stdout);
+    assert!(run.stdout.contains("rows_written=989"), "{}", run.stdout);
     assert_eq!(fs::read_to_string(out.path().join("analyzed.csv")).unwrap().lines().count(), 1 + 989);
     cluster.signal("INT");
     cluster.wait(LIMIT);

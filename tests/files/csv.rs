@@ -64,7 +64,7 @@ async fn a_file_without_line_breaks_in_quotes_is_split() {
         for threads in [1, 2, 3, 7, 64] {
             let session = session(threads).await;
             session.register_files("t", &file.to_string_lossy()).await.unwrap();
-            let plan = query(&session, "EXPLAIN SELECT id FROM t").await.unwrap().join("\n");
+            let plan = query(&session, "EXPLAIN FORMAT INDENT SELECT id FROM t").await.unwrap().join("\n");
             assert_eq!(plan.contains("t.csv:0.."), threads > 1, "{plan}");
             let rows =
                 query(&session, "SELECT count(*), sum(id), count(DISTINCT text) FROM t").await.unwrap();

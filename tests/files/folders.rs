@@ -128,7 +128,7 @@ async fn partition_folders_are_typed_columns() {
         check("SELECT count(*) FROM t WHERE day = DATE '2024-01-06' AND city = 'a:b'", &["3"]).await;
         check("SELECT count(*) FROM t WHERE day > DATE '2025-01-06'", &["0"]).await;
         check("SELECT id, day FROM t WHERE _month = 12 ORDER BY id LIMIT 1", &["0,2024-12-01"]).await;
-        let plan = query(&session, "EXPLAIN SELECT id FROM t WHERE day = DATE '2024-01-06'")
+        let plan = query(&session, "EXPLAIN FORMAT INDENT SELECT id FROM t WHERE day = DATE '2024-01-06'")
             .await
             .unwrap()
             .join("\n");

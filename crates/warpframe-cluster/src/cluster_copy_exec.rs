@@ -11,6 +11,9 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput, Time,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::{TryStreamExt, stream};
@@ -29,6 +32,7 @@ pub(super) struct ClusterCopyExec {
     /// The query as it was run, after the end of an analyzed one.
     executed: Arc<OnceLock<Arc<dyn ExecutionPlan>>>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl ClusterCopyExec {
@@ -40,7 +44,9 @@ impl ClusterCopyExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { query, sink, analyzed: false, executed: Arc::default(), properties: Arc::new(properties) }
+        let (executed, properties) = (Arc::default(), Arc::new(properties));
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { query, sink, analyzed: false, executed, properties, metrics }
     }
 
     /// A copy for `EXPLAIN ANALYZE`, whose child after its execution is the query with the metrics of its operators.
@@ -54,13 +60,16 @@ impl ClusterCopyExec {
         Arc::clone(&SCHEMA)
     }
 
-    /// Runs the query and publishes its files. Returns the number of rows.
-    async fn copy(&self, context: &Arc<TaskContext>) -> Result<u64> {
+    /// Runs the query and publishes its files, which takes `publish_time`. Returns the number of rows.
+    async fn copy(&self, context: &Arc<TaskContext>, publish_time: &Time) -> Result<u64> {
         let output = CopyOutput::new(self.sink.config(), &context.runtime_env()).await?;
         let attempts = output.create_attempts().await?;
         let written = self.write(&attempts, context).await;
         let published = match written {
-            Ok((files, rows)) => output.publish_attempt(&attempts, &files).await.map(|()| rows),
+            Ok((files, rows)) => {
+                let _timer = publish_time.timer();
+                output.publish_attempt(&attempts, &files).await.map(|()| rows)
+            }
             Err(error) => Err(error),
         };
         attempts.finish(published).await
@@ -97,7 +106,9 @@ impl fmt::Debug for ClusterCopyExec {
 
 impl DisplayAs for ClusterCopyExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "ClusterCopyExec: sink=")?;
+        if format != DisplayFormatType::TreeRender {
+            write!(f, "ClusterCopyExec: sink=")?;
+        }
         self.sink.operator().sink().fmt_as(format, f)
     }
 }
@@ -129,10 +140,16 @@ impl ExecutionPlan for ClusterCopyExec {
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let copy = self.clone();
+        let metrics = BaselineMetrics::new(&self.metrics, 0);
         let count = async move {
-            let rows = copy.copy(&context).await?;
-            Ok(RecordBatch::try_new(Self::schema(), vec![Arc::new(UInt64Array::from(vec![rows]))])?)
+            let rows = copy.copy(&context, metrics.elapsed_compute()).await?;
+            let count = RecordBatch::try_new(Self::schema(), vec![Arc::new(UInt64Array::from(vec![rows]))])?;
+            Ok(count.record_output(&metrics))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Self::schema(), stream::once(count))))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }

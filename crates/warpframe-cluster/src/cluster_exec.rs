@@ -15,16 +15,17 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use warpframe_datafusion::operators::timed;
 
 use super::client::ClusterClient;
 use super::job::{Job, JobEnd};
-use super::remote_metrics::ExecutedOperator;
+use super::remote_metrics::executed_stages;
 use super::result_reader::{fetch_partition, read_local_partition};
 use super::settings::ClusterProgress;
 
@@ -101,8 +102,13 @@ impl fmt::Debug for ClusterExec {
 }
 
 impl DisplayAs for ClusterExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "ClusterExec: {}", self.client.address())
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        match format {
+            DisplayFormatType::TreeRender => write!(f, "address={}", self.client.address()),
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "ClusterExec: {}", self.client.address())
+            }
+        }
     }
 }
 
@@ -146,12 +152,13 @@ impl ExecutionPlan for ClusterExec {
             let (mut job, partitions) = run_with_retries(&plan, &results, progress, config, analyzed).await?;
             computing.add_elapsed(start);
             let start = Instant::now();
-            let partitions = partitions.inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
+            let partitions = timed(Box::pin(partitions), metrics.elapsed_compute().clone());
+            let partitions = partitions.map_ok(move |batch| batch.record_output(&metrics));
             // Dropping the job removes its files, so it has to live as long as the stream.
             let end = stream::once(async move {
                 gathering.add_elapsed(start);
                 if analyzed {
-                    let _ = executed.set(ExecutedOperator::from_stages(job.metrics().await));
+                    let _ = executed.set(executed_stages(job.metrics().await));
                 }
                 drop(job);
             });

@@ -106,12 +106,11 @@ fn decode_file_group(batches: &[RecordBatch]) -> Result<FileGroup> {
 }
 
 impl DisplayAs for FileListScanExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(
-            f,
-            "FileListScanExec: partitions={}",
-            self.properties().output_partitioning().partition_count()
-        )
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        if format != DisplayFormatType::TreeRender {
+            write!(f, "FileListScanExec: ")?;
+        }
+        write!(f, "partitions={}", self.properties().output_partitioning().partition_count())
     }
 }
 

@@ -20,6 +20,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
 };
 use futures::{TryStreamExt, stream};
+use warpframe_datafusion::operators::timed;
 
 use super::mmap_ipc_reader::MmapIpcReader;
 use super::staged_files::StagedFiles;
@@ -96,8 +97,13 @@ fn read_files(paths: &RecordBatch) -> impl Iterator<Item = Result<RecordBatch>> 
 }
 
 impl DisplayAs for IpcScanExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "IpcScanExec: partitions={}", self.properties.output_partitioning().partition_count())?;
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let partitions = self.properties.output_partitioning().partition_count();
+        if format == DisplayFormatType::TreeRender {
+            writeln!(f, "partitions={partitions}")?;
+            return self.fetch.map_or(Ok(()), |fetch| writeln!(f, "fetch={fetch}"));
+        }
+        write!(f, "IpcScanExec: partitions={partitions}")?;
         match self.fetch {
             Some(fetch) => write!(f, ", fetch={fetch}"),
             None => Ok(()),
@@ -146,6 +152,7 @@ impl ExecutionPlan for IpcScanExec {
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let paths = self.files.execute(partition, context)?;
         let rows = paths.map_ok(|paths| stream::iter(read_files(&paths))).try_flatten();
+        let rows = timed(rows, metrics.elapsed_compute().clone());
         let rows = Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows));
         // Mapped batches are always ready, so the stream has to yield to the tokio runtime explicitly.
         Ok(make_cooperative(Box::pin(LimitStream::new(rows, 0, self.fetch, metrics))))

@@ -17,8 +17,7 @@ use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::{LogicalPlan, PlanType, StringifiedPlan};
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::explain::ExplainExec;
-use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
-use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::physical_plan::{ExecutionPlan, displayable, replace_children_if_necessary};
 
 use super::client::ClusterClient;
 use super::cluster_copy_exec::ClusterCopyExec;
@@ -27,6 +26,7 @@ use super::memtable_staging::MemTableStaging;
 use super::scan_formats::check_scan_formats;
 use super::settings::ClusterSettings;
 use super::status::ClusterStatus;
+use warpframe_datafusion::explain::{DisplayNode, ExplainPlanner, explain_as_tree};
 use warpframe_io::{reads_stream, staged_copy_sink};
 
 /// The number of partitions for each slot of the cluster. More than one, so that the loss of an executor and unequal
@@ -70,7 +70,7 @@ impl QueryPlanner for ClusterPlanner {
         query: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let local = DefaultPhysicalPlanner::default();
+        let local = ExplainPlanner;
         let Some(state) = session.as_any().downcast_ref::<SessionState>() else {
             return internal_err!("the session is not a SessionState");
         };
@@ -95,6 +95,14 @@ impl QueryPlanner for ClusterPlanner {
         let cluster = self.client.wait_for_executors(self.settings.wait).await?;
         if is_automatic {
             set_partitions(&mut state, (cluster.slots() * PARTITIONS_PER_SLOT).max(1));
+        }
+        if let LogicalPlan::Explain(explain) = query
+            && explain.explain_format == ExplainFormat::Tree
+            && !matches!(*explain.plan, LogicalPlan::Ddl(_))
+        {
+            let plan = local.create_physical_plan(&explain.plan, &state).await?;
+            let root = self.cluster_node(&cluster).with_inputs(vec![plan]);
+            return Ok(explain_as_tree(explain, &root, &state));
         }
         let plan = local.create_physical_plan(query, &state).await?;
         if let LogicalPlan::Explain(explain) = query {
@@ -139,14 +147,22 @@ fn set_partitions(state: &mut SessionState, partitions: usize) {
 }
 
 impl ClusterPlanner {
+    /// The cluster as the root of a plan.
+    fn cluster_node(&self, cluster: &ClusterStatus) -> DisplayNode {
+        let (address, executors, slots) = (self.client.address(), cluster.executors.len(), cluster.slots());
+        DisplayNode::new("ClusterExec")
+            .with_line(format!("ClusterExec: {address}, executors={executors}, slots={slots}"))
+            .with_tree_lines(format!("address={address}\nexecutors={executors}\nslots={slots}"))
+    }
+
     /// The explanation of a plan, with the cluster as its root.
     fn with_cluster_line(&self, explain: &ExplainExec, cluster: &ClusterStatus) -> ExplainExec {
-        let (address, executors, slots) = (self.client.address(), cluster.executors.len(), cluster.slots());
+        let root = displayable(&self.cluster_node(cluster)).one_line().to_string();
         let plans = explain.stringified_plans().iter().map(|plan| {
             if plan.plan_type != PlanType::FinalPhysicalPlan {
                 return plan.clone();
             }
-            let mut text = format!("ClusterExec: {address}, executors={executors}, slots={slots}\n");
+            let mut text = root.clone();
             for line in plan.plan.lines() {
                 text.extend(["  ", line, "\n"]);
             }

@@ -21,7 +21,7 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::coalesce::LimitedBatchCoalescer;
 use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time,
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, Time,
 };
 use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -32,6 +32,7 @@ use datafusion::prelude::SessionConfig;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use warpframe_datafusion::operators::timed;
 
 use super::batch_decoder::decode_blocks;
 use super::executor_connections::ExecutorConnections;
@@ -102,7 +103,10 @@ impl CheckedShuffleReaderExec {
 }
 
 impl DisplayAs for CheckedShuffleReaderExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        if format == DisplayFormatType::TreeRender {
+            return write!(f, "partitions={}", self.inputs.partitions.len());
+        }
         write!(f, "CheckedShuffleReaderExec: partitions={}", self.inputs.partitions.len())?;
         match &self.inputs.ordering {
             Some(ordering) => write!(f, ", ordering=[{ordering}]"),
@@ -153,13 +157,13 @@ impl ExecutionPlan for CheckedShuffleReaderExec {
             let first = partition % locations.len();
             locations.rotate_left(first);
         }
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
         let reader = PartitionReader {
             source: self.source.clone(),
             limits: Limits::of(context.session_config()),
-            metrics: ReaderMetrics::new(&self.metrics, partition),
+            metrics: ReaderMetrics::new(&self.metrics, partition, baseline.elapsed_compute().clone()),
         };
         let (schema, batch_size) = (self.schema(), context.session_config().batch_size());
-        let baseline = BaselineMetrics::new(&self.metrics, partition);
         let Some(ordering) = &self.inputs.ordering else {
             let coalescer = LimitedBatchCoalescer::new(self.schema(), batch_size, None);
             let rows = coalesce(reader.read_all(locations)?, coalescer, baseline);
@@ -231,16 +235,19 @@ struct ReaderMetrics {
     fetched_bytes: Count,
     local_partitions: Count,
     remote_partitions: Count,
+    /// The time in which blocks are verified and decoded, and those of local files read.
+    decode_time: Time,
 }
 
 impl ReaderMetrics {
-    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize, decode_time: Time) -> Self {
         let count = |name| MetricBuilder::new(metrics).counter(name, partition);
         Self {
             fetch_time: MetricBuilder::new(metrics).subset_time("fetch_time", partition),
             fetched_bytes: count("fetched_bytes"),
             local_partitions: count("local_partitions"),
             remote_partitions: count("remote_partitions"),
+            decode_time,
         }
     }
 }
@@ -273,12 +280,14 @@ impl PartitionReader {
         if remote.is_empty() {
             return Ok(local.boxed());
         }
-        let source = self.source.clone();
+        let (source, decode_time) = (self.source.clone(), self.metrics.decode_time.clone());
         let remote = self.fetch_all(remote).map(move |fetched| {
             let Fetched { location, blocks, _share } = fetched;
             let source = source.clone();
             let batches = match blocks {
-                Ok(blocks) => source.decode(stream::iter(blocks.into_iter().map(Ok)), &location),
+                Ok(blocks) => {
+                    source.decode(stream::iter(blocks.into_iter().map(Ok)), &location, &decode_time)
+                }
                 Err(error) => stream::iter([Err(source.lost(&location, &error))]).boxed(),
             };
             // The share is given back at the end of the batches.
@@ -299,10 +308,12 @@ impl PartitionReader {
         let reader = self.clone();
         let batches = async move {
             let (source, wanted) = (reader.source.clone(), location.clone());
+            let decode_time = reader.metrics.decode_time.clone();
             let blocks = SpawnedTask::spawn(async move { reader.fetch(&wanted).await }).join().await;
             let blocks = blocks.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
             let blocks = blocks.map_err(|error| source.lost(&location, &error))?;
-            Ok::<_, DataFusionError>(source.decode(stream::iter(blocks.into_iter().map(Ok)), &location))
+            let blocks = stream::iter(blocks.into_iter().map(Ok));
+            Ok::<_, DataFusionError>(source.decode(blocks, &location, &decode_time))
         };
         Ok(stream::once(batches).try_flatten().boxed())
     }
@@ -315,7 +326,7 @@ impl PartitionReader {
 
     fn read_local(&self, location: PartitionLocation) -> Batches {
         match LocalBlocks::open(&self.source.work_dir, &ShufflePartition::from(&location)) {
-            Ok(blocks) => self.source.decode(stream::iter(blocks), &location),
+            Ok(blocks) => self.source.decode(stream::iter(blocks), &location, &self.metrics.decode_time),
             Err(error) => stream::iter([Err(self.source.lost(&location, &error))]).boxed(),
         }
     }
@@ -368,10 +379,12 @@ impl ShuffleSource {
         &self,
         blocks: impl Stream<Item = Result<Buffer>> + Send + Unpin + 'static,
         location: &PartitionLocation,
+        decode_time: &Time,
     ) -> Batches {
         let file = ShufflePartition::from(location).file_name().unwrap_or_default();
         let (source, location) = (self.clone(), location.clone());
-        decode_blocks(blocks, file).map_err(move |error| source.lost(&location, &error)).boxed()
+        let batches = timed(Box::pin(decode_blocks(blocks, file)), decode_time.clone());
+        batches.map_err(move |error| source.lost(&location, &error)).boxed()
     }
 
     /// The error that makes the scheduler compute the output of a task again.
@@ -399,8 +412,7 @@ fn coalesce(
     stream::try_unfold(state, |(mut input, mut coalescer, metrics)| async move {
         loop {
             if let Some(batch) = coalescer.next_completed_batch() {
-                metrics.record_output(batch.num_rows());
-                return Ok(Some((batch, (input, coalescer, metrics))));
+                return Ok(Some((batch.record_output(&metrics), (input, coalescer, metrics))));
             }
             let Some(rows) = &mut input else { return Ok(None) };
             match rows.next().await.transpose()? {

@@ -2,7 +2,7 @@
 //!
 //! [`install()`] adds everything to a session. `lowering` lowers expressions to programs, `functions` has the functions
 //! defined by programs or in SQL, `operators` the physical operators, `planner` the optimizer rules, `backends` the registry of
-//! backends, `memory` memory limits, `options` the `warpframe.*` options, and `rows` generated rows.
+//! backends, `explain` draws plans, `memory` memory limits, `options` the `warpframe.*` options, and `rows` generated rows.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -15,6 +15,7 @@ pub mod column_names;
 pub mod cost_model;
 pub mod errors;
 pub mod evaluation_error;
+pub mod explain;
 mod expression_text;
 pub mod functions;
 mod install;

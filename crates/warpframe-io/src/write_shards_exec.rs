@@ -14,6 +14,9 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricCategory, MetricsSet, RecordOutput,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
@@ -38,6 +41,7 @@ pub struct WriteShardsExec {
     settings: OutputSettings,
     metadata: BTreeMap<String, String>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl WriteShardsExec {
@@ -55,7 +59,8 @@ impl WriteShardsExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { input, folder, settings, metadata, properties: Arc::new(properties) }
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { input, folder, settings, metadata, properties, metrics }
     }
 
     /// `file: Utf8, folder: Utf8, rows: UInt64, bytes: UInt64`, none of them nullable. `folder` is empty without partition
@@ -89,8 +94,13 @@ impl WriteShardsExec {
 }
 
 impl DisplayAs for WriteShardsExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "WriteShardsExec: {}", self.folder.display())
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        match format {
+            DisplayFormatType::TreeRender => write!(f, "folder={}", self.folder.display()),
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "WriteShardsExec: {}", self.folder.display())
+            }
+        }
     }
 }
 
@@ -136,8 +146,35 @@ impl ExecutionPlan for WriteShardsExec {
             metadata: self.metadata.clone(),
             partitions: self.input.output_partitioning().partition_count(),
         };
-        let written = async move { write.run(rows, &context).await };
+        let metrics = WriterMetrics::new(&self.metrics, partition);
+        let written = async move {
+            let batch = write.run(rows, &metrics, &context).await?;
+            Ok(batch.record_output(&metrics.baseline))
+        };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Self::schema(), stream::once(written))))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// The metrics of a partition. Its output is one row; those of the file are counted by themselves.
+struct WriterMetrics {
+    baseline: BaselineMetrics,
+    rows_written: Count,
+    bytes_written: Count,
+}
+
+impl WriterMetrics {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        let count =
+            |name, category| MetricBuilder::new(metrics).with_category(category).counter(name, partition);
+        Self {
+            baseline: BaselineMetrics::new(metrics, partition),
+            rows_written: count("rows_written", MetricCategory::Rows),
+            bytes_written: count("bytes_written", MetricCategory::Bytes),
+        }
     }
 }
 
@@ -154,6 +191,7 @@ impl WritePartition {
     async fn run(
         self,
         mut rows: SendableRecordBatchStream,
+        metrics: &WriterMetrics,
         context: &Arc<TaskContext>,
     ) -> Result<RecordBatch> {
         let fields = rows.schema().fields().clone();
@@ -178,9 +216,18 @@ impl WritePartition {
         let mut files =
             TaskFiles::create(self.settings, &schema, true, self.partitions, pool, Box::new(new_path))?;
         while let Some(batch) = rows.next().await {
-            files.write(&batch?)?;
+            let batch = batch?;
+            let _timer = metrics.baseline.elapsed_compute().timer();
+            files.write(&batch)?;
         }
-        let files = files.finish()?;
+        let files = {
+            let _timer = metrics.baseline.elapsed_compute().timer();
+            files.finish()?
+        };
+        for TaskFile { shard, .. } in &files {
+            metrics.rows_written.add(shard.rows as usize);
+            metrics.bytes_written.add(shard.bytes as usize);
+        }
         let mut names = Vec::new();
         for TaskFile { shard, .. } in &files {
             let attempt = attempts.lock().remove(&shard.path);

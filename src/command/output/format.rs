@@ -97,6 +97,11 @@ impl Format {
         matches!(self, Self::Table | Self::Box)
     }
 
+    /// Whether people read the result, and not programs.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Box | Self::Markdown)
+    }
+
     /// The format of an output: that of `--format`, or the one that its extension stands for. The extension of a compressed
     /// file, such as `.gz`, follows that of the format.
     ///

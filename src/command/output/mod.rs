@@ -25,6 +25,7 @@ use futures::{Stream, StreamExt};
 use self::borders::Borders;
 use self::lines::LineWriter;
 use self::table::Table;
+use super::analysis::Analysis;
 use super::error::CliError;
 use super::query_progress::QueryProgress;
 use super::terminal;
@@ -37,6 +38,7 @@ use warpframe_io::{
 
 pub use self::error_recorder::{ErrorRecorder, LastError};
 pub use self::format::Format;
+pub use self::layout::text_width;
 pub use self::non_finite::NonFinite;
 pub use self::table::Limits;
 
@@ -198,8 +200,14 @@ async fn stream(
     out: impl Write + Send,
 ) -> Result<u64, CliError> {
     let context = Arc::new(query.task_ctx());
+    let analysis = if format.is_for_people() { Analysis::of(&query, limits.width) } else { None };
+    // A plan is shown as a whole.
+    let limits = if analysis.is_some() { Limits { rows: None, ..limits } } else { limits };
     let locator = ErrorLocator::of(&query);
-    let plan = query.create_physical_plan().await.map_err(|error| locator.locate(error))?;
+    let mut plan = query.create_physical_plan().await.map_err(|error| locator.locate(error))?;
+    if let Some(analysis) = analysis {
+        plan = analysis.plan(plan);
+    }
     let batches = locator.stream(execute_stream(Arc::clone(&plan), context)?);
     // Rows that appear on the terminal while the query runs are progress enough.
     let is_quiet = !display.progress || (terminal::is_terminal() && !format.is_table());

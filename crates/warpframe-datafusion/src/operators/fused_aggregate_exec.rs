@@ -50,10 +50,15 @@ impl FusedAggregateExec {
 }
 
 impl DisplayAs for FusedAggregateExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        self.pass.fmt_as("FusedAggregateExec", f)?;
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let names = self.names.iter().map(|name| self.pass.without_backend(name));
-        write!(f, ", aggr=[{}]", names.collect::<Vec<_>>().join(", "))
+        let names = names.collect::<Vec<_>>().join(", ");
+        if format == DisplayFormatType::TreeRender {
+            self.pass.fmt_tree(f)?;
+            return writeln!(f, "aggr={names}");
+        }
+        self.pass.fmt_as("FusedAggregateExec", f)?;
+        write!(f, ", aggr=[{names}]")
     }
 }
 

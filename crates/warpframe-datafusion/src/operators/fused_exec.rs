@@ -8,6 +8,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr_common::physical_expr::fmt_sql;
 use datafusion::physical_plan::coalesce::{LimitedBatchCoalescer, PushBatchStatus};
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::metrics::{
@@ -50,8 +51,16 @@ impl FusedExec {
 }
 
 impl DisplayAs for FusedExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let pass = &self.pass;
+        if format == DisplayFormatType::TreeRender {
+            pass.fmt_tree(f)?;
+            for (expression, field) in pass.expressions.iter().zip(pass.rows.schema().fields()) {
+                let text = pass.without_backend(&fmt_sql(expression.as_ref()).to_string());
+                writeln!(f, "{}={text}", pass.without_backend(field.name()))?;
+            }
+            return self.fetch.map_or(Ok(()), |fetch| writeln!(f, "fetch={fetch}"));
+        }
         pass.fmt_as("FusedExec", f)?;
         let expressions = pass.expressions.iter().zip(pass.rows.schema().fields());
         let expressions = expressions.map(|(expression, field)| {

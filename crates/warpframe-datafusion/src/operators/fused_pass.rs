@@ -7,6 +7,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr_common::physical_expr::fmt_sql;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, apply_expression_roots, replace_children_if_necessary};
 
@@ -81,6 +82,18 @@ impl FusedPass {
         write!(f, "{name}: backend={}", self.rows.description())?;
         match &self.predicate {
             Some(predicate) => write!(f, ", predicate={}", self.without_backend(&predicate.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the backend and the predicate as lines of a tree.
+    pub fn fmt_tree(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "backend={}", self.rows.description())?;
+        match &self.predicate {
+            Some(predicate) => {
+                let predicate = fmt_sql(predicate.as_ref()).to_string();
+                writeln!(f, "predicate={}", self.without_backend(&predicate))
+            }
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ mod fused_exec;
 mod fused_pass;
 mod fused_rows;
 mod partial_state;
+mod timed;
 
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -13,6 +14,7 @@ pub use fused_exec::FusedExec;
 pub use fused_pass::{FusedPass, Replaced};
 pub use fused_rows::{FusedRows, NotFused, Purpose};
 pub use partial_state::{PartialState, ReducedAggregate};
+pub use timed::timed;
 
 /// The pass of an operator, if it is a fused one.
 pub fn fused_pass(plan: &dyn ExecutionPlan) -> Option<&FusedPass> {

@@ -11,10 +11,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::analyze::AnalyzeExec;
 use datafusion::physical_plan::execution_plan::CardinalityEffect;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
+};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, replace_children_if_necessary,
 };
+use futures::TryStreamExt;
 
 use super::fused_functions::{device_batch_rows, for_each_fused_function, prepare};
 use crate::operators::fused_pass;
@@ -60,20 +64,21 @@ impl PhysicalOptimizerRule for GpuBatches {
 struct GpuBatchExec {
     input: Arc<dyn ExecutionPlan>,
     /// The metrics of every fused function with a GPU kernel.
-    metrics: Vec<Arc<Metrics>>,
+    kernel_metrics: Vec<Arc<Metrics>>,
     batch_rows: usize,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl GpuBatchExec {
     /// The operator with `plan` as its input, or `plan` itself if no function has a GPU kernel.
     fn wrap(plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let (mut device_rows, mut metrics) = (None, Vec::new());
+        let (mut device_rows, mut kernel_metrics) = (None, Vec::new());
         for_each_fused_function(&plan, |function| {
             let least = function.kernel().and_then(|kernel| kernel.device_batch_rows());
             if let (Some(least), Some(own)) = (least, function.metrics()) {
                 device_rows = device_rows.max(Some(least));
-                if !metrics.iter().any(|known| Arc::ptr_eq(known, own)) {
-                    metrics.push(Arc::clone(own));
+                if !kernel_metrics.iter().any(|known| Arc::ptr_eq(known, own)) {
+                    kernel_metrics.push(Arc::clone(own));
                 }
             }
             Ok(())
@@ -83,27 +88,39 @@ impl GpuBatchExec {
                 let least = pass.rows.kernels().filter_map(|kernel| kernel.device_batch_rows()).max();
                 if least.is_some() {
                     device_rows = device_rows.max(least);
-                    metrics.push(Arc::clone(&pass.kernel_metrics));
+                    kernel_metrics.push(Arc::clone(&pass.kernel_metrics));
                 }
             }
             Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(match device_rows {
-            Some(least) => {
-                Arc::new(Self { input: plan, metrics, batch_rows: device_batch_rows(config, least) })
-            }
+            Some(least) => Arc::new(Self {
+                input: plan,
+                kernel_metrics,
+                batch_rows: device_batch_rows(config, least),
+                metrics: ExecutionPlanMetricsSet::new(),
+            }),
             None => plan,
         })
     }
 
     fn with_input(&self, input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-        Arc::new(Self { input, metrics: self.metrics.clone(), batch_rows: self.batch_rows })
+        let metrics = ExecutionPlanMetricsSet::new();
+        Arc::new(Self {
+            input,
+            kernel_metrics: self.kernel_metrics.clone(),
+            batch_rows: self.batch_rows,
+            metrics,
+        })
     }
 }
 
 impl DisplayAs for GpuBatchExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "GpuBatchExec: batch_rows={}", self.batch_rows)
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        if format != DisplayFormatType::TreeRender {
+            write!(f, "GpuBatchExec: ")?;
+        }
+        write!(f, "batch_rows={}", self.batch_rows)
     }
 }
 
@@ -154,12 +171,18 @@ impl ExecutionPlan for GpuBatchExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.input.execute(partition, prepare(&self.input, &context)?)
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let batches = self.input.execute(partition, prepare(&self.input, &context)?)?;
+        let batches = batches.map_ok(move |batch| {
+            let _timer = metrics.elapsed_compute().timer();
+            batch.record_output(&metrics)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         let set = ExecutionPlanMetricsSet::new();
-        for metrics in &self.metrics {
+        for metrics in &self.kernel_metrics {
             for (name, metric) in metrics.snapshot().iter() {
                 match metric {
                     Metric::Count(count) => {
@@ -171,6 +194,8 @@ impl ExecutionPlan for GpuBatchExec {
                 }
             }
         }
-        Some(set.clone_inner())
+        let mut all = self.metrics.clone_inner();
+        set.clone_inner().iter().for_each(|metric| all.push(Arc::clone(metric)));
+        Some(all)
     }
 }

@@ -13,7 +13,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
@@ -95,9 +97,18 @@ impl GenerateExec {
 }
 
 impl DisplayAs for GenerateExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let columns: Vec<_> = self.schema().fields().iter().map(|field| field.name().clone()).collect();
-        write!(f, "GenerateExec: {}, columns=[{}]", self.generator.distribution, columns.join(", "))
+        let (distribution, columns) = (self.generator.distribution, columns.join(", "));
+        match format {
+            DisplayFormatType::TreeRender => {
+                writeln!(f, "distribution={distribution}")?;
+                writeln!(f, "columns={columns}")
+            }
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "GenerateExec: {distribution}, columns=[{columns}]")
+            }
+        }
     }
 }
 
@@ -140,12 +151,16 @@ impl ExecutionPlan for GenerateExec {
         let (generator, columns) = (self.generator, Arc::clone(&self.columns));
         let batch_size = context.session_config().batch_size().max(1) as u64;
         let ranges = self.input.execute(partition, context)?;
+        let metrics = Arc::new(metrics);
         let rows = ranges.map_ok(move |ranges| {
-            let columns = Arc::clone(&columns);
-            stream::iter(batch_ranges(&ranges, batch_size))
-                .map(move |rows| generator.batch(rows, &columns).map_err(DataFusionError::from))
+            let (columns, metrics) = (Arc::clone(&columns), Arc::clone(&metrics));
+            stream::iter(batch_ranges(&ranges, batch_size)).map(move |rows| {
+                let _timer = metrics.elapsed_compute().timer();
+                let batch = generator.batch(rows, &columns).map_err(DataFusionError::from)?;
+                Ok(batch.record_output(&metrics))
+            })
         });
-        let rows = rows.try_flatten().inspect_ok(move |batch| metrics.record_output(batch.num_rows()));
+        let rows = rows.try_flatten();
         // Generating rows is never pending, so the stream yields to the runtime explicitly.
         Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows))))
     }

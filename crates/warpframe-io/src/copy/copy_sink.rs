@@ -10,10 +10,14 @@ use datafusion::datasource::physical_plan::{FileSink, FileSinkConfig};
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::replace_children_if_necessary;
 
 use super::arrow_format::ArrowSink;
 use crate::csv::CsvSink;
+
+/// The metric of the rows that a sink has written, which that of Parquet files has.
+const ROWS_WRITTEN: &str = "rows_written";
 
 /// A sink that writes files of a known format.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct CopySink {
     /// The sink in an operator over no rows, because DataFusion gives away references to its sinks only.
     operator: DataSinkExec,
     config: FileSinkConfig,
+    /// The rows that were written, if the sink does not count them.
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl CopySink {
@@ -33,7 +39,10 @@ impl CopySink {
         let no_rows = Arc::new(EmptyExec::new(operator.input().schema()));
         let operator = replace_children_if_necessary(Arc::new(operator.clone()), vec![no_rows])?;
         match operator.downcast_ref::<DataSinkExec>() {
-            Some(operator) => Ok(Some(Self { operator: operator.clone(), config })),
+            Some(operator) => {
+                let (operator, metrics) = (operator.clone(), ExecutionPlanMetricsSet::new());
+                Ok(Some(Self { operator, config, metrics }))
+            }
             None => internal_err!("DataSinkExec became {}", operator.name()),
         }
     }
@@ -57,7 +66,18 @@ impl CopySink {
         rows: SendableRecordBatchStream,
         context: &Arc<TaskContext>,
     ) -> Result<u64> {
-        self.operator.sink().write_all(rows, context).await
+        let written = self.operator.sink().write_all(rows, context).await?;
+        if self.metrics().sum_by_name(ROWS_WRITTEN).is_none() {
+            MetricBuilder::new(&self.metrics).global_counter(ROWS_WRITTEN).add(written as usize);
+        }
+        Ok(written)
+    }
+
+    /// The metrics of the sink, with `rows_written` after the end of [`write_all`](Self::write_all).
+    pub fn metrics(&self) -> MetricsSet {
+        let mut metrics = self.operator.sink().metrics().unwrap_or_default();
+        self.metrics.clone_inner().iter().for_each(|metric| metrics.push(Arc::clone(metric)));
+        metrics
     }
 }
 

@@ -61,7 +61,7 @@ impl DisplayAs for StagedSink {
 #[async_trait]
 impl DataSink for StagedSink {
     fn metrics(&self) -> Option<MetricsSet> {
-        self.0.operator().sink().metrics()
+        Some(self.0.metrics())
     }
 
     fn schema(&self) -> &SchemaRef {

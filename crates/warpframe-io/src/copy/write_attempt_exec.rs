@@ -12,7 +12,9 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::MetricsSet;
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, Partitioning, PlanProperties,
@@ -32,6 +34,7 @@ pub struct WriteAttemptExec {
     sink: CopySink,
     attempts: PathBuf,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl WriteAttemptExec {
@@ -43,7 +46,8 @@ impl WriteAttemptExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { input, sink, attempts, properties: Arc::new(properties) }
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { input, sink, attempts, properties, metrics }
     }
 
     /// `attempt: Utf8, file: Utf8, rows: UInt64`. In the row of a file, `rows` is null; in the row of their number, `attempt`
@@ -97,7 +101,12 @@ impl WriteAttemptExec {
 
 impl DisplayAs for WriteAttemptExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "WriteAttemptExec: {}, sink=", self.attempts.display())?;
+        match format {
+            DisplayFormatType::TreeRender => writeln!(f, "folder={}", self.attempts.display())?,
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "WriteAttemptExec: {}, sink=", self.attempts.display())?;
+            }
+        }
         self.sink.operator().sink().fmt_as(format, f)
     }
 }
@@ -151,14 +160,18 @@ impl ExecutionPlan for WriteAttemptExec {
         let schema = Arc::clone(self.sink.operator().sink().schema());
         let rows = execute_input_stream(Arc::clone(&self.input), schema, 0, Arc::clone(&context))?;
         let (sink, attempts) = (self.sink.clone(), self.attempts.clone());
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
         let written = async move {
             let (files, rows) = write_attempt(&sink, rows, &attempts, &context).await?;
-            Self::batch(&files, rows)
+            let _timer = metrics.elapsed_compute().timer();
+            Ok(Self::batch(&files, rows)?.record_output(&metrics))
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(Self::schema(), stream::once(written))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        self.sink.operator().sink().metrics()
+        let mut metrics = self.metrics.clone_inner();
+        self.sink.metrics().iter().for_each(|metric| metrics.push(Arc::clone(metric)));
+        Some(metrics)
     }
 }

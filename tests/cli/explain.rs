@@ -1,0 +1,118 @@
+//! `EXPLAIN` and `EXPLAIN ANALYZE` of the command.
+
+use tempfile::tempdir;
+use unicode_width::UnicodeWidthStr;
+
+use crate::common::ok;
+
+/// The widths of the lines of a text.
+fn widths(text: &str) -> Vec<usize> {
+    text.lines().map(UnicodeWidthStr::width).collect()
+}
+
+#[test]
+fn a_plan_is_a_tree_and_has_other_formats() {
+    let folder = tempdir().unwrap();
+    let sql = |query: &str| ok(folder.path(), &["sql", "--backend", "simd", query]).stdout;
+    let query = "SELECT ln(x) * 2 AS a, ln(x) * 3 AS b FROM rows WHERE ln(x) > 1";
+    let tree = sql(&format!("EXPLAIN {query}"));
+    for part in [
+        "┌─",
+        "└─",
+        "│         FusedExec         │",
+        "backend",
+        "simd",
+        "predicate",
+        "GenerateExec",
+        "distribution",
+    ] {
+        assert!(tree.contains(part), "{part}: {tree}");
+    }
+    assert!(!tree.contains("logical_plan"), "{tree}");
+    let all = widths(&tree);
+    assert!(all.iter().all(|width| *width == all[0] && *width <= 100), "{tree}");
+    // Wide expressions are wrapped and cut, also with letters of which DataFusion cuts a part.
+    let terms =
+        (0..100).map(|term| format!("ln(x + {term}) AS \"größe {term}\"")).collect::<Vec<_>>().join(", ");
+    let wide = sql(&format!("EXPLAIN SELECT {terms} FROM rows WHERE ln(x) > 1"));
+    let all = widths(&wide);
+    assert!(wide.contains("größe") && all.iter().all(|width| *width == all[0] && *width <= 100), "{wide}");
+    let join =
+        sql("EXPLAIN SELECT count(*) FROM rows a JOIN rows b ON a.id = b.id JOIN rows c ON a.id = c.id");
+    assert!(widths(&join).iter().all(|width| *width <= 120), "{join}");
+
+    let indent = sql(&format!("EXPLAIN FORMAT INDENT {query}"));
+    assert!(indent.contains("logical_plan") && indent.contains("FusedExec: backend=simd"), "{indent}");
+    assert!(sql(&format!("EXPLAIN FORMAT PGJSON {query}")).contains("\"Node Type\""));
+    assert!(sql(&format!("EXPLAIN FORMAT GRAPHVIZ {query}")).contains("digraph"));
+    assert!(sql(&format!("EXPLAIN FORMAT TREE {query}")).contains("┌─"));
+    let set = format!("SET datafusion.explain.format = 'indent'; EXPLAIN {query}");
+    assert_eq!(sql(&set), indent);
+    let why = sql("EXPLAIN VERBOSE SELECT x + 1 AS r FROM rows");
+    assert!(why.contains("fuse: not fused") && why.contains("logical_plan"), "{why}");
+    // What has no physical plan has no tree.
+    let created = sql("EXPLAIN CREATE TABLE t AS SELECT 1 AS a");
+    assert!(created.contains("CreateMemoryTable"), "{created}");
+}
+
+#[test]
+fn an_analysis_fits_a_terminal_and_is_whole_for_programs() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    ok(
+        at,
+        &["generate", "--rows", "20000", "--row-group-rows", "5000", "--threads", "1", "--out", "t.parquet"],
+    );
+    let sql = |query: &str, format: &[&str]| {
+        ok(at, &[&["sql", "--threads", "2", "--table", "t.parquet", query][..], format].concat()).stdout
+    };
+    let query = "SELECT k, sum(a), max(b) FROM (SELECT id % 7 AS k, ln(x) * y AS a, ln(x) + z AS b FROM t \
+                 WHERE id >= 15000 AND ln(x) > 1) GROUP BY k ORDER BY sum(a) DESC, max(b) LIMIT 3";
+    for keyword in ["", "VERBOSE"] {
+        let table = sql(&format!("EXPLAIN ANALYZE {keyword} {query}"), &[]);
+        let all = widths(&table);
+        assert!(all.iter().all(|width| *width == all[0] && *width <= 100), "{table}");
+        let lines: Vec<_> = table.lines().collect();
+        let cells = |name: &str| -> Vec<String> {
+            let line =
+                lines.iter().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {table}"));
+            line.split('|').skip(2).map(|cell| cell.trim().to_owned()).collect()
+        };
+        assert_eq!(
+            lines[1].split('|').map(str::trim).collect::<Vec<_>>(),
+            ["", "operator", "rows", "batches", "time", ""]
+        );
+        assert_eq!(cells("Query (elapsed")[..2], ["3", ""], "{table}");
+        assert_eq!(cells("└─ FusedExec: ")[0], "5000", "{table}");
+        assert_eq!(cells("└─ DataSourceExec: ")[0], "5000", "{table}");
+        for operator in ["Query (elapsed", "SortExec: ", "FusedExec: ", "AggregateExec: mode=Partial"] {
+            assert!(cells(operator)[2].ends_with('s'), "{operator} has a time: {table}");
+        }
+        // Four row groups, of which three cannot match.
+        assert!(
+            table.contains("row_groups_pruned_statistics=4") && table.contains("total → 1 matched"),
+            "{table}"
+        );
+        assert!(table.contains("bytes_scanned="), "{table}");
+        assert_eq!(table.contains("time_elapsed_opening="), keyword == "VERBOSE", "{table}");
+        let levels = sql(&format!("EXPLAIN (ANALYZE, LEVEL summary) {query}"), &[]);
+        assert!(levels.contains("output_bytes=") && !levels.contains("time_elapsed_opening="), "{levels}");
+    }
+    // Programs get DataFusion's lines with all metrics.
+    let whole = sql(&format!("EXPLAIN ANALYZE {query}"), &["--format", "csv"]);
+    for part in ["Plan with Metrics", "metrics=[output_rows=", "time_elapsed_opening=", "elapsed_compute="] {
+        assert!(whole.contains(part), "{part}: {whole}");
+    }
+    let json = sql(&format!("EXPLAIN (ANALYZE, FORMAT PGJSON) {query}"), &[]);
+    assert!(json.contains("Actual Rows"), "{json}");
+    let markdown = sql(&format!("EXPLAIN ANALYZE {query}"), &["--format", "markdown"]);
+    assert!(markdown.starts_with("| operator"), "{markdown}");
+    // Errors of the query are those of the query.
+    let failed = crate::common::expect_failure(
+        at,
+        &["sql", "EXPLAIN ANALYZE SELECT sqrt(-x) FROM rows"],
+        1,
+        &["negative"],
+    );
+    assert_eq!(failed.stdout, "");
+}
