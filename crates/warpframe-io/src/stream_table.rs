@@ -22,7 +22,7 @@ use datafusion::prelude::SessionContext;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::file_type::{DataFormat, Detected, FIRST_BYTES, FileType, detect};
-use super::open_table::{OpenTable, format_of};
+use super::opened_table::{OpenTable, format_of};
 use super::read_options::ReadOptions;
 use super::standard_input::{InputStore, SCHEME};
 

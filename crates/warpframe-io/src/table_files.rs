@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 
 use super::file_type::{DataFormat, FileType};
 use super::folder_files::with_file_type;
-use super::open_table::{OpenTable, format_of};
+use super::opened_table::{OpenTable, format_of};
 use super::parquet_input::ParquetInput;
 use super::partitioned_table::PartitionedTable;
 use super::read_options::ReadOptions;
