@@ -293,7 +293,7 @@ async fn operators_count_their_rows_batches_and_time() {
     let rows = query.create_physical_plan().await.unwrap();
     let path = folder.path().to_owned();
     let write: Arc<dyn ExecutionPlan> =
-        Arc::new(WriteShardsExec::new(rows, path, WriterSettings::default(), Default::default()));
+        Arc::new(WriteShardsExec::new(rows, path, WriterSettings::default().into(), Default::default()));
     check_metrics(&write, context).await;
     let metrics = write.metrics().unwrap();
     let sum = |name: &str| metrics.sum_by_name(name).unwrap().as_usize();

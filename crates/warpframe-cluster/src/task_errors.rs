@@ -70,12 +70,13 @@ impl TaskError {
             Cause::DataFusion(error @ DataFusionError::ResourcesExhausted(_)) => {
                 (TaskErrorKind::ResourcesExhausted, error.message().into_owned())
             }
-            Cause::DataFusion(error) => match (EvaluationError::of(error), error) {
-                (Some(error), _) => (TaskErrorKind::Evaluation(error.kind), error.message),
-                (None, DataFusionError::ArrowError(error, _)) => {
-                    (TaskErrorKind::Execution, arrow_message(error))
-                }
-                (None, error) => (TaskErrorKind::Execution, error.message().into_owned()),
+            Cause::Arrow(error) => match EvaluationError::of_arrow(error) {
+                Some(error) => (TaskErrorKind::Evaluation(error.kind), error.message),
+                None => (TaskErrorKind::Execution, arrow_message(error)),
+            },
+            Cause::DataFusion(error) => match EvaluationError::of(error) {
+                Some(error) => (TaskErrorKind::Evaluation(error.kind), error.message),
+                None => (TaskErrorKind::Execution, error.message().into_owned()),
             },
         };
         Some(Self { executor: executor.to_owned(), kind, message })
@@ -162,29 +163,31 @@ enum Cause<'a> {
     Ipc(&'a ArrowError),
     /// An error that Ballista recognizes by its type.
     Ballista,
+    /// Another error of Arrow, which Ballista wraps in its own.
+    Arrow(&'a ArrowError),
     DataFusion(&'a DataFusionError),
 }
 
 fn cause(error: &DataFusionError) -> Cause<'_> {
     match error.find_root() {
         DataFusionError::IoError(error) => Cause::Io(error),
-        root @ DataFusionError::ArrowError(error, _) => match error.as_ref() {
-            ArrowError::IoError(_, error) => Cause::Io(error),
-            ArrowError::IpcError(_) => Cause::Ipc(error),
-            _ => Cause::DataFusion(root),
-        },
+        DataFusionError::ArrowError(error, _) => arrow_cause(error),
         root @ DataFusionError::External(inner) => match inner.downcast_ref::<BallistaError>() {
             Some(BallistaError::DataFusionError(error)) => cause(error),
             Some(BallistaError::IoError(error)) => Cause::Io(error),
-            Some(BallistaError::ArrowError(error)) => match error.as_ref() {
-                ArrowError::IoError(_, error) => Cause::Io(error),
-                ArrowError::IpcError(_) => Cause::Ipc(error),
-                _ => Cause::DataFusion(root),
-            },
+            Some(BallistaError::ArrowError(error)) => arrow_cause(error),
             Some(_) => Cause::Ballista,
             None => Cause::DataFusion(root),
         },
         root => Cause::DataFusion(root),
+    }
+}
+
+fn arrow_cause(error: &ArrowError) -> Cause<'_> {
+    match error {
+        ArrowError::IoError(_, error) => Cause::Io(error),
+        ArrowError::IpcError(_) => Cause::Ipc(error),
+        other => Cause::Arrow(other),
     }
 }
 

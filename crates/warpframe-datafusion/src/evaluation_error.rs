@@ -72,16 +72,21 @@ impl From<EvaluationError> for DataFusionError {
 impl EvaluationError {
     /// The evaluation error behind an error of DataFusion; `None` for errors of other kinds.
     pub fn of(error: &DataFusionError) -> Option<Self> {
-        let root = error.find_root();
-        let (kind, message) = match root {
-            DataFusionError::External(inner) => return inner.downcast_ref::<Self>().cloned(),
-            DataFusionError::ArrowError(error, _) => (EvaluationErrorKind::of(error)?, arrow_message(error)),
+        match error.find_root() {
+            DataFusionError::External(inner) => inner.downcast_ref::<Self>().cloned(),
+            DataFusionError::ArrowError(error, _) => Self::of_arrow(error),
             DataFusionError::Execution(message) => {
-                (EvaluationErrorKind::of_message(message)?, message.clone())
+                let kind = EvaluationErrorKind::of_message(message)?;
+                Some(Self { kind, message: message.clone(), expressions: Vec::new() })
             }
-            _ => return None,
-        };
-        Some(Self { kind, message, expressions: Vec::new() })
+            _ => None,
+        }
+    }
+
+    /// The evaluation error that an error of Arrow is; `None` for errors of other kinds.
+    pub fn of_arrow(error: &ArrowError) -> Option<Self> {
+        let kind = EvaluationErrorKind::of(error)?;
+        Some(Self { kind, message: arrow_message(error), expressions: Vec::new() })
     }
 }
 
