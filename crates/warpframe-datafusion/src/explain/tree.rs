@@ -101,7 +101,11 @@ mod tests {
             let root = DisplayNode::new("Root").with_inputs(vec![leaf]);
             let drawn = plan_tree(&root, 0);
             for line in drawn.lines() {
-                assert_eq!(line.chars().map(|c| c.width().unwrap()).sum::<usize>(), 29, "{line}\n{drawn}");
+                assert_eq!(
+                    line.chars().map(|c| c.width().unwrap_or(0)).sum::<usize>(),
+                    29,
+                    "{line}\n{drawn}"
+                );
             }
         }
         let many: String = ('α'..='ω').chain('а'..='я').collect();
