@@ -19,7 +19,7 @@ fn errors_of_rows_name_the_expression() {
         ),
         (
             "SELECT id FROM generate_rows(100) WHERE sqrt(x - 5) > 2 OR sqrt(-y) > 1",
-            "cannot take square root of a negative number, in sqrt(x - 5) or sqrt((- y))",
+            "cannot take square root of a negative number, in sqrt(x - 5) or sqrt(-y)",
         ),
         ("SELECT 1 / 0", "division by zero, in 1 / 0"),
         // Neither a constant other than zero nor a floating-point number can be the cause.
@@ -67,11 +67,11 @@ fn errors_of_rows_name_the_expression() {
         ),
         (
             "CREATE TABLE t AS SELECT sqrt(-x) AS r FROM generate_rows(10)",
-            "cannot take square root of a negative number, in sqrt((- x))",
+            "cannot take square root of a negative number, in sqrt(-x)",
         ),
         (
             "COPY (SELECT sqrt(-x) AS r FROM generate_rows(10)) TO 'x.parquet'",
-            "cannot take square root of a negative number, in sqrt((- x))",
+            "cannot take square root of a negative number, in sqrt(-x)",
         ),
     ] {
         let unfused = format!("SET warpframe.fuse = false; {query}");

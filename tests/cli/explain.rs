@@ -56,6 +56,21 @@ fn a_plan_is_a_tree_and_has_other_formats() {
 }
 
 #[test]
+fn the_time_in_which_native_code_was_made_is_shown() {
+    let folder = tempdir().unwrap();
+    let sql = |query: &str| ok(folder.path(), &["sql", "--format", "csv", query]).stdout;
+    let query = "SELECT sum(ln(x) * 2 + 1) FROM generate_rows(1000)";
+    let is_native = sql(&format!("EXPLAIN {query}")).contains("native ");
+    if !is_native {
+        println!("SKIPPED: there is no native code for this CPU");
+    }
+    let analyzed = sql(&format!("EXPLAIN ANALYZE {query}"));
+    assert_eq!(analyzed.contains("native_compile_time="), is_native, "{analyzed}");
+    let loops = sql(&format!("SET warpframe.backend = 'simd'; EXPLAIN ANALYZE {query}"));
+    assert!(!loops.contains("native"), "{loops}");
+}
+
+#[test]
 fn an_analysis_fits_a_terminal_and_is_whole_for_programs() {
     let folder = tempdir().unwrap();
     let at = folder.path();

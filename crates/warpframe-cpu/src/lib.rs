@@ -5,6 +5,7 @@
 //! - `simd_backend` compiles programs: `instruction_selection` chooses the loop that computes each value, `register_allocation`
 //!   assigns registers, and `block_code` binds the `loops` to an instruction set. `block_executor` executes the code on blocks
 //!   of rows, with `block_memory`, `input_conversion` and `output_buffer`.
+//! - `native` compiles groups of instructions to machine code, which replaces their loops.
 //! - `kernel` has kernels on slices, without programs and Arrow arrays.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
@@ -44,5 +45,5 @@ mod validity;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use simd_backend::Simd;
+pub use simd_backend::{NATIVE_COMPILE_TIME, Simd};
 pub use simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};

@@ -31,6 +31,9 @@ use super::output_buffer::OutputBuffer;
 use super::simd_path::SimdPath;
 use super::sink::{Selection, Sink, reduce_numbers};
 
+/// The metric of the time in which a program was compiled to native code. A kernel reports it at its first evaluation.
+pub const NATIVE_COMPILE_TIME: &str = "native_compile_time";
+
 /// The SIMD backend on one path, with or without native code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Simd {
@@ -289,7 +292,7 @@ impl SimdKernel {
             && let NativeState::Compiled(time) = blocks.native
             && !self.is_reported.swap(true, Ordering::Relaxed)
         {
-            context.metrics.add_time("native_compile_time", time);
+            context.metrics.add_time(NATIVE_COMPILE_TIME, time);
         }
     }
 

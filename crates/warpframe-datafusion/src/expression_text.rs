@@ -20,6 +20,11 @@ pub fn expression_text(expr: &Expr) -> Result<String> {
                 | ScalarValue::Utf8View(Some(value)),
                 _,
             ) => text(format!("'{}'", value.replace('\'', "''"))),
+            // Operands come first, so they are texts already.
+            Expr::Negative(operand) => match *operand {
+                Expr::Column(column) => text(format!("-{}", column.name)),
+                other => text(format!("-({other})")),
+            },
             other => Transformed::no(other),
         })
     })?;

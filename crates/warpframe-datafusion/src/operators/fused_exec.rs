@@ -159,7 +159,7 @@ impl ExecutionPlan for FusedExec {
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        Some(self.pass.with_compile_time(self.metrics.clone_inner()))
     }
 }
 

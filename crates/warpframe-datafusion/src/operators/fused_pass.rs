@@ -8,11 +8,13 @@ use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, apply_expression_roots, replace_children_if_necessary};
 
 use super::fused_rows::FusedRows;
 use crate::memory::PoolBudget;
+use warpframe_cpu::NATIVE_COMPILE_TIME;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::metrics::Metrics;
 
@@ -75,6 +77,18 @@ impl FusedPass {
     pub fn kernel_context(&self, context: &TaskContext) -> KernelContext {
         let memory = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
         KernelContext { metrics: Arc::clone(&self.kernel_metrics), memory }
+    }
+
+    /// The metrics of an operator, with the time in which its native code was made. Other metrics of kernels are those of GPUs,
+    /// which the root of the plan reports.
+    pub fn with_compile_time(&self, mut metrics: MetricsSet) -> MetricsSet {
+        let time = self.kernel_metrics.snapshot().time(NATIVE_COMPILE_TIME);
+        if !time.is_zero() {
+            let set = ExecutionPlanMetricsSet::new();
+            MetricBuilder::new(&set).subset_time(NATIVE_COMPILE_TIME, 0).add_duration(time);
+            set.clone_inner().iter().for_each(|metric| metrics.push(Arc::clone(metric)));
+        }
+        metrics
     }
 
     /// Writes the name of the operator, the backend and the predicate.
