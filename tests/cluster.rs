@@ -200,7 +200,7 @@ fn functions_need_no_installation_on_executors() {
     let whole = ["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, "--format", "csv", &analyzed];
     let analyzed = ok(folder, &whole).stdout;
     // Of readers of shuffle data too.
-    let reader = analyzed.lines().find(|line| line.contains("CheckedShuffleReaderExec")).unwrap();
+    let reader = analyzed.lines().find(|line| line.contains("ShuffleReaderExec")).unwrap();
     assert!(!reader.contains("NOT RECORDED") && !reader.contains("output_batches=0"), "{reader}");
     for part in [
         "Stage 2: ",

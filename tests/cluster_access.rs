@@ -455,13 +455,15 @@ impl ExecutorGrpc for MaliciousExecutor {
     }
 }
 
+/// A file name for which the malicious executor returns columns of other types.
+const MALFORMED: &str = "attempt-malformed";
+
 /// The results of the malicious executor: a row for the file that it says it has written.
 fn malicious_results(file: &str, request: &FetchRequest) -> FetchReplies {
-    let columns: [(&str, ArrayRef); 3] = [
-        ("file", Arc::new(StringArray::from(vec![file]))),
-        ("rows", Arc::new(UInt64Array::from(vec![10]))),
-        ("bytes", Arc::new(UInt64Array::from(vec![100]))),
-    ];
+    let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
+    let number = |number| -> ArrayRef { Arc::new(UInt64Array::from(vec![number])) };
+    let folder = if file == MALFORMED { number(1) } else { text("") };
+    let columns = [("file", text(file)), ("folder", folder), ("rows", number(10)), ("bytes", number(100))];
     let rows = RecordBatch::try_from_iter(columns).unwrap();
     let mut writer = StreamWriter::try_new(Vec::new(), &rows.schema()).unwrap();
     writer.write(&rows).unwrap();
@@ -477,8 +479,9 @@ async fn file_names_of_a_malicious_executor_are_rejected() {
     let victim = folder.join("victim.parquet").to_string_lossy().into_owned();
     let before = std::fs::read(&victim).unwrap();
     let left = entries(folder);
-    for file in [&*victim, "../victim.parquet", "attempt-/../../victim.parquet", "attempt-x/../y.parquet", ""]
-    {
+    let outside =
+        [&*victim, "../victim.parquet", "attempt-/../../victim.parquet", "attempt-x/../y.parquet", ""];
+    for file in outside.into_iter().chain([MALFORMED]) {
         let scheduler = ["cluster", "scheduler", "--bind", "127.0.0.1:0"];
         let mut scheduler = Process::spawn(&mut user.command(&scheduler));
         let url = scheduler.first_line();
@@ -487,7 +490,10 @@ async fn file_names_of_a_malicious_executor_are_rejected() {
         for out in ["out.parquet", "out"] {
             let run = ["run", "--cluster", &url, "--in", "in.parquet", "--select", "id", "--out", out];
             let run = user.run(&run);
-            let words = format!("an executor says that it has written '{}'", malicious.file);
+            let words = match file {
+                MALFORMED => "an executor has returned something else than the files".to_owned(),
+                _ => format!("an executor says that it has written '{}'", malicious.file),
+            };
             expect_error(&run, &words);
             assert_eq!(std::fs::read(&victim).unwrap(), before, "{file}");
         }

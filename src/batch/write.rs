@@ -221,6 +221,17 @@ impl Output {
         let written: Vec<RecordBatch> = written.try_collect().await?;
         let mut files = Vec::new();
         for batch in &written {
+            let (found, expected) = (batch.schema(), WriteShardsExec::schema());
+            if !found
+                .fields()
+                .iter()
+                .map(|field| field.data_type())
+                .eq(expected.fields().iter().map(|field| field.data_type()))
+            {
+                return exec_err!(
+                    "an executor has returned something else than the files that it has written"
+                );
+            }
             let [names, folders] = [0, 1].map(|column| batch.column(column).as_string::<i32>());
             let [rows, bytes] = [2, 3].map(|column| batch.column(column).as_primitive::<UInt64Type>());
             files.extend((0..batch.num_rows()).map(|file| WrittenFile {
