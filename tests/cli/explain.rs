@@ -71,6 +71,37 @@ fn the_time_in_which_native_code_was_made_is_shown() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn where_executable_memory_is_refused_the_loops_are_used() {
+    use std::os::unix::process::CommandExt;
+    // From Linux 6.3 on. From then on, memory cannot become executable.
+    const PR_SET_MDWE: i32 = 65;
+    const PR_MDWE_REFUSE_EXEC_GAIN: u64 = 1;
+    let query = "SELECT sum(ln(x) * 2 + 1) FROM generate_rows(1000)";
+    let explain = format!("EXPLAIN FORMAT INDENT {query}; {query}");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_warpframe"));
+    command.args(["sql", "--format", "csv", &explain]);
+    let plain = command.output().unwrap();
+    // SAFETY: prctl may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| match libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
+    }
+    let Ok(refused) = command.output() else {
+        return println!("SKIPPED: this kernel cannot refuse executable memory");
+    };
+    let [plain, refused] = [plain, refused].map(|output| String::from_utf8(output.stdout).unwrap());
+    if !plain.contains("native ") {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    assert!(refused.contains("backend=simd") && !refused.contains("native"), "{refused}");
+    assert!(refused.contains("the system refuses executable memory: Permission denied"), "{refused}");
+    assert_eq!(plain.lines().last(), refused.lines().last());
+}
+
+#[test]
 fn an_analysis_fits_a_terminal_and_is_whole_for_programs() {
     let folder = tempdir().unwrap();
     let at = folder.path();
