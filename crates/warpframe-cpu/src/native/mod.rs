@@ -16,7 +16,9 @@ mod error;
 mod groups;
 mod parts;
 mod recorder;
+#[cfg_attr(not(all(target_arch = "x86_64", unix)), allow(dead_code, reason = "only encoders read VecIR"))]
 mod translation;
+#[cfg_attr(not(all(target_arch = "x86_64", unix)), allow(dead_code, reason = "only encoders read VecIR"))]
 mod vec_ir;
 #[cfg(all(target_arch = "x86_64", unix))]
 mod x86;
