@@ -71,7 +71,7 @@ fn hidden_files_are_no_data() {
         at,
         &["run", "--in", "none", "--select", "id", "--out", "o"],
         1,
-        &["no file with the extension .parquet in the folder 'none'"],
+        &["there is no file with the extension .parquet, .pq, .csv"],
     );
     // A folder with other files is still not replaced.
     expect_failure(

@@ -237,7 +237,8 @@ async fn several_names_are_one_table() {
     let session = session(1).await;
     let names = [path("2.csv"), path("[13].csv")];
     session.register_files_with("t", &names, &ReadOptions::default()).await.unwrap();
-    assert_eq!(query(&session, "SELECT id FROM t").await.unwrap(), ["1", "2", "3"]);
+    // In the order of the names, those of a pattern in that of their paths.
+    assert_eq!(query(&session, "SELECT id FROM t").await.unwrap(), ["2", "1", "3"]);
     for (names, words) in [
         (vec![path("1.csv"), path("*.csv")], "1.csv' is named twice"),
         (vec![path("1.csv"), path("4.tsv")], "4.tsv' is tsv: the files of a table have one format"),
@@ -339,7 +340,10 @@ async fn json_is_read_as_lines_or_as_an_array() {
         let session = session(threads).await;
         for name in ["lines.ndjson", "array.json", "pretty.json"] {
             assert_eq!(query(&session, &read(name, what)).await.unwrap(), [expected], "{name} {threads}");
-            let plan = query(&session, &format!("EXPLAIN {}", read(name, "z"))).await.unwrap().join("\n");
+            let plan = query(&session, &format!("EXPLAIN FORMAT INDENT {}", read(name, "z")))
+                .await
+                .unwrap()
+                .join("\n");
             let is_split = plan.contains(&format!("{name}:0.."));
             assert_eq!(is_split, name == "lines.ndjson" && threads > 1, "{name} {threads}: {plan}");
         }

@@ -93,20 +93,29 @@ fn standard_output_and_devices_are_written_to() {
 }
 
 #[test]
-fn pipes_and_sockets_are_not_replaced_by_parquet_or_folders() {
+fn pipes_and_sockets_are_not_replaced_by_files_or_folders() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     ok(at, &["generate", "--rows", "3", "--out", "in.parquet"]);
     make_pipe(&at.join("pipe.parquet"));
     make_pipe(&at.join("pipe"));
     let _sockets = ["socket.parquet", "socket"].map(|name| UnixListener::bind(at.join(name)).unwrap());
-    for out in ["pipe.parquet", "pipe", "socket.parquet"] {
-        for more in [&[][..], &["--overwrite"]] {
-            let run = ["run", "--in", "in.parquet", "--select", "id", "--out", out];
-            expect_failure(at, &[&run[..], more].concat(), 1, &["it is a pipe, a device or a socket"]);
+    for more in [&[][..], &["--overwrite"]] {
+        for out in ["pipe.parquet", "pipe", "socket.parquet"] {
             let generate = ["generate", "--rows", "1", "--out", out];
             expect_failure(at, &[&generate[..], more].concat(), 1, &["it is a pipe, a device or a socket"]);
         }
+        // Runs write into pipes.
+        for (out, code, words) in [
+            ("pipe", 2, "the format of the pipe is not known"),
+            ("socket.parquet", 1, "neither a file nor a pipe"),
+        ] {
+            let run = ["run", "--in", "in.parquet", "--select", "id", "--out", out];
+            expect_failure(at, &[&run[..], more].concat(), code, &[words]);
+        }
+    }
+    for name in ["pipe.parquet", "pipe"] {
+        assert!(fs::symlink_metadata(at.join(name)).unwrap().file_type().is_fifo(), "{name}");
     }
     expect_failure(
         at,
