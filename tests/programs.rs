@@ -7,7 +7,7 @@ mod common;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float32Array, Float64Array};
+use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, Int32Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use common::programs::{Case, Checked, Random, array, case, check};
@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use warpframe::cpu::{Simd, SimdPath};
 use warpframe::ir::{
-    Accumulator, Backend, Binary, Builder, Error, Evaluated, Input, Interpreter, Kernel, KernelContext,
-    Output, Program, Reductions, ScalarType, Unary, write_values,
+    Accumulator, Backend, Binary, Builder, Comparison, Error, Evaluated, Input, Interpreter, Kernel,
+    KernelContext, Output, Program, Reductions, ScalarType, Unary, write_values,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -240,6 +240,21 @@ fn native_code_of_every_op_has_the_bits_of_its_loop() {
             }
         }
     }
+}
+
+/// The validity of a choice is computed from its condition after native code, which must not have reused the condition's register.
+#[test]
+fn conditions_of_choices_stay_for_their_validity() {
+    let mut builder = Builder::new();
+    let x = builder.add_input(Input { data_type: DataType::Int32, nullable: false });
+    let null = builder.null(ScalarType::I32);
+    let is_less = builder.compare(Comparison::Lt, x, x);
+    let chosen = builder.select(is_less, null, x);
+    let is_equal = builder.compare(Comparison::Eq, chosen, x);
+    let program = Arc::new(builder.finish_one(is_equal).unwrap());
+    let rows = 100;
+    let inputs: Vec<ArrayRef> = vec![Arc::new((0..rows).map(Some).collect::<Int32Array>())];
+    check_paths(&Case { program, inputs, rows: rows as usize });
 }
 
 #[test]

@@ -251,7 +251,7 @@ async fn several_names_are_one_table() {
     fs::write(at.join("5.txt"), "id\n5\n").unwrap();
     let options = ReadOptions { format: Some(DataFormat::Csv), ..ReadOptions::default() };
     session.register_files_with("u", &[path("5.txt"), path("4.tsv")], &options).await.unwrap();
-    assert_eq!(query(&session, "SELECT id FROM u").await.unwrap(), ["4", "5"]);
+    assert_eq!(query(&session, "SELECT id FROM u").await.unwrap(), ["5", "4"]);
 }
 
 #[test]

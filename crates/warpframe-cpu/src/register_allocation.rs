@@ -9,6 +9,7 @@ use warpframe_ir::program::Program;
 
 use super::class::Class;
 use super::instruction_selection::{Selected, roots};
+use super::validity::computes_validity;
 
 /// The storage location of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,15 @@ impl RegisterAllocation {
             let group = groups.get(next_group).filter(|group| group.contains(&position));
             for operand in operands.map(|operand| operand.position()) {
                 let end = group.filter(|group| !group.contains(&operand)).map(|group| group.end - 1);
-                last_use[operand] = end.unwrap_or(position);
+                last_use[operand] = last_use[operand].max(end.unwrap_or(position));
+            }
+            // The validity of a choice is computed after the group, from its condition.
+            if let (Some(group), Instruction::Select(condition, ..)) =
+                (group, program.instructions()[position])
+                && computes_validity(program, Value::at(position))
+            {
+                let last_use = &mut last_use[condition.position()];
+                *last_use = (*last_use).max(group.end);
             }
         }
         roots(program).for_each(|root| last_use[root.position()] = usize::MAX);
