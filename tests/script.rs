@@ -96,8 +96,7 @@ async fn expressions_of_thousands_of_terms_are_planned() {
     assert_eq!(number(&session, &format!("SELECT count(*) FROM {rows} WHERE c IN ({list})")).await, 1.0);
     let name = format!("c + {}", terms(70, " + ", |term| term.to_string()));
     let frame = session.sql(&format!("SELECT {name} FROM {rows}")).await.unwrap();
-    let expected = format!("t.c + {}", terms(70, " + ", |term| format!("Int64({term})")));
-    assert_eq!(*frame.schema().field(0).name(), expected);
+    assert_eq!(*frame.schema().field(0).name(), name);
 }
 
 #[test]
