@@ -182,7 +182,7 @@ fn critical_columns(scalar_type: ScalarType) -> [ArrayRef; 2] {
     let common = |row: u64| (row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / 1e6;
     let number = |row: u64, stride: u64| match row / 64 % 4 {
         0 => critical[(row * stride % critical.len() as u64) as usize],
-        1 if row % 13 == 0 => critical[(row * stride / 13 % critical.len() as u64) as usize],
+        1 if row.is_multiple_of(13) => critical[(row * stride / 13 % critical.len() as u64) as usize],
         _ => common(row * stride),
     };
     let rows = 0..40_007;

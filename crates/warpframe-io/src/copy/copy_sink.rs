@@ -73,7 +73,7 @@ impl CopySink {
         Ok(written)
     }
 
-    /// The metrics of the sink, with `rows_written` after the end of [`write_all`](Self::write_all).
+    /// The metrics of the sink, with `rows_written` after the rows are written.
     pub fn metrics(&self) -> MetricsSet {
         let mut metrics = self.operator.sink().metrics().unwrap_or_default();
         self.metrics.clone_inner().iter().for_each(|metric| metrics.push(Arc::clone(metric)));
