@@ -408,7 +408,7 @@ def test_what_is_no_function_of_numbers_is_refused_when_it_is_decorated(f, sente
 
 
 def test_options_are_checked():
-    with pytest.raises(ValueError, match="there is no backend 'gpu': use one of auto, interpreted, simd, cuda"):
+    with pytest.raises(ValueError, match="there is no backend 'gpu': use one of auto, interpreted, simd, native, cuda"):
         function(plain, backend="gpu")
     with pytest.raises(TypeError, match="the name of a function is a text"):
         function(plain, name="")

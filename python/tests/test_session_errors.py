@@ -55,7 +55,7 @@ def test_memory_limits():
             "there is no column 'nothing': use one of .*, at line 1, column 8\n  SELECT nothing FROM rows\n         \\^",
         ),
         ("SELECT\n  1 +", "at line 2, column 6"),
-        ("SELECT * FROM nowhere", "'datafusion.public.nowhere' not found"),
+        ("SELECT * FROM nowhere", "table 'nowhere' not found"),
         ("SELECT nothing(1)", "Invalid function 'nothing'"),
         ("SELECT 1; SELECT 2", "there is more than one statement"),
         (";", "there is no statement"),

@@ -35,7 +35,7 @@ def test_a_query(session):
     result = session.sql("SELECT id, dist(x, y) AS d FROM t WHERE dist(x, y) < 10 ORDER BY id").to_polars()
     assert result.to_dict(as_series=False) == {"id": [1, 4], "d": [5.0, 1.0]}
     assert session.sql("SELECT dist(3, 4) AS d").to_numpy()["d"].tolist() == [5.0]
-    assert session.sql("SELECT dist(x, y) FROM t").columns == ["dist(t.x,t.y)"]
+    assert session.sql("SELECT dist(x, y) FROM t").columns == ["dist(x, y)"]
     assert session.sql("SELECT sum(dist(x, y)) AS s, count(dist(x, y)) AS n FROM t").to_numpy()["s"] == [19.0]
 
 

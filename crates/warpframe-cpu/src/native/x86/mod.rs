@@ -5,7 +5,7 @@
 //! [`COPIES`] vectors. Constants are in front of the code, in the same pages.
 
 mod codes;
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod disassembly;
 mod emitter;
 mod legalization;
@@ -13,7 +13,7 @@ mod memory;
 mod perf_map;
 mod registers;
 mod target;
-#[cfg(test)]
+#[cfg(all(test, not(miri)))]
 mod tests;
 
 use iced_x86::{Code, Encoder, IcedError, Instruction, Register};
