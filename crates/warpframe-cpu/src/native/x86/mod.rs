@@ -5,9 +5,11 @@
 //! [`COPIES`] vectors. Constants are in front of the code, in the same pages.
 
 mod codes;
+mod constant_pool;
 #[cfg(all(test, not(miri)))]
 mod disassembly;
 mod emitter;
+mod instruction;
 mod legalization;
 mod memory;
 mod perf_map;
@@ -18,7 +20,8 @@ mod tests;
 
 use iced_x86::{Code, Encoder, IcedError, Instruction, Register};
 
-use self::emitter::{Address, Body, COPIES, Operand, ROW, ROW_BYTE, TABLE, emit, instruction};
+use self::emitter::{Body, COPIES, ROW, ROW_BYTE, TABLE, emit};
+use self::instruction::{Address, Operand, instruction};
 use self::legalization::legalize;
 use self::memory::ExecutableMemory;
 pub(crate) use self::target::InstructionSet;
