@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::common::{self, DataFusionError, Result, TableReference};
+use datafusion::common::{DataFusionError, Result, TableReference};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
@@ -177,13 +177,13 @@ pub fn named_table(text: &str) -> Result<(String, &str)> {
     match text.split_once('=') {
         Some((name, path)) if is_name(name) && !path.is_empty() => return Ok((name.to_owned(), path)),
         Some((name, path)) if name.is_empty() || path.is_empty() => {
-            return common::plan_err!("a table is NAME=PATH or PATH, not '{text}'");
+            return datafusion::common::plan_err!("a table is NAME=PATH or PATH, not '{text}'");
         }
         _ => {}
     }
     match table_name(text) {
         Some(name) => Ok((name, text)),
-        None => common::plan_err!("'{text}' does not name the table: use NAME={text}"),
+        None => datafusion::common::plan_err!("'{text}' does not name the table: use NAME={text}"),
     }
 }
 
