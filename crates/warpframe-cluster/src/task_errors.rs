@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     const MESSAGES: [&str; 5] = [
-        "cannot take square root of a negative number",
+        "an ordinary sentence",
         "",
         "a \"quoted\" word, it's 'this',\r\n\ta second line, {braces}, [brackets], \\backslashes\\ and \\n",
         "π ≠ 3, 数, 🦀, ⟦marks⟧, \u{1b}[31m, \u{200b}, \0",
