@@ -146,15 +146,19 @@ impl<'a, 'b> Execution<'a, 'b> {
         }
     }
 
+    /// Executes a loop on the current block.
+    fn execute_loop(&self, position: usize) {
+        // SAFETY: the locations of a block are readable for all its rows: registers, inputs and outputs have memory for
+        // whole mask words, and constants for a vector register. A result has another register than the operands, or
+        // is an output. The verifier guarantees that types fit.
+        unsafe { (self.code.loops[position].bound)(&self.arguments[position]) };
+    }
+
     /// Executes native code on the current block, of `rows` rows from `row` on.
     fn execute_native(&mut self, native: &NativeCode, row: usize, rows: usize) {
         let words = rows.div_ceil(WORD);
         if self.native.is_wasteful() {
-            for &position in &native.loops {
-                // SAFETY: as for `Step::Loop`.
-                unsafe { (self.code.loops[position].bound)(&self.arguments[position]) };
-            }
-            return;
+            return native.loops.iter().for_each(|position| self.execute_loop(*position));
         }
         let NativeExecution { table, rare, .. } = &mut self.native;
         table.clear();
@@ -203,7 +207,7 @@ impl<'a, 'b> Execution<'a, 'b> {
             }
             let target = block.target.wrapping_byte_add(word * code.target_bytes);
             let arguments = Arguments { operands, target, rows: WORD, data: block.data };
-            // SAFETY: as for `Step::Loop`; the rows of the word are among those of the block.
+            // SAFETY: as for `execute_loop`; the rows of the word are among those of the block.
             unsafe { (code.bound)(&arguments) };
         }
     }
@@ -215,12 +219,7 @@ impl<'a, 'b> Execution<'a, 'b> {
     fn execute(&mut self, step: &Step, row: usize, rows: usize) -> Result<(), Trap> {
         let words = rows.div_ceil(WORD);
         match step {
-            Step::Loop(position) => {
-                // SAFETY: the locations of a block are readable for all its rows: registers, inputs and outputs have memory for
-                // whole mask words, and constants for a vector register. A result has another register than the operands, or
-                // is an output. The verifier guarantees that types fit.
-                unsafe { (self.code.loops[*position].bound)(&self.arguments[*position]) };
-            }
+            Step::Loop(position) => self.execute_loop(*position),
             Step::Native(position) => self.execute_native(&self.code.native[*position], row, rows),
             Step::Words(position) => self.compute_words(*position, words),
             Step::Validity(position) => self.compute_validity(*position, words),

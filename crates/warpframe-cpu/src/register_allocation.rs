@@ -9,7 +9,7 @@ use warpframe_ir::program::Program;
 
 use super::class::Class;
 use super::instruction_selection::{Selected, roots};
-use super::validity::computes_validity;
+use super::validity::condition_of_validity;
 
 /// The storage location of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,8 @@ impl RegisterAllocation {
                 last_use[operand] = last_use[operand].max(end.unwrap_or(position));
             }
             // The validity of a choice is computed after the group, from its condition.
-            if let (Some(group), Instruction::Select(condition, ..)) =
-                (group, program.instructions()[position])
-                && computes_validity(program, Value::at(position))
+            if let (Some(group), Some(condition)) =
+                (group, condition_of_validity(program, Value::at(position)))
             {
                 let last_use = &mut last_use[condition.position()];
                 *last_use = (*last_use).max(group.end);

@@ -57,6 +57,7 @@ mod table_location;
 mod table_presence;
 mod task_files;
 mod text_input;
+mod text_scan;
 mod unique_id;
 mod url_schemes;
 mod visible_objects;

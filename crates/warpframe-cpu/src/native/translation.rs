@@ -17,7 +17,7 @@ use crate::lanes::SimdElement;
 use crate::loops::{ComparisonVisitor, NumberComparison, Predicate};
 use crate::math::Divisor;
 use crate::ops::{BinaryCode, BinaryVisitor, UnaryCode, UnaryVisitor, visit_binary, visit_unary};
-use crate::validity::computes_validity;
+use crate::validity::condition_of_validity;
 
 /// The code of a group.
 #[derive(Debug, Clone)]
@@ -115,9 +115,7 @@ impl<'a> Translator<'a> {
                 selected.operands.iter().for_each(|operand| read[operand.position()] = true);
             }
             // The validity of a choice depends on the condition.
-            if let Instruction::Select(condition, ..) = program.instructions()[position]
-                && computes_validity(program, Value::at(position))
-            {
+            if let Some(condition) = condition_of_validity(program, Value::at(position)) {
                 read[condition.position()] = true;
             }
         }

@@ -17,8 +17,8 @@ use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::{DisplayFormatType, apply_expression_roots};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use object_store::ObjectStore;
@@ -30,9 +30,7 @@ use super::dialect::CsvDialect;
 use super::input::lines_before;
 use super::record_reader::RecordReader;
 use crate::text_input::Input;
-
-/// The number of records in a batch if nobody says it.
-const DEFAULT_BATCH_ROWS: usize = 8192;
+use crate::text_scan::{DEFAULT_BATCH_ROWS, projected};
 
 /// What to do if a value is not of the type that was found at the beginning of the files.
 const INFERRED_TYPE_HINT: &str =
@@ -101,10 +99,7 @@ impl CsvScan {
         let options = CsvOptions { newlines_in_values: Some(true), ..CsvOptions::default() };
         let scan = CsvSource::new(self.table_schema.clone()).with_csv_options(options);
         let all = SplitProjection::unprojected(&self.table_schema).source;
-        match self.projection.source == all {
-            true => Ok(Arc::new(scan)),
-            false => Ok(scan.try_pushdown_projection(&self.projection.source)?.unwrap_or(Arc::new(scan))),
-        }
+        projected(scan, Some(&self.projection.source).filter(|chosen| **chosen != all))
     }
 
     /// The scan that [`to_datafusion`](Self::to_datafusion) has encoded.
@@ -118,11 +113,7 @@ impl CsvScan {
         is_inferred: bool,
     ) -> Result<Arc<dyn FileSource>> {
         let ours = Self::new(scan.table_schema().clone(), dialect, compression, is_inferred);
-        let projected = match scan.projection() {
-            Some(projection) => ours.try_pushdown_projection(projection)?,
-            None => None,
-        };
-        Ok(projected.unwrap_or(Arc::new(ours)))
+        projected(ours, scan.projection())
     }
 }
 
@@ -192,14 +183,7 @@ impl FileSource for CsvScan {
         &self,
         apply: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let mut recursion = TreeNodeRecursion::Continue;
-        for projected in self.projection.source.iter() {
-            recursion = apply(&projected.expr)?;
-            if recursion == TreeNodeRecursion::Stop {
-                break;
-            }
-        }
-        Ok(recursion)
+        apply_expression_roots(self.projection.source.iter().map(|projected| &projected.expr), apply)
     }
 }
 

@@ -10,15 +10,13 @@ use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::{DisplayFormatType, apply_expression_roots};
 use object_store::ObjectStore;
 
 use super::opener::JsonOpener;
 use crate::file_type::Compression;
-
-/// The number of objects in a batch if nobody says it.
-const DEFAULT_BATCH_ROWS: usize = 8192;
+use crate::text_scan::{DEFAULT_BATCH_ROWS, projected};
 
 /// The scan of a table's JSON files.
 #[derive(Debug, Clone)]
@@ -62,10 +60,7 @@ impl JsonScan {
     pub fn to_datafusion(&self) -> Result<Arc<dyn FileSource>> {
         let scan = JsonSource::new(self.table_schema.clone());
         let all = SplitProjection::unprojected(&self.table_schema).source;
-        match self.projection.source == all {
-            true => Ok(Arc::new(scan)),
-            false => Ok(scan.try_pushdown_projection(&self.projection.source)?.unwrap_or(Arc::new(scan))),
-        }
+        projected(scan, Some(&self.projection.source).filter(|chosen| **chosen != all))
     }
 
     /// The scan that [`to_datafusion`](Self::to_datafusion) has encoded. The plan has split files where they may be.
@@ -74,11 +69,7 @@ impl JsonScan {
     /// The projection does not fit the table.
     pub fn from_datafusion(scan: &JsonSource, compression: Compression) -> Result<Arc<dyn FileSource>> {
         let ours = Self::new(scan.table_schema().clone(), compression);
-        let projected = match scan.projection() {
-            Some(projection) => ours.try_pushdown_projection(projection)?,
-            None => None,
-        };
-        Ok(projected.unwrap_or(Arc::new(ours)))
+        projected(ours, scan.projection())
     }
 }
 
@@ -137,13 +128,6 @@ impl FileSource for JsonScan {
         &self,
         apply: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        let mut recursion = TreeNodeRecursion::Continue;
-        for projected in self.projection.source.iter() {
-            recursion = apply(&projected.expr)?;
-            if recursion == TreeNodeRecursion::Stop {
-                break;
-            }
-        }
-        Ok(recursion)
+        apply_expression_roots(self.projection.source.iter().map(|projected| &projected.expr), apply)
     }
 }

@@ -70,7 +70,7 @@ pub(super) struct Body {
     /// The constants, from address 0 on.
     pub pool: Vec<u8>,
     pub stack_slots: u32,
-    /// The number of the last general register that holds an address, with the entries of the table.
+    /// The registers that hold addresses: the first entries of the table behind the number of rows.
     pub addresses: Vec<Register>,
 }
 
@@ -112,6 +112,10 @@ struct Emitter<'a> {
     target: Target,
     code: &'a VecCode,
     inputs: usize,
+    /// The number of values of a copy that are alive at once, at most.
+    pressure: usize,
+    /// Whether the copies alternate.
+    is_interleaved: bool,
     registers: Registers,
     instructions: Vec<Instruction>,
     pool: ConstantPool,
@@ -123,10 +127,13 @@ struct Emitter<'a> {
 
 impl<'a> Emitter<'a> {
     fn new(target: Target, code: &'a VecCode, inputs: usize) -> Self {
+        let pressure = code.pressure(!target.has_mask_registers());
         Self {
             target,
             code,
             inputs,
+            pressure,
+            is_interleaved: pressure <= target.interleaved_pressure(),
             registers: Registers::new(0, 0, Vec::new(), Vec::new()),
             instructions: Vec::new(),
             pool: ConstantPool::default(),
@@ -176,8 +183,7 @@ impl<'a> Emitter<'a> {
     /// What is emitted, in order. The copies alternate if the registers suffice for both at once.
     fn items(&self) -> Vec<Item> {
         let ops = self.code.ops.len();
-        let interleaved = self.is_interleaved();
-        let order = |step: usize| match interleaved {
+        let order = |step: usize| match self.is_interleaved {
             true => (step / COPIES, step % COPIES),
             false => (step % ops, step / ops),
         };
@@ -224,10 +230,7 @@ impl<'a> Emitter<'a> {
 
     /// The constants that are read most often, as many as there are registers that other values do not need.
     fn frequent_constants(&self, uses: &[Vec<u32>]) -> Vec<u32> {
-        let mut pressure = self.code.pressure(!self.target.has_mask_registers());
-        if self.is_interleaved() {
-            pressure *= COPIES;
-        }
+        let pressure = self.pressure * if self.is_interleaved { COPIES } else { 1 };
         // One more for a value that is read from memory.
         let count = self.target.vectors().saturating_sub(pressure + 2);
         let is_constant =
@@ -259,10 +262,6 @@ impl<'a> Emitter<'a> {
                 self.push(Code::Prefetcht0_m8, &[Operand::Memory(address)]);
             }
         }
-    }
-
-    fn is_interleaved(&self) -> bool {
-        self.code.pressure(!self.target.has_mask_registers()) <= self.target.interleaved_pressure()
     }
 
     fn push(&mut self, code: Code, operands: &[Operand]) {
@@ -435,7 +434,6 @@ impl<'a> Emitter<'a> {
             self.release(operands);
         }
         self.locked.clear();
-        // A result that nothing reads is not kept.
         register
     }
 }
