@@ -257,6 +257,25 @@ fn conditions_of_choices_stay_for_their_validity() {
     check_paths(&Case { program, inputs, rows: rows as usize });
 }
 
+/// Of two NaN, the result is the first, also if one is constant. Its sign affects comparisons in the total order.
+#[test]
+fn nan_constants_keep_the_order_of_operands() {
+    let negative = f64::NAN.copysign(-1.0);
+    for (x, constant) in [(negative, f64::NAN), (f64::NAN, negative)] {
+        for op in [Binary::Add, Binary::Multiply] {
+            let mut builder = Builder::new();
+            let input = builder.add_input(Input { data_type: DataType::Float64, nullable: false });
+            let doubled = builder.binary(Binary::Add, input, input);
+            let constant = builder.const_float(ScalarType::F64, constant);
+            let result = builder.binary(op, doubled, constant);
+            let is_less = builder.compare(Comparison::TotalLt, result, doubled);
+            let program = Arc::new(builder.finish_one(is_less).unwrap());
+            let inputs: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(vec![x; 67]))];
+            check_paths(&Case { program, inputs, rows: 67 });
+        }
+    }
+}
+
 #[test]
 fn threads_share_native_code() {
     let mut builder = Builder::new();

@@ -378,7 +378,11 @@ fn float_loop<E: SimdElement>(
     position: usize,
     selected: &Selected,
 ) -> Option<(BoundLoop, LoopData)> {
-    let is_constant = |value: Value| matches!(program.definition(value), Instruction::Const(_));
+    // Of two NaN, the result is the first. Loops with a constant do not keep the order of sums and products.
+    let is_constant = |value: Value| match program.definition(value) {
+        Instruction::Const(constant) => constant.as_float().is_some_and(|number| !number.is_nan()),
+        _ => false,
+    };
     let bound = match (selected.operation, program.instructions()[position]) {
         (Operation::DivideBy(divisor), _) => {
             return Some((loops::divide_by::<E>(path), LoopData::Divisor(divisor)));
