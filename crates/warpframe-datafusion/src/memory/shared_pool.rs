@@ -15,6 +15,13 @@ use super::consumer_names::describe;
 /// cannot spill to merge what it has sorted.
 const NOT_SPILLABLE_PART: usize = 8;
 
+/// Merges of spilled rows leave this part of the limit to other consumers that cannot spill.
+const NOT_MERGED_PART: usize = 16;
+
+/// What the names of the consumers begin with that merge spilled rows. They ask for memory for one spilled file after the
+/// other until they are refused, and merge the rest in another pass.
+const MERGE: &str = "ExternalSorterMerge";
+
 /// The limit may be exceeded by one part in so many for the equal parts of consumers that can spill.
 const EXCESS_PART: usize = 4;
 
@@ -28,7 +35,8 @@ const EXCESS_PART: usize = 4;
 ///
 /// When the others come to use their parts, the limit may be exceeded by a quarter, until the consumer that has more than its
 /// part spills: it is refused at its next request. Consumers that cannot spill get what is free, and always an eighth of the
-/// limit together.
+/// limit together. Those of them that merge spilled rows leave a sixteenth to the others: they take all that they get, and
+/// the operators above them come later.
 #[derive(Debug)]
 pub struct SharedPool {
     /// In bytes.
@@ -44,6 +52,13 @@ struct State {
     spillable_total: usize,
     /// The bytes that all other consumers hold together.
     not_spillable: usize,
+    /// The part of `not_spillable` that merges of spilled rows hold.
+    merging: usize,
+}
+
+/// Whether a consumer that cannot spill merges spilled rows.
+fn merges(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with(MERGE)
 }
 
 impl State {
@@ -75,9 +90,12 @@ impl State {
     }
 
     /// Whether a consumer that cannot spill may have `additional` bytes more. `Err` has the number of bytes that it could have.
-    fn check_not_spillable(&self, limit: usize, additional: usize) -> Result<(), usize> {
+    fn check_not_spillable(&self, limit: usize, merges: bool, additional: usize) -> Result<(), usize> {
         let kept = (limit / NOT_SPILLABLE_PART).saturating_sub(self.not_spillable);
         let free = limit.saturating_sub(self.total()).max(kept);
+        let others = self.not_spillable.saturating_sub(self.merging);
+        let not_merged = (limit / NOT_MERGED_PART).saturating_sub(others);
+        let free = if merges { free.saturating_sub(not_merged) } else { free.max(not_merged) };
         if additional <= free { Ok(()) } else { Err(free) }
     }
 
@@ -87,7 +105,12 @@ impl State {
                 *self.spillable.entry(consumer.id()).or_default() += additional;
                 self.spillable_total += additional;
             }
-            false => self.not_spillable += additional,
+            false => {
+                self.not_spillable += additional;
+                if merges(consumer) {
+                    self.merging += additional;
+                }
+            }
         }
     }
 
@@ -99,7 +122,12 @@ impl State {
                 }
                 self.spillable_total = self.spillable_total.saturating_sub(bytes);
             }
-            false => self.not_spillable = self.not_spillable.saturating_sub(bytes),
+            false => {
+                self.not_spillable = self.not_spillable.saturating_sub(bytes);
+                if merges(consumer) {
+                    self.merging = self.merging.saturating_sub(bytes);
+                }
+            }
         }
     }
 }
@@ -155,7 +183,7 @@ impl MemoryPool for SharedPool {
         let mut state = self.state.lock();
         let checked = match consumer.can_spill() {
             true => state.check_spillable(self.limit, consumer.id(), reservation.size(), additional),
-            false => state.check_not_spillable(self.limit, additional),
+            false => state.check_not_spillable(self.limit, merges(consumer), additional),
         };
         match checked {
             Ok(()) => {
@@ -254,6 +282,25 @@ mod tests {
         assert_eq!(pool.reserved(), 991);
         join.try_grow(101).unwrap_err();
         join.try_grow(100).unwrap();
+    }
+
+    #[test]
+    fn a_merge_of_spilled_rows_leaves_a_sixteenth_to_what_comes_later() {
+        let pool = pool(800);
+        let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
+        let sort = spillable(&pool);
+        merge.try_grow(750).unwrap();
+        merge.try_grow(1).unwrap_err();
+        // The sort still has its part, which exceeds the limit.
+        sort.try_grow(50).unwrap();
+        let above = other(&pool);
+        above.try_grow(51).unwrap_err();
+        above.try_grow(50).unwrap();
+        merge.shrink(100);
+        sort.free();
+        merge.try_grow(100).unwrap();
+        merge.try_grow(1).unwrap_err();
+        assert_eq!(pool.reserved(), 800);
     }
 
     #[test]
