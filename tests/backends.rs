@@ -16,13 +16,13 @@ use datafusion::config::ConfigOptions;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use warpframe::backends::Backends;
 use warpframe::cuda::metrics::{BATCHES, FALLBACK_BATCHES};
 use warpframe::ir::{Backend, Error, Interpreter, Kernel, Program, ScalarType};
 use warpframe::options::WarpframeOptions;
-use warpframe::planner::{for_each_fused_function, prepare};
+use warpframe::planner::{for_each_fused_function, prepare, set_memory};
 use warpframe::{Execution, Session, install, install_with};
 
 /// The interpreter, with a slow compiler that counts, and that fails a number of times.
@@ -196,9 +196,12 @@ async fn functions_are_bound_by_who_executes_the_plan() {
             kernels
         };
         assert_eq!(kernels(&plan), [None]);
-        let task = prepare(&plan, &context.task_ctx()).unwrap();
+        let plan = prepare(plan, &context.copied_config()).unwrap();
         assert_eq!(kernels(&plan), [Some("cuda Imaginary".to_owned())]);
-        assert_eq!(task.session_config().batch_size(), 1 << 20);
+        let shown = displayable(plan.as_ref()).indent(true).to_string();
+        assert!(shown.contains("GpuBatchExec: batch_rows=1048576"), "{shown}");
+        let task = context.task_ctx();
+        set_memory(&plan, &task).unwrap();
         let rows: usize =
             collect(Arc::clone(&plan), task).await.unwrap().iter().map(RecordBatch::num_rows).sum();
         assert_eq!(rows, 10_000);

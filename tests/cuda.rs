@@ -1,6 +1,8 @@
 //! The CUDA backend on simulated GPUs, whose kernels run on the CPU (see `common::gpu`), and on this machine's GPUs, if
 //! it has any. Failures are tested on simulated GPUs only.
 
+#[path = "cuda/auto.rs"]
+mod auto;
 mod common;
 
 use std::cell::RefCell;
@@ -30,8 +32,8 @@ use warpframe::cpu::Simd;
 use warpframe::cuda::metrics::{BATCHES, COMPILE_TIME, D2H_BYTES, FALLBACK_BATCHES};
 use warpframe::cuda::{Calibration, Compiler, Cuda, CudaSettings, Gpus, KernelSource, measure};
 use warpframe::ir::{
-    Accumulator, Backend, Error, ErrorInterval, Evaluated, Interpreter, Kernel, KernelContext, MemoryBudget,
-    Program, Reductions, Scalar, ScalarType,
+    Accumulator, Backend, Error, ErrorInterval, Evaluated, Interpreter, Kernel, KernelContext, KernelUse,
+    MemoryBudget, Program, Reductions, Scalar, ScalarType,
 };
 use warpframe::lowering::compile;
 use warpframe::memory::PoolBudget;
@@ -587,13 +589,14 @@ async fn gpu_plans_can_preserve_file_order() {
     .await;
     let query = session.sql("SELECT log3(a, b, c) AS r FROM f").await.unwrap();
     let plan = query.create_physical_plan().await.unwrap();
-    assert_eq!(plan.name(), "GpuBatchExec");
-    let below = plan.children()[0].with_preserve_order(true).expect("the scan can preserve the order");
-    let ordered = plan.with_preserve_order(true).expect("GpuBatchExec passes it on");
+    let batches = Arc::clone(plan.children()[0]);
+    assert_eq!(batches.name(), "GpuBatchExec");
+    let below = batches.children()[0].with_preserve_order(true).expect("the scan can preserve the order");
+    let ordered = batches.with_preserve_order(true).expect("GpuBatchExec passes it on");
     assert_eq!(ordered.name(), "GpuBatchExec");
     let shown = |plan: &dyn ExecutionPlan| displayable(plan).indent(true).to_string();
     assert_eq!(shown(ordered.children()[0].as_ref()), shown(below.as_ref()));
-    drop((session, plan, ordered, below));
+    drop((session, plan, batches, ordered, below));
     assert_nothing_leaked(gpus, &controls);
 }
 
@@ -683,8 +686,16 @@ fn has_gpus() -> bool {
 }
 
 /// A calibration with which the GPU is faster for costly programs with enough rows.
-const FAST_BUS: Calibration =
-    Calibration { h2d: 50.0, d2h: 50.0, gpu_cheap: 0.001, gpu_costly: 0.01, ..SLOW_BUS };
+const FAST_BUS: Calibration = Calibration {
+    h2d: 50.0,
+    d2h: 50.0,
+    two_way: 100.0,
+    gpu_cheap: 0.001,
+    gpu_costly: 0.01,
+    gpu_cheap_f32: 0.0005,
+    gpu_costly_f32: 0.005,
+    ..SLOW_BUS
+};
 
 #[test]
 fn auto_decides_by_rows_and_ops() {
@@ -693,14 +704,15 @@ fn auto_decides_by_rows_and_ops() {
     let program = |expr| compile(&expr, &schema).unwrap().program;
     let (cheap, costly) =
         (program(col("x") * col("y") + col("x")), program(ln(col("x")) * ln(exp(col("y")) + col("x"))));
-    let slow_bus = CostModel::of(&costly, &SLOW_BUS, 1);
+    let of = |program, rates, cores| CostModel::of(program, rates, cores, KernelUse::default());
+    let slow_bus = of(&costly, &SLOW_BUS, 1);
     assert_eq!((slow_bus.gpu_from, slow_bus.bottleneck), (None, "the bus"), "{}", slow_bus.reason());
-    let cost = CostModel::of(&costly, &FAST_BUS, 1);
+    let cost = of(&costly, &FAST_BUS, 1);
     // 3 costly and 2 cheap ops: 0.8 * 3.2 ns on the CPU against 1.6 ns for copies.
     assert_eq!(cost.bottleneck, "copying into page-locked memory");
     assert_eq!(cost.gpu_from, Some((10_000.0f64 / (3.2 * 0.8 - 1.6)).ceil() as usize), "{cost:?}");
-    assert_eq!(CostModel::of(&costly, &FAST_BUS, 8).gpu_from, None, "8 threads are faster than the GPU");
-    assert_eq!(CostModel::of(&cheap, &FAST_BUS, 1).gpu_from, None, "copies dominate");
+    assert_eq!(of(&costly, &FAST_BUS, 8).gpu_from, None, "8 cores are faster than the GPU");
+    assert_eq!(of(&cheap, &FAST_BUS, 1).gpu_from, None, "copies dominate");
 }
 
 #[tokio::test]
@@ -712,7 +724,7 @@ async fn auto_shows_its_reason_and_uses_the_gpu_for_large_batches_only() {
     let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
     let costly = "SELECT sum(ln(x) * ln(exp(y / 1e7) + x)) AS r FROM rows";
     let plan = text(&session, &format!("EXPLAIN FORMAT INDENT {costly}")).await;
-    assert!(plan.contains("[cuda Imaginary; GPU from "), "{plan}");
+    assert!(plan.contains("backend=cuda Imaginary; GPU from "), "{plan}");
     let on_gpu = rows(&session, &format!("{costly} WHERE x <= 2000000")).await;
     let launches = controls.launches().len();
     assert!(launches > 0);
@@ -890,6 +902,11 @@ fn the_command_runs_kernels_through_the_driver_api() {
     assert_eq!(devices.code, Some(0), "{devices:?}");
     assert!(devices.stdout.contains("GPU     Imaginary 0, 8.0 GiB, compute capability 9.0"), "{devices:?}");
     assert!(devices.stdout.contains("driver  CUDA 12.9; there is no NVRTC"), "{devices:?}");
+    // The kernels of the calibration are shipped.
+    assert!(devices.stdout.contains("GB/s both at once, "), "{devices:?}");
+    let calibrations = std::fs::read_dir(folder.path().join("cache/warpframe/calibration")).unwrap();
+    let names: Vec<_> = calibrations.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.len() == 1 && names[0].ends_with("-format-2.json"), "{names:?}");
     for result in ["collect", "sum", "parquet"] {
         let modes = "parallel,cuda,cuda-resident";
         let arguments = ["compare", "--modes", modes, "--rows", "1000000", "--repeat", "2", "--json", "-"];

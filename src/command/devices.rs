@@ -39,9 +39,9 @@ fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     writeln!(out, "driver  CUDA {}; {compiler}", driver.version())?;
     let measured = Simd::native().and_then(|cpu| calibrate(gpus, &(Arc::new(cpu) as _)));
     match measured {
-        Ok(Calibration { h2d, d2h, stage, device_copy, latency, .. }) => writeln!(
+        Ok(Calibration { h2d, d2h, two_way, stage, device_copy, latency, .. }) => writeln!(
             out,
-            "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {stage:.1} GB/s into page-locked memory, \
+            "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {two_way:.1} GB/s both at once, {stage:.1} GB/s into page-locked memory, \
              {device_copy:.0} GB/s on the GPU, {:.0} µs for a call",
             latency / 1e3
         )?,

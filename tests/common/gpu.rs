@@ -45,13 +45,19 @@ pub enum Operation {
 pub const SLOW_BUS: Calibration = Calibration {
     h2d: 0.001,
     d2h: 0.001,
+    two_way: 0.002,
     stage: 10.0,
     device_copy: 1000.0,
+    host_copy: 20.0,
     latency: 10_000.0,
     gpu_cheap: 0.1,
     gpu_costly: 1.0,
+    gpu_cheap_f32: 0.05,
+    gpu_costly_f32: 0.5,
     cpu_cheap: 0.1,
     cpu_costly: 1.0,
+    cpu_cheap_f32: 0.05,
+    cpu_costly_f32: 0.5,
 };
 
 /// The driver of the simulated GPUs.
@@ -91,6 +97,12 @@ impl FakeDriver {
 
     /// GPUs with unlimited memory and a calibration for `auto`.
     pub fn with_calibration(devices: usize, calibration: Calibration) -> (Arc<Gpus>, Arc<Controls>) {
+        let (gpus, controls) = Self::uncalibrated(devices);
+        (Arc::new(gpus.with_calibration(calibration)), controls)
+    }
+
+    /// GPUs with unlimited memory that are not calibrated.
+    pub fn uncalibrated(devices: usize) -> (Gpus, Arc<Controls>) {
         let properties = DeviceProperties {
             name: "Imaginary".to_owned(),
             memory_bytes: 1 << 34,
@@ -110,7 +122,7 @@ impl FakeDriver {
             libraries: Mutex::default(),
         });
         let driver = Self { properties: vec![properties; devices], controls: Arc::clone(&controls) };
-        (Arc::new(Gpus::new(Arc::new(driver)).with_calibration(calibration)), controls)
+        (Gpus::new(Arc::new(driver)), controls)
     }
 }
 

@@ -24,8 +24,8 @@ use super::shuffle_file::write_checksums;
 use super::shuffle_reader_exec::{ShuffleSource, replace_shuffle_readers};
 use super::task_errors::encode_task_error;
 use warpframe_datafusion::backends::Backends;
-use warpframe_datafusion::operators::fused_pass;
-use warpframe_datafusion::planner::{FuseOperators, prepare};
+use warpframe_datafusion::operators::{GpuBatchExec, fused_pass};
+use warpframe_datafusion::planner::{FuseOperators, prepare, set_memory};
 use warpframe_io::{NameFiles, RepairFooters};
 
 /// The execution engine of an executor.
@@ -57,6 +57,7 @@ impl ExecutionEngine for StageEngine {
         let fuse = FuseOperators::new(Backends::of(config));
         let plan = RepairFooters.optimize(plan, config.options()).map_err(failed)?;
         let plan = fuse.optimize(plan, config.options()).map_err(failed)?;
+        let plan = prepare(plan, config).map_err(failed)?;
         let plan = NameFiles.optimize(plan, config.options()).map_err(failed)?;
         let plan = replace_shuffle_readers(plan, &self.source).map_err(failed)?;
         let stage_plan = Arc::clone(&plan);
@@ -86,7 +87,7 @@ struct StageExecutor {
     job: JobId,
     stage: usize,
     collect_metrics: bool,
-    /// The stage's plan with fused operators. Its fused functions are bound before a task runs.
+    /// The stage's plan with fused operators and bound functions.
     plan: Arc<dyn ExecutionPlan>,
     tasks: Arc<dyn QueryStageExecutor>,
 }
@@ -94,7 +95,7 @@ struct StageExecutor {
 impl StageExecutor {
     /// Executes a task and writes the checksums of its files.
     async fn execute(&self, task: usize, context: Arc<TaskContext>) -> Result<Vec<ShuffleWritePartition>> {
-        let context = prepare(&self.plan, &context)?;
+        set_memory(&self.plan, &context)?;
         let written = self.tasks.execute_query_stage(task, context).await?;
         let (work_dir, job, stage) = (self.work_dir.clone(), self.job.to_string(), self.stage);
         let writing = SpawnedTask::spawn_blocking(move || {
@@ -164,6 +165,8 @@ fn unfuse_metrics(plan: &Arc<dyn ExecutionPlan>, metrics: Vec<MetricsSet>) -> Ve
 fn count_replaced(plan: &Arc<dyn ExecutionPlan>, counts: &mut Vec<usize>) {
     match fused_pass(plan.as_ref()) {
         Some(pass) => counts.push(pass.replaced.operators),
+        // The scheduler does not know it.
+        None if plan.downcast_ref::<GpuBatchExec>().is_some() => counts.push(0),
         None if plan.metrics().is_some() => counts.push(1),
         None => {}
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use warpframe_ir::error::Error;
 use warpframe_ir::metrics::Metrics;
 
 use super::calibration::Calibration;
@@ -32,7 +33,8 @@ pub struct Gpus {
     open: Vec<Mutex<Option<Arc<Gpu>>>>,
     next: AtomicUsize,
     pinned: Arc<PinnedRanges>,
-    calibration: OnceLock<Calibration>,
+    /// The calibration, or why the machine cannot be calibrated.
+    calibration: OnceLock<Result<Calibration, Error>>,
     metrics: Metrics,
 }
 
@@ -52,11 +54,11 @@ impl Gpus {
 
     /// Sets the calibration, which is then not measured.
     pub fn with_calibration(self, calibration: Calibration) -> Self {
-        Self { calibration: OnceLock::from(calibration), ..self }
+        Self { calibration: OnceLock::from(Ok(calibration)), ..self }
     }
 
-    /// The calibration of the machine, if it was measured or set.
-    pub(super) fn calibration(&self) -> &OnceLock<Calibration> {
+    /// The calibration of the machine, if it was measured or set, or the error of the attempt to measure it.
+    pub(super) fn calibration(&self) -> &OnceLock<Result<Calibration, Error>> {
         &self.calibration
     }
 

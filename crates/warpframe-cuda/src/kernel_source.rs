@@ -1,12 +1,14 @@
 //! The CUDA C++ source of kernels: hand-written for some programs, generated for all others.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use warpframe_ir::builder::Builder;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Reductions, ScalarType};
 
+use super::calibration_programs::CalibrationPrograms;
 use super::codegen::{PRELUDE, source};
 use super::reduction_codegen::reducing_source;
 
@@ -35,6 +37,23 @@ fn is_log3(program: &Program) -> bool {
     log3.is_ok_and(|log3| program.has_same_code(&log3))
 }
 
+/// The source of the kernels of the calibration, without the prelude.
+static CALIBRATION_SOURCE: LazyLock<String> = LazyLock::new(|| {
+    let programs = CalibrationPrograms::get().into_iter().flat_map(CalibrationPrograms::all);
+    programs.map(|one| source(&one.program, one.name)).collect()
+});
+
+/// The name of the shipped kernel of a program, if there is one.
+fn shipped_name(program: &Program) -> Option<&'static str> {
+    match program.output_type() {
+        ScalarType::F64 if is_log3(program) => return Some("log3_f64"),
+        ScalarType::F32 if is_log3(program) => return Some("log3_f32"),
+        _ => {}
+    }
+    let mut calibration = CalibrationPrograms::get().into_iter().flat_map(CalibrationPrograms::all);
+    calibration.find(|one| one.program.has_same_code(program)).map(|one| one.name)
+}
+
 /// The CUDA C++ source of a kernel. The kernel of a program has the parameters that [`source`] describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelSource {
@@ -47,13 +66,17 @@ pub struct KernelSource {
 }
 
 impl KernelSource {
-    /// The kernel of a program: the hand-written one if there is one, else a generated one.
+    /// The kernel of a program: the shipped one if there is one, else a generated one.
     pub fn of(program: &Program) -> Self {
-        match program.output_type() {
-            ScalarType::F64 if is_log3(program) => Self::shipped("log3_f64"),
-            ScalarType::F32 if is_log3(program) => Self::shipped("log3_f32"),
-            _ => Self::generated(source(program, GENERATED)),
+        match shipped_name(program) {
+            Some(name) => Self::shipped(name),
+            None => Self::generated(source(program, GENERATED)),
         }
+    }
+
+    /// Whether the kernel of a program is shipped, so that it needs no compiler.
+    pub fn is_shipped(program: &Program) -> bool {
+        shipped_name(program).is_some()
     }
 
     /// The kernel that reduces the outputs of a program: each thread those of its rows. `reductions` has what is computed of
@@ -71,17 +94,31 @@ impl KernelSource {
         Self::shipped("sum_f64")
     }
 
-    /// The names of the shipped kernels: the hand-written ones, whose source and PTX are part of the executable.
-    pub const SHIPPED: [&'static str; 4] = ["log3_f64", "log3_f32", "sum_f64", "sum_f32"];
+    /// The names of the shipped kernels, whose source and PTX are part of the executable: the hand-written ones, and those of
+    /// the calibration, which are generated.
+    pub const SHIPPED: [&'static str; 8] = [
+        "log3_f64",
+        "log3_f32",
+        "sum_f64",
+        "sum_f32",
+        "calibration_cheap_f64",
+        "calibration_costly_f64",
+        "calibration_cheap_f32",
+        "calibration_costly_f32",
+    ];
 
-    /// A shipped kernel.
+    /// A shipped kernel. Its text has the hand-written kernels, or those of the calibration, so that a compiler has less to do.
     fn shipped(name: &'static str) -> Self {
-        Self { name, text: Self::shipped_text().into(), ptx: Some(Self::SHIPPED_PTX) }
+        let text = match name.starts_with("calibration_") {
+            true => format!("{PRELUDE}{}", *CALIBRATION_SOURCE),
+            false => format!("{PRELUDE}{LOG3_SOURCE}{SUM_SOURCE}"),
+        };
+        Self { name, text: text.into(), ptx: Some(Self::SHIPPED_PTX) }
     }
 
     /// The source of all shipped kernels, as one translation unit.
     pub fn shipped_text() -> String {
-        format!("{PRELUDE}{LOG3_SOURCE}{SUM_SOURCE}")
+        format!("{PRELUDE}{LOG3_SOURCE}{SUM_SOURCE}{}", *CALIBRATION_SOURCE)
     }
 
     /// The PTX that NVRTC compiles [`shipped_text`](Self::shipped_text) to, for

@@ -8,7 +8,8 @@
 //! - `chunk_pipeline` evaluates a batch: from `input_column`, through device memory as `layout` places it, to
 //!   `chunk_results`, which are arrays (`array_results`) or reductions (`partial_results`, whose columns `partial_column` names).
 //! - `cuda_backend` is the backend, `resident` evaluates programs on columns in device memory, `calibrate` measures the
-//!   parameters of the cost model (`calibration`), and `metrics` has the names of metrics.
+//!   parameters of the cost model (`calibration`) by programs of its own (`calibration_programs`), and `metrics` has the
+//!   names of metrics.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -17,6 +18,7 @@
 mod array_results;
 mod calibrate;
 mod calibration;
+mod calibration_programs;
 mod chunk_pipeline;
 mod chunk_results;
 pub mod codegen;

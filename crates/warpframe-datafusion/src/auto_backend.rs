@@ -5,27 +5,36 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
-use warpframe_cuda::{Cuda, calibrate};
+use warpframe_cuda::{Calibration, Cuda, KernelSource, calibrate};
 
 use crate::cost_model::CostModel;
-use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
+use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext, KernelUse};
 use warpframe_ir::error::Result;
 use warpframe_ir::program::Program;
 use warpframe_ir::reduction::Accumulator;
 
-/// The backend that chooses between the CPU and a GPU for each program and batch.
+/// The backend that chooses between the CPU and a GPU for each program, its use, and each batch.
 #[derive(Debug)]
 pub struct Auto {
     cpu: Arc<dyn Backend>,
     /// `None` where there is no usable GPU.
     cuda: Option<Cuda>,
-    threads: usize,
+    cores: usize,
 }
 
 impl Auto {
-    /// A backend that chooses between a CPU backend, used by `threads` threads, and GPUs, if there are any.
-    pub fn new(cpu: Arc<dyn Backend>, cuda: Option<Cuda>, threads: usize) -> Self {
-        Self { cpu, cuda, threads }
+    /// A backend that chooses between a CPU backend, used on `cores` physical cores, and GPUs, if there are any.
+    pub fn new(cpu: Arc<dyn Backend>, cuda: Option<Cuda>, cores: usize) -> Self {
+        Self { cpu, cuda, cores }
+    }
+
+    /// The calibration, if a GPU can evaluate the program; else the reason why none can. Without a compiler, GPUs evaluate the
+    /// programs whose kernels are shipped. A GPU that cannot be calibrated is not used again in this process.
+    fn calibration(&self, cuda: &Cuda, program: &Program) -> std::result::Result<Calibration, String> {
+        if !KernelSource::is_shipped(program) {
+            cuda.gpus().driver().compiler().map_err(|error| error.to_string())?;
+        }
+        calibrate(cuda.gpus(), &self.cpu).map_err(|error| error.to_string())
     }
 }
 
@@ -36,31 +45,55 @@ impl Backend for Auto {
 
     fn cache_key(&self) -> String {
         let cuda = self.cuda.as_ref().map(Backend::cache_key);
-        format!("auto {} {cuda:?} {}", self.cpu.cache_key(), self.threads)
+        format!("auto {} {cuda:?} {}", self.cpu.cache_key(), self.cores)
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
         let cpu = self.cpu.compile(program)?;
         let Some(cuda) = &self.cuda else { return Ok(cpu) };
-        // A GPU that cannot be calibrated is not used.
-        let Ok(calibration) = calibrate(cuda.gpus(), &self.cpu) else { return Ok(cpu) };
-        let cost = CostModel::of(program, &calibration, self.threads);
-        Ok(Arc::new(AutoKernel { cost, cpu, gpu: cuda.compile(program)? }))
+        let choice = match self.calibration(cuda, program) {
+            Ok(calibration) => Choice::ByRows(Box::new(ByRows {
+                program: Arc::clone(program),
+                calibration,
+                cores: self.cores,
+                cost: CostModel::of(program, &calibration, self.cores, KernelUse::default()),
+                gpu: cuda.compile(program)?,
+            })),
+            Err(reason) => Choice::Cpu(reason),
+        };
+        Ok(Arc::new(AutoKernel { cpu, choice }))
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct AutoKernel {
-    cost: CostModel,
     cpu: Arc<dyn Kernel>,
+    choice: Choice,
+}
+
+/// How a kernel chooses between the CPU and a GPU.
+#[derive(Debug, Clone)]
+enum Choice {
+    /// No GPU can be used, for this reason.
+    Cpu(String),
+    ByRows(Box<ByRows>),
+}
+
+/// The choice by the number of rows.
+#[derive(Debug, Clone)]
+struct ByRows {
+    program: Arc<Program>,
+    calibration: Calibration,
+    cores: usize,
+    cost: CostModel,
     gpu: Arc<dyn Kernel>,
 }
 
 impl AutoKernel {
     /// The kernel that evaluates a batch.
     fn for_rows(&self, rows: usize) -> &Arc<dyn Kernel> {
-        match self.cost.gpu_from {
-            Some(least) if rows >= least => &self.gpu,
+        match &self.choice {
+            Choice::ByRows(choice) if choice.cost.gpu_from.is_some_and(|least| rows >= least) => &choice.gpu,
             _ => &self.cpu,
         }
     }
@@ -68,11 +101,15 @@ impl AutoKernel {
 
 impl Kernel for AutoKernel {
     fn description(&self) -> String {
-        let chosen = match self.cost.gpu_from {
-            Some(_) => self.gpu.description(),
-            None => self.cpu.description(),
-        };
-        format!("{chosen}; {}", self.cost.reason())
+        let cpu = self.cpu.description();
+        match &self.choice {
+            Choice::Cpu(reason) => format!("{cpu}; no GPU: {reason}"),
+            Choice::ByRows(choice) => {
+                let on_gpu = choice.cost.gpu_from.is_some();
+                let chosen = if on_gpu { choice.gpu.description() } else { cpu };
+                format!("{chosen}; {}", choice.cost.reason())
+            }
+        }
     }
 
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
@@ -100,6 +137,16 @@ impl Kernel for AutoKernel {
     }
 
     fn device_batch_rows(&self) -> Option<usize> {
-        self.cost.gpu_from.map(usize::next_power_of_two)
+        match &self.choice {
+            Choice::Cpu(_) => None,
+            Choice::ByRows(choice) => choice.cost.gpu_from.map(usize::next_power_of_two),
+        }
+    }
+
+    fn for_use(&self, usage: KernelUse) -> Option<Arc<dyn Kernel>> {
+        let Choice::ByRows(choice) = &self.choice else { return None };
+        let mut choice = choice.clone();
+        choice.cost = CostModel::of(&choice.program, &choice.calibration, choice.cores, usage);
+        Some(Arc::new(Self { cpu: Arc::clone(&self.cpu), choice: Choice::ByRows(choice) }))
     }
 }

@@ -15,6 +15,7 @@ use crate::auto_backend::Auto;
 use crate::backend_names::{AUTO, CUDA, INTERPRETED, NATIVE, SIMD, unknown_backend};
 use crate::errors::datafusion_error;
 use crate::options::WarpframeOptions;
+use crate::physical_cores::physical_cores;
 use warpframe_ir::backend::{Backend, Kernel};
 use warpframe_ir::error;
 use warpframe_ir::interpreter::Interpreter;
@@ -65,8 +66,8 @@ impl Backends {
         let for_auto = cuda.clone();
         Self::empty()
             .register(AUTO, move |config| {
-                let threads = config.execution.target_partitions;
-                Ok(Arc::new(Auto::new(Arc::new(Simd::native()?), for_auto(config).ok(), threads)))
+                let cores = physical_cores(config.execution.target_partitions);
+                Ok(Arc::new(Auto::new(Arc::new(Simd::native()?), for_auto(config).ok(), cores)))
             })
             .register(INTERPRETED, |_| Ok(Arc::new(Interpreter)))
             .register(SIMD, |_| Ok(Arc::new(Simd::active()?)))

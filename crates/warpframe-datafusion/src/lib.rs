@@ -24,6 +24,7 @@ pub mod lowering;
 pub mod memory;
 pub mod operators;
 pub mod options;
+mod physical_cores;
 pub mod planner;
 pub mod rows;
 mod visit_statement;

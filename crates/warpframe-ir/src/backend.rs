@@ -83,6 +83,21 @@ pub trait Kernel: fmt::Debug + Send + Sync {
     fn device_batch_rows(&self) -> Option<usize> {
         None
     }
+
+    /// The kernel of the same program for a use, if the backend chooses between devices by it. `None` if this kernel is as good
+    /// as any; kernels are compiled for the [default](KernelUse::default) use.
+    fn for_use(&self, _: KernelUse) -> Option<Arc<dyn Kernel>> {
+        None
+    }
+}
+
+/// What a kernel is used for, as far as its costs depend on it. By default rows in memory are evaluated to arrays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelUse {
+    /// The results are reduced, by [`Kernel::reduce`], instead of stored in arrays.
+    pub reduces: bool,
+    /// The rows are decoded from files while they are evaluated, on the same CPU cores.
+    pub decodes: bool,
 }
 
 /// The result of an evaluation.

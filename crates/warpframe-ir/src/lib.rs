@@ -27,7 +27,7 @@ mod trap;
 mod verifier;
 
 pub use self::serde::FORMAT_VERSION;
-pub use backend::{Backend, Evaluated, Kernel, KernelContext};
+pub use backend::{Backend, Evaluated, Kernel, KernelContext, KernelUse};
 pub use builder::Builder;
 pub use error::{Error, Result};
 pub use error_interval::ErrorInterval;

@@ -147,6 +147,7 @@ impl ExecutionPlan for FusedExec {
             rest: None,
             results: LimitedBatchCoalescer::new(Arc::clone(&schema), batch_size, self.fetch),
             batch_size,
+            device_rows: self.pass.rows.kernels().filter_map(|kernel| kernel.device_batch_rows()).min(),
             selectivity: Selectivity::default(),
             is_finished: false,
             input_rows: MetricBuilder::new(&self.metrics).counter("input_rows", partition),
@@ -172,6 +173,8 @@ struct Batches {
     rest: Option<RecordBatch>,
     results: LimitedBatchCoalescer,
     batch_size: usize,
+    /// The smallest number of rows for which a kernel uses a device.
+    device_rows: Option<usize>,
     selectivity: Selectivity,
     is_finished: bool,
     input_rows: Count,
@@ -210,7 +213,8 @@ impl Batches {
         }
     }
 
-    /// The next rows of the input, at most as many as a batch has: results then stay in the cache until they are read.
+    /// The next rows of the input: of a batch for a device all, of others at most as many as a batch has, so that results stay in
+    /// the cache until they are read.
     async fn next_input(&mut self) -> Result<Option<RecordBatch>> {
         let batch = match self.rest.take() {
             Some(rest) => rest,
@@ -220,7 +224,8 @@ impl Batches {
             },
         };
         let rows = batch.num_rows();
-        if rows < 2 * self.batch_size {
+        let is_for_device = self.device_rows.is_some_and(|least| rows >= least);
+        if is_for_device || rows < 2 * self.batch_size {
             return Ok(Some(batch));
         }
         self.rest = Some(batch.slice(self.batch_size, rows - self.batch_size));

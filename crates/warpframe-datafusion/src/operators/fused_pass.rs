@@ -116,7 +116,7 @@ impl FusedPass {
     pub fn without_backend(&self, text: &str) -> String {
         let text = text.replace(&format!("[{}]", self.rows.description()), "");
         // A function alone may be evaluated by other code than the pass.
-        ["[simd ", "[native "].into_iter().fold(text, |text, start| {
+        ["[simd ", "[native ", "[cuda "].into_iter().fold(text, |text, start| {
             let mut parts = text.split(start);
             let first = parts.next().unwrap_or_default().to_owned();
             parts.fold(first, |text, part| text + part.split_once(']').map_or(part, |(_, rest)| rest))

@@ -15,7 +15,7 @@ use crate::backends::Backends;
 use crate::errors::datafusion_error;
 use crate::lowering::{LoweredRows, NotLowered, lower_condition, lower_rows};
 use warpframe_cuda::Compiler;
-use warpframe_ir::backend::{Evaluated, Kernel, KernelContext};
+use warpframe_ir::backend::{Evaluated, Kernel, KernelContext, KernelUse};
 use warpframe_ir::instruction::Instruction;
 use warpframe_ir::program::Program;
 use warpframe_ir::reduction::Accumulator;
@@ -84,15 +84,6 @@ impl Selectivity {
     }
 }
 
-/// What is done with the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// They are the rows of the result. Fusion is profitable if it saves passes.
-    Rows,
-    /// They are reduced. Fusion is profitable if anything is computed, since the results need not be stored.
-    Reductions,
-}
-
 /// The reason why a filter and expressions are not fused.
 #[derive(Debug)]
 pub enum NotFused {
@@ -129,7 +120,9 @@ impl From<NotLowered> for NotFused {
 }
 
 impl FusedRows {
-    /// Compiles a predicate and expressions over the columns of `input` for the backend of the configuration.
+    /// Compiles a predicate and expressions over the columns of `input` for the backend of the configuration. Fusion of rows that
+    /// are the rows of the result is profitable if it saves passes; that of rows that are reduced, if anything is computed, since
+    /// the results need not be stored.
     ///
     /// # Errors
     /// They are not fused, for this reason.
@@ -140,18 +133,21 @@ impl FusedRows {
         schema: SchemaRef,
         backends: &Backends,
         config: &ConfigOptions,
-        purpose: Purpose,
+        usage: KernelUse,
     ) -> std::result::Result<Self, NotFused> {
-        let lowered = Lowered::new(input, predicate, expressions, purpose)?;
-        let compile = |rows: LoweredRows| -> std::result::Result<CompiledRows, NotFused> {
-            let kernel = backends.kernel(config, &Arc::new(rows.program)).map_err(NotFused::Backend)?;
-            Ok(CompiledRows { kernel, columns: rows.columns })
-        };
+        let lowered = Lowered::new(input, predicate, expressions, usage.reduces)?;
+        let compile_for =
+            |rows: LoweredRows, usage: KernelUse| -> std::result::Result<CompiledRows, NotFused> {
+                let kernel = backends.kernel(config, &Arc::new(rows.program)).map_err(NotFused::Backend)?;
+                let kernel = kernel.for_use(usage).unwrap_or(kernel);
+                Ok(CompiledRows { kernel, columns: rows.columns })
+            };
+        let compile = |rows| compile_for(rows, usage);
         let costly = lowered.expressions.as_ref().is_some_and(|rows| rows.work.costly);
         let read_columns = lowered.read_columns();
         let filter = match lowered.filter {
             Some((condition, with_columns)) => Some(Filter {
-                condition: compile(condition)?,
+                condition: compile_for(condition, KernelUse { reduces: false, ..usage })?,
                 with_columns: with_columns.map(compile).transpose()?,
                 costly,
                 read_columns,
@@ -351,7 +347,7 @@ impl Lowered {
         input: &Schema,
         predicate: Option<&Arc<dyn PhysicalExpr>>,
         expressions: &[Arc<dyn PhysicalExpr>],
-        purpose: Purpose,
+        reduces: bool,
     ) -> std::result::Result<Self, NotFused> {
         let mut computed_expressions = Vec::new();
         let sources = expressions.iter().map(|expression| match expression.downcast_ref::<Column>() {
@@ -365,10 +361,10 @@ impl Lowered {
         let count = computed_expressions.len();
         let is_conjunction = predicate.is_some_and(|predicate| split_conjunction(predicate).len() > 1);
         // Most operators end here, without lowering.
-        let is_profitable = match purpose {
-            Purpose::Rows if predicate.is_none() => count >= 2,
-            Purpose::Rows => count > 0 || is_conjunction,
-            Purpose::Reductions => count > 0 || predicate.is_some(),
+        let is_profitable = match predicate {
+            _ if reduces => count > 0 || predicate.is_some(),
+            None => count >= 2,
+            Some(_) => count > 0 || is_conjunction,
         };
         if !is_profitable {
             return Err(NotFused::NotProfitable);
@@ -378,7 +374,7 @@ impl Lowered {
             _ => Some(lower_rows(input, None, &computed_expressions)?),
         };
         let Some(predicate) = predicate else {
-            if purpose == Purpose::Reductions {
+            if reduces {
                 return Ok(Self { filter: None, expressions: alone, sources });
             }
             let each =
@@ -393,7 +389,7 @@ impl Lowered {
         let condition = lower_condition(input, predicate)?;
         let is_guarded = is_conjunction && condition.program.can_trap();
         let costs_a_pass = || alone.as_ref().is_some_and(|alone| alone.work.is_profitable());
-        if purpose == Purpose::Rows && !is_guarded && !costs_a_pass() {
+        if !reduces && !is_guarded && !costs_a_pass() {
             return Err(NotFused::NotProfitable);
         }
         let with_columns = match expressions {

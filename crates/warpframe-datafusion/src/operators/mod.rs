@@ -4,6 +4,8 @@ mod fused_aggregate_exec;
 mod fused_exec;
 mod fused_pass;
 mod fused_rows;
+mod gpu_batch_exec;
+mod gpu_batch_stream;
 mod partial_state;
 mod timed;
 
@@ -12,7 +14,8 @@ use datafusion::physical_plan::ExecutionPlan;
 pub use fused_aggregate_exec::FusedAggregateExec;
 pub use fused_exec::FusedExec;
 pub use fused_pass::{FusedPass, Replaced};
-pub use fused_rows::{FusedRows, NotFused, Purpose};
+pub use fused_rows::{FusedRows, NotFused};
+pub use gpu_batch_exec::{GpuBatchExec, GpuKernels};
 pub use partial_state::{PartialState, ReducedAggregate};
 pub use timed::timed;
 

@@ -11,8 +11,8 @@ use datafusion::physical_plan::aggregates::{
 };
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-use super::fused_operators::{Fused, FusedOperators};
-use crate::operators::{FusedAggregateExec, FusedExec, NotFused, PartialState, Purpose, ReducedAggregate};
+use super::fused_operators::{Fused, FusedOperators, Purpose};
+use crate::operators::{FusedAggregateExec, FusedExec, NotFused, PartialState, ReducedAggregate};
 
 /// The operators that replace the first stage of an aggregation and those below it, whose arguments, conditions and groups are
 /// computed in one pass; `None` of other stages.

@@ -10,9 +10,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 
 use super::fuse_aggregate::fuse_aggregate;
-use super::fused_operators::FusedOperators;
+use super::fused_operators::{FusedOperators, Purpose};
 use crate::backends::Backends;
-use crate::operators::{FusedExec, Purpose};
+use crate::operators::FusedExec;
 use crate::options::WarpframeOptions;
 
 /// Replaces filters and projections by one operator that evaluates them in one pass:

@@ -1,19 +1,22 @@
-//! Visits the fused functions of a physical plan, and prepares them for execution.
+//! The fused functions of a physical plan.
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::config::ConfigOptions;
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::backends::Backends;
 use crate::functions::FusedFunction;
 use crate::memory::PoolBudget;
-use crate::options::WarpframeOptions;
 use warpframe_ir::memory::MemoryBudget;
+
+/// The fused function of a function's implementation, if it is one.
+pub(super) fn as_fused(function: &ScalarUDF) -> Option<&FusedFunction> {
+    function.inner().downcast_ref()
+}
 
 /// Calls `visit` for every fused function of a plan.
 ///
@@ -24,58 +27,41 @@ pub fn for_each_fused_function(
     mut visit: impl FnMut(&FusedFunction) -> Result<()>,
 ) -> Result<()> {
     plan.apply(|node| {
-        node.apply_expressions(&mut |expression: &Arc<dyn PhysicalExpr>| {
-            expression.apply(|expression| {
-                let function = expression.downcast_ref::<ScalarFunctionExpr>().map(|call| call.fun().inner());
-                if let Some(function) = function.and_then(|inner| inner.downcast_ref::<FusedFunction>()) {
-                    visit(function)?;
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
+        for_each_own_function(node.as_ref(), |function| as_fused(function).map_or(Ok(()), &mut visit))?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(())
+}
+
+/// Calls `visit` for every function of an operator, without those below it.
+pub(super) fn for_each_own_function(
+    operator: &dyn ExecutionPlan,
+    mut visit: impl FnMut(&ScalarUDF) -> Result<()>,
+) -> Result<()> {
+    operator.apply_expressions(&mut |expression: &Arc<dyn PhysicalExpr>| {
+        expression.apply(|expression| {
+            if let Some(call) = expression.downcast_ref::<ScalarFunctionExpr>() {
+                visit(call.fun())?;
+            }
+            Ok(TreeNodeRecursion::Continue)
         })
     })?;
     Ok(())
 }
 
-/// Prepares the fused functions of a plan for a task: binds unbound functions to the backends of the task's session,
-/// and sets the task's memory pool as the budget of all. Returns the context to execute the plan with: if a function
-/// has a kernel for a device, its batch size is the option `warpframe.cuda.batch_rows`, or the minimum of the kernels
-/// if that is greater.
+/// Sets the memory pool of a task as the budget of all fused functions of its plan, which are bound.
 ///
 /// # Errors
-/// A backend cannot run on this machine, or cannot compile a program.
-pub fn prepare(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<Arc<TaskContext>> {
-    let config = context.session_config();
-    let backends = Backends::of(config);
-    let memory: Arc<dyn MemoryBudget> = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
-    let mut device_rows = None;
+/// An expression cannot be traversed.
+pub fn set_memory(plan: &Arc<dyn ExecutionPlan>, context: &TaskContext) -> Result<()> {
+    let memory = memory_budget(context);
     for_each_fused_function(plan, |function| {
-        function.bind(&backends, config.options())?;
         function.set_memory(Arc::clone(&memory));
-        device_rows = device_rows.max(function.kernel().and_then(|kernel| kernel.device_batch_rows()));
         Ok(())
-    })?;
-    Ok(match device_rows {
-        Some(least) => with_batch_rows(context, device_batch_rows(config.options(), least)),
-        None => Arc::clone(context),
     })
 }
 
-/// The batch size for kernels that require at least `least` rows: the option `warpframe.cuda.batch_rows`, or `least` if
-/// it is greater.
-pub fn device_batch_rows(config: &ConfigOptions, least: usize) -> usize {
-    WarpframeOptions::of(config).cuda_batch_rows.max(least)
-}
-
-fn with_batch_rows(context: &Arc<TaskContext>, rows: usize) -> Arc<TaskContext> {
-    Arc::new(TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone().with_batch_size(rows),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        context.runtime_env(),
-    ))
+/// The memory budget of a task.
+pub(super) fn memory_budget(context: &TaskContext) -> Arc<dyn MemoryBudget> {
+    Arc::new(PoolBudget(Arc::clone(context.memory_pool())))
 }

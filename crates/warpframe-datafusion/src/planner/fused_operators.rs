@@ -6,12 +6,23 @@ use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::kernel_use::decodes_rows;
 use super::operator_chain::OperatorChain;
 use crate::backends::Backends;
-use crate::operators::{FusedPass, FusedRows, NotFused, Purpose, Replaced};
+use crate::operators::{FusedPass, FusedRows, NotFused, Replaced};
+use warpframe_ir::backend::KernelUse;
 
 /// A fused operator, or the reason why there is none.
 pub(super) type Fused<T> = std::result::Result<T, NotFused>;
+
+/// What is done with the rows of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// They are the rows of the result.
+    Rows,
+    /// They are reduced.
+    Reductions,
+}
 
 /// What fused operators are compiled with.
 pub(super) struct FusedOperators<'a> {
@@ -30,6 +41,8 @@ impl FusedOperators<'_> {
     ) -> Result<Fused<(FusedPass, Option<usize>)>> {
         let Some(chain) = OperatorChain::of(node)? else { return Ok(Err(NotFused::OtherOperator)) };
         let OperatorChain { input, predicate, expressions, fetch, operators } = chain;
+        let usage =
+            KernelUse { reduces: purpose == Purpose::Reductions, decodes: decodes_rows(input.as_ref()) };
         let rows = FusedRows::compile(
             &input.schema(),
             predicate.as_ref(),
@@ -37,7 +50,7 @@ impl FusedOperators<'_> {
             node.schema(),
             self.backends,
             self.config,
-            purpose,
+            usage,
         );
         Ok(rows.map(|rows| {
             let replaced = Replaced { plan: Arc::clone(node), operators: operators - added };

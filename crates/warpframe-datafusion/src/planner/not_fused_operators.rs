@@ -12,9 +12,9 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 
 use super::fuse_aggregate::fuse_aggregate;
-use super::fused_operators::FusedOperators;
+use super::fused_operators::{FusedOperators, Purpose};
 use crate::backends::Backends;
-use crate::operators::{NotFused, Purpose};
+use crate::operators::NotFused;
 
 /// The filters, projections with operations, and first stages of aggregations in a physical plan that
 /// [`FuseOperators`](super::FuseOperators) has left, each with the reason.
