@@ -239,6 +239,24 @@ async fn without_a_compiler_auto_uses_shipped_kernels() {
         assert_eq!(rows(&planned.session, query).await.len(), 1);
     }
     assert_eq!(planned.controls.opened(), 0);
+
+    // A selected backend without a compiler refuses other programs when they are planned.
+    let session = &planned.session;
+    rows(session, "SET warpframe.backend = 'cuda'").await;
+    let sum = "SELECT sum(log3(x, y, z)) AS r FROM rows WHERE x <= 100";
+    let plan = planned.plan(sum).await;
+    assert!(
+        plan.contains("log3[cuda Imaginary]") && !plan.contains("Fused"),
+        "the filter has no kernel: {plan}"
+    );
+    let sum = "SELECT sum(log3(x, y, z)) AS r FROM generate_rows(100)";
+    let plan = planned.plan(sum).await;
+    assert!(plan.contains("FusedAggregateExec: backend=cuda Imaginary, "), "{plan}");
+    assert_eq!(rows(session, sum).await[0].num_rows(), 1);
+    assert!(planned.controls.launches().len() == 1);
+    let refused = session.sql("SELECT ln(x) * exp(y) AS r FROM rows LIMIT 1").await.unwrap().collect().await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("there is no compiler"), "{refused}");
 }
 
 #[tokio::test]
@@ -260,8 +278,14 @@ async fn only_operators_with_gpu_kernels_get_large_batches() {
 
     // The batches of an operator that holds rows back are put together too, in each of two partitions.
     rows(&session, "SET datafusion.execution.batch_size = 1000").await;
-    rows(&session, "SELECT log3(c, c, c) AS r FROM (SELECT c FROM t ORDER BY a, c LIMIT 20000)").await;
+    let above_sort =
+        "SELECT log3(c, c, n) AS r FROM (SELECT c, row_number() OVER (ORDER BY a, c) AS n FROM t)";
+    rows(&session, above_sort).await;
     assert!(controls.launches().len() <= 3, "{:?}", controls.launches());
+    let plan = text(&session, &format!("EXPLAIN ANALYZE {above_sort}")).await;
+    let sort = plan.lines().find(|line| line.contains("SortExec")).unwrap();
+    let batches = sort.split("output_batches=").nth(1).unwrap().split([',', ']']).next().unwrap();
+    assert!(batches.parse::<usize>().unwrap() >= 10, "the sort makes batches of 1000 rows: {plan}");
 
     // Joins evaluate functions on the rows that they make.
     let join = "SELECT count(*) AS n FROM t AS one JOIN t AS other ON one.c = other.c AND log3(one.a, other.b, one.c + other.b) > 5";
@@ -271,7 +295,7 @@ async fn only_operators_with_gpu_kernels_get_large_batches() {
     let on_gpu = rows(&session, join).await;
     rows(&session, "SET warpframe.backend = 'simd'").await;
     assert_eq!(on_gpu, rows(&session, join).await);
-    drop(session);
+    drop((session, on_gpu));
     assert_nothing_leaked(gpus, &controls);
 }
 

@@ -55,7 +55,8 @@ impl Default for CudaSettings {
 ///
 /// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
 /// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable. Programs
-/// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU.
+/// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU. Without a compiler,
+/// only the programs whose kernels are shipped are compiled.
 ///
 /// Outputs are reduced by kernels that store the results of each thread. Where that is not possible, because a kernel would
 /// have too many parameters or an array has undeclared nulls, the CPU reduces the arrays of an evaluation.
@@ -122,6 +123,9 @@ impl Backend for Cuda {
         let fallback = self.fallback.compile(program)?;
         if parameters(program) > MAX_PARAMETERS {
             return Ok(fallback);
+        }
+        if !KernelSource::is_shipped(program) {
+            self.gpus.driver().compiler()?;
         }
         Ok(Arc::new(CudaKernel {
             backend: self.clone(),

@@ -14,7 +14,6 @@ use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use crate::backends::Backends;
 use crate::errors::datafusion_error;
 use crate::lowering::{LoweredRows, NotLowered, lower_condition, lower_rows};
-use warpframe_cuda::Compiler;
 use warpframe_ir::backend::{Evaluated, Kernel, KernelContext, KernelUse};
 use warpframe_ir::instruction::Instruction;
 use warpframe_ir::program::Program;
@@ -155,13 +154,7 @@ impl FusedRows {
             None => None,
         };
         let expressions = lowered.expressions.map(compile).transpose()?;
-        let rows = Self { schema, filter, expressions, sources: lowered.sources };
-        // GPUs have compiled kernels for some functions alone.
-        let on_gpu = rows.kernels().any(|kernel| kernel.device_batch_rows().is_some());
-        if on_gpu && let Err(error) = Compiler::version() {
-            return Err(NotFused::Backend(DataFusionError::External(Box::new(error))));
-        }
-        Ok(rows)
+        Ok(Self { schema, filter, expressions, sources: lowered.sources })
     }
 
     /// The schema of the result.

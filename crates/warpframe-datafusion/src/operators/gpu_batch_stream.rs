@@ -1,9 +1,10 @@
 //! Puts small batches together.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
-use arrow::compute::BatchCoalescer;
+use arrow::compute::concat_batches;
 use datafusion::common::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
@@ -12,14 +13,16 @@ use futures::{Stream, StreamExt, stream};
 
 /// The batches of an input, those with at most half of a number of rows put together.
 ///
-/// The rows that are put together are copied, in memory that is reserved in the pool. If the pool is exhausted, batches stay as
-/// they are.
+/// The rows that are put together are copied once, to memory that is reserved in the pool. If the pool is exhausted, batches stay
+/// as they are.
 pub(super) struct GpuBatchStream {
     input: SendableRecordBatchStream,
     rows: usize,
-    coalescer: BatchCoalescer,
-    /// The memory of the rows that are put together.
+    /// Small batches, and the number of their rows.
+    small: (Vec<RecordBatch>, usize),
+    /// The memory of the rows of small batches, put together.
     reservation: MemoryReservation,
+    completed: VecDeque<RecordBatch>,
     is_finished: bool,
     metrics: BaselineMetrics,
 }
@@ -32,9 +35,9 @@ impl GpuBatchStream {
         partition: usize,
         metrics: BaselineMetrics,
     ) -> Self {
-        let coalescer = BatchCoalescer::new(input.schema(), rows);
         let reservation = MemoryConsumer::new(format!("GpuBatchExec[{partition}]")).register(pool);
-        Self { input, rows, coalescer, reservation, is_finished: false, metrics }
+        let (small, completed) = (Default::default(), VecDeque::new());
+        Self { input, rows, small, reservation, completed, is_finished: false, metrics }
     }
 
     pub fn into_stream(self) -> impl Stream<Item = Result<RecordBatch>> + Send {
@@ -45,10 +48,7 @@ impl GpuBatchStream {
 
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(batch) = self.coalescer.next_completed_batch() {
-                // The consumer of a batch has its memory.
-                let (left, given) = (self.coalescer.get_buffered_rows(), batch.num_rows());
-                self.reservation.resize(self.reservation.size() * left / (left + given).max(1));
+            if let Some(batch) = self.completed.pop_front() {
                 return Ok(Some(batch.record_output(&self.metrics)));
             }
             if self.is_finished {
@@ -58,7 +58,7 @@ impl GpuBatchStream {
             match self.input.next().await.transpose()? {
                 Some(batch) => self.push(batch)?,
                 None => {
-                    self.coalescer.finish_buffered_batch()?;
+                    self.complete_small()?;
                     self.is_finished = true;
                 }
             }
@@ -66,15 +66,30 @@ impl GpuBatchStream {
     }
 
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        let _timer = self.metrics.elapsed_compute().timer();
-        let is_small = batch.num_rows() <= self.rows / 2;
-        let is_copied = is_small && self.reservation.try_grow(bytes(&batch)?).is_ok();
-        if !is_copied {
-            self.coalescer.finish_buffered_batch()?;
+        let rows = batch.num_rows();
+        if self.small.1 + rows > self.rows {
+            self.complete_small()?;
         }
-        // Batches above the limit pass as they are if no rows are buffered.
-        self.coalescer.set_biggest_coalesce_batch_size(Some(if is_copied { self.rows } else { 0 }));
-        Ok(self.coalescer.push_batch(batch)?)
+        if rows > self.rows / 2 || self.reservation.try_grow(bytes(&batch)?).is_err() {
+            self.complete_small()?;
+            self.completed.push_back(batch);
+            return Ok(());
+        }
+        self.small.0.push(batch);
+        self.small.1 += rows;
+        if self.small.1 == self.rows { self.complete_small() } else { Ok(()) }
+    }
+
+    /// Puts the small batches together. The memory of the result is that of its consumer.
+    fn complete_small(&mut self) -> Result<()> {
+        let metrics = self.metrics.clone();
+        let _timer = metrics.elapsed_compute().timer();
+        let (small, _) = std::mem::take(&mut self.small);
+        if !small.is_empty() {
+            self.completed.push_back(concat_batches(&self.input.schema(), &small)?);
+        }
+        self.reservation.free();
+        Ok(())
     }
 }
 
