@@ -79,6 +79,9 @@ pub struct Controls {
     launches: Mutex<Vec<usize>>,
     /// The source addresses of copies to GPUs.
     htod_sources: Mutex<Vec<usize>>,
+    /// The numbers of copies from GPUs and of memsets.
+    dtoh_copies: AtomicUsize,
+    memsets: AtomicUsize,
     opened: AtomicUsize,
     libraries: Mutex<HashMap<KernelSource, (Arc<Library>, usize)>>,
 }
@@ -106,6 +109,8 @@ impl FakeDriver {
             violations: Mutex::default(),
             launches: Mutex::default(),
             htod_sources: Mutex::default(),
+            dtoh_copies: AtomicUsize::new(0),
+            memsets: AtomicUsize::new(0),
             opened: AtomicUsize::new(0),
             libraries: Mutex::default(),
         });
@@ -135,6 +140,21 @@ impl Controls {
     /// The source addresses of copies to GPUs.
     pub fn htod_sources(&self) -> Vec<usize> {
         self.htod_sources.lock().unwrap().clone()
+    }
+
+    /// The bytes of the page-locked allocations of all GPUs.
+    pub fn pinned_bytes(&self) -> usize {
+        self.pinned.lock().unwrap().values().sum()
+    }
+
+    /// The number of copies from GPUs.
+    pub fn dtoh_copies(&self) -> usize {
+        self.dtoh_copies.load(Ordering::Relaxed)
+    }
+
+    /// The number of memsets.
+    pub fn memsets(&self) -> usize {
+        self.memsets.load(Ordering::Relaxed)
     }
 
     /// How many times a GPU was opened.
@@ -562,6 +582,7 @@ impl Device for FakeDevice {
             );
         }
         drop(state);
+        self.controls.dtoh_copies.fetch_add(1, Ordering::Relaxed);
         self.enqueue(stream, Work::Copy { to, from, bytes });
         Ok(())
     }
@@ -580,6 +601,7 @@ impl Device for FakeDevice {
 
     unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
         self.check_alive()?;
+        self.controls.memsets.fetch_add(1, Ordering::Relaxed);
         self.enqueue(stream, Work::Memset { address: address.0 as usize, bytes });
         Ok(())
     }

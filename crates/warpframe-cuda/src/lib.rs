@@ -3,10 +3,10 @@
 //!
 //! - `driver` is the trait over the part of the CUDA driver API that the backend uses, `nvidia` implements it, and `nvrtc`
 //!   compiles kernels. Without the feature `driver`, `no_driver` replaces these two.
-//! - `codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
-//! - `gpu` and `memory` manage open devices and their memory.
-//! - `chunk_pipeline` evaluates a batch: from `input_column`, through device memory as `layout` places it, to
-//!   `chunk_results`, which are arrays (`array_results`) or reductions (`partial_results`, whose columns `partial_column` names).
+//! - `codegen`, `store_codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
+//! - `gpu`, `memory` and `pinned_pool` manage open devices and their memory.
+//! - `chunk_pipeline` evaluates a batch: from `input_column`, by `staging`, through device memory as `layout` places it, to
+//!   `chunk_results`, which are arrays (`array_results`, `number_results`) or reductions (`partial_results`, whose columns `partial_column` names).
 //! - `cuda_backend` is the backend, `resident` evaluates programs on columns in device memory, `calibrate` measures the
 //!   parameters of the cost model (`calibration`), and `metrics` has the names of metrics.
 
@@ -31,6 +31,7 @@ mod memory;
 pub mod metrics;
 #[cfg(not(feature = "driver"))]
 mod no_driver;
+mod number_results;
 #[cfg(feature = "driver")]
 mod nvidia;
 #[cfg(feature = "driver")]
@@ -38,8 +39,11 @@ mod nvrtc;
 pub mod ops;
 mod partial_column;
 mod partial_results;
+mod pinned_pool;
 mod reduction_codegen;
 mod resident;
+mod staging;
+mod store_codegen;
 
 pub use calibrate::{calibrate, measure};
 pub use calibration::Calibration;

@@ -323,8 +323,10 @@ impl Device for Context {
     fn create_event(&self) -> Result<Event> {
         self.set_current()?;
         let mut event = ptr::null_mut();
+        // Threads that wait for it sleep, instead of keeping a core busy.
+        let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC as c_uint;
         // SAFETY: the pointer is valid for writing an event.
-        check(unsafe { sys::cuEventCreate(&mut event, 0) }, "creating an event")?;
+        check(unsafe { sys::cuEventCreate(&mut event, flags) }, "creating an event")?;
         Ok(Event(event as u64))
     }
 
