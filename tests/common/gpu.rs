@@ -9,7 +9,7 @@
 use std::alloc::Layout;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::{c_uint, c_void};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -61,6 +61,16 @@ pub struct FakeDriver {
     controls: Arc<Controls>,
 }
 
+/// Something that a test does in calls of the driver.
+#[derive(Default)]
+struct Hook(Mutex<Option<Arc<dyn Fn() + Send + Sync>>>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
 /// Controls the simulated GPUs, and records calls and violations.
 #[derive(Debug)]
 pub struct Controls {
@@ -82,6 +92,8 @@ pub struct Controls {
     /// The numbers of copies from GPUs and of memsets.
     dtoh_copies: AtomicUsize,
     memsets: AtomicUsize,
+    /// Called while a thread waits for an event.
+    on_wait: Hook,
     opened: AtomicUsize,
     libraries: Mutex<HashMap<KernelSource, (Arc<Library>, usize)>>,
 }
@@ -111,6 +123,7 @@ impl FakeDriver {
             htod_sources: Mutex::default(),
             dtoh_copies: AtomicUsize::new(0),
             memsets: AtomicUsize::new(0),
+            on_wait: Hook::default(),
             opened: AtomicUsize::new(0),
             libraries: Mutex::default(),
         });
@@ -150,6 +163,11 @@ impl Controls {
     /// The number of copies from GPUs.
     pub fn dtoh_copies(&self) -> usize {
         self.dtoh_copies.load(Ordering::Relaxed)
+    }
+
+    /// Calls a function whenever a thread waits for an event, before the wait ends.
+    pub fn on_wait(&self, call: impl Fn() + Send + Sync + 'static) {
+        *self.on_wait.0.lock().unwrap() = Some(Arc::new(call));
     }
 
     /// The number of memsets.
@@ -631,6 +649,10 @@ impl Device for FakeDevice {
 
     unsafe fn wait(&self, event: Event) -> Result<()> {
         self.attempt(Operation::Wait)?;
+        let on_wait = self.controls.on_wait.0.lock().unwrap().clone();
+        if let Some(call) = on_wait {
+            call();
+        }
         let records_event = |work: &Work| matches!(work, Work::Record(other) if *other == event.0);
         let stream =
             self.state().streams.iter().find(|(_, queue)| queue.iter().any(records_event)).map(|(id, _)| *id);

@@ -8,7 +8,7 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Table, Trap};
 
 use super::ops::{binary_template, unary_template};
-use super::store_codegen::{rows_loop, stores};
+use super::rows_loop::rows_loop;
 
 /// The source of the functions that kernels call. It precedes the source of each kernel.
 pub const PRELUDE: &str = include_str!("../../../kernels/prelude.cuh");
@@ -49,35 +49,6 @@ pub fn has_validity(program: &Program, value: Value) -> bool {
 /// The number of parameters for the inputs of a program, whose kernel computes validity or not.
 pub(super) fn input_parameters(program: &Program, validity: bool) -> usize {
     program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable)).sum()
-}
-
-/// The number of parameters of a program's kernel: see [`source`].
-pub fn parameters(program: &Program) -> usize {
-    let outputs = program.outputs().iter();
-    let outputs = outputs.map(|output| 1 + usize::from(has_validity(program, output.value)));
-    let inputs = input_parameters(program, computes_validity(program));
-    let others = [program.predicate().is_some(), program.can_trap()].map(usize::from);
-    // The rows are the last one.
-    inputs + outputs.sum::<usize>() + others.iter().sum::<usize>() + 1
-}
-
-/// The CUDA C++ source of a program's kernel, without the [`PRELUDE`].
-///
-/// The parameters of the kernel are, in this order:
-/// - for each input, its values (as in Arrow: an array of numbers, or a bitmap for Booleans) and, if it is nullable, its
-///   validity bitmap; bitmaps start at the first bit of a byte;
-/// - the number of rows;
-/// - for each output, its values, one number of its Arrow type per row, or a bitmap for a Boolean, and, if it may be null,
-///   its validity bitmap. Bitmaps are those of Arrow, in words of 32 bits; bits behind the last row are 0;
-/// - if the program has a predicate, a bitmap: whether the predicate is true. The other outputs have all rows;
-/// - if the program [can trap](Program::can_trap), an integer, 0 before the launch, that receives the position of a `TrapIf`
-///   instruction that traps, plus one. If several do, it is one of them.
-///
-/// The validity parameters exist only if the kernel [computes validity](computes_validity). Blocks and the grid have one
-/// dimension; a block has a multiple of 32 threads, and the grid may have any size.
-pub fn source(program: &Program, name: &str) -> String {
-    let generator = Generator { program, validity: computes_validity(program) };
-    generator.kernel(name, &stores(&generator))
 }
 
 /// The C++ type of local variables.

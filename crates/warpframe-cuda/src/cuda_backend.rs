@@ -15,7 +15,6 @@ use warpframe_ir::reduction::{Accumulator, Reductions};
 use super::array_results::ArrayResults;
 use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, Reserve};
 use super::chunk_results::ChunkResults;
-use super::codegen::parameters;
 use super::driver::CudaError;
 use super::gpu::{Gpu, Gpus};
 use super::input_column::primitive_bytes;
@@ -25,6 +24,7 @@ use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
 use super::partial_results::PartialResults;
 use super::reduction_codegen::reducing_parameters;
 use super::staging::parallel_copy;
+use super::store_codegen::parameters;
 
 /// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
@@ -198,6 +198,8 @@ impl CudaKernel {
                     return Ok(results);
                 }
                 Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
+                    // Slots for larger chunks would be used again, and leave no memory for the others.
+                    gpu.trim();
                     chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(ROWS_MULTIPLE);
                 }
                 Err(Failure::Cuda(error)) => return Err(Failure::Cuda(mark_failed(error))),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use warpframe_ir::Trap;
 use warpframe_ir::program::Program;
 
-use super::codegen::trap_of_code;
+use super::codegen::{computes_validity, has_validity, trap_of_code};
 use super::gpu::SlotBytes;
 
 /// The alignment of columns in bytes: a multiple of the widest load and of a cache line of the GPU.
@@ -134,7 +134,7 @@ impl Layout {
         self.bytes
     }
 
-    /// The arguments of the kernel, in the order of its parameters (see [`source`](super::codegen::source)). `at` maps
+    /// The arguments of the kernel, in the order of its parameters (see [`source`](super::store_codegen::source)). `at` maps
     /// offsets to device addresses; `inputs` has the addresses of the inputs' values.
     pub fn arguments(&self, rows: usize, at: impl Fn(usize) -> u64, inputs: &[u64]) -> Arguments {
         let mut arguments = Arguments::default();
@@ -153,13 +153,14 @@ impl Layout {
 /// and at least one. The columns are the inputs or the outputs, whichever are more, as the bus transfers both directions at a
 /// time.
 pub(super) fn rows_of_chunk(program: &Program, chunk_bytes: usize) -> usize {
-    let bits =
-        |width: Option<usize>, nullable: bool| width.map_or(1, |bytes| 8 * bytes) + usize::from(nullable);
-    let inputs = program.inputs().iter().map(|input| bits(input.data_type.primitive_width(), input.nullable));
-    let outputs = program
-        .outputs()
+    let bits = |width: Option<usize>, validity| width.map_or(1, |bytes| 8 * bytes) + usize::from(validity);
+    let inputs = program
+        .inputs()
         .iter()
-        .map(|output| bits(output.data_type.primitive_width(), program.may_be_null(output.value)));
+        .map(|input| bits(input.data_type.primitive_width(), computes_validity(program) && input.nullable));
+    let outputs = program.outputs().iter();
+    let outputs =
+        outputs.map(|output| bits(output.data_type.primitive_width(), has_validity(program, output.value)));
     let bits = inputs.sum::<usize>().max(outputs.sum());
     let rows = chunk_bytes.saturating_mul(8) / bits;
     (rows / ROWS_MULTIPLE * ROWS_MULTIPLE).max(ROWS_MULTIPLE)

@@ -3,7 +3,7 @@
 //!
 //! - `driver` is the trait over the part of the CUDA driver API that the backend uses, `nvidia` implements it, and `nvrtc`
 //!   compiles kernels. Without the feature `driver`, `no_driver` replaces these two.
-//! - `codegen`, `store_codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
+//! - `codegen`, `rows_loop`, `store_codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
 //! - `gpu`, `memory` and `pinned_pool` manage open devices and their memory.
 //! - `chunk_pipeline` evaluates a batch: from `input_column`, by `staging`, through device memory as `layout` places it, to
 //!   `chunk_results`, which are arrays (`array_results`, `number_results`) or reductions (`partial_results`, whose columns `partial_column` names).
@@ -42,6 +42,7 @@ mod partial_results;
 mod pinned_pool;
 mod reduction_codegen;
 mod resident;
+mod rows_loop;
 mod staging;
 mod store_codegen;
 

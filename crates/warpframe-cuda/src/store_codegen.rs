@@ -1,13 +1,44 @@
-//! Code generation for outputs that are stored: the loop over the rows of a thread, and the stores of numbers and bitmaps.
+//! Code generation for kernels that store the outputs of all rows.
 
 use std::fmt::Write;
 
 use warpframe_ir::ScalarType;
+use warpframe_ir::program::Program;
 
-use super::codegen::{Generator, KernelParts, c_column};
+use super::codegen::{Generator, KernelParts, c_column, computes_validity, has_validity, input_parameters};
+
+/// The number of parameters of a program's kernel: see [`source`].
+pub(super) fn parameters(program: &Program) -> usize {
+    let outputs = program.outputs().iter();
+    let outputs = outputs.map(|output| 1 + usize::from(has_validity(program, output.value)));
+    let inputs = input_parameters(program, computes_validity(program));
+    let others = [program.predicate().is_some(), program.can_trap()].map(usize::from);
+    // The rows are the last one.
+    inputs + outputs.sum::<usize>() + others.iter().sum::<usize>() + 1
+}
+
+/// The CUDA C++ source of a program's kernel, without the
+/// [`PRELUDE`](super::codegen::PRELUDE).
+///
+/// The parameters of the kernel are, in this order:
+/// - for each input, its values (as in Arrow: an array of numbers, or a bitmap for Booleans) and, if it is nullable, its
+///   validity bitmap; bitmaps start at the first bit of a byte;
+/// - the number of rows;
+/// - for each output, its values, one number of its Arrow type per row, or a bitmap for a Boolean, and, if it may be null,
+///   its validity bitmap. Bitmaps are those of Arrow, in words of 32 bits; bits behind the last row are 0;
+/// - if the program has a predicate, a bitmap: whether the predicate is true. The other outputs have all rows;
+/// - if the program [can trap](Program::can_trap), an integer, 0 before the launch, that receives the position of a `TrapIf`
+///   instruction that traps, plus one. If several do, it is one of them.
+///
+/// The validity parameters exist only if the kernel [computes validity](computes_validity). Blocks and the grid have one
+/// dimension; a block has a multiple of 32 threads, and the grid may have any size.
+pub(super) fn source(program: &Program, name: &str) -> String {
+    let generator = Generator { program, validity: computes_validity(program) };
+    generator.kernel(name, &stores(&generator))
+}
 
 /// The parts of a kernel that stores the outputs of all rows. Integers are truncated to the width of their column.
-pub(super) fn stores(generator: &Generator) -> KernelParts {
+fn stores(generator: &Generator) -> KernelParts {
     let KernelParts { mut parameters, mut row, mut bitmaps, .. } = KernelParts::default();
     let mut bitmap = |parameters: &mut String, name: String, bit: String| {
         // Writing to a String cannot fail.
@@ -32,34 +63,4 @@ pub(super) fn stores(generator: &Generator) -> KernelParts {
         bitmap(&mut parameters, "selected".to_owned(), generator.holds(predicate));
     }
     KernelParts { parameters, row, bitmaps, ..KernelParts::default() }
-}
-
-/// The loop over the rows of a thread, `row`. `body` has the statements for a row. Of each bitmap there is the name of the
-/// parameter and the expression of the row's bit, in the scope of the body.
-///
-/// The 32 threads of a warp have neighboring rows. With bitmaps they run the loop equally often, also where some of them have
-/// no row left, because all take part in the votes that make words of their bits.
-pub(super) fn rows_loop(body: &str, bitmaps: &[(String, String)]) -> String {
-    if bitmaps.is_empty() {
-        return format!("    for (wf_rows row = thread; row < rows; row += threads) {{\n{body}    }}\n");
-    }
-    let (mut bits, mut sets, mut words) = (String::new(), String::new(), String::new());
-    for (name, bit) in bitmaps {
-        // Writing to a String cannot fail.
-        let _ = writeln!(bits, "        bool {name}_bit = false;");
-        let _ = writeln!(sets, "        {name}_bit = {bit};");
-        let _ = writeln!(
-            words,
-            "        const unsigned int {name}_word = __ballot_sync(0xffffffffu, {name}_bit);"
-        );
-        let _ = writeln!(words, "        if (lane == 0) {name}[row >> 5] = {name}_word;");
-    }
-    format!(
-        "    const unsigned int lane = threadIdx.x & 31;
-    for (wf_rows row = thread; row - lane < rows; row += threads) {{
-{bits}        if (row < rows) {{
-{body}{sets}        }}
-{words}    }}
-"
-    )
 }

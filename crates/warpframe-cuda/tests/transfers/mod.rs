@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use warpframe_cuda::metrics::{D2H_BYTES, H2D_BYTES};
-use warpframe_cuda::{Cuda, Gpus};
+use warpframe_cuda::{Cuda, Gpus, KernelSource};
 use warpframe_ir::{
     Backend, Binary, Builder, Comparison, Interpreter, KernelContext, Output, Program, Scalar, ScalarType,
     Trap,
@@ -177,10 +177,29 @@ fn page_locked_memory_of_results_has_a_limit() {
     assert_nothing_leaked(gpus, &controls);
 }
 
+/// A slot of a chunk that fits into the memory once is not kept for smaller chunks, of which there are several at a time.
+#[test]
+fn smaller_chunks_do_not_use_the_memory_of_larger_ones() {
+    let Some((gpus, controls)) = simulated() else { return };
+    let mut builder = Builder::new();
+    let x = builder.add_input(input(DataType::Float64, false));
+    let double = builder.binary(Binary::Add, x, x);
+    let program = builder.finish_one(double).unwrap();
+    let values: Vec<_> = (0..100_000).map(|row| Some(Scalar::F64(f64::from(row)))).collect();
+    let case = Case::new("x + x".to_owned(), program, vec![array(&DataType::Float64, &values)]);
+    // 16 bytes for each of 65,536 rows, and for a quarter of them in addition.
+    controls.memory_limit.store(65_536 * 20, Ordering::Relaxed);
+    let before = controls.launches().len();
+    calls(&cuda(&gpus, 65_536 * 8), &controls, &case);
+    // In chunks of 16,384 rows, not on the CPU.
+    assert_eq!(controls.launches().len() - before, 7);
+    assert_nothing_leaked(gpus, &controls);
+}
+
 /// A program that cannot trap has no parameter for the code of a trap.
 #[test]
 fn only_programs_that_can_trap_have_a_trap_code() {
-    let source = |program: &Program| warpframe_cuda::codegen::source(program, "program");
-    assert!(!source(&three_columns(false).program).contains("trap"));
+    let source = |program: &Program| KernelSource::of(program).text.into_owned();
+    assert!(!source(&three_columns(false).program).contains("int *trap"));
     assert!(source(&three_columns(true).program).contains("int *trap"));
 }
