@@ -8,7 +8,7 @@ mod libraries;
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
@@ -97,9 +97,9 @@ fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Metered {
     Metered { cuda, context: KernelContext::default() }
 }
 
-/// Settings with small chunks, so that few rows are several chunks.
+/// Settings with chunks of a number of rows of `log3` in `f64`, so that few rows are several chunks.
 fn chunked(chunk_rows: usize) -> CudaSettings {
-    CudaSettings { chunk_rows, ..CudaSettings::default() }
+    CudaSettings { chunk_bytes: 24 * chunk_rows, ..CudaSettings::default() }
 }
 
 /// Drops the GPUs, and panics if anything was leaked or there was another violation.
@@ -182,8 +182,8 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
         let expected = Interpreter::evaluate(&case.program, &case.arguments, case.rows);
         let expected = expected.and_then(Evaluated::into_column);
         // In one chunk, and in several with a partial last one.
-        for chunk_rows in [1 << 18, 64] {
-            let cuda = cuda(gpus, chunked(chunk_rows));
+        for chunk_bytes in [8 << 20, 1] {
+            let cuda = cuda(gpus, CudaSettings { chunk_bytes, ..CudaSettings::default() });
             let result = cuda.evaluate(&case.program, &case.arguments, case.rows);
             assert_eq!(result.is_err(), expected.is_err(), "{}: {result:?}", case.text);
             let (Ok(result), Ok(expected)) = (result, &expected) else { continue };
@@ -374,7 +374,7 @@ fn low_memory_shrinks_chunks_then_falls_back_to_the_cpu() {
         controls.memory_limit.store(memory, Ordering::Relaxed);
         controls.pinned_limit.store(pinned, Ordering::Relaxed);
         gpus.trim();
-        let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, chunk_rows: 65_536 });
+        let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, ..chunked(65_536) });
         let result = cuda.evaluate(&log3(ScalarType::F64), &arguments, 100_000).unwrap();
         assert_near(&result, &expected);
         assert_eq!(
@@ -642,7 +642,7 @@ async fn cancelled_and_failed_queries_leak_nothing() {
     let session = session(&gpus);
     for statement in [
         "SET warpframe.backend = 'cuda'",
-        "SET warpframe.cuda.chunk_rows = 64",
+        "SET warpframe.cuda.chunk_bytes = 1",
         "SET warpframe.cuda.batch_rows = 500",
     ] {
         rows(&session, statement).await;
@@ -656,6 +656,36 @@ async fn cancelled_and_failed_queries_leak_nothing() {
     assert!(failed.unwrap_err().to_string().contains("a call of the GPU's driver has failed"));
     assert_eq!(rows(&session, "SELECT sum(log3(a, b, c)) FROM t").await[0].num_rows(), 1);
     drop((first, session));
+    assert_nothing_leaked(gpus, &controls);
+}
+
+/// The only worker runs another task while a query waits for a GPU, whichever operator it waits in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn workers_are_free_while_a_gpu_computes() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
+    let session = Arc::new(session(&gpus));
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    let (handle, results) = (tokio::runtime::Handle::current(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&results);
+    controls.on_wait(move || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        handle.spawn(async move { sender.send(()) });
+        // Much longer than the task takes, which starts only after the query if there is no free worker.
+        seen.lock().unwrap().push(receiver.recv_timeout(Duration::from_secs(20)).is_ok());
+    });
+    let mut queries = vec!["SELECT log3(a, b, c) FROM t"];
+    if Compiler::version().is_ok() {
+        queries.extend(["SELECT sum(a * b + c) FROM t", "SELECT exp(a / 1e5) * c, exp(a / 1e5) * b FROM t"]);
+    }
+    for query in queries {
+        results.lock().unwrap().clear();
+        let (session, text) = (Arc::clone(&session), query.to_owned());
+        let found = tokio::spawn(async move { rows(&session, &text).await }).await.unwrap();
+        assert!(!found.is_empty());
+        let results = results.lock().unwrap().clone();
+        assert!(!results.is_empty() && results.iter().all(|ran| *ran), "{query}: {results:?}");
+    }
+    drop(session);
     assert_nothing_leaked(gpus, &controls);
 }
 
@@ -710,7 +740,7 @@ async fn errors_without_a_gpu_name_the_driver() {
     }
     let refused = Session::builder().backend("cuda").build().map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("NVIDIA driver"), "{refused}");
-    for (option, value) in [("cuda.chunk_rows", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
+    for (option, value) in [("cuda.chunk_bytes", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
         let failed =
             session.sql(&format!("SET warpframe.{option} = '{value}'")).await.map(|_| ()).unwrap_err();
         assert!(failed.to_string().contains(&format!("warpframe.{option}")), "{failed}");

@@ -85,16 +85,16 @@ fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
         }
         sizes.push(measure_rows(gpus, &rates, rows)?);
     }
-    println!("\n10,000,000 rows, host to host, by warpframe.cuda.chunk_rows:");
+    println!("\n10,000,000 rows, host to host, by warpframe.cuda.chunk_bytes:");
     let columns = columns(10_000_000);
     let mut chunks = Vec::new();
-    for power in 15..=22 {
-        let settings = CudaSettings { chunk_rows: 1 << power, ..CudaSettings::default() };
+    for power in 19..=26 {
+        let settings = CudaSettings { chunk_bytes: 1 << power, ..CudaSettings::default() };
         let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(Simd::native()?));
         let pinned = pin(&cuda, &columns)?;
         let (pinned, ordinary) = (host_to_host(&cuda, &pinned)?, host_to_host(&cuda, &columns)?);
         println!("{:>13} pinned {:>8.3} ms, ordinary {:>8.3} ms", 1 << power, ms(pinned), ms(ordinary));
-        chunks.push(json!({"chunk_rows": 1 << power, "pinned_ms": ms(pinned), "ordinary_ms": ms(ordinary)}));
+        chunks.push(json!({"chunk_bytes": 1 << power, "pinned_ms": ms(pinned), "ordinary_ms": ms(ordinary)}));
         gpus.trim();
     }
     Ok(json!({

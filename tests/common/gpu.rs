@@ -9,7 +9,7 @@
 use std::alloc::Layout;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::{c_uint, c_void};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -70,6 +70,16 @@ pub struct FakeDriver {
     controls: Arc<Controls>,
 }
 
+/// Something that a test does in calls of the driver.
+#[derive(Default)]
+struct Hook(Mutex<Option<Arc<dyn Fn() + Send + Sync>>>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
 /// Controls the simulated GPUs, and records calls and violations.
 #[derive(Debug)]
 pub struct Controls {
@@ -88,6 +98,11 @@ pub struct Controls {
     launches: Mutex<Vec<usize>>,
     /// The source addresses of copies to GPUs.
     htod_sources: Mutex<Vec<usize>>,
+    /// The numbers of copies from GPUs and of memsets.
+    dtoh_copies: AtomicUsize,
+    memsets: AtomicUsize,
+    /// Called while a thread waits for an event.
+    on_wait: Hook,
     opened: AtomicUsize,
     libraries: Mutex<HashMap<KernelSource, (Arc<Library>, usize)>>,
 }
@@ -115,6 +130,9 @@ impl FakeDriver {
             violations: Mutex::default(),
             launches: Mutex::default(),
             htod_sources: Mutex::default(),
+            dtoh_copies: AtomicUsize::new(0),
+            memsets: AtomicUsize::new(0),
+            on_wait: Hook::default(),
             opened: AtomicUsize::new(0),
             libraries: Mutex::default(),
         });
@@ -148,6 +166,26 @@ impl Controls {
     /// The source addresses of copies to GPUs.
     pub fn htod_sources(&self) -> Vec<usize> {
         self.htod_sources.lock().unwrap().clone()
+    }
+
+    /// The bytes of the page-locked allocations of all GPUs.
+    pub fn pinned_bytes(&self) -> usize {
+        self.pinned.lock().unwrap().values().sum()
+    }
+
+    /// The number of copies from GPUs.
+    pub fn dtoh_copies(&self) -> usize {
+        self.dtoh_copies.load(Ordering::Relaxed)
+    }
+
+    /// Calls a function whenever a thread waits for an event, before the wait ends.
+    pub fn on_wait(&self, call: impl Fn() + Send + Sync + 'static) {
+        *self.on_wait.0.lock().unwrap() = Some(Arc::new(call));
+    }
+
+    /// The number of memsets.
+    pub fn memsets(&self) -> usize {
+        self.memsets.load(Ordering::Relaxed)
     }
 
     /// How many times a GPU was opened.
@@ -594,6 +632,7 @@ impl Device for FakeDevice {
             );
         }
         drop(state);
+        self.controls.dtoh_copies.fetch_add(1, Ordering::Relaxed);
         self.enqueue(stream, Work::Copy { to, from, bytes });
         Ok(())
     }
@@ -612,6 +651,7 @@ impl Device for FakeDevice {
 
     unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
         self.check_alive()?;
+        self.controls.memsets.fetch_add(1, Ordering::Relaxed);
         self.enqueue(stream, Work::Memset { address: address.0 as usize, bytes });
         Ok(())
     }
@@ -641,6 +681,10 @@ impl Device for FakeDevice {
 
     unsafe fn wait(&self, event: Event) -> Result<()> {
         self.attempt(Operation::Wait)?;
+        let on_wait = self.controls.on_wait.0.lock().unwrap().clone();
+        if let Some(call) = on_wait {
+            call();
+        }
         let records_event = |work: &Work| matches!(work, Work::Record(other) if *other == event.0);
         let stream =
             self.state().streams.iter().find(|(_, queue)| queue.iter().any(records_event)).map(|(id, _)| *id);

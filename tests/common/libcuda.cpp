@@ -192,7 +192,10 @@ int cuStreamCreate(void **stream, unsigned flags) {
 }
 int cuStreamDestroy_v2(void *stream) { return free(stream), context_status(); }
 int cuStreamSynchronize(void *stream) { return stream ? context_status() : INVALID_VALUE; }
-int cuEventCreate(void **event, unsigned) { return *event = malloc(1), context_status(); }
+// Only events with CU_EVENT_BLOCKING_SYNC, for which threads wait without keeping a core busy.
+int cuEventCreate(void **event, unsigned flags) {
+    return *event = malloc(1), flags == 1 ? context_status() : INVALID_VALUE;
+}
 int cuEventDestroy_v2(void *event) { return free(event), context_status(); }
 int cuEventRecord(void *event, void *stream) { return event && stream ? context_status() : INVALID_VALUE; }
 int cuEventSynchronize(void *event) { return event ? context_status() : INVALID_VALUE; }

@@ -16,10 +16,10 @@ use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 
 use super::calibration::Calibration;
-use super::chunk_pipeline::parallel_copy;
 use super::cuda_backend::{Cuda, CudaSettings};
 use super::disk_cache;
 use super::gpu::{Gpus, SlotBytes};
+use super::staging::parallel_copy;
 
 /// The bytes of the measured copies between host and device.
 const COPY_BYTES: usize = 32 << 20;

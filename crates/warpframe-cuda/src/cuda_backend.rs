@@ -13,16 +13,18 @@ use warpframe_ir::program::Program;
 use warpframe_ir::reduction::{Accumulator, Reductions};
 
 use super::array_results::ArrayResults;
-use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, Reserve, parallel_copy};
+use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, Reserve};
 use super::chunk_results::ChunkResults;
-use super::codegen::parameters;
 use super::driver::CudaError;
 use super::gpu::{Gpu, Gpus};
 use super::input_column::primitive_bytes;
 use super::kernel_source::KernelSource;
+use super::layout::{ROWS_MULTIPLE, rows_of_chunk};
 use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES, LOST_GPU_BATCHES};
 use super::partial_results::PartialResults;
 use super::reduction_codegen::reducing_parameters;
+use super::staging::parallel_copy;
+use super::store_codegen::parameters;
 
 /// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
@@ -40,14 +42,15 @@ pub struct CudaSettings {
     /// The maximum number of bytes that the process allocates for each GPU, device and page-locked memory together. The
     /// caller's memory budget applies in addition.
     pub memory_limit: usize,
-    /// The number of rows of a chunk, the unit of copies and kernel launches.
-    pub chunk_rows: usize,
+    /// The number of bytes of the columns of a chunk, the unit of copies and kernel launches: of the inputs or of the outputs,
+    /// whichever are more. A chunk has a multiple of 64 rows, and at least 64.
+    pub chunk_bytes: usize,
 }
 
 impl Default for CudaSettings {
     fn default() -> Self {
-        // 2 MiB per column of f64: a copy of this size reaches nearly the full bandwidth of the bus.
-        Self { memory_limit: usize::MAX, chunk_rows: 256 * 1024 }
+        // A copy takes about 0.2 to 0.6 ms by a bus of 15 to 50 GB/s, many times as long as its call and the launch of the kernel.
+        Self { memory_limit: usize::MAX, chunk_bytes: 8 << 20 }
     }
 }
 
@@ -105,10 +108,11 @@ impl Cuda {
         let data = column.to_data();
         let Some((bytes, _)) = primitive_bytes(&data) else { return Ok(Arc::clone(column)) };
         let pinned = self.gpus.next()?.pinned(bytes.len(), self.settings.memory_limit)?;
-        // SAFETY: the memory has at least this length, was initialized when it was allocated, and is not shared yet.
-        let target = unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr(), bytes.len()) };
+        // SAFETY: the memory has at least this length, and is not shared yet.
+        let target = unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr().cast(), bytes.len()) };
         parallel_copy(target, &bytes);
-        let values = pinned.into_buffer(bytes.len(), None);
+        // SAFETY: the bytes have been written, by no operation in a stream.
+        let values = unsafe { pinned.into_buffer(bytes.len(), None) };
         let data = data.into_builder().offset(0).buffers(vec![values]).nulls(column.nulls().cloned());
         let data = data.build().map_err(Error::backend)?;
         Ok(make_array(data))
@@ -177,7 +181,8 @@ impl CudaKernel {
             })
         };
         let _permit = gpu.acquire();
-        let mut chunk_rows = settings.chunk_rows.min(rows).next_multiple_of(64);
+        let chunk_rows = rows_of_chunk(&self.program, settings.chunk_bytes);
+        let mut chunk_rows = chunk_rows.min(rows).next_multiple_of(ROWS_MULTIPLE);
         loop {
             let pipeline = ChunkPipeline {
                 gpu: &gpu,
@@ -199,7 +204,9 @@ impl CudaKernel {
                     return Ok(results);
                 }
                 Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
-                    chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(64);
+                    // Slots for larger chunks would be used again, and leave no memory for the others.
+                    gpu.trim();
+                    chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(ROWS_MULTIPLE);
                 }
                 Err(failure) => return Err(failure),
             }

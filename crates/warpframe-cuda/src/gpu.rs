@@ -13,7 +13,8 @@ use warpframe_ir::metrics::Metrics;
 use super::calibration::Calibration;
 use super::driver::{CudaError, Device, DeviceProperties, Driver, Event, Loaded, Stream};
 use super::kernel_source::KernelSource;
-use super::memory::{DeviceMemory, MemoryTracker, Pinned, PinnedMemory, PinnedPool, PinnedRanges};
+use super::memory::{DeviceMemory, MemoryTracker, PinnedMemory};
+use super::pinned_pool::{Pinned, PinnedPool, PinnedRanges};
 
 /// The maximum number of concurrent evaluations on a GPU; others wait. It is large enough for copies of one to overlap with
 /// kernels of another.
@@ -53,6 +54,13 @@ impl Gpus {
     /// Sets the calibration, which is then not measured.
     pub fn with_calibration(self, calibration: Calibration) -> Self {
         Self { calibration: OnceLock::from(calibration), ..self }
+    }
+
+    /// Sets the limit of the page-locked memory that this process allocates for results and pinned columns, in use or
+    /// pooled, for all GPUs together, in bytes. By default it is a quarter of the physical memory of the host. Results that
+    /// would exceed it are in ordinary memory.
+    pub fn limit_pinned_memory(&self, bytes: usize) {
+        self.pinned.set_limit(bytes);
     }
 
     /// The calibration of the machine, if it was measured or set.

@@ -7,8 +7,9 @@ use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Reductions, ScalarType};
 
-use super::codegen::{PRELUDE, source};
+use super::codegen::PRELUDE;
 use super::reduction_codegen::reducing_source;
+use super::store_codegen::source;
 
 /// Threads per block; equals `WF_THREADS` in `kernels/prelude.cuh`.
 pub const THREADS: u32 = 256;
@@ -35,7 +36,7 @@ fn is_log3(program: &Program) -> bool {
     log3.is_ok_and(|log3| program.has_same_code(&log3))
 }
 
-/// The CUDA C++ source of a kernel. The kernel of a program has the parameters that [`source`] describes.
+/// The CUDA C++ source of a kernel. The kernel of a program has the parameters that `store_codegen` describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelSource {
     /// The name of the kernel function.

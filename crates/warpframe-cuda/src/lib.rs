@@ -6,10 +6,12 @@
 //! - `nvrtc` compiles kernels, with the library that `nvrtc_search` finds and `nvrtc_library` loads. `kernel_image` chooses
 //!   the form in which the driver loads a kernel, by the versions of CUDA (`cuda_version`) of both.
 //! - Without the feature `driver`, `no_driver` replaces all of these.
-//! - `codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels; `disk_cache` stores compiled ones.
-//! - `gpu` and `memory` manage open devices and their memory.
-//! - `chunk_pipeline` evaluates a batch: from `input_column`, through device memory as `layout` places it, to
-//!   `chunk_results`, which are arrays (`array_results`) or reductions (`partial_results`, whose columns `partial_column` names).
+//! - `codegen`, `rows_loop`, `store_codegen`, `reduction_codegen`, `ops` and `kernel_source` generate the source of kernels;
+//!   `disk_cache` stores compiled ones.
+//! - `gpu`, `memory` and `pinned_pool` manage open devices and their memory.
+//! - `chunk_pipeline` evaluates a batch: from `input_column`, by `staging`, through device memory as `layout` places it, to
+//!   `chunk_results`, which are arrays (`array_results`, `number_results`) or reductions (`partial_results`, whose columns
+//!   `partial_column` names).
 //! - `cuda_backend` is the backend, `resident` evaluates programs on columns in device memory, `calibrate` measures the
 //!   parameters of the cost model (`calibration`), and `metrics` has the names of metrics.
 
@@ -40,6 +42,7 @@ mod memory;
 pub mod metrics;
 #[cfg(not(feature = "driver"))]
 mod no_driver;
+mod number_results;
 #[cfg(feature = "driver")]
 mod nvidia;
 #[cfg(feature = "driver")]
@@ -51,10 +54,14 @@ mod nvrtc_search;
 pub mod ops;
 mod partial_column;
 mod partial_results;
+mod pinned_pool;
 #[cfg(feature = "driver")]
 mod primary_context;
 mod reduction_codegen;
 mod resident;
+mod rows_loop;
+mod staging;
+mod store_codegen;
 
 pub use calibrate::{calibrate, measure};
 pub use calibration::Calibration;

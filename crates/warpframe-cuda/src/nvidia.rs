@@ -324,8 +324,10 @@ impl Device for Context {
     fn create_event(&self) -> Result<Event> {
         let _current = self.primary.push()?;
         let mut event = ptr::null_mut();
+        // Threads that wait for it sleep, instead of keeping a core busy.
+        let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC as c_uint;
         // SAFETY: the pointer is valid for writing an event.
-        self.primary.check(unsafe { sys::cuEventCreate(&mut event, 0) }, "creating an event")?;
+        self.primary.check(unsafe { sys::cuEventCreate(&mut event, flags) }, "creating an event")?;
         Ok(Event(event as u64))
     }
 
