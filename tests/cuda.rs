@@ -2,6 +2,8 @@
 //! it has any. Failures are tested on simulated GPUs only.
 
 mod common;
+#[path = "cuda/libraries.rs"]
+mod libraries;
 
 use std::cell::RefCell;
 use std::ops::Deref;
@@ -12,15 +14,16 @@ use std::time::Duration;
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
-use common::gpu::{Controls, FakeDriver, Operation, SLOW_BUS, has_compiler, write_driver};
+use common::gpu::{Controls, FakeDriver, Operation, SLOW_BUS, has_compiler};
 use common::kernels::{evaluate, log3};
 use common::trees::{for_random_expressions, schema};
-use common::{command, finish, skipped};
+use common::{finish, skipped};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::functions::expr_fn::{exp, ln, sqrt};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
+use libraries::{simulated_driver, with_driver};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
 use warpframe::auto_backend::Auto;
@@ -406,34 +409,70 @@ fn memory_is_reserved_in_the_session_pool() {
 }
 
 #[test]
-fn a_device_failure_is_an_error_and_the_next_query_succeeds() {
+fn a_failed_call_is_an_error_and_the_next_query_succeeds() {
     let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let (arguments, rows) = (columns(1000), 1000);
     let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, rows).unwrap();
     let cuda = cuda(&gpus, chunked(64));
-    let mut failures = 0;
     use Operation::{Launch, MemcpyDtoH, MemcpyHtoD, Open, Wait};
-    for operation in [Open, MemcpyHtoD, MemcpyDtoH, Launch, Wait] {
-        for number in [1, 2, 5, 10] {
-            controls.fail_nth(operation, number);
-            // `Open` does not fail while the GPU is open already.
-            match cuda.evaluate(&log3(ScalarType::F64), &arguments, rows) {
-                Ok(result) => {
-                    assert_eq!(operation, Open);
-                    assert_near(&result, &expected);
-                }
-                Err(error) => {
-                    failures += 1;
-                    assert!(error.to_string().contains("the GPU has failed"), "{error}");
-                }
-            }
-            controls.fail_nth(Open, usize::MAX);
-            assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
-        }
+    let cases = [MemcpyHtoD, MemcpyDtoH, Launch, Wait]
+        .into_iter()
+        .flat_map(|operation| [1, 2, 5, 10].map(|number| (operation, number)));
+    for (operation, number) in [(Open, 1)].into_iter().chain(cases) {
+        controls.fail_nth(operation, number);
+        let error = cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap_err().to_string();
+        assert!(
+            error.contains("a call of the GPU's driver has failed") && error.contains("run the query again"),
+            "{error}"
+        );
+        assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
     }
-    assert!(failures >= 16, "{failures}");
-    assert!(controls.opened() > 16, "a failed GPU is reopened");
-    assert_eq!(cuda.count(FALLBACK_BATCHES), 0, "errors do not fall back to the CPU");
+    assert_eq!(controls.opened(), 1, "the GPU stays open");
+    assert_eq!((cuda.count(FALLBACK_BATCHES), gpus.lost()), (0, None));
+    drop(cuda);
+    assert_nothing_leaked(gpus, &controls);
+}
+
+#[test]
+fn a_lost_gpu_is_not_used_again() {
+    let (arguments, rows) = (columns(1000), 1000);
+    use Operation::{Launch, MemcpyDtoH, MemcpyHtoD, Open, Wait};
+    for (operation, number) in
+        [(Open, 1), (MemcpyHtoD, 2), (MemcpyDtoH, 5), (Launch, 1), (Launch, 10), (Wait, 2)]
+    {
+        let Some((gpus, controls)) = simulated_gpus(1) else { return };
+        let cuda = cuda(&gpus, chunked(64));
+        controls.lose_nth(operation, number);
+        let error = cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap_err().to_string();
+        let reason = format!("{operation:?} fails on request of the test");
+        for words in ["this process cannot use it any more", &reason, "start a new process"] {
+            assert!(error.contains(words), "{error}");
+        }
+        let (opened, launched) = (controls.opened(), controls.launches().len());
+        let again = cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap_err().to_string();
+        assert_eq!(again, error, "the first reason stays");
+        assert!(cuda.pin(&arguments[0]).unwrap_err().to_string().contains(&reason));
+        assert_eq!((controls.opened(), controls.launches().len()), (opened, launched));
+        assert_eq!((gpus.lost(), cuda.count(FALLBACK_BATCHES)), (Some(reason), 0));
+        drop(cuda);
+        assert_nothing_leaked(gpus, &controls);
+    }
+}
+
+#[test]
+fn other_gpus_go_on_if_one_is_lost() {
+    let Some((gpus, controls)) = simulated_gpus(2) else { return };
+    let (arguments, rows) = (columns(1000), 1000);
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, rows).unwrap();
+    let cuda = cuda(&gpus, chunked(64));
+    controls.lose_nth(Operation::Launch, 2);
+    assert!(cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).is_err());
+    let before = controls.launches().len();
+    for _ in 0..3 {
+        assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
+    }
+    assert!(controls.launches()[before..].iter().all(|device| *device == 1), "{:?}", controls.launches());
+    assert_eq!(gpus.lost(), None);
     drop(cuda);
     assert_nothing_leaked(gpus, &controls);
 }
@@ -614,7 +653,7 @@ async fn cancelled_and_failed_queries_leak_nothing() {
     drop(stream);
     controls.fail_nth(Operation::Launch, 20);
     let failed = session.sql("SELECT sum(log3(a, b, c)) FROM t").await.unwrap().collect().await;
-    assert!(failed.unwrap_err().to_string().contains("the GPU has failed"));
+    assert!(failed.unwrap_err().to_string().contains("a call of the GPU's driver has failed"));
     assert_eq!(rows(&session, "SELECT sum(log3(a, b, c)) FROM t").await[0].num_rows(), 1);
     drop((first, session));
     assert_nothing_leaked(gpus, &controls);
@@ -725,6 +764,39 @@ async fn auto_shows_its_reason_and_uses_the_gpu_for_large_batches_only() {
     let sum = |batches: &[RecordBatch]| batches[0].column(0).as_primitive::<Float64Type>().value(0);
     let (on_gpu, on_cpu) = (sum(&on_gpu), sum(&on_cpu));
     assert!((on_gpu - on_cpu).abs() <= 1e-12 * on_cpu.abs(), "{on_gpu} {on_cpu}");
+    drop(session);
+    assert_nothing_leaked(gpus, &controls);
+}
+
+#[tokio::test]
+async fn auto_goes_on_with_the_cpu_if_the_gpu_is_lost() {
+    if !has_compiler() {
+        return skipped("there is no C++ compiler to compile kernels for the CPU");
+    }
+    let (gpus, controls) = FakeDriver::with_calibration(1, FAST_BUS);
+    let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
+    let query = "SELECT ln(x) * ln(exp(y / 1e7) + x) AS r FROM rows WHERE id <= 100000";
+    rows(&session, "SET warpframe.backend = 'simd'").await;
+    let expected = rows(&session, query).await;
+    rows(&session, "SET warpframe.backend = 'auto'").await;
+    controls.lose_nth(Operation::Launch, 1);
+    let plan = text(&session, &format!("EXPLAIN ANALYZE {query}")).await;
+    assert!(plan.contains("lost_gpu_batches=1"), "{plan}");
+    let launches = controls.launches().len();
+    let found = rows(&session, query).await;
+    let together = |batches: &[RecordBatch]| {
+        let columns: Vec<_> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
+        concat(&columns).unwrap()
+    };
+    assert_eq!(&together(&found), &together(&expected));
+    assert_eq!(controls.launches().len(), launches, "the GPU is not used");
+    let plan = text(&session, &format!("EXPLAIN FORMAT INDENT {query}")).await;
+    assert!(plan.contains("; no GPU: it has failed: Launch fails") && !plan.contains("cuda"), "{plan}");
+    assert!(!plan.contains("GpuBatchExec"), "{plan}");
+    // A backend that was asked for fails.
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    let failed = session.sql(query).await.unwrap().collect().await.unwrap_err().to_string();
+    assert!(failed.contains("this process cannot use it any more: Launch fails"), "{failed}");
     drop(session);
     assert_nothing_leaked(gpus, &controls);
 }
@@ -862,24 +934,6 @@ fn comparisons_run_the_gpu_modes() {
             }
         }
     }
-}
-
-/// A folder with a simulated driver; `None` without a C++ compiler.
-fn simulated_driver() -> Option<tempfile::TempDir> {
-    if !has_compiler() {
-        skipped("there is no C++ compiler to compile a driver");
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    write_driver(folder.path());
-    Some(folder)
-}
-
-/// The command with the simulated driver and without NVRTC.
-fn with_driver(folder: &std::path::Path) -> std::process::Command {
-    let mut command = command(folder);
-    command.env("LD_LIBRARY_PATH", folder).env("XDG_CACHE_HOME", folder.join("cache"));
-    command
 }
 
 #[test]

@@ -20,7 +20,7 @@ use super::driver::CudaError;
 use super::gpu::{Gpu, Gpus};
 use super::input_column::primitive_bytes;
 use super::kernel_source::KernelSource;
-use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
+use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES, LOST_GPU_BATCHES};
 use super::partial_results::PartialResults;
 use super::reduction_codegen::reducing_parameters;
 
@@ -54,7 +54,8 @@ impl Default for CudaSettings {
 /// The CUDA backend. Evaluations are distributed round-robin over the GPUs.
 ///
 /// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
-/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable. Programs
+/// is exhausted even with small chunks, if an array has nulls although its input is declared as not nullable, or, after
+/// [`with_cpu_if_lost`](Cuda::with_cpu_if_lost), if a GPU is lost, which [`LOST_GPU_BATCHES`] counts too. Programs
 /// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU.
 ///
 /// Outputs are reduced by kernels that store the results of each thread. Where that is not possible, because a kernel would
@@ -64,12 +65,20 @@ pub struct Cuda {
     gpus: Arc<Gpus>,
     settings: CudaSettings,
     fallback: Arc<dyn Backend>,
+    /// Whether `fallback` evaluates a batch if a GPU is lost.
+    cpu_if_lost: bool,
 }
 
 impl Cuda {
     /// The backend on these GPUs. `fallback`, a backend for the CPU, evaluates batches for which GPU memory is exhausted.
     pub fn new(gpus: Arc<Gpus>, settings: CudaSettings, fallback: Arc<dyn Backend>) -> Self {
-        Self { gpus, settings, fallback }
+        Self { gpus, settings, fallback, cpu_if_lost: false }
+    }
+
+    /// The backend that lets the CPU evaluate a batch if a GPU is lost ([`CudaError::DeviceLost`]), and all later ones.
+    /// Otherwise these evaluations fail.
+    pub fn with_cpu_if_lost(self) -> Self {
+        Self { cpu_if_lost: true, ..self }
     }
 
     /// The GPUs it uses.
@@ -115,7 +124,8 @@ impl Backend for Cuda {
     }
 
     fn cache_key(&self) -> String {
-        format!("{} {:?} {}", self.description(), self.settings, self.fallback.cache_key())
+        let Self { settings, fallback, cpu_if_lost, .. } = self;
+        format!("{} {settings:?} {cpu_if_lost} {}", self.description(), fallback.cache_key())
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
@@ -157,11 +167,7 @@ impl CudaKernel {
     ) -> Result<R, Failure> {
         let Cuda { gpus, settings, .. } = &self.backend;
         let gpu = gpus.next()?;
-        let mark_failed = |error: CudaError| {
-            gpu.mark_failed(&error);
-            error
-        };
-        let (kernel, compile_time) = gpu.kernel(source).map_err(mark_failed)?;
+        let (kernel, compile_time) = gpu.kernel(source)?;
         context.metrics.add_time(COMPILE_TIME, compile_time);
         gpus.metrics().add_time(COMPILE_TIME, compile_time);
         let reserve = |bytes: usize| {
@@ -195,13 +201,12 @@ impl CudaKernel {
                 Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
                     chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(64);
                 }
-                Err(Failure::Cuda(error)) => return Err(Failure::Cuda(mark_failed(error))),
                 Err(failure) => return Err(failure),
             }
         }
     }
 
-    /// The result of a GPU, or that of `on_cpu` if memory is exhausted.
+    /// The result of a GPU, or that of `on_cpu` if memory is exhausted or, where that is asked for, the GPU is lost.
     fn or_on_cpu<T>(
         &self,
         result: Result<T, Failure>,
@@ -216,6 +221,12 @@ impl CudaKernel {
             Err(Failure::Program(error)) => Err(error),
             Err(Failure::Cuda(CudaError::OutOfMemory(_))) => {
                 self.count_fallback(context);
+                on_cpu()
+            }
+            Err(Failure::Cuda(CudaError::DeviceLost(_))) if self.backend.cpu_if_lost => {
+                self.count_fallback(context);
+                context.metrics.add_count(LOST_GPU_BATCHES, 1);
+                self.backend.gpus.metrics().add_count(LOST_GPU_BATCHES, 1);
                 on_cpu()
             }
             Err(Failure::Cuda(error)) => Err(error.into()),

@@ -184,7 +184,7 @@ impl Resident {
 
     /// Enqueues operations, waits for them, and returns their execution time.
     fn timed(&self, enqueue: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration> {
-        Ok(self.slot.timed(enqueue).inspect_err(|error| self.gpu.mark_failed(error))?)
+        Ok(self.slot.timed(enqueue)?)
     }
 
     /// Copies bytes to device memory, at an offset of `memory`.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
-use warpframe_cuda::{Cuda, calibrate};
+use warpframe_cuda::{Cuda, Gpus, calibrate};
 
 use crate::cost_model::CostModel;
 use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
@@ -23,9 +23,10 @@ pub struct Auto {
 }
 
 impl Auto {
-    /// A backend that chooses between a CPU backend, used by `threads` threads, and GPUs, if there are any.
+    /// A backend that chooses between a CPU backend, used by `threads` threads, and GPUs, if there are any. If a GPU fails
+    /// for good, the CPU goes on.
     pub fn new(cpu: Arc<dyn Backend>, cuda: Option<Cuda>, threads: usize) -> Self {
-        Self { cpu, cuda, threads }
+        Self { cpu, cuda: cuda.map(Cuda::with_cpu_if_lost), threads }
     }
 }
 
@@ -45,7 +46,7 @@ impl Backend for Auto {
         // A GPU that cannot be calibrated is not used.
         let Ok(calibration) = calibrate(cuda.gpus(), &self.cpu) else { return Ok(cpu) };
         let cost = CostModel::of(program, &calibration, self.threads);
-        Ok(Arc::new(AutoKernel { cost, cpu, gpu: cuda.compile(program)? }))
+        Ok(Arc::new(AutoKernel { cost, cpu, gpu: cuda.compile(program)?, gpus: Arc::clone(cuda.gpus()) }))
     }
 }
 
@@ -54,13 +55,14 @@ struct AutoKernel {
     cost: CostModel,
     cpu: Arc<dyn Kernel>,
     gpu: Arc<dyn Kernel>,
+    gpus: Arc<Gpus>,
 }
 
 impl AutoKernel {
     /// The kernel that evaluates a batch.
     fn for_rows(&self, rows: usize) -> &Arc<dyn Kernel> {
         match self.cost.gpu_from {
-            Some(least) if rows >= least => &self.gpu,
+            Some(least) if rows >= least && self.gpus.lost().is_none() => &self.gpu,
             _ => &self.cpu,
         }
     }
@@ -68,6 +70,9 @@ impl AutoKernel {
 
 impl Kernel for AutoKernel {
     fn description(&self) -> String {
+        if let Some(what) = self.gpus.lost() {
+            return format!("{}; no GPU: it has failed: {what}", self.cpu.description());
+        }
         let chosen = match self.cost.gpu_from {
             Some(_) => self.gpu.description(),
             None => self.cpu.description(),
@@ -100,6 +105,9 @@ impl Kernel for AutoKernel {
     }
 
     fn device_batch_rows(&self) -> Option<usize> {
-        self.cost.gpu_from.map(usize::next_power_of_two)
+        match self.gpus.lost() {
+            Some(_) => None,
+            None => self.cost.gpu_from.map(usize::next_power_of_two),
+        }
     }
 }
