@@ -225,7 +225,7 @@ fn with_a_context_of_its_own() {
     assert_eq!((code, own.is_null()), (0, false));
     let cuda = Cuda::new(
         Arc::clone(&gpus),
-        CudaSettings { chunk_rows: 64, ..CudaSettings::default() },
+        CudaSettings { chunk_bytes: 24 * 64, ..CudaSettings::default() },
         Arc::new(simd()),
     );
     let kernel = cuda.compile(&log3(ScalarType::F64)).unwrap();
