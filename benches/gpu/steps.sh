@@ -40,6 +40,10 @@ begin() {
             { echo "error: '$2' is no archive of benches/gpu/pack" >&2; exit 2; }
         binaries=$work/binaries
     fi
+    # The PATH of tests: NVRTC is searched in the packages of `python3`, and there is no C++ compiler.
+    mkdir "$work/path"
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$(command -v "$python")" >"$work/path/python3"
+    chmod +x "$work/path/python3"
     # Nothing is left in the user's caches, and what was measured before does not count.
     export XDG_CACHE_HOME=$work/cache
     failed=0
@@ -84,8 +88,8 @@ step() {
     running=$1
     local limit=$2 status
     shift 2
-    if [[ $1 == "$binaries"/* && ! -x $1 ]]; then
-        skip "$running" "there is no ${1##*/} in the archive"
+    if ! command -v "$1" >/dev/null; then
+        skip "$running" "there is no ${1##*/}"
         return
     fi
     [ "$limit" -le $((ends - SECONDS)) ] || limit=$((ends - SECONDS))
@@ -125,12 +129,12 @@ tool() {
     command -v "$1" || ls -d /usr/local/cuda/bin/"$1" /usr/local/cuda-*/bin/"$1" /opt/nvidia/*/*/"$1" 2>/dev/null | head -n 1
 }
 
-# Runs tests as a step: NAME SECONDS TEST ARGUMENTS... There is no C++ compiler in PATH, so the GPU of the machine is tested and
-# no simulated ones.
+# Runs tests as a step: NAME SECONDS TEST ARGUMENTS... Without a C++ compiler in PATH they test the GPU of the machine and no
+# simulated ones.
 on_gpu() {
     local name=$1 limit=$2 test=$3
     shift 3
-    prefix=(env PATH=/nonexistent)
+    prefix=(env "PATH=$work/path")
     step "$name" "$limit" "$binaries/$test" "$@"
     prefix=()
 }

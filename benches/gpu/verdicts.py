@@ -132,14 +132,6 @@ def same_rows(results):
     return f"{len(one)} rows, within {worst:.1e}", worst <= 1e-12
 
 
-def ended_well(step):
-    def judge(results):
-        text = results.text(step).strip().splitlines() or ["no output"]
-        return text[-1], results.status(step) == "ok"
-
-    return judge
-
-
 def of_bus(step, kind, bound):
     def judge(results):
         size = measured(results, step)["sizes"][0]
@@ -262,14 +254,14 @@ def conformance(results):
             yield step, f"{name} has the result of the reference", agrees(step, name)
     yield "sql-reference", "SQL on the GPU has the rows of the interpreter, within 1e-12", same_rows
     yield "fault", "error 700 is reported, and the process does not use the GPU again", tests_pass("fault")
-    yield "after-fault", "the next process uses the GPU", ended_well("after-fault")
+    yield "after-fault", "the next process uses the GPU", agrees("after-fault", "cuda")
 
 
 def bandwidth(results):
     for step in [step for step in results.steps if step.startswith("log3-")]:
         rows = f"log3, {int(step.split('-')[1]):,} rows"
         yield step, "copies reach 70 % of the link", of_link(step)
-        yield step, f"{rows}, resident: at least {OF_COPY:.0%} of a copy in GPU memory", of_copy(step)
+        yield step, f"{rows}, resident: at least {100 * OF_COPY:.0f} % of a copy in GPU memory", of_copy(step)
         for kind, bound in [("pinned", PINNED_OF_BUS), ("ordinary", ORDINARY_OF_BUS)]:
             yield step, f"{rows}, host to host, {kind} memory: at most {bound} x the bus", of_bus(step, kind, bound)
     for kind in ["pinned", "ordinary"]:
@@ -315,6 +307,7 @@ def verdicts(folder, only=None):
             seen, verdict = str(reason), "not measured"
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             seen, verdict = f"the output cannot be read: {type(error).__name__}: {error}", "not measured"
+        seen = seen if len(seen) <= 200 else f"{seen[:197]}..."
         found.append({"step": step, "expected": expected, "seen": seen, "verdict": verdict})
     return found
 

@@ -219,6 +219,9 @@ int cuLaunchKernel(void *function, unsigned blocks, unsigned blocks_y, unsigned 
                    void **extra) {
     if (blocks_y != 1 || blocks_z != 1 || threads_y != 1 || threads_z != 1 || shared || !stream || extra)
         return INVALID_VALUE;
-    return ((Launch)function)(blocks, threads, arguments), context_status();
+    if (int error = context_status()) return error;
+    // A fault: the sum of numbers at an address in the first page. Calls after the launch report it.
+    if ((Launch)function == run_sum_f64 && *(size_t *)arguments[0] < 4096) return sticky = ILLEGAL_ADDRESS, SUCCESS;
+    return ((Launch)function)(blocks, threads, arguments), SUCCESS;
 }
 }

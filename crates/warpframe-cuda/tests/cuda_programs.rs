@@ -2,6 +2,7 @@
 //! machine's GPUs, if it has any: compared with the interpreter. NVRTC and ptxas, where they are installed, compile the same
 //! programs.
 
+mod fault;
 #[allow(dead_code, reason = "each test file uses its part")]
 #[path = "../../../tests/common/gpu.rs"]
 mod gpu;
