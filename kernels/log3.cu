@@ -28,12 +28,12 @@ __device__ __forceinline__ void wf_log3_rows(const Number *__restrict__ x, const
 
 extern "C" __global__ void __launch_bounds__(WF_THREADS)
     log3_f64(const double *__restrict__ x, const double *__restrict__ y, const double *__restrict__ z, wf_rows rows,
-             double *__restrict__ out, int *) {
+             double *__restrict__ out) {
     wf_log3_rows<double, double2>(x, y, z, rows, out);
 }
 
 extern "C" __global__ void __launch_bounds__(WF_THREADS)
     log3_f32(const float *__restrict__ x, const float *__restrict__ y, const float *__restrict__ z, wf_rows rows,
-             float *__restrict__ out, int *) {
+             float *__restrict__ out) {
     wf_log3_rows<float, float4>(x, y, z, rows, out);
 }

@@ -4,25 +4,28 @@
 #[path = "cuda/auto.rs"]
 mod auto;
 mod common;
+#[path = "cuda/libraries.rs"]
+mod libraries;
 
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Int64Type, Schema};
-use common::gpu::{Controls, FakeDriver, Operation, SLOW_BUS, has_compiler, write_driver};
+use common::gpu::{Controls, FakeDriver, Operation, SLOW_BUS, has_compiler};
 use common::kernels::{evaluate, log3};
 use common::trees::{for_random_expressions, schema};
-use common::{command, finish, skipped};
+use common::{finish, skipped};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::functions::expr_fn::{exp, ln, sqrt};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
+use libraries::{simulated_driver, with_driver};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use warpframe::Session;
 use warpframe::auto_backend::Auto;
@@ -96,9 +99,9 @@ fn cuda(gpus: &Arc<Gpus>, settings: CudaSettings) -> Metered {
     Metered { cuda, context: KernelContext::default() }
 }
 
-/// Settings with small chunks, so that few rows are several chunks.
+/// Settings with chunks of a number of rows of `log3` in `f64`, so that few rows are several chunks.
 fn chunked(chunk_rows: usize) -> CudaSettings {
-    CudaSettings { chunk_rows, ..CudaSettings::default() }
+    CudaSettings { chunk_bytes: 24 * chunk_rows, ..CudaSettings::default() }
 }
 
 /// Drops the GPUs, and panics if anything was leaked or there was another violation.
@@ -181,8 +184,8 @@ fn check_programs(gpus: &Arc<Gpus>, cases: &[Case]) {
         let expected = Interpreter::evaluate(&case.program, &case.arguments, case.rows);
         let expected = expected.and_then(Evaluated::into_column);
         // In one chunk, and in several with a partial last one.
-        for chunk_rows in [1 << 18, 64] {
-            let cuda = cuda(gpus, chunked(chunk_rows));
+        for chunk_bytes in [8 << 20, 1] {
+            let cuda = cuda(gpus, CudaSettings { chunk_bytes, ..CudaSettings::default() });
             let result = cuda.evaluate(&case.program, &case.arguments, case.rows);
             assert_eq!(result.is_err(), expected.is_err(), "{}: {result:?}", case.text);
             let (Ok(result), Ok(expected)) = (result, &expected) else { continue };
@@ -373,7 +376,7 @@ fn low_memory_shrinks_chunks_then_falls_back_to_the_cpu() {
         controls.memory_limit.store(memory, Ordering::Relaxed);
         controls.pinned_limit.store(pinned, Ordering::Relaxed);
         gpus.trim();
-        let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, chunk_rows: 65_536 });
+        let cuda = cuda(&gpus, CudaSettings { memory_limit: limit, ..chunked(65_536) });
         let result = cuda.evaluate(&log3(ScalarType::F64), &arguments, 100_000).unwrap();
         assert_near(&result, &expected);
         assert_eq!(
@@ -408,34 +411,70 @@ fn memory_is_reserved_in_the_session_pool() {
 }
 
 #[test]
-fn a_device_failure_is_an_error_and_the_next_query_succeeds() {
+fn a_failed_call_is_an_error_and_the_next_query_succeeds() {
     let Some((gpus, controls)) = simulated_gpus(1) else { return };
     let (arguments, rows) = (columns(1000), 1000);
     let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, rows).unwrap();
     let cuda = cuda(&gpus, chunked(64));
-    let mut failures = 0;
     use Operation::{Launch, MemcpyDtoH, MemcpyHtoD, Open, Wait};
-    for operation in [Open, MemcpyHtoD, MemcpyDtoH, Launch, Wait] {
-        for number in [1, 2, 5, 10] {
-            controls.fail_nth(operation, number);
-            // `Open` does not fail while the GPU is open already.
-            match cuda.evaluate(&log3(ScalarType::F64), &arguments, rows) {
-                Ok(result) => {
-                    assert_eq!(operation, Open);
-                    assert_near(&result, &expected);
-                }
-                Err(error) => {
-                    failures += 1;
-                    assert!(error.to_string().contains("the GPU has failed"), "{error}");
-                }
-            }
-            controls.fail_nth(Open, usize::MAX);
-            assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
-        }
+    let cases = [MemcpyHtoD, MemcpyDtoH, Launch, Wait]
+        .into_iter()
+        .flat_map(|operation| [1, 2, 5, 10].map(|number| (operation, number)));
+    for (operation, number) in [(Open, 1)].into_iter().chain(cases) {
+        controls.fail_nth(operation, number);
+        let error = cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap_err().to_string();
+        assert!(
+            error.contains("a call of the GPU's driver has failed") && error.contains("run the query again"),
+            "{error}"
+        );
+        assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
     }
-    assert!(failures >= 16, "{failures}");
-    assert!(controls.opened() > 16, "a failed GPU is reopened");
-    assert_eq!(cuda.count(FALLBACK_BATCHES), 0, "errors do not fall back to the CPU");
+    assert_eq!(controls.opened(), 1, "the GPU stays open");
+    assert_eq!((cuda.count(FALLBACK_BATCHES), gpus.lost()), (0, None));
+    drop(cuda);
+    assert_nothing_leaked(gpus, &controls);
+}
+
+#[test]
+fn a_lost_gpu_is_not_used_again() {
+    let (arguments, rows) = (columns(1000), 1000);
+    use Operation::{Launch, MemcpyDtoH, MemcpyHtoD, Open, Wait};
+    for (operation, number) in
+        [(Open, 1), (MemcpyHtoD, 2), (MemcpyDtoH, 5), (Launch, 1), (Launch, 10), (Wait, 2)]
+    {
+        let Some((gpus, controls)) = simulated_gpus(1) else { return };
+        let cuda = cuda(&gpus, chunked(64));
+        controls.lose_nth(operation, number);
+        let error = cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap_err().to_string();
+        let reason = format!("{operation:?} fails on request of the test");
+        for words in ["this process cannot use it any more", &reason, "start a new process"] {
+            assert!(error.contains(words), "{error}");
+        }
+        let (opened, launched) = (controls.opened(), controls.launches().len());
+        let again = cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap_err().to_string();
+        assert_eq!(again, error, "the first reason stays");
+        assert!(cuda.pin(&arguments[0]).unwrap_err().to_string().contains(&reason));
+        assert_eq!((controls.opened(), controls.launches().len()), (opened, launched));
+        assert_eq!((gpus.lost(), cuda.count(FALLBACK_BATCHES)), (Some(reason), 0));
+        drop(cuda);
+        assert_nothing_leaked(gpus, &controls);
+    }
+}
+
+#[test]
+fn other_gpus_go_on_if_one_is_lost() {
+    let Some((gpus, controls)) = simulated_gpus(2) else { return };
+    let (arguments, rows) = (columns(1000), 1000);
+    let expected = evaluate(&simd(), &log3(ScalarType::F64), &arguments, rows).unwrap();
+    let cuda = cuda(&gpus, chunked(64));
+    controls.lose_nth(Operation::Launch, 2);
+    assert!(cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).is_err());
+    let before = controls.launches().len();
+    for _ in 0..3 {
+        assert_near(&cuda.evaluate(&log3(ScalarType::F64), &arguments, rows).unwrap(), &expected);
+    }
+    assert!(controls.launches()[before..].iter().all(|device| *device == 1), "{:?}", controls.launches());
+    assert_eq!(gpus.lost(), None);
     drop(cuda);
     assert_nothing_leaked(gpus, &controls);
 }
@@ -606,7 +645,7 @@ async fn cancelled_and_failed_queries_leak_nothing() {
     let session = session(&gpus);
     for statement in [
         "SET warpframe.backend = 'cuda'",
-        "SET warpframe.cuda.chunk_rows = 64",
+        "SET warpframe.cuda.chunk_bytes = 1",
         "SET warpframe.cuda.batch_rows = 500",
     ] {
         rows(&session, statement).await;
@@ -617,9 +656,39 @@ async fn cancelled_and_failed_queries_leak_nothing() {
     drop(stream);
     controls.fail_nth(Operation::Launch, 20);
     let failed = session.sql("SELECT sum(log3(a, b, c)) FROM t").await.unwrap().collect().await;
-    assert!(failed.unwrap_err().to_string().contains("the GPU has failed"));
+    assert!(failed.unwrap_err().to_string().contains("a call of the GPU's driver has failed"));
     assert_eq!(rows(&session, "SELECT sum(log3(a, b, c)) FROM t").await[0].num_rows(), 1);
     drop((first, session));
+    assert_nothing_leaked(gpus, &controls);
+}
+
+/// The only worker runs another task while a query waits for a GPU, whichever operator it waits in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn workers_are_free_while_a_gpu_computes() {
+    let Some((gpus, controls)) = simulated_gpus(1) else { return };
+    let session = Arc::new(session(&gpus));
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    let (handle, results) = (tokio::runtime::Handle::current(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&results);
+    controls.on_wait(move || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        handle.spawn(async move { sender.send(()) });
+        // Much longer than the task takes, which starts only after the query if there is no free worker.
+        seen.lock().unwrap().push(receiver.recv_timeout(Duration::from_secs(20)).is_ok());
+    });
+    let mut queries = vec!["SELECT log3(a, b, c) FROM t"];
+    if Compiler::version().is_ok() {
+        queries.extend(["SELECT sum(a * b + c) FROM t", "SELECT exp(a / 1e5) * c, exp(a / 1e5) * b FROM t"]);
+    }
+    for query in queries {
+        results.lock().unwrap().clear();
+        let (session, text) = (Arc::clone(&session), query.to_owned());
+        let found = tokio::spawn(async move { rows(&session, &text).await }).await.unwrap();
+        assert!(!found.is_empty());
+        let results = results.lock().unwrap().clone();
+        assert!(!results.is_empty() && results.iter().all(|ran| *ran), "{query}: {results:?}");
+    }
+    drop(session);
     assert_nothing_leaked(gpus, &controls);
 }
 
@@ -674,7 +743,7 @@ async fn errors_without_a_gpu_name_the_driver() {
     }
     let refused = Session::builder().backend("cuda").build().map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("NVIDIA driver"), "{refused}");
-    for (option, value) in [("cuda.chunk_rows", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
+    for (option, value) in [("cuda.chunk_bytes", "0"), ("cuda.memory_limit", "much"), ("cuda.nothing", "1")] {
         let failed =
             session.sql(&format!("SET warpframe.{option} = '{value}'")).await.map(|_| ()).unwrap_err();
         assert!(failed.to_string().contains(&format!("warpframe.{option}")), "{failed}");
@@ -737,6 +806,39 @@ async fn auto_shows_its_reason_and_uses_the_gpu_for_large_batches_only() {
     let sum = |batches: &[RecordBatch]| batches[0].column(0).as_primitive::<Float64Type>().value(0);
     let (on_gpu, on_cpu) = (sum(&on_gpu), sum(&on_cpu));
     assert!((on_gpu - on_cpu).abs() <= 1e-12 * on_cpu.abs(), "{on_gpu} {on_cpu}");
+    drop(session);
+    assert_nothing_leaked(gpus, &controls);
+}
+
+#[tokio::test]
+async fn auto_goes_on_with_the_cpu_if_the_gpu_is_lost() {
+    if !has_compiler() {
+        return skipped("there is no C++ compiler to compile kernels for the CPU");
+    }
+    let (gpus, controls) = FakeDriver::with_calibration(1, FAST_BUS);
+    let session = Session::builder().gpus(Arc::clone(&gpus)).threads(1.try_into().unwrap()).build().unwrap();
+    let query = "SELECT ln(x) * ln(exp(y / 1e7) + x) AS r FROM rows WHERE id <= 100000";
+    rows(&session, "SET warpframe.backend = 'simd'").await;
+    let expected = rows(&session, query).await;
+    rows(&session, "SET warpframe.backend = 'auto'").await;
+    controls.lose_nth(Operation::Launch, 1);
+    let plan = text(&session, &format!("EXPLAIN ANALYZE {query}")).await;
+    assert!(plan.contains("lost_gpu_batches=1"), "{plan}");
+    let launches = controls.launches().len();
+    let found = rows(&session, query).await;
+    let together = |batches: &[RecordBatch]| {
+        let columns: Vec<_> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
+        concat(&columns).unwrap()
+    };
+    assert_eq!(&together(&found), &together(&expected));
+    assert_eq!(controls.launches().len(), launches, "the GPU is not used");
+    let plan = text(&session, &format!("EXPLAIN FORMAT INDENT {query}")).await;
+    assert!(plan.contains("; no GPU: it has failed: Launch fails") && !plan.contains("cuda"), "{plan}");
+    assert!(!plan.contains("GpuBatchExec"), "{plan}");
+    // A backend that was asked for fails.
+    rows(&session, "SET warpframe.backend = 'cuda'").await;
+    let failed = session.sql(query).await.unwrap().collect().await.unwrap_err().to_string();
+    assert!(failed.contains("this process cannot use it any more: Launch fails"), "{failed}");
     drop(session);
     assert_nothing_leaked(gpus, &controls);
 }
@@ -874,24 +976,6 @@ fn comparisons_run_the_gpu_modes() {
             }
         }
     }
-}
-
-/// A folder with a simulated driver; `None` without a C++ compiler.
-fn simulated_driver() -> Option<tempfile::TempDir> {
-    if !has_compiler() {
-        skipped("there is no C++ compiler to compile a driver");
-        return None;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    write_driver(folder.path());
-    Some(folder)
-}
-
-/// The command with the simulated driver and without NVRTC.
-fn with_driver(folder: &std::path::Path) -> std::process::Command {
-    let mut command = command(folder);
-    command.env("LD_LIBRARY_PATH", folder).env("XDG_CACHE_HOME", folder.join("cache"));
-    command
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table. With
-//! WARPFRAME_BLESS=1 these tests write what they check.
+//! The documentation agrees with the committed measurements, the fields of the JSON report, and the op table, and the scripts
+//! that measure GPUs work. With WARPFRAME_BLESS=1 these tests write what they check.
+
+#[path = "common/skipped.rs"]
+mod skipped;
 
 use std::path::Path;
 
+use skipped::skipped;
 use warpframe::compare::report::suite_chart::mean_ratio;
 use warpframe::compare::report::suite_page;
 use warpframe::compare::suite::{CaseReport, SuiteReport};
@@ -175,6 +179,24 @@ fn the_documentation_shows_the_committed_suites() {
                 "{page} does not show the committed suites: run the tests with WARPFRAME_BLESS=1"
             );
         }
+    }
+}
+
+#[test]
+fn the_scripts_of_gpu_measurements_judge_and_keep_results() {
+    let python = std::env::var("WARPFRAME_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let run = |arguments: &[&str]| {
+        std::process::Command::new(&python)
+            .args(arguments)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/gpu"))
+            .output()
+    };
+    if !run(&["--version"]).is_ok_and(|version| version.status.success()) {
+        return skipped("there is no Python to test the scripts of GPU measurements");
+    }
+    for arguments in [&["test_scripts.py"][..], &["results.py", "--check"]] {
+        let done = run(arguments).unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 }
 

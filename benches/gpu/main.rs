@@ -1,7 +1,10 @@
 //! GPU throughput relative to hardware limits: the kernel to copies on the GPU, and evaluations from host to host to
-//! the bus. All limits are measured in the same run. `benches/gpu/run` runs it with the other GPU benchmarks.
+//! the bus. All limits are measured in the same run. `benches/gpu/bandwidth` runs it.
 //!
-//! `cargo bench --bench gpu -- [--json FILE] [--rows MAX]`
+//! `cargo bench --bench gpu -- [--json FILE] [--rows N,N,...] [--chunks N]`
+//!
+//! `--rows` are the numbers of rows that are measured, and `--chunks` the number for a sweep over sizes of chunks; without
+//! both, 1,000,000 to 1,000,000,000 and 10,000,000. FILE is rewritten after every measurement.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,22 +26,12 @@ const REPEATS: usize = 7;
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
-    let max_rows = value("--rows").and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000_000);
-    let gpus = match gpus() {
-        Ok(gpus) => gpus,
-        Err(error) => return eprintln!("SKIPPED: {error}"),
-    };
-    match measure(&gpus, max_rows) {
-        Ok(found) => {
-            if let Some(file) = value("--json") {
-                let text = serde_json::to_string_pretty(&found).unwrap_or_default() + "\n";
-                std::fs::write(file, text)
-                    .unwrap_or_else(|error| fail(&format!("cannot write '{file}': {error}")));
-            }
-        }
-        Err(error) => fail(&error.to_string()),
-    }
+    let arguments = Arguments::parse(&arguments).unwrap_or_else(|what| {
+        eprintln!("error: {what}");
+        std::process::exit(2)
+    });
+    let gpus = gpus().unwrap_or_else(|error| fail(&error.to_string()));
+    measure(&gpus, &arguments).unwrap_or_else(|error| fail(&error.to_string()));
 }
 
 fn fail(what: &str) -> ! {
@@ -46,7 +39,47 @@ fn fail(what: &str) -> ! {
     std::process::exit(1)
 }
 
-fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
+/// What is measured.
+struct Arguments {
+    json: Option<String>,
+    /// The numbers of rows.
+    rows: Vec<usize>,
+    /// The number of rows of the sweep over sizes of chunks.
+    chunks: Option<usize>,
+}
+
+impl Arguments {
+    fn parse(given: &[String]) -> Result<Self, String> {
+        let mut found = Self { json: None, rows: Vec::new(), chunks: None };
+        for pair in given.chunks(2) {
+            let [name, value] = pair else { return Err(format!("{} needs a value", pair[0])) };
+            let count = |text: &str| match text.parse() {
+                Ok(count) if count > 0 => Ok(count),
+                _ => Err(format!("'{text}' is no number of rows, in {name}")),
+            };
+            match name.as_str() {
+                "--json" => found.json = Some(value.clone()),
+                "--rows" => found.rows = value.split(',').map(count).collect::<Result<_, _>>()?,
+                "--chunks" => found.chunks = Some(count(value)?),
+                _ => return Err(format!("there is no option {name}: use --json, --rows and --chunks")),
+            }
+        }
+        if found.rows.is_empty() && found.chunks.is_none() {
+            found.rows = (6..=9).map(|power| 10usize.pow(power)).collect();
+            found.chunks = Some(10_000_000);
+        }
+        Ok(found)
+    }
+
+    /// Writes what has been measured so far.
+    fn write(&self, found: &Value) -> Result<()> {
+        let Some(file) = &self.json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(found)? + "\n";
+        std::fs::write(file, text).map_err(|error| format!("cannot write '{file}': {error}").into())
+    }
+}
+
+fn measure(gpus: &Arc<Gpus>, arguments: &Arguments) -> Result<()> {
     let machine = Machine::detect()?.with_gpus(Some(gpus));
     let rates = cuda::measure(gpus, &(Arc::new(Simd::native()?) as _))?;
     println!(
@@ -68,6 +101,44 @@ fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
         "ns a row of a cheap and a costly op: GPU {:.5} {:.5}, a core {:.3} {:.3}",
         rates.gpu_cheap, rates.gpu_costly, rates.cpu_cheap, rates.cpu_costly
     );
+    let mut found = json!({
+        "machine": machine,
+        "version": env!("CARGO_PKG_VERSION"),
+        "compiler": gpus.driver().compiler().unwrap_or_else(|error| error.to_string()),
+        "rates": rates,
+        "sizes": [],
+        "chunk_sweep_rows": arguments.chunks,
+        "chunks": [],
+    });
+    arguments.write(&found)?;
+    if !arguments.rows.is_empty() {
+        print_heads();
+    }
+    for &rows in &arguments.rows {
+        if !fits(gpus, &machine, rows) {
+            println!("{rows:>13} not measured: more than the memory");
+            continue;
+        }
+        add(&mut found, "sizes", measure_rows(gpus, &rates, rows)?);
+        arguments.write(&found)?;
+    }
+    if let Some(rows) = arguments.chunks {
+        sweep_chunks(gpus, rows, |chunk| {
+            add(&mut found, "chunks", chunk);
+            arguments.write(&found)
+        })?;
+    }
+    Ok(())
+}
+
+/// Appends to a list of the report.
+fn add(found: &mut Value, list: &str, value: Value) {
+    if let Some(list) = found[list].as_array_mut() {
+        list.push(value);
+    }
+}
+
+fn print_heads() {
     println!(
         "\n{:>13} {:>34} {:>30} {:>30} {:>10}",
         "", "resident", "pinned, host to host", "ordinary, host to host", "CPU"
@@ -76,35 +147,36 @@ fn measure(gpus: &Arc<Gpus>, max_rows: usize) -> Result<Value> {
         "{:>13} {:>10} {:>10} {:>12} {:>14} {:>15} {:>14} {:>15} {:>10}",
         "rows", "ms", "GB/s", "of a copy", "ms", "of the bus", "ms", "of the bus", "ms"
     );
-    let mut sizes = Vec::new();
-    for power in 6..=9 {
-        let rows = 10usize.pow(power);
-        if rows > max_rows || !fits(gpus, &machine, rows) {
-            println!("{rows:>13} not measured: more than --rows, or than the memory");
-            continue;
-        }
-        sizes.push(measure_rows(gpus, &rates, rows)?);
-    }
-    println!("\n10,000,000 rows, host to host, by warpframe.cuda.chunk_rows:");
-    let columns = columns(10_000_000);
-    let mut chunks = Vec::new();
-    for power in 15..=22 {
-        let settings = CudaSettings { chunk_rows: 1 << power, ..CudaSettings::default() };
+}
+
+/// Evaluations from host to host by the size of chunks. Each result goes to `report`.
+fn sweep_chunks(gpus: &Arc<Gpus>, rows: usize, mut report: impl FnMut(Value) -> Result<()>) -> Result<()> {
+    println!("\n{rows} rows, host to host, by warpframe.cuda.chunk_bytes:");
+    let columns = columns(rows);
+    let default = CudaSettings::default().chunk_bytes;
+    let mut sizes: Vec<usize> = (19..=26).map(|power| 1 << power).chain([default]).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    for chunk_bytes in sizes {
+        let settings = CudaSettings { chunk_bytes, ..CudaSettings::default() };
         let cuda = Cuda::new(Arc::clone(gpus), settings, Arc::new(Simd::native()?));
         let pinned = pin(&cuda, &columns)?;
         let (pinned, ordinary) = (host_to_host(&cuda, &pinned)?, host_to_host(&cuda, &columns)?);
-        println!("{:>13} pinned {:>8.3} ms, ordinary {:>8.3} ms", 1 << power, ms(pinned), ms(ordinary));
-        chunks.push(json!({"chunk_rows": 1 << power, "pinned_ms": ms(pinned), "ordinary_ms": ms(ordinary)}));
+        let is_default = if chunk_bytes == default { " (default)" } else { "" };
+        println!(
+            "{chunk_bytes:>13} pinned {:>8.3} ms, ordinary {:>8.3} ms{is_default}",
+            ms(pinned),
+            ms(ordinary)
+        );
+        report(json!({
+            "chunk_bytes": chunk_bytes,
+            "default": chunk_bytes == default,
+            "pinned_ms": ms(pinned),
+            "ordinary_ms": ms(ordinary),
+        }))?;
         gpus.trim();
     }
-    Ok(json!({
-        "machine": machine,
-        "version": env!("CARGO_PKG_VERSION"),
-        "compiler": gpus.driver().compiler().unwrap_or_else(|error| error.to_string()),
-        "rates": rates,
-        "sizes": sizes,
-        "chunks": chunks,
-    }))
+    Ok(())
 }
 
 /// Whether the columns of a number of rows fit in GPU memory, and with all copies in host memory.

@@ -79,4 +79,15 @@ mod _warpframe {
     use crate::session::Session;
     #[pymodule_export]
     use crate::threads::{get_num_threads, set_num_threads};
+
+    /// Lets NVRTC be searched where this process finds its packages: it may be one of them.
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::prelude::*;
+        let path = module.py().import("sys")?.getattr("path")?;
+        // Entries are texts; others, which importers of applications may add, are left out.
+        let folders = path.try_iter()?.filter_map(|entry| entry.ok()?.extract::<std::path::PathBuf>().ok());
+        warpframe::cuda::search_python_path(folders.filter(|folder| folder.is_absolute()).collect());
+        Ok(())
+    }
 }

@@ -15,9 +15,9 @@ pub enum Mode {
     Interpreted,
     /// One thread, DataFusion's own operators, one at a time over whole batches.
     Columnar,
-    /// One thread, the formula fused into one pass of SIMD instructions.
+    /// One thread, the formula fused into one pass of native code.
     Vectorized,
-    /// All threads, the formula fused into one pass of SIMD instructions.
+    /// All threads, the formula fused into one pass of native code.
     Parallel,
     /// All threads, the kernel alone on the arrays. The difference from `Parallel` is the cost of the engine.
     Rayon,
@@ -61,8 +61,8 @@ impl Mode {
         match self {
             Self::Interpreted => "row at a time",
             Self::Columnar => "DataFusion, unfused",
-            Self::Vectorized => "fused SIMD",
-            Self::Parallel => "fused SIMD",
+            Self::Vectorized => "fused native code",
+            Self::Parallel => "fused native code",
             Self::Rayon => "bare kernel, no engine",
             Self::Cuda => "GPU, host to host",
             Self::CudaResident => "GPU, columns on it",

@@ -19,7 +19,7 @@ use super::verify::Answer;
 use crate::batch::plan_in_order;
 use crate::session::{Session, SessionBuilder};
 use warpframe_cluster::{COMPUTE_TIME, GATHER_TIME};
-use warpframe_datafusion::backend_names::{CUDA, INTERPRETED, SIMD};
+use warpframe_datafusion::backend_names::{CUDA, INTERPRETED, NATIVE};
 
 /// The compute time and the gather time of a run on a cluster.
 pub type ClusterTimes = (Duration, Duration);
@@ -36,7 +36,7 @@ pub fn session_builder(mode: Mode, threads: NonZeroUsize) -> SessionBuilder {
     let backend = match mode {
         Mode::Interpreted => INTERPRETED,
         Mode::Cuda => CUDA,
-        _ => SIMD,
+        _ => NATIVE,
     };
     Session::builder().threads(threads).backend(backend).fuse(mode != Mode::Columnar)
 }

@@ -9,11 +9,11 @@
 use std::alloc::Layout;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::{c_uint, c_void};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use libloading::Library;
@@ -39,6 +39,15 @@ pub enum Operation {
     MemcpyDtoH,
     Launch,
     Wait,
+}
+
+/// How a driver call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failing {
+    /// Alone: later calls succeed.
+    Once,
+    /// With its GPU: all later calls for it fail.
+    Lost,
 }
 
 /// A bus of 1 MB/s and a GPU as fast as the CPU: `auto` never uses the GPU.
@@ -67,6 +76,16 @@ pub struct FakeDriver {
     controls: Arc<Controls>,
 }
 
+/// Something that a test does in calls of the driver.
+#[derive(Default)]
+struct Hook(Mutex<Option<Arc<dyn Fn() + Send + Sync>>>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
 /// Controls the simulated GPUs, and records calls and violations.
 #[derive(Debug)]
 pub struct Controls {
@@ -78,13 +97,18 @@ pub struct Controls {
     pinned: Mutex<BTreeMap<usize, usize>>,
     /// Whether there is a compiler. Without one, only the shipped kernels can be loaded.
     pub compiler: AtomicBool,
-    /// The operation that is to fail, and its number among later calls of the operation, counted from 1.
-    failing: Mutex<Option<(Operation, usize)>>,
+    /// The operation that is to fail, its number among later calls of the operation, counted from 1, and how.
+    failing: Mutex<Option<(Operation, usize, Failing)>>,
     violations: Mutex<Vec<String>>,
     /// The GPU of each kernel launch.
     launches: Mutex<Vec<usize>>,
     /// The source addresses of copies to GPUs.
     htod_sources: Mutex<Vec<usize>>,
+    /// The numbers of copies from GPUs and of memsets.
+    dtoh_copies: AtomicUsize,
+    memsets: AtomicUsize,
+    /// Called while a thread waits for an event.
+    on_wait: Hook,
     opened: AtomicUsize,
     libraries: Mutex<HashMap<KernelSource, (Arc<Library>, usize)>>,
 }
@@ -118,6 +142,9 @@ impl FakeDriver {
             violations: Mutex::default(),
             launches: Mutex::default(),
             htod_sources: Mutex::default(),
+            dtoh_copies: AtomicUsize::new(0),
+            memsets: AtomicUsize::new(0),
+            on_wait: Hook::default(),
             opened: AtomicUsize::new(0),
             libraries: Mutex::default(),
         });
@@ -127,10 +154,14 @@ impl FakeDriver {
 }
 
 impl Controls {
-    /// Makes a call of an operation fail, the `number`-th from now on, counted from 1. Later calls on the same GPU fail
-    /// too.
+    /// Makes a call of an operation fail, the `number`-th from now on, counted from 1. Later calls succeed.
     pub fn fail_nth(&self, operation: Operation, number: usize) {
-        *self.failing.lock().unwrap() = Some((operation, number));
+        *self.failing.lock().unwrap() = Some((operation, number, Failing::Once));
+    }
+
+    /// As [`fail_nth`](Self::fail_nth), and the GPU is lost: later calls for it fail too.
+    pub fn lose_nth(&self, operation: Operation, number: usize) {
+        *self.failing.lock().unwrap() = Some((operation, number, Failing::Lost));
     }
 
     /// Panics if there were violations.
@@ -149,6 +180,26 @@ impl Controls {
         self.htod_sources.lock().unwrap().clone()
     }
 
+    /// The bytes of the page-locked allocations of all GPUs.
+    pub fn pinned_bytes(&self) -> usize {
+        self.pinned.lock().unwrap().values().sum()
+    }
+
+    /// The number of copies from GPUs.
+    pub fn dtoh_copies(&self) -> usize {
+        self.dtoh_copies.load(Ordering::Relaxed)
+    }
+
+    /// Calls a function whenever a thread waits for an event, before the wait ends.
+    pub fn on_wait(&self, call: impl Fn() + Send + Sync + 'static) {
+        *self.on_wait.0.lock().unwrap() = Some(Arc::new(call));
+    }
+
+    /// The number of memsets.
+    pub fn memsets(&self) -> usize {
+        self.memsets.load(Ordering::Relaxed)
+    }
+
     /// How many times a GPU was opened.
     pub fn opened(&self) -> usize {
         self.opened.load(Ordering::Relaxed)
@@ -158,20 +209,21 @@ impl Controls {
         self.violations.lock().unwrap().push(what);
     }
 
-    /// Whether this call of the operation is to fail.
-    fn should_fail(&self, operation: Operation) -> bool {
+    /// The error of this call of the operation, if it is to fail.
+    fn failure(&self, operation: Operation) -> Option<CudaError> {
         let mut failing = self.failing.lock().unwrap();
-        match &mut *failing {
-            Some((which, number)) if *which == operation => {
-                *number -= 1;
-                let now = *number == 0;
-                if now {
-                    *failing = None;
-                }
-                now
-            }
-            _ => false,
+        let (_, number, how) = failing.as_mut().filter(|(which, ..)| *which == operation)?;
+        *number -= 1;
+        if *number > 0 {
+            return None;
         }
+        let what = format!("{operation:?} fails on request of the test");
+        let error = match how {
+            Failing::Once => CudaError::Device(what),
+            Failing::Lost => CudaError::DeviceLost(what),
+        };
+        *failing = None;
+        Some(error)
     }
 
     /// Compiles kernels together, which is faster than compiling each on first use.
@@ -219,16 +271,32 @@ fn compile_library(text: &str, folder: &Path, name: &str) -> PathBuf {
     library
 }
 
-/// Builds a simulated driver, `libcuda.so.1`, in a folder. It has the shipped kernels and runs them on the CPU.
-/// Processes whose `LD_LIBRARY_PATH` is the folder load it as NVIDIA's driver.
+/// Puts a simulated driver, `libcuda.so.1`, into a folder. It has the shipped kernels and runs them on the CPU. Processes
+/// whose `LD_LIBRARY_PATH` begins with the folder load it as NVIDIA's driver. They look for `libcuda.so` first, in all
+/// folders, so it has this name too.
 pub fn write_driver(folder: &Path) {
-    let text = format!(
-        "{}\n{}\n{}",
-        include_str!("../../kernels/host_shim.h"),
-        KernelSource::shipped_text(),
-        include_str!("libcuda.cpp")
-    );
-    compile_library(&text, folder, "libcuda.so.1");
+    static LIBRARY: OnceLock<Vec<u8>> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| {
+        let text = format!(
+            "{}\n{}\n{}",
+            include_str!("../../kernels/host_shim.h"),
+            KernelSource::shipped_text(),
+            include_str!("libcuda.cpp")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::read(compile_library(&text, folder.path(), "libcuda.so.1")).unwrap()
+    });
+    std::fs::write(folder.join("libcuda.so.1"), library).unwrap();
+    std::os::unix::fs::symlink("libcuda.so.1", folder.join("libcuda.so")).unwrap();
+}
+
+/// Builds a simulated NVRTC in a folder, of a version such as 13000, as `libnvrtc.so.13`.
+pub fn write_nvrtc(folder: &Path, version: u32) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    let text = format!("#define VERSION {version}\n{}", include_str!("libnvrtc.cpp"));
+    let library = compile_library(&text, folder, &format!("libnvrtc.so.{}", version / 1000));
+    std::fs::remove_file(folder.join("source.cpp")).unwrap();
+    library
 }
 
 /// Compiles C++ source and loads the library.
@@ -260,15 +328,15 @@ impl Driver for FakeDriver {
     }
 
     fn open(&self, device: usize) -> Result<Arc<dyn Device>> {
-        if self.controls.should_fail(Operation::Open) {
-            return Err(CudaError::Device("it does not open".to_owned()));
+        if let Some(error) = self.controls.failure(Operation::Open) {
+            return Err(error);
         }
         self.controls.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(FakeDevice {
             number: device,
             properties: self.properties[device].clone(),
             controls: Arc::clone(&self.controls),
-            failed: AtomicBool::new(false),
+            lost: OnceLock::new(),
             state: Mutex::default(),
         }))
     }
@@ -279,7 +347,8 @@ struct FakeDevice {
     number: usize,
     properties: DeviceProperties,
     controls: Arc<Controls>,
-    failed: AtomicBool,
+    /// The error after which every call fails.
+    lost: OnceLock<CudaError>,
     state: Mutex<State>,
 }
 
@@ -353,22 +422,19 @@ impl FakeDevice {
         self.state.lock().unwrap()
     }
 
-    /// An error if an earlier call has failed.
+    /// An error if the GPU is lost.
     fn check_alive(&self) -> Result<()> {
-        match self.failed.load(Ordering::Relaxed) {
-            true => Err(CudaError::Device("it has failed before".to_owned())),
-            false => Ok(()),
-        }
+        self.lost.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// An error if an earlier call has failed, or if this call is to fail.
+    /// An error if the GPU is lost, or if this call is to fail.
     fn attempt(&self, operation: Operation) -> Result<()> {
         self.check_alive()?;
-        if self.controls.should_fail(operation) {
-            self.failed.store(true, Ordering::Relaxed);
-            return Err(CudaError::Device(format!("{operation:?} fails on request of the test")));
+        let Some(error) = self.controls.failure(operation) else { return Ok(()) };
+        if let CudaError::DeviceLost(_) = error {
+            let _ = self.lost.set(error.clone());
         }
-        Ok(())
+        Err(error)
     }
 
     fn enqueue(&self, stream: Stream, work: Work) {
@@ -415,7 +481,7 @@ impl FakeDevice {
         let Some(bytes) = allocations(&mut state).remove(&address) else {
             return self.controls.record_violation(format!("{what} is freed that is not allocated"));
         };
-        let alive = !self.failed.load(Ordering::Relaxed);
+        let alive = self.lost.get().is_none();
         if alive && state.streams.values().flatten().any(|work| work.touches(address, bytes)) {
             self.controls.record_violation(format!("{what} is freed while an enqueued operation uses it"));
         }
@@ -458,6 +524,10 @@ fn try_allocate(
 }
 
 impl Device for FakeDevice {
+    fn lost(&self) -> Option<CudaError> {
+        self.lost.get().cloned()
+    }
+
     fn properties(&self) -> &DeviceProperties {
         &self.properties
     }
@@ -511,7 +581,7 @@ impl Device for FakeDevice {
 
     unsafe fn destroy_stream(&self, stream: Stream) {
         let left = self.state().streams.remove(&stream.0);
-        if left.is_none_or(|work| !work.is_empty()) && !self.failed.load(Ordering::Relaxed) {
+        if left.is_none_or(|work| !work.is_empty()) && self.lost.get().is_none() {
             self.controls.record_violation(
                 "a stream is destroyed that has enqueued operations, or does not exist".to_owned(),
             );
@@ -574,6 +644,7 @@ impl Device for FakeDevice {
             );
         }
         drop(state);
+        self.controls.dtoh_copies.fetch_add(1, Ordering::Relaxed);
         self.enqueue(stream, Work::Copy { to, from, bytes });
         Ok(())
     }
@@ -592,6 +663,7 @@ impl Device for FakeDevice {
 
     unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
         self.check_alive()?;
+        self.controls.memsets.fetch_add(1, Ordering::Relaxed);
         self.enqueue(stream, Work::Memset { address: address.0 as usize, bytes });
         Ok(())
     }
@@ -621,6 +693,10 @@ impl Device for FakeDevice {
 
     unsafe fn wait(&self, event: Event) -> Result<()> {
         self.attempt(Operation::Wait)?;
+        let on_wait = self.controls.on_wait.0.lock().unwrap().clone();
+        if let Some(call) = on_wait {
+            call();
+        }
         let records_event = |work: &Work| matches!(work, Work::Record(other) if *other == event.0);
         let stream =
             self.state().streams.iter().find(|(_, queue)| queue.iter().any(records_event)).map(|(id, _)| *id);

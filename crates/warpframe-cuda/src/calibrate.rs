@@ -1,6 +1,7 @@
 //! Measures the parameters of the cost model on this machine, once, and stores them on disk.
 
 use std::hint::black_box;
+use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +13,10 @@ use warpframe_ir::error::Result;
 
 use super::calibration::{Calibration, FORMAT};
 use super::calibration_programs::{CalibrationProgram, CalibrationPrograms};
-use super::chunk_pipeline::parallel_copy;
 use super::cuda_backend::{Cuda, CudaSettings};
 use super::disk_cache;
 use super::gpu::{Gpus, SlotBytes, StreamSlot};
+use super::staging::parallel_copy;
 
 /// The bytes of the measured copies between host and device.
 const COPY_BYTES: usize = 32 << 20;
@@ -181,7 +182,7 @@ fn bus_copies(gpus: &Gpus) -> Result<BusCopies> {
 
 /// The bandwidth of host memory in bytes per nanosecond: bytes read plus bytes written by a copy on all threads.
 fn host_copy() -> Result<f64> {
-    let (from, mut to) = (vec![1u8; HOST_COPY_BYTES], vec![2u8; HOST_COPY_BYTES]);
+    let (from, mut to) = (vec![1u8; HOST_COPY_BYTES], vec![MaybeUninit::new(2u8); HOST_COPY_BYTES]);
     let time = min_nanoseconds(|| {
         let start = Instant::now();
         parallel_copy(&mut to, black_box(&from));

@@ -6,28 +6,25 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
-use rayon::prelude::*;
 use warpframe_ir::Trap;
 use warpframe_ir::error::Error;
 use warpframe_ir::memory::Reservation;
 use warpframe_ir::program::Program;
 
-use super::chunk_results::ChunkResults;
+use super::chunk_results::{ChunkResults, StagedResults};
 use super::driver::CudaError;
 use super::gpu::{Gpu, LoadedKernel, StreamSlotGuard};
 use super::input_column::InputColumn;
 use super::kernel_source::THREADS;
 use super::layout::{Layout, stored_trap};
 use super::metrics::Counts;
+use super::staging::{Copies, stage};
 
 /// The number of streams, and of chunks in flight: one for each of the stages copy to the GPU, kernel, copy from the GPU.
 pub(super) const STREAM_SLOTS: usize = 3;
 
 /// The maximum number of blocks per multiprocessor: twice as many as are resident at a time.
 const BLOCKS_PER_MULTIPROCESSOR: u32 = 16;
-
-/// The bytes of a task of [`parallel_copy`].
-const COPY_TASK_BYTES: usize = 256 * 1024;
 
 /// The minimum number of rows of a chunk. A GPU whose memory does not suffice for it is not used.
 pub(super) const MIN_CHUNK_ROWS: usize = 4096;
@@ -58,7 +55,7 @@ pub(super) struct ChunkPipeline<'a> {
     pub kernel: Arc<LoadedKernel>,
     pub inputs: &'a [ArrayRef],
     pub rows: usize,
-    /// The number of rows of a chunk, a multiple of 64.
+    /// The number of rows of a chunk, a multiple of [`ROWS_MULTIPLE`](super::layout::ROWS_MULTIPLE).
     pub chunk_rows: usize,
     /// The limit of the bytes allocated for the GPU.
     pub limit: usize,
@@ -90,8 +87,10 @@ impl ChunkPipeline<'_> {
             let rows = chunk * self.chunk_rows..((chunk + 1) * self.chunk_rows).min(self.rows);
             let position = chunk % streams.len();
             let stream = &mut streams[position];
+            // The inputs are staged while the kernel of the last chunk and its copies from the GPU run.
+            let staged = stream.stage(self, &columns, rows, results, &mut counts)?;
             stream.finish(self.program, results, &mut counts)?;
-            stream.enqueue(self, &columns, rows, results, &mut counts)?;
+            stream.enqueue(self, staged, results, &mut counts)?;
         }
         // The remaining chunks, in the order of their rows.
         for chunk in chunks..chunks + streams.len() {
@@ -114,6 +113,13 @@ struct ChunkStream {
     in_flight: Option<ChunkInFlight>,
 }
 
+/// A chunk whose inputs are in page-locked memory.
+struct StagedChunk {
+    rows: Range<usize>,
+    layout: Layout,
+    copies: Copies,
+}
+
 /// A chunk whose operations were enqueued, and whose results were not taken yet.
 struct ChunkInFlight {
     rows: Range<usize>,
@@ -121,43 +127,42 @@ struct ChunkInFlight {
 }
 
 impl ChunkStream {
-    /// Enqueues the copies and the kernel of a chunk. No chunk may be in flight.
-    fn enqueue(
+    /// Copies the inputs of a chunk to staging memory, as soon as those of the chunk in flight have been copied to the GPU.
+    fn stage(
         &mut self,
         pipeline: &ChunkPipeline,
         columns: &[InputColumn],
         rows: Range<usize>,
         results: &impl ChunkResults,
         counts: &mut Counts,
-    ) -> Result<(), CudaError> {
+    ) -> Result<StagedChunk, CudaError> {
         let layout = results.layout(rows.len());
+        if let Some(in_flight) = &self.in_flight {
+            // The results of the chunk in flight are behind its inputs: it has at least as many rows.
+            debug_assert!(layout.inputs_bytes() <= in_flight.layout.inputs_bytes());
+            let [_, copied, ..] = self.slot.events;
+            // SAFETY: the event was created by this device.
+            unsafe { self.slot.device().wait(copied)? };
+        }
+        let start = Instant::now();
+        // SAFETY: the only pending operations in the stream are the kernel and copies of results, which are elsewhere.
+        let copies =
+            unsafe { stage(&mut self.slot.staging, &pipeline.gpu.pinned_ranges, columns, &rows, &layout) };
+        counts.stage_time += start.elapsed();
+        Ok(StagedChunk { rows, layout, copies })
+    }
+
+    /// Enqueues the copies and the kernel of a chunk. No chunk may be in flight.
+    fn enqueue(
+        &mut self,
+        pipeline: &ChunkPipeline,
+        staged: StagedChunk,
+        results: &impl ChunkResults,
+        counts: &mut Counts,
+    ) -> Result<(), CudaError> {
+        let StagedChunk { rows, layout, copies } = staged;
         let (device, stream, [started, copied, computed, done]) =
             (&pipeline.gpu.device, self.slot.stream, self.slot.events);
-        let mut copies = Vec::new();
-        let start = Instant::now();
-        for (column, (values_at, validity_at)) in columns.iter().zip(layout.inputs()) {
-            let values = column.values(&rows);
-            match pipeline.gpu.pinned_ranges.contains(&values) {
-                // Copied without staging. The buffer lives until the copy has completed: the inputs outlive the pipeline.
-                true => copies.push((values_at, values.as_ptr(), values.len())),
-                false => {
-                    // SAFETY: no operation is pending in the stream: the last chunk has finished.
-                    let staged = unsafe { self.slot.staging.range_mut(values_at, values.len()) };
-                    parallel_copy(staged, &values);
-                    copies.push((values_at, staged.as_ptr(), values.len()));
-                }
-            }
-            if let Some(validity_at) = validity_at {
-                // SAFETY: as above.
-                let staged = unsafe { self.slot.staging.range_mut(validity_at, rows.len().div_ceil(8)) };
-                match column.validity(&rows) {
-                    Some(bits) => staged.copy_from_slice(&bits[..staged.len()]),
-                    None => staged.fill(u8::MAX),
-                }
-                copies.push((validity_at, staged.as_ptr(), staged.len()));
-            }
-        }
-        counts.stage_time += start.elapsed();
         let memory = &self.slot.memory;
         let inputs: Vec<_> = layout.inputs().map(|(values, _)| memory.at(values).0).collect();
         let arguments = layout.arguments(rows.len(), |offset| memory.at(offset).0, &inputs);
@@ -172,7 +177,9 @@ impl ChunkStream {
                 device.memcpy_htod_async(stream, memory.at(to), from, bytes)?;
                 counts.h2d_bytes += bytes as u64;
             }
-            device.memset_async(stream, memory.at(layout.trap()), size_of::<i32>())?;
+            if let Some(trap) = layout.trap() {
+                device.memset_async(stream, memory.at(trap.offset), trap.column.bytes)?;
+            }
             device.record(stream, copied)?;
             let (kernel, blocks) = (pipeline.kernel.loaded, results.blocks(pipeline.gpu, rows.len()));
             device.launch(stream, kernel, blocks, THREADS, &mut arguments.pointers())?;
@@ -185,7 +192,9 @@ impl ChunkStream {
                 copy_to_host(address, place.range())?;
             }
             let staged = layout.staged();
-            copy_to_host(self.slot.staging.address().as_ptr().add(staged.start), staged)?;
+            if !staged.is_empty() {
+                copy_to_host(self.slot.staging.address().as_ptr().add(staged.start), staged)?;
+            }
             device.record(stream, done)?;
         }
         self.in_flight = Some(ChunkInFlight { rows, layout });
@@ -212,25 +221,13 @@ impl ChunkStream {
         };
         (counts.h2d_time, counts.kernel_time, counts.d2h_time) =
             (counts.h2d_time + h2d, counts.kernel_time + kernel, counts.d2h_time + d2h);
-        // SAFETY: no operation is pending in the stream.
-        let staging = unsafe { self.slot.staging.range(0, layout.bytes().staging) };
-        if let Some(trap) = stored_trap(program, &staging[layout.trap()..]) {
+        // SAFETY: all operations of the chunk have completed.
+        let staged = unsafe { StagedResults::new(&self.slot.staging) };
+        if let Some(trap) = layout.trap().and_then(|place| stored_trap(program, staged.bytes(place))) {
             return Err(Failure::Trap(trap));
         }
         // SAFETY: chunks are finished in the order of their rows, and all operations of this one have completed.
-        unsafe { results.add_chunk(rows, &layout, staging) };
+        unsafe { results.add_chunk(rows, &layout, staged) };
         Ok(())
-    }
-}
-
-/// Copies bytes between slices of equal length, on all threads of rayon's pool if there are enough bytes. On a thread of a
-/// rayon pool it copies sequentially: while it waited for other threads, rayon could run another evaluation on it, which
-/// could wait for the permit that this one holds.
-pub(super) fn parallel_copy(to: &mut [u8], from: &[u8]) {
-    if to.len() <= COPY_TASK_BYTES || rayon::current_thread_index().is_some() {
-        to.copy_from_slice(from);
-    } else {
-        let tasks = to.par_chunks_mut(COPY_TASK_BYTES).zip(from.par_chunks(COPY_TASK_BYTES));
-        tasks.for_each(|(to, from)| to.copy_from_slice(from));
     }
 }

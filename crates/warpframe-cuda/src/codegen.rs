@@ -8,6 +8,7 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Table, Trap};
 
 use super::ops::{binary_template, unary_template};
+use super::rows_loop::rows_loop;
 
 /// The source of the functions that kernels call. It precedes the source of each kernel.
 pub const PRELUDE: &str = include_str!("../../../kernels/prelude.cuh");
@@ -50,34 +51,6 @@ pub(super) fn input_parameters(program: &Program, validity: bool) -> usize {
     program.inputs().iter().map(|input| 1 + usize::from(validity && input.nullable)).sum()
 }
 
-/// The number of parameters of a program's kernel: see [`source`].
-pub fn parameters(program: &Program) -> usize {
-    let outputs = program.outputs().iter();
-    let outputs = outputs.map(|output| 1 + usize::from(has_validity(program, output.value)));
-    let inputs = input_parameters(program, computes_validity(program));
-    // The rows, the predicate and the trap are the others.
-    inputs + outputs.sum::<usize>() + 2 + usize::from(program.predicate().is_some())
-}
-
-/// The CUDA C++ source of a program's kernel, without the [`PRELUDE`].
-///
-/// The parameters of the kernel are, in this order:
-/// - for each input, its values (as in Arrow: an array of numbers, or a bitmap for Booleans) and, if it is nullable, its
-///   validity bitmap; bitmaps start at the first bit of a byte;
-/// - the number of rows;
-/// - for each output, its values, one number of its Arrow type per row, or one byte per row for a Boolean, and, if it may be
-///   null, its validity, one byte per row;
-/// - if the program has a predicate, one byte per row: whether the predicate is true. The other outputs have all rows;
-/// - an integer, 0 before the launch, that receives the position of a `TrapIf` instruction that traps, plus one. If several
-///   do, it is one of them.
-///
-/// The validity parameters exist only if the kernel [computes validity](computes_validity). Blocks and the grid have one
-/// dimension; the grid may have any size.
-pub fn source(program: &Program, name: &str) -> String {
-    let generator = Generator { program, validity: computes_validity(program) };
-    generator.kernel(name, &generator.stores())
-}
-
 /// The C++ type of local variables.
 pub(super) fn c_type(scalar_type: ScalarType) -> &'static str {
     match scalar_type {
@@ -89,7 +62,7 @@ pub(super) fn c_type(scalar_type: ScalarType) -> &'static str {
     }
 }
 
-/// The C++ type of a column's numbers. Booleans are bits in inputs and bytes in outputs.
+/// The C++ type of a column's numbers, and of the bitmap of an input of Booleans.
 pub(super) fn c_column(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Int8 => "signed char",
@@ -172,6 +145,8 @@ pub(super) struct KernelParts {
     pub before: String,
     /// The statements for the values of the row `row`.
     pub row: String,
+    /// The bitmaps that are stored: the names of parameters of type `unsigned int *`, and the C++ expressions of a row's bit.
+    pub bitmaps: Vec<(String, String)>,
     /// The statements after the rows of a thread.
     pub after: String,
 }
@@ -185,19 +160,24 @@ impl Generator<'_> {
         self.input_parameters(&mut source);
         source += "    wf_rows rows,\n";
         source += &parts.parameters;
-        source += "    int *trap) {\n";
+        if self.program.can_trap() {
+            source += "    int *trap,\n";
+        }
+        // There is at least the number of rows, so that the parameters end with a comma.
+        source.truncate(source.len() - ",\n".len());
+        source += ") {\n";
         for (position, table) in self.program.tables().iter().enumerate() {
             self.table(&mut source, position, table);
         }
         source += "    const wf_rows thread = (wf_rows)blockIdx.x * blockDim.x + threadIdx.x;\n";
         source += "    const wf_rows threads = (wf_rows)gridDim.x * blockDim.x;\n";
         source += &parts.before;
-        source += "    for (wf_rows row = thread; row < rows; row += threads) {\n";
+        let mut body = String::new();
         for position in 0..self.program.instructions().len() {
-            self.instruction(&mut source, position);
+            self.instruction(&mut body, position);
         }
-        source += &parts.row;
-        source += "    }\n";
+        body += &parts.row;
+        source += &rows_loop(&body, &parts.bitmaps);
         source += &parts.after;
         source + "}\n"
     }
@@ -340,24 +320,5 @@ impl Generator<'_> {
             }
             ref other => self.all_valid(&other.operands().collect::<Vec<_>>()),
         }
-    }
-
-    /// The parts of a kernel that stores the outputs of all rows. Integers are truncated to the width of their column.
-    fn stores(&self) -> KernelParts {
-        let KernelParts { mut parameters, mut row, .. } = KernelParts::default();
-        for (position, output) in self.program.outputs().iter().enumerate() {
-            let (column, value) = (c_column(&output.data_type), output.value);
-            let _ = writeln!(parameters, "    {column} *__restrict__ out{position},");
-            let _ = writeln!(row, "        out{position}[row] = ({column}){};", v(value));
-            if self.may_be_null(value) {
-                let _ = writeln!(parameters, "    wf_byte *__restrict__ out{position}_valid,");
-                let _ = writeln!(row, "        out{position}_valid[row] = {};", self.n(value));
-            }
-        }
-        if let Some(predicate) = self.program.predicate() {
-            let _ = writeln!(parameters, "    wf_byte *__restrict__ selected,");
-            let _ = writeln!(row, "        selected[row] = {};", self.holds(predicate));
-        }
-        KernelParts { parameters, row, ..KernelParts::default() }
     }
 }

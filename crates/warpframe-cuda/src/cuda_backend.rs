@@ -13,16 +13,18 @@ use warpframe_ir::program::Program;
 use warpframe_ir::reduction::{Accumulator, Reductions};
 
 use super::array_results::ArrayResults;
-use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, Reserve, parallel_copy};
+use super::chunk_pipeline::{ChunkPipeline, Failure, MIN_CHUNK_ROWS, Reserve};
 use super::chunk_results::ChunkResults;
-use super::codegen::parameters;
 use super::driver::CudaError;
 use super::gpu::{Gpu, Gpus};
 use super::input_column::primitive_bytes;
 use super::kernel_source::KernelSource;
-use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES};
+use super::layout::{ROWS_MULTIPLE, rows_of_chunk};
+use super::metrics::{COMPILE_TIME, FALLBACK_BATCHES, LOST_GPU_BATCHES};
 use super::partial_results::PartialResults;
 use super::reduction_codegen::reducing_parameters;
+use super::staging::parallel_copy;
+use super::store_codegen::parameters;
 
 /// The default number of rows of a batch for a GPU: several chunks, so that copies and kernels overlap within an
 /// evaluation.
@@ -40,21 +42,23 @@ pub struct CudaSettings {
     /// The maximum number of bytes that the process allocates for each GPU, device and page-locked memory together. The
     /// caller's memory budget applies in addition.
     pub memory_limit: usize,
-    /// The number of rows of a chunk, the unit of copies and kernel launches.
-    pub chunk_rows: usize,
+    /// The number of bytes of the columns of a chunk, the unit of copies and kernel launches: of the inputs or of the outputs,
+    /// whichever are more. A chunk has a multiple of 64 rows, and at least 64.
+    pub chunk_bytes: usize,
 }
 
 impl Default for CudaSettings {
     fn default() -> Self {
-        // 2 MiB per column of f64: a copy of this size reaches nearly the full bandwidth of the bus.
-        Self { memory_limit: usize::MAX, chunk_rows: 256 * 1024 }
+        // A copy takes about 0.2 to 0.6 ms by a bus of 15 to 50 GB/s, many times as long as its call and the launch of the kernel.
+        Self { memory_limit: usize::MAX, chunk_bytes: 8 << 20 }
     }
 }
 
 /// The CUDA backend. Evaluations are distributed round-robin over the GPUs.
 ///
 /// Errors of a GPU fail the query. The CPU evaluates a batch instead, which [`FALLBACK_BATCHES`] counts, only if memory
-/// is exhausted even with small chunks, or if an array has nulls although its input is declared as not nullable. Programs
+/// is exhausted even with small chunks, if an array has nulls although its input is declared as not nullable, or, after
+/// [`with_cpu_if_lost`](Cuda::with_cpu_if_lost), if a GPU is lost, which [`LOST_GPU_BATCHES`] counts too. Programs
 /// with so many inputs and outputs that a kernel cannot have them as parameters are compiled for the CPU. Without a compiler,
 /// only the programs whose kernels are shipped are compiled.
 ///
@@ -65,12 +69,20 @@ pub struct Cuda {
     gpus: Arc<Gpus>,
     settings: CudaSettings,
     fallback: Arc<dyn Backend>,
+    /// Whether `fallback` evaluates a batch if a GPU is lost.
+    cpu_if_lost: bool,
 }
 
 impl Cuda {
     /// The backend on these GPUs. `fallback`, a backend for the CPU, evaluates batches for which GPU memory is exhausted.
     pub fn new(gpus: Arc<Gpus>, settings: CudaSettings, fallback: Arc<dyn Backend>) -> Self {
-        Self { gpus, settings, fallback }
+        Self { gpus, settings, fallback, cpu_if_lost: false }
+    }
+
+    /// The backend that lets the CPU evaluate a batch if a GPU is lost ([`CudaError::DeviceLost`]), and all later ones.
+    /// Otherwise these evaluations fail.
+    pub fn with_cpu_if_lost(self) -> Self {
+        Self { cpu_if_lost: true, ..self }
     }
 
     /// The GPUs it uses.
@@ -97,10 +109,11 @@ impl Cuda {
         let data = column.to_data();
         let Some((bytes, _)) = primitive_bytes(&data) else { return Ok(Arc::clone(column)) };
         let pinned = self.gpus.next()?.pinned(bytes.len(), self.settings.memory_limit)?;
-        // SAFETY: the memory has at least this length, was initialized when it was allocated, and is not shared yet.
-        let target = unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr(), bytes.len()) };
+        // SAFETY: the memory has at least this length, and is not shared yet.
+        let target = unsafe { std::slice::from_raw_parts_mut(pinned.address().as_ptr().cast(), bytes.len()) };
         parallel_copy(target, &bytes);
-        let values = pinned.into_buffer(bytes.len(), None);
+        // SAFETY: the bytes have been written, by no operation in a stream.
+        let values = unsafe { pinned.into_buffer(bytes.len(), None) };
         let data = data.into_builder().offset(0).buffers(vec![values]).nulls(column.nulls().cloned());
         let data = data.build().map_err(Error::backend)?;
         Ok(make_array(data))
@@ -116,7 +129,8 @@ impl Backend for Cuda {
     }
 
     fn cache_key(&self) -> String {
-        format!("{} {:?} {}", self.description(), self.settings, self.fallback.cache_key())
+        let Self { settings, fallback, cpu_if_lost, .. } = self;
+        format!("{} {settings:?} {cpu_if_lost} {}", self.description(), fallback.cache_key())
     }
 
     fn compile(&self, program: &Arc<Program>) -> Result<Arc<dyn Kernel>> {
@@ -161,11 +175,7 @@ impl CudaKernel {
     ) -> Result<R, Failure> {
         let Cuda { gpus, settings, .. } = &self.backend;
         let gpu = gpus.next()?;
-        let mark_failed = |error: CudaError| {
-            gpu.mark_failed(&error);
-            error
-        };
-        let (kernel, compile_time) = gpu.kernel(source).map_err(mark_failed)?;
+        let (kernel, compile_time) = gpu.kernel(source)?;
         context.metrics.add_time(COMPILE_TIME, compile_time);
         gpus.metrics().add_time(COMPILE_TIME, compile_time);
         let reserve = |bytes: usize| {
@@ -175,7 +185,8 @@ impl CudaKernel {
             })
         };
         let _permit = gpu.acquire();
-        let mut chunk_rows = settings.chunk_rows.min(rows).next_multiple_of(64);
+        let chunk_rows = rows_of_chunk(&self.program, settings.chunk_bytes);
+        let mut chunk_rows = chunk_rows.min(rows).next_multiple_of(ROWS_MULTIPLE);
         loop {
             let pipeline = ChunkPipeline {
                 gpu: &gpu,
@@ -197,15 +208,16 @@ impl CudaKernel {
                     return Ok(results);
                 }
                 Err(Failure::Cuda(CudaError::OutOfMemory(_))) if chunk_rows > MIN_CHUNK_ROWS => {
-                    chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(64);
+                    // Slots for larger chunks would be used again, and leave no memory for the others.
+                    gpu.trim();
+                    chunk_rows = (chunk_rows / 4).max(MIN_CHUNK_ROWS).next_multiple_of(ROWS_MULTIPLE);
                 }
-                Err(Failure::Cuda(error)) => return Err(Failure::Cuda(mark_failed(error))),
                 Err(failure) => return Err(failure),
             }
         }
     }
 
-    /// The result of a GPU, or that of `on_cpu` if memory is exhausted.
+    /// The result of a GPU, or that of `on_cpu` if memory is exhausted or, where that is asked for, the GPU is lost.
     fn or_on_cpu<T>(
         &self,
         result: Result<T, Failure>,
@@ -220,6 +232,12 @@ impl CudaKernel {
             Err(Failure::Program(error)) => Err(error),
             Err(Failure::Cuda(CudaError::OutOfMemory(_))) => {
                 self.count_fallback(context);
+                on_cpu()
+            }
+            Err(Failure::Cuda(CudaError::DeviceLost(_))) if self.backend.cpu_if_lost => {
+                self.count_fallback(context);
+                context.metrics.add_count(LOST_GPU_BATCHES, 1);
+                self.backend.gpus.metrics().add_count(LOST_GPU_BATCHES, 1);
                 on_cpu()
             }
             Err(Failure::Cuda(error)) => Err(error.into()),

@@ -16,10 +16,10 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// The latest version of CUDA that it supports, such as `12.9`.
     fn version(&self) -> String;
 
-    /// The name and version of the run-time compiler, such as `NVRTC 12.9`.
+    /// The name, version and file of the run-time compiler, such as `NVRTC 12.9 (/usr/local/cuda/lib64/libnvrtc.so.12)`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is none; the message has what was tried.
     fn compiler(&self) -> Result<String, CudaError>;
 
     /// Whether the GPUs are hardware, so that a calibration can be stored for later processes.
@@ -28,11 +28,11 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// The usable GPUs, at least one.
     fn devices(&self) -> &[DeviceProperties];
 
-    /// Creates a context on a GPU, by its position in [`devices`](Self::devices). It is not affected by errors of earlier
-    /// contexts.
+    /// Opens a GPU, by its position in [`devices`](Self::devices): gets its primary context, which the process shares with
+    /// other libraries.
     ///
     /// # Errors
-    /// The context cannot be created.
+    /// The GPU cannot be opened.
     fn open(&self, device: usize) -> Result<Arc<dyn Device>, CudaError>;
 }
 
@@ -73,13 +73,19 @@ pub struct Loaded {
     pub compile_time: Duration,
 }
 
-/// A context on a GPU. It may be used by any thread.
+/// An open GPU. It may be used by any thread, and leaves the CUDA context that is current for the thread as it was.
+///
+/// After an error of the kind [`CudaError::DeviceLost`] all later calls fail with the same error, except those that free and
+/// destroy.
 ///
 /// Functions with addresses and handles as parameters are unsafe. All of them require that these were returned by this
-/// context and were not freed or destroyed. Memory that an operation in a stream reads or writes must stay allocated
+/// device and were not freed or destroyed. Memory that an operation in a stream reads or writes must stay allocated
 /// until the operation has completed: until [`wait`](Self::wait) for an event that was recorded after it, or
 /// [`synchronize`](Self::synchronize), has returned.
 pub trait Device: fmt::Debug + Send + Sync {
+    /// The error after which this process cannot use the GPU any more, [`CudaError::DeviceLost`], if there was one.
+    fn lost(&self) -> Option<CudaError>;
+
     /// The properties of the GPU.
     fn properties(&self) -> &DeviceProperties;
 
@@ -129,7 +135,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     /// Destroys a stream.
     ///
     /// # Safety
-    /// It was created by this context, and no operation is pending in it.
+    /// It was created by this device, and no operation is pending in it.
     unsafe fn destroy_stream(&self, stream: Stream);
 
     /// Creates an event.
@@ -141,7 +147,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     /// Destroys an event.
     ///
     /// # Safety
-    /// It was created by this context.
+    /// It was created by this device.
     unsafe fn destroy_event(&self, event: Event);
 
     /// Enqueues a copy from host memory to device memory.
@@ -224,7 +230,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     /// Records an event in a stream.
     ///
     /// # Safety
-    /// Both were created by this context.
+    /// Both were created by this device.
     ///
     /// # Errors
     /// The device has failed.
@@ -233,7 +239,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     /// Blocks until the operations before an event have completed. Returns at once if the event was never recorded.
     ///
     /// # Safety
-    /// The event was created by this context.
+    /// The event was created by this device.
     ///
     /// # Errors
     /// One of the operations has failed.
@@ -242,7 +248,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     /// The time between two completed events.
     ///
     /// # Safety
-    /// Both were created by this context.
+    /// Both were created by this device.
     ///
     /// # Errors
     /// One of them has not completed.
@@ -251,7 +257,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     /// Blocks until all operations in a stream have completed.
     ///
     /// # Safety
-    /// The stream was created by this context.
+    /// The stream was created by this device.
     ///
     /// # Errors
     /// One of the operations has failed.
@@ -267,8 +273,10 @@ pub enum CudaError {
     OutOfMemory(String),
     /// A kernel cannot be compiled or loaded.
     Kernel(String),
-    /// The device has failed. Its context can no longer be used.
+    /// A call for a device has failed. Later calls may succeed.
     Device(String),
+    /// The device has failed, and this process cannot use it any more.
+    DeviceLost(String),
 }
 
 impl fmt::Display for CudaError {
@@ -276,12 +284,15 @@ impl fmt::Display for CudaError {
         match self {
             Self::Missing(what) | Self::OutOfMemory(what) => f.write_str(what),
             Self::Kernel(what) => write!(f, "the GPU kernel cannot be compiled or loaded: {what}"),
-            Self::Device(what) => {
-                write!(
-                    f,
-                    "the GPU has failed: {what}; run the query again, or with warpframe.backend = 'simd'"
-                )
-            }
+            Self::Device(what) => write!(
+                f,
+                "a call of the GPU's driver has failed: {what}; run the query again, or with warpframe.backend = 'simd'"
+            ),
+            Self::DeviceLost(what) => write!(
+                f,
+                "the GPU has failed, and this process cannot use it any more: {what}; start a new process, or set \
+                 warpframe.backend = 'simd'"
+            ),
         }
     }
 }

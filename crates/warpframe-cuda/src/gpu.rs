@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use warpframe_ir::metrics::Metrics;
 use super::calibration::Calibration;
 use super::driver::{CudaError, Device, DeviceProperties, Driver, Event, Loaded, Stream};
 use super::kernel_source::KernelSource;
-use super::memory::{DeviceMemory, MemoryTracker, Pinned, PinnedMemory, PinnedPool, PinnedRanges};
+use super::memory::{DeviceMemory, MemoryTracker, PinnedMemory};
+use super::pinned_pool::{Pinned, PinnedPool, PinnedRanges};
 
 /// The maximum number of concurrent evaluations on a GPU; others wait. It is large enough for copies of one to overlap with
 /// kernels of another.
@@ -26,11 +27,11 @@ const MAX_LOADED_KERNELS: usize = 256;
 /// The maximum number of bytes of unused page-locked memory that the pool of a GPU keeps.
 const MAX_IDLE_BYTES: usize = 2 << 30;
 
-/// The GPUs of a machine. A context on a GPU is created at its first use.
+/// The GPUs of a machine. A GPU is opened at its first use.
 #[derive(Debug)]
 pub struct Gpus {
     driver: Arc<dyn Driver>,
-    open: Vec<Mutex<Option<Arc<Gpu>>>>,
+    states: Vec<Mutex<State>>,
     next: AtomicUsize,
     pinned: Arc<PinnedRanges>,
     /// The calibration, or why the machine cannot be calibrated.
@@ -41,10 +42,10 @@ pub struct Gpus {
 impl Gpus {
     /// The GPUs of a driver.
     pub fn new(driver: Arc<dyn Driver>) -> Self {
-        let open = driver.devices().iter().map(|_| Mutex::new(None)).collect();
+        let states = driver.devices().iter().map(|_| Mutex::new(State::Closed)).collect();
         Self {
             driver,
-            open,
+            states,
             next: AtomicUsize::new(0),
             pinned: Arc::default(),
             calibration: OnceLock::new(),
@@ -55,6 +56,13 @@ impl Gpus {
     /// Sets the calibration, which is then not measured.
     pub fn with_calibration(self, calibration: Calibration) -> Self {
         Self { calibration: OnceLock::from(Ok(calibration)), ..self }
+    }
+
+    /// Sets the limit of the page-locked memory that this process allocates for results and pinned columns, in use or
+    /// pooled, for all GPUs together, in bytes. By default it is a quarter of the physical memory of the host. Results that
+    /// would exceed it are in ordinary memory.
+    pub fn limit_pinned_memory(&self, bytes: usize) {
+        self.pinned.set_limit(bytes);
     }
 
     /// The calibration of the machine, if it was measured or set, or the error of the attempt to measure it.
@@ -72,32 +80,101 @@ impl Gpus {
         &self.driver
     }
 
-    /// The next GPU in round-robin order. Opens it if it is not open or its context has failed.
+    /// The next GPU in round-robin order, opened at its first use. GPUs that are lost are left out.
     ///
     /// # Errors
-    /// The GPU cannot be opened.
+    /// The GPU cannot be opened, or all are lost.
     pub(super) fn next(&self) -> Result<Arc<Gpu>, CudaError> {
-        let device = self.next.fetch_add(1, Ordering::Relaxed) % self.open.len().max(1);
-        let mut open = self.open[device].lock();
-        match &*open {
-            Some(gpu) if !gpu.failed.load(Ordering::Relaxed) => Ok(Arc::clone(gpu)),
-            // A failed context is replaced. Evaluations that still use it hold a reference, and fail.
-            _ => Ok(Arc::clone(open.insert(Arc::new(Gpu::new(self.driver.open(device)?, &self.pinned))))),
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut lost = None;
+        for number in 0..self.states.len() {
+            let device = (first + number) % self.states.len();
+            match self.open(device) {
+                Err(error @ CudaError::DeviceLost(_)) => lost = lost.or(Some(error)),
+                other => return other,
+            }
         }
+        Err(lost.unwrap_or_else(|| CudaError::Missing("there is no GPU".to_owned())))
+    }
+
+    /// A GPU, opened if it is closed.
+    fn open(&self, device: usize) -> Result<Arc<Gpu>, CudaError> {
+        let mut state = self.states[device].lock();
+        state.update();
+        match &*state {
+            State::Open(gpu) => Ok(Arc::clone(gpu)),
+            State::Lost(error) => Err(error.clone()),
+            State::Closed => match self.driver.open(device) {
+                Ok(opened) => {
+                    let gpu = Arc::new(Gpu::new(opened, &self.pinned));
+                    *state = State::Open(Arc::clone(&gpu));
+                    Ok(gpu)
+                }
+                Err(error) => {
+                    if let CudaError::DeviceLost(_) = error {
+                        *state = State::Lost(error.clone());
+                    }
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// Why this process cannot use any GPU any more: what has happened to the first one. `None` while one can be used.
+    pub fn lost(&self) -> Option<String> {
+        let mut first = None;
+        for state in &self.states {
+            let mut state = state.lock();
+            state.update();
+            match &*state {
+                State::Lost(CudaError::DeviceLost(what)) => first = first.or_else(|| Some(what.clone())),
+                _ => return None,
+            }
+        }
+        first
+    }
+
+    /// The open GPUs.
+    fn opened(&self) -> impl Iterator<Item = Arc<Gpu>> {
+        self.states.iter().filter_map(|state| match &*state.lock() {
+            State::Open(gpu) => Some(Arc::clone(gpu)),
+            _ => None,
+        })
     }
 
     /// The bytes of device memory and page-locked memory that this process has allocated, in use or pooled.
     pub fn allocated_bytes(&self) -> usize {
-        self.open.iter().filter_map(|gpu| Some(gpu.lock().as_ref()?.tracker.bytes())).sum()
+        self.opened().map(|gpu| gpu.tracker.bytes()).sum()
     }
 
     /// Frees pooled memory and stream slots that are not in use.
     pub fn trim(&self) {
-        self.open.iter().filter_map(|gpu| gpu.lock().clone()).for_each(|gpu| gpu.trim());
+        self.opened().for_each(|gpu| gpu.trim());
     }
 }
 
-/// A context on a GPU, with its resources.
+/// Whether a GPU can be used.
+#[derive(Debug)]
+enum State {
+    /// It was not used yet.
+    Closed,
+    Open(Arc<Gpu>),
+    /// It has failed with this error, which is [`CudaError::DeviceLost`].
+    Lost(CudaError),
+}
+
+impl State {
+    /// Replaces an open GPU that is lost. Evaluations that still use it have a reference, and fail.
+    fn update(&mut self) {
+        if let Self::Open(gpu) = self
+            && let Some(error) = gpu.device.lost()
+        {
+            *self = Self::Lost(error);
+        }
+    }
+}
+
+/// An open GPU, with its resources.
 #[derive(Debug)]
 pub(super) struct Gpu {
     pub device: Arc<dyn Device>,
@@ -109,8 +186,6 @@ pub(super) struct Gpu {
     slots: Mutex<Vec<StreamSlot>>,
     /// Kernels, in the order in which they were first requested. The first one is evicted if there are too many.
     kernels: Mutex<VecDeque<Arc<KernelEntry>>>,
-    /// Whether the context has failed.
-    failed: AtomicBool,
     /// The number of free permits.
     permits: Mutex<usize>,
     permit_returned: Condvar,
@@ -128,7 +203,6 @@ impl Gpu {
             pool: Arc::new(pool),
             slots: Mutex::default(),
             kernels: Mutex::default(),
-            failed: AtomicBool::new(false),
             permits: Mutex::new(MAX_CONCURRENT_EVALUATIONS),
             permit_returned: Condvar::new(),
         }
@@ -136,13 +210,6 @@ impl Gpu {
 
     pub fn properties(&self) -> &DeviceProperties {
         self.device.properties()
-    }
-
-    /// Marks the context as failed if the error is [`CudaError::Device`].
-    pub fn mark_failed(&self, error: &CudaError) {
-        if matches!(error, CudaError::Device(_)) {
-            self.failed.store(true, Ordering::Relaxed);
-        }
     }
 
     /// Blocks until fewer than [`MAX_CONCURRENT_EVALUATIONS`] permits are in use, and takes one.
@@ -346,7 +413,7 @@ impl StreamSlot {
 impl Drop for StreamSlot {
     fn drop(&mut self) {
         // SAFETY: the stream and the events are used only by this slot. No operation is pending after `synchronize`; if it
-        // fails, the context has failed and executes nothing any more.
+        // fails, the device has failed and executes nothing any more.
         unsafe {
             let _ = self.device.synchronize(self.stream);
             self.events.into_iter().for_each(|event| self.device.destroy_event(event));
@@ -381,10 +448,8 @@ impl Drop for StreamSlotGuard {
         // SAFETY: it is taken only here, and the guard is not used after its drop.
         let slot = unsafe { ManuallyDrop::take(&mut self.slot) };
         // SAFETY: the stream was created by this device.
-        match unsafe { self.gpu.device.synchronize(slot.stream) } {
-            Ok(()) if !self.gpu.failed.load(Ordering::Relaxed) => self.gpu.slots.lock().push(slot),
-            Ok(()) => {}
-            Err(error) => self.gpu.mark_failed(&error),
+        if unsafe { self.gpu.device.synchronize(slot.stream) }.is_ok() {
+            self.gpu.slots.lock().push(slot);
         }
     }
 }

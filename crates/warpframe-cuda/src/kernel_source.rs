@@ -9,8 +9,9 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Reductions, ScalarType};
 
 use super::calibration_programs::CalibrationPrograms;
-use super::codegen::{PRELUDE, source};
+use super::codegen::PRELUDE;
 use super::reduction_codegen::reducing_source;
+use super::store_codegen::source;
 
 /// Threads per block; equals `WF_THREADS` in `kernels/prelude.cuh`.
 pub const THREADS: u32 = 256;
@@ -54,7 +55,7 @@ fn shipped_name(program: &Program) -> Option<&'static str> {
     calibration.find(|one| one.program.has_same_code(program)).map(|one| one.name)
 }
 
-/// The CUDA C++ source of a kernel. The kernel of a program has the parameters that [`source`] describes.
+/// The CUDA C++ source of a kernel. The kernel of a program has the parameters that `store_codegen` describes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KernelSource {
     /// The name of the kernel function.

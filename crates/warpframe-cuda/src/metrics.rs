@@ -6,8 +6,11 @@ use warpframe_ir::metrics::Metrics;
 
 /// The number of batches that were evaluated on a GPU.
 pub const BATCHES: &str = "batches";
-/// The number of batches that the CPU evaluated instead, because memory was exhausted or an array had undeclared nulls.
+/// The number of batches that the CPU evaluated instead, because memory was exhausted, an array had undeclared nulls, or a
+/// GPU was lost.
 pub const FALLBACK_BATCHES: &str = "fallback_batches";
+/// The number of batches that the CPU evaluated instead because a GPU was lost.
+pub const LOST_GPU_BATCHES: &str = "lost_gpu_batches";
 /// Bytes copied to GPUs.
 pub const H2D_BYTES: &str = "h2d_bytes";
 /// Bytes copied from GPUs.

@@ -1,5 +1,6 @@
 //! What a build without the feature `driver` has instead of NVIDIA's driver and NVRTC: errors that say so.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::driver::CudaError;
@@ -26,6 +27,9 @@ impl Compiler {
         missing()
     }
 }
+
+/// Does nothing: this build does not search NVRTC.
+pub fn search_python_path(_: Vec<PathBuf>) {}
 
 fn missing<T>() -> Result<T, CudaError> {
     Err(CudaError::Missing("this build is without CUDA: build it with the feature `cuda`".to_owned()))

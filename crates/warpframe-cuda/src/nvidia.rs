@@ -2,22 +2,26 @@
 
 use std::ffi::{CStr, CString, c_int, c_uint, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUresult};
 
+use super::cuda_version::CudaVersion;
 use super::disk_cache;
 use super::driver::{CudaError, Device, DeviceAddress, DeviceProperties, Driver, Event, Loaded, Stream};
+use super::driver_errors::{check, error_text};
 use super::gpu::Gpus;
+use super::kernel_image::{ImageForm, image_forms, lower_ptx_version};
 use super::kernel_source::KernelSource;
 use super::nvrtc::Compiler;
+use super::primary_context::PrimaryContext;
 
 type Result<T> = std::result::Result<T, CudaError>;
 
-/// The minimum version of CUDA that the driver must support, in the encoding of `cuDriverGetVersion`: NVRTC 12 compiles
-/// for it.
-const MIN_CUDA_VERSION: c_int = 12000;
+/// The minimum version of CUDA that the driver must support: NVRTC 12 compiles for it.
+const MIN_CUDA_VERSION: CudaVersion = CudaVersion { major: 12, minor: 0 };
 
 /// The minimum compute capability of a usable GPU.
 const MIN_COMPUTE_CAPABILITY: (u32, u32) = (7, 5);
@@ -34,7 +38,7 @@ pub fn gpus() -> Result<Arc<Gpus>> {
 /// NVIDIA's driver.
 #[derive(Debug)]
 pub struct Nvidia {
-    version: c_int,
+    version: CudaVersion,
     /// The driver's numbers of the usable devices.
     devices: Vec<c_int>,
     properties: Vec<DeviceProperties>,
@@ -47,19 +51,13 @@ impl Nvidia {
     /// # Errors
     /// There is no driver, it is too old, or it has no usable GPU; the message says what is missing.
     pub fn find() -> Result<Self> {
-        // The bindings panic if the library cannot be loaded, so this is checked before any call.
-        // SAFETY: loads the library, whose initialization has no effects outside of it.
-        if !unsafe { sys::is_culib_present() } {
+        // This also loads the library, without which the bindings panic.
+        let Some(version) = CudaVersion::of_driver() else {
             return missing("there is no NVIDIA driver (libcuda.so.1): install it, or use another backend");
-        }
-        let mut version = 0;
-        // SAFETY: the pointer is valid for writing an integer.
-        check(unsafe { sys::cuDriverGetVersion(&mut version) }, "querying the driver version")?;
+        };
         if version < MIN_CUDA_VERSION {
             return missing(&format!(
-                "the NVIDIA driver is for CUDA {}, and {} is needed: install a newer one",
-                version_text(version),
-                version_text(MIN_CUDA_VERSION)
+                "the NVIDIA driver is for CUDA {version}, and {MIN_CUDA_VERSION} is needed: install a newer one"
             ));
         }
         // SAFETY: the library is loaded.
@@ -91,11 +89,11 @@ impl Nvidia {
 
 impl Driver for Nvidia {
     fn version(&self) -> String {
-        version_text(self.version)
+        self.version.to_string()
     }
 
     fn compiler(&self) -> Result<String> {
-        Ok(format!("NVRTC {}", Compiler::version()?))
+        Compiler::description()
     }
 
     fn is_real(&self) -> bool {
@@ -111,24 +109,18 @@ impl Driver for Nvidia {
         else {
             return missing(&format!("there is no GPU {device}"));
         };
-        let mut context = ptr::null_mut();
-        // SAFETY: the driver is initialized, the device is valid, and the pointer is valid for writing a context.
-        check(unsafe { sys::cuCtxCreate_v2(&mut context, 0, handle(number)?) }, "creating a context")?;
         Ok(Arc::new(Context {
-            context,
+            primary: PrimaryContext::retain(handle(number)?)?,
             properties: properties.clone(),
+            driver_version: self.version,
             compiler: Arc::clone(&self.compiler),
+            first_form: AtomicUsize::new(0),
         }))
     }
 }
 
 fn missing<T>(what: &str) -> Result<T> {
     Err(CudaError::Missing(what.to_owned()))
-}
-
-/// Formats a version in the driver's encoding: 12090 is 12.9.
-fn version_text(version: c_int) -> String {
-    format!("{}.{}", version / 1000, version % 1000 / 10)
 }
 
 fn handle(device: c_int) -> Result<sys::CUdevice> {
@@ -166,72 +158,67 @@ fn properties(device: c_int) -> Result<DeviceProperties> {
     })
 }
 
-/// Converts a result of the driver. `operation` is part of the message.
-fn check(result: CUresult, operation: &str) -> Result<()> {
-    match result {
-        CUresult::CUDA_SUCCESS => Ok(()),
-        CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
-            Err(CudaError::OutOfMemory(format!("out of GPU memory or page-locked memory, {operation}")))
-        }
-        error => Err(CudaError::Device(format!("{}, {operation}", error_text(error)))),
-    }
-}
-
-/// The driver's description of an error.
-fn error_text(error: CUresult) -> String {
-    let mut text = ptr::null();
-    // SAFETY: the pointer is valid for writing a pointer.
-    match unsafe { sys::cuGetErrorString(error, &mut text) } {
-        // SAFETY: the text is a static string of the driver, with a terminating zero.
-        CUresult::CUDA_SUCCESS if !text.is_null() => unsafe { CStr::from_ptr(text) }.to_string_lossy().into(),
-        _ => format!("{error:?}"),
-    }
-}
-
-/// A context on a GPU.
+/// A GPU, through its primary context.
 #[derive(Debug)]
 struct Context {
-    context: sys::CUcontext,
+    primary: PrimaryContext,
     properties: DeviceProperties,
+    driver_version: CudaVersion,
     compiler: Arc<Compiler>,
+    /// The position, in the order of [`image_forms`], of the first form that the driver has loaded. Those before it were
+    /// refused, and are not tried again.
+    first_form: AtomicUsize,
 }
-
-// SAFETY: any thread may use a context after making it current, which methods do before each use.
-unsafe impl Send for Context {}
-// SAFETY: as above, and the driver is thread-safe.
-unsafe impl Sync for Context {}
 
 impl Context {
-    /// Makes the context current for the calling thread.
-    fn set_current(&self) -> Result<()> {
-        // SAFETY: the context is destroyed only when `self` is dropped.
-        check(unsafe { sys::cuCtxSetCurrent(self.context) }, "setting the current context")
-    }
-
-    /// The compiled form of a kernel that the driver loads: a cubin for this GPU; PTX if NVRTC does not support the GPU, or
-    /// if there is no NVRTC and the kernel is a shipped one.
-    fn image(&self, kernel: &KernelSource) -> Result<Arc<[u8]>> {
+    /// The forms in which to load a kernel, the preferred one first.
+    fn forms(&self, kernel: &KernelSource) -> Result<Vec<ImageForm>> {
         let (major, minor) = self.properties.compute_capability;
-        // For a GPU that is newer than NVRTC, the driver compiles PTX of the oldest supported architecture.
-        let architecture = match Compiler::supports(major * 10 + minor) {
-            Ok(false) => KernelSource::SHIPPED_ARCHITECTURE.to_owned(),
-            _ => format!("sm_{major}{minor}"),
-        };
-        let compiled = self.compiler.compile(&kernel.text, &architecture);
-        match (compiled, kernel.ptx) {
-            (Err(CudaError::Missing(_)), Some(ptx)) => {
-                Ok(CString::new(ptx).unwrap_or_default().as_bytes_with_nul().into())
+        let compiled = Compiler::architectures().and_then(|architectures| {
+            let forms = image_forms(major * 10 + minor, &architectures, Compiler::cuda_version()?, self.driver_version);
+            match forms.is_empty() {
+                true => Err(CudaError::Missing(format!(
+                    "NVRTC {} generates no code for the compute capability {major}.{minor} of this GPU: install another \
+                     version",
+                    Compiler::version()?
+                ))),
+                false => Ok(forms),
             }
-            (compiled, _) => compiled,
+        });
+        let shipped = kernel.ptx.map(ImageForm::Shipped);
+        match (compiled, shipped) {
+            (Err(error), None) => Err(error),
+            (compiled, shipped) => Ok(compiled.unwrap_or_default().into_iter().chain(shipped).collect()),
         }
     }
-}
 
-impl Drop for Context {
-    fn drop(&mut self) {
-        // An error is ignored: the context is not used any more.
-        // SAFETY: the context was created by the driver, and `self` has its only handle.
-        let _ = unsafe { sys::cuCtxDestroy_v2(self.context) };
+    /// A kernel in a form that the driver loads.
+    fn image(&self, kernel: &KernelSource, form: ImageForm) -> Result<Arc<[u8]>> {
+        match form {
+            ImageForm::Cubin(_) => self.compiler.compile(&kernel.text, &form.to_string()),
+            ImageForm::Ptx(_) => {
+                let ptx = self.compiler.compile(&kernel.text, &form.to_string())?;
+                Ok(lower_ptx_version(&ptx, self.driver_version).map_or(ptx, Into::into))
+            }
+            ImageForm::Shipped(ptx) => Ok(CString::new(ptx).unwrap_or_default().as_bytes_with_nul().into()),
+        }
+    }
+
+    /// Loads a compiled kernel: the handles of its module and function.
+    fn load_image(&self, image: &[u8], name: &CStr) -> Result<(u64, u64)> {
+        let _current = self.primary.push()?;
+        let (mut module, mut function) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: the image is a complete cubin, or PTX with a terminating zero.
+        let loaded = unsafe { sys::cuModuleLoadData(&mut module, image.as_ptr().cast()) };
+        as_kernel_error(self.primary.check(loaded, "loading a kernel"))?;
+        // SAFETY: the module is loaded, and the name has a terminating zero.
+        let found = unsafe { sys::cuModuleGetFunction(&mut function, module, name.as_ptr()) };
+        as_kernel_error(self.primary.check(found, "getting a kernel's function")).inspect_err(|_| {
+            // An error is ignored: there is no way to handle it.
+            // SAFETY: the module was loaded above, and nothing of it was launched.
+            let _ = unsafe { sys::cuModuleUnload(module) };
+        })?;
+        Ok((module as u64, function as u64))
     }
 }
 
@@ -240,27 +227,41 @@ impl Device for Context {
         &self.properties
     }
 
+    fn lost(&self) -> Option<CudaError> {
+        self.primary.lost()
+    }
+
     fn load(&self, kernel: &KernelSource) -> Result<Loaded> {
         let before = (Instant::now(), self.compiler.compiled());
-        let image = self.image(kernel)?;
-        let compile_time = match self.compiler.compiled() == before.1 {
-            true => Duration::ZERO,
-            false => before.0.elapsed(),
-        };
-        self.set_current()?;
-        let (mut module, mut function) = (ptr::null_mut(), ptr::null_mut());
         let name = CString::new(kernel.name).map_err(|error| CudaError::Kernel(error.to_string()))?;
-        // SAFETY: the image is a complete cubin, or PTX with a terminating zero.
-        let loaded = unsafe { sys::cuModuleLoadData(&mut module, image.as_ptr().cast()) };
-        as_kernel_error(check(loaded, "loading a kernel"))?;
-        // SAFETY: the module is loaded, and the name has a terminating zero.
-        let found = unsafe { sys::cuModuleGetFunction(&mut function, module, name.as_ptr()) };
-        as_kernel_error(check(found, "getting a kernel's function"))?;
-        Ok(Loaded { module: module as u64, function: function as u64, compile_time })
+        let forms = self.forms(kernel)?;
+        let first = self.first_form.load(Ordering::Relaxed).min(forms.len().saturating_sub(1));
+        let mut refused = Vec::new();
+        for (position, form) in forms.into_iter().enumerate().skip(first) {
+            let image = self.image(kernel, form);
+            let compile_time = match self.compiler.compiled() == before.1 {
+                true => Duration::ZERO,
+                false => before.0.elapsed(),
+            };
+            match image.and_then(|image| self.load_image(&image, &name)) {
+                Ok((module, function)) => {
+                    self.first_form.fetch_max(position, Ordering::Relaxed);
+                    return Ok(Loaded { module, function, compile_time });
+                }
+                // NVRTC cannot compile this form, or the driver, which may be older, does not load it.
+                Err(CudaError::Kernel(what)) => refused.push(format!("{form}: {what}")),
+                Err(error) => return Err(error),
+            }
+        }
+        let compiler =
+            Compiler::version().map_or_else(|_| String::new(), |version| format!(" and NVRTC {version}"));
+        let refused = refused.join("; ");
+        let driver = self.driver_version;
+        Err(CudaError::Kernel(format!("{refused} (with a driver for CUDA {driver}{compiler})")))
     }
 
     unsafe fn unload(&self, kernel: Loaded) {
-        if self.set_current().is_ok() {
+        if let Ok(_current) = self.primary.push_to_free() {
             // An error is ignored: there is no way to handle it.
             // SAFETY: the caller guarantees the requirements of the trait.
             let _ = unsafe { sys::cuModuleUnload(kernel.module as sys::CUmodule) };
@@ -268,16 +269,16 @@ impl Device for Context {
     }
 
     fn allocate(&self, bytes: usize) -> Result<DeviceAddress> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         let mut address = 0;
         // SAFETY: the pointer is valid for writing an address.
         let result = unsafe { sys::cuMemAlloc_v2(&mut address, bytes.max(1)) };
-        check(result, &format!("allocating {bytes} bytes of GPU memory"))?;
+        self.primary.check(result, &format!("allocating {bytes} bytes of GPU memory"))?;
         Ok(DeviceAddress(address))
     }
 
     unsafe fn free(&self, address: DeviceAddress) {
-        if self.set_current().is_ok() {
+        if let Ok(_current) = self.primary.push_to_free() {
             // An error is ignored: there is no way to handle it.
             // SAFETY: the caller guarantees the requirements of the trait.
             let _ = unsafe { sys::cuMemFree_v2(address.0) };
@@ -285,18 +286,18 @@ impl Device for Context {
     }
 
     fn allocate_pinned(&self, bytes: usize) -> Result<NonNull<u8>> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         let mut address = ptr::null_mut();
         // Portable: page-locked for the contexts of all GPUs.
         let flags = sys::CU_MEMHOSTALLOC_PORTABLE;
         // SAFETY: the pointer is valid for writing an address.
         let result = unsafe { sys::cuMemHostAlloc(&mut address, bytes.max(1), flags) };
-        check(result, &format!("allocating {bytes} bytes of page-locked memory"))?;
+        self.primary.check(result, &format!("allocating {bytes} bytes of page-locked memory"))?;
         NonNull::new(address.cast()).ok_or_else(|| CudaError::OutOfMemory("no page-locked memory".to_owned()))
     }
 
     unsafe fn free_pinned(&self, address: NonNull<u8>) {
-        if self.set_current().is_ok() {
+        if let Ok(_current) = self.primary.push_to_free() {
             // An error is ignored: there is no way to handle it.
             // SAFETY: the caller guarantees the requirements of the trait.
             let _ = unsafe { sys::cuMemFreeHost(address.as_ptr().cast()) };
@@ -304,16 +305,16 @@ impl Device for Context {
     }
 
     fn create_stream(&self) -> Result<Stream> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         let mut stream = ptr::null_mut();
         let flags = sys::CUstream_flags::CU_STREAM_NON_BLOCKING as c_uint;
         // SAFETY: the pointer is valid for writing a stream.
-        check(unsafe { sys::cuStreamCreate(&mut stream, flags) }, "creating a stream")?;
+        self.primary.check(unsafe { sys::cuStreamCreate(&mut stream, flags) }, "creating a stream")?;
         Ok(Stream(stream as u64))
     }
 
     unsafe fn destroy_stream(&self, stream: Stream) {
-        if self.set_current().is_ok() {
+        if let Ok(_current) = self.primary.push_to_free() {
             // An error is ignored: there is no way to handle it.
             // SAFETY: the caller guarantees the requirements of the trait.
             let _ = unsafe { sys::cuStreamDestroy_v2(stream.0 as sys::CUstream) };
@@ -321,15 +322,17 @@ impl Device for Context {
     }
 
     fn create_event(&self) -> Result<Event> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         let mut event = ptr::null_mut();
+        // Threads that wait for it sleep, instead of keeping a core busy.
+        let flags = sys::CUevent_flags::CU_EVENT_BLOCKING_SYNC as c_uint;
         // SAFETY: the pointer is valid for writing an event.
-        check(unsafe { sys::cuEventCreate(&mut event, 0) }, "creating an event")?;
+        self.primary.check(unsafe { sys::cuEventCreate(&mut event, flags) }, "creating an event")?;
         Ok(Event(event as u64))
     }
 
     unsafe fn destroy_event(&self, event: Event) {
-        if self.set_current().is_ok() {
+        if let Ok(_current) = self.primary.push_to_free() {
             // An error is ignored: there is no way to handle it.
             // SAFETY: the caller guarantees the requirements of the trait.
             let _ = unsafe { sys::cuEventDestroy_v2(event.0 as sys::CUevent) };
@@ -343,11 +346,11 @@ impl Device for Context {
         from: *const u8,
         bytes: usize,
     ) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
         let result =
             unsafe { sys::cuMemcpyHtoDAsync_v2(to.0, from.cast(), bytes, stream.0 as sys::CUstream) };
-        check(result, "copying to the GPU")
+        self.primary.check(result, "copying to the GPU")
     }
 
     unsafe fn memcpy_dtoh_async(
@@ -357,11 +360,11 @@ impl Device for Context {
         from: DeviceAddress,
         bytes: usize,
     ) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
         let result =
             unsafe { sys::cuMemcpyDtoHAsync_v2(to.cast(), from.0, bytes, stream.0 as sys::CUstream) };
-        check(result, "copying from the GPU")
+        self.primary.check(result, "copying from the GPU")
     }
 
     unsafe fn memcpy_dtod_async(
@@ -371,17 +374,17 @@ impl Device for Context {
         from: DeviceAddress,
         bytes: usize,
     ) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
         let result = unsafe { sys::cuMemcpyDtoDAsync_v2(to.0, from.0, bytes, stream.0 as sys::CUstream) };
-        check(result, "copying within GPU memory")
+        self.primary.check(result, "copying within GPU memory")
     }
 
     unsafe fn memset_async(&self, stream: Stream, address: DeviceAddress, bytes: usize) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
         let result = unsafe { sys::cuMemsetD8Async(address.0, 0, bytes, stream.0 as sys::CUstream) };
-        check(result, "filling GPU memory with zeros")
+        self.primary.check(result, "filling GPU memory with zeros")
     }
 
     unsafe fn launch(
@@ -392,43 +395,45 @@ impl Device for Context {
         threads: u32,
         arguments: &mut [*mut c_void],
     ) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         let (function, stream) = (kernel.function as sys::CUfunction, stream.0 as sys::CUstream);
         let (arguments, none) = (arguments.as_mut_ptr(), ptr::null_mut());
         // SAFETY: the caller guarantees the requirements of the trait.
         let result =
             unsafe { sys::cuLaunchKernel(function, blocks, 1, 1, threads, 1, 1, 0, stream, arguments, none) };
-        check(result, "launching a kernel")
+        self.primary.check(result, "launching a kernel")
     }
 
     unsafe fn record(&self, stream: Stream, event: Event) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
         let result = unsafe { sys::cuEventRecord(event.0 as sys::CUevent, stream.0 as sys::CUstream) };
-        check(result, "recording an event")
+        self.primary.check(result, "recording an event")
     }
 
     unsafe fn wait(&self, event: Event) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
-        check(unsafe { sys::cuEventSynchronize(event.0 as sys::CUevent) }, "waiting for an event")
+        self.primary
+            .check(unsafe { sys::cuEventSynchronize(event.0 as sys::CUevent) }, "waiting for an event")
     }
 
     unsafe fn elapsed(&self, from: Event, to: Event) -> Result<Duration> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         let mut milliseconds = 0.0;
         // SAFETY: the caller guarantees the requirements of the trait, and the pointer is valid for writing a number.
         let result = unsafe {
             sys::cuEventElapsedTime(&mut milliseconds, from.0 as sys::CUevent, to.0 as sys::CUevent)
         };
-        check(result, "reading the time between events")?;
+        self.primary.check(result, "reading the time between events")?;
         Ok(Duration::from_secs_f64(f64::from(milliseconds).max(0.0) / 1e3))
     }
 
     unsafe fn synchronize(&self, stream: Stream) -> Result<()> {
-        self.set_current()?;
+        let _current = self.primary.push()?;
         // SAFETY: the caller guarantees the requirements of the trait.
-        check(unsafe { sys::cuStreamSynchronize(stream.0 as sys::CUstream) }, "waiting for a stream")
+        self.primary
+            .check(unsafe { sys::cuStreamSynchronize(stream.0 as sys::CUstream) }, "waiting for a stream")
     }
 }
 

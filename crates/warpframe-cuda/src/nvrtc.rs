@@ -1,19 +1,20 @@
-//! Compiles kernels with NVRTC, with a cache in memory and on disk. NVRTC is loaded at its first use, so it is needed
-//! neither to build nor to run the other backends.
+//! Compiles kernels with NVRTC, with a cache in memory and on disk. NVRTC is searched and loaded at its first use, so it is
+//! needed neither to build nor to run the other backends.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use cudarc::nvrtc::{result, sys};
 use parking_lot::Mutex;
 
 use super::codegen::OPTIONS;
+use super::cuda_version::CudaVersion;
 use super::disk_cache;
 use super::driver::CudaError;
+use super::nvrtc_library::{NvrtcLibrary, OutputKind};
 
 type Result<T> = std::result::Result<T, CudaError>;
 
@@ -50,24 +51,31 @@ impl Compiler {
     /// NVRTC's version, such as `12.9`.
     ///
     /// # Errors
-    /// NVRTC cannot be loaded.
+    /// NVRTC cannot be loaded; the message has what was tried.
     pub fn version() -> Result<String> {
-        version()
+        Self::cuda_version().map(|version| version.to_string())
     }
 
-    /// Whether NVRTC generates code for GPUs of this compute capability, such as 90 for 9.0.
+    /// NVRTC's version.
+    pub(super) fn cuda_version() -> Result<CudaVersion> {
+        NvrtcLibrary::get().map(NvrtcLibrary::version)
+    }
+
+    /// NVRTC's version and file, such as `NVRTC 12.9 (/usr/local/cuda/lib64/libnvrtc.so.12)`.
+    ///
+    /// # Errors
+    /// As [`version`](Self::version).
+    pub fn description() -> Result<String> {
+        let library = NvrtcLibrary::get()?;
+        Ok(format!("NVRTC {} ({})", library.version(), library.path().display()))
+    }
+
+    /// The compute capabilities for which NVRTC generates code, such as 90 for 9.0.
     ///
     /// # Errors
     /// NVRTC cannot be loaded.
-    pub fn supports(capability: u32) -> Result<bool> {
-        check()?;
-        let mut count = 0;
-        // SAFETY: the pointer is valid for writing an integer.
-        unsafe { sys::nvrtcGetNumSupportedArchs(&mut count) }.result().map_err(failed)?;
-        let mut architectures = vec![0; usize::try_from(count).unwrap_or_default()];
-        // SAFETY: the buffer has the length that NVRTC has returned.
-        unsafe { sys::nvrtcGetSupportedArchs(architectures.as_mut_ptr()) }.result().map_err(failed)?;
-        Ok(architectures.iter().any(|known| u32::try_from(*known) == Ok(capability)))
+    pub fn architectures() -> Result<Vec<u32>> {
+        NvrtcLibrary::get()?.architectures()
     }
 
     /// Compiles CUDA C++ for an architecture, unless the result is cached: to a cubin for a real architecture such as
@@ -76,7 +84,7 @@ impl Compiler {
     /// # Errors
     /// NVRTC cannot be loaded, it does not support the architecture, or the source is not valid.
     pub fn compile(&self, source: &str, architecture: &str) -> Result<Arc<[u8]>> {
-        let key = format!("{architecture} {} NVRTC {}\n{source}", OPTIONS.join(" "), version()?);
+        let key = format!("{architecture} {} NVRTC {}\n{source}", OPTIONS.join(" "), Self::version()?);
         let image = match self.memory_get(&key).or_else(|| self.disk_get(&key)) {
             Some(cached) => cached,
             None => {
@@ -152,72 +160,32 @@ fn hash(bytes: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Checks that NVRTC can be loaded. It must be called before any function of the bindings, which panic if it cannot.
-fn check() -> Result<()> {
-    // SAFETY: loads the library, whose initialization has no effects outside of it.
-    if unsafe { sys::is_culib_present() } {
-        Ok(())
-    } else {
-        Err(CudaError::Missing(
-            "there is no NVRTC, NVIDIA's run-time compiler: install the CUDA toolkit or the Python package \
-             nvidia-cuda-nvrtc-cu12, and put the folder of libnvrtc.so into LD_LIBRARY_PATH"
-                .to_owned(),
-        ))
-    }
-}
-
-fn version() -> Result<String> {
-    check()?;
-    let (mut major, mut minor) = (0, 0);
-    // SAFETY: both pointers are valid for writing an integer.
-    unsafe { sys::nvrtcVersion(&mut major, &mut minor) }.result().map_err(failed)?;
-    Ok(format!("{major}.{minor}"))
-}
-
+/// Compiles without a cache.
 fn nvrtc(source: &str, architecture: &str) -> Result<Vec<u8>> {
-    check()?;
-    let source = CString::new(source).map_err(|error| CudaError::Kernel(error.to_string()))?;
-    let program = result::create_program(&source, None).map_err(failed)?;
-    let options: Vec<_> = OPTIONS
-        .iter()
-        .map(|option| (*option).to_owned())
-        .chain([format!("--gpu-architecture={architecture}")])
-        .collect();
+    let library = NvrtcLibrary::get()?;
+    let text = |text: &str| CString::new(text).map_err(|error| CudaError::Kernel(error.to_string()));
+    let architecture_option = format!("--gpu-architecture={architecture}");
+    let options = OPTIONS.into_iter().chain([architecture_option.as_str()]);
+    let options = options.map(text).collect::<Result<Vec<_>>>()?;
+    let options: Vec<_> = options.iter().map(CString::as_c_str).collect();
+    let program = library.create(&text(source)?)?;
+    let kind = match architecture.starts_with("sm_") {
+        true => OutputKind::Cubin,
+        false => OutputKind::Ptx,
+    };
     // SAFETY: the program was created above and is destroyed below, after its last use.
-    let compiled = unsafe { result::compile_program(program, &options) };
-    let image = match compiled {
-        Ok(()) if architecture.starts_with("sm_") => cubin(program),
+    let image = match unsafe { library.compile(program, &options) } {
         // SAFETY: as above.
-        Ok(()) => unsafe { result::get_ptx(program) }.map_err(failed).map(|text| to_bytes(&text)),
+        Ok(()) => unsafe { library.output(program, kind) },
         Err(error) => {
             // SAFETY: as above.
-            let log = unsafe { result::get_program_log(program) }.map(|text| to_bytes(&text));
+            let log = unsafe { library.output(program, OutputKind::Log) };
             let log = log.map(|log| String::from_utf8_lossy(&log).trim_end_matches('\0').trim().to_owned());
             let log = log.unwrap_or_else(|_| error.to_string());
             Err(CudaError::Kernel(format!("NVRTC cannot compile for {architecture}: {log}")))
         }
     };
     // SAFETY: as above.
-    unsafe { result::destroy_program(program) }.map_err(failed)?;
+    unsafe { library.destroy(program) };
     image
-}
-
-/// The cubin of a program that was compiled for a real architecture.
-fn cubin(program: sys::nvrtcProgram) -> Result<Vec<u8>> {
-    let mut size = 0;
-    // SAFETY: the program is valid, and the pointer is valid for writing an integer.
-    unsafe { sys::nvrtcGetCUBINSize(program, &mut size) }.result().map_err(failed)?;
-    let mut code = vec![0u8; size];
-    // SAFETY: the buffer has the size that NVRTC has returned.
-    unsafe { sys::nvrtcGetCUBIN(program, code.as_mut_ptr().cast()) }.result().map_err(failed)?;
-    Ok(code)
-}
-
-/// A text of NVRTC as bytes, with the terminating zero.
-fn to_bytes(text: &[c_char]) -> Vec<u8> {
-    text.iter().map(|&byte| byte as u8).collect()
-}
-
-fn failed(error: result::NvrtcError) -> CudaError {
-    CudaError::Kernel(format!("NVRTC failed: {error:?}"))
 }

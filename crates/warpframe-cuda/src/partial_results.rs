@@ -7,7 +7,7 @@ use warpframe_ir::reduction::{
     Accumulator, ChunkedValues, Element, Moments, Partial, Values, combine_pairwise,
 };
 
-use super::chunk_results::ChunkResults;
+use super::chunk_results::{ChunkResults, StagedResults};
 use super::gpu::Gpu;
 use super::kernel_source::THREADS;
 use super::layout::{Layout, ResultColumn};
@@ -71,8 +71,8 @@ unsafe impl ChunkResults for PartialResults<'_> {
         Vec::new()
     }
 
-    unsafe fn add_chunk(&mut self, rows: Range<usize>, layout: &Layout, staging: &[u8]) {
-        let mut results = layout.results().map(|place| &staging[place.range()]);
+    unsafe fn add_chunk(&mut self, rows: Range<usize>, layout: &Layout, staged: StagedResults) {
+        let mut results = layout.results().map(|place| staged.bytes(place));
         for accumulator in &mut self.accumulators {
             let columns = columns(accumulator).into_iter().map(|(column, _)| column).zip(&mut results);
             match accumulator.values_mut() {

@@ -13,8 +13,9 @@ pub(super) fn reducing_parameters(program: &Program, reductions: &[Reductions]) 
     let columns = outputs(program, reductions).map(|(_, output, reductions)| {
         PartialColumn::of(program.scalar_type(output.value), reductions).count()
     });
-    // The rows and the trap are the others.
-    input_parameters(program, true) + columns.sum::<usize>() + usize::from(program.predicate().is_some()) + 2
+    let others = [program.predicate().is_some(), program.can_trap()].map(usize::from);
+    // The rows are the last one.
+    input_parameters(program, true) + columns.sum::<usize>() + others.iter().sum::<usize>() + 1
 }
 
 /// The CUDA C++ source of a kernel that reduces the outputs of a program, without the
@@ -23,7 +24,7 @@ pub(super) fn reducing_parameters(program: &Program, reductions: &[Reductions]) 
 /// Thread `t` of `T` reduces the rows `t`, `t + T`, `t + 2T`, and so on, in this order. It stores its results, without shared
 /// memory and without waiting for other threads, so that they depend on nothing but the rows and `T`. The parameters are, in
 /// this order:
-/// - for each input, its values, and its validity if it is nullable: as in [`source`](super::codegen::source), but strict
+/// - for each input, its values, and its validity if it is nullable: as in [`source`](super::store_codegen::source), but strict
 ///   programs too compute validity;
 /// - the number of rows;
 /// - for each output, arrays with a number for each thread: the number of values that are not null in the selected rows
@@ -31,7 +32,7 @@ pub(super) fn reducing_parameters(program: &Program, reductions: &[Reductions]) 
 ///   and the largest value in the total order (`int` or `long long`), and the thread's first value, the sum of the differences
 ///   from it, and the sum of their squares (`double`). Integers are truncated to the width of the output's Arrow type before;
 /// - if the program has a predicate, an array with the number of selected rows (`unsigned int`) for each thread;
-/// - the trap, as in [`source`](super::codegen::source).
+/// - the trap, if the program can trap, as in [`source`](super::store_codegen::source).
 ///
 /// Blocks and the grid have one dimension.
 pub(super) fn reducing_source(program: &Program, reductions: &[Reductions], name: &str) -> String {

@@ -10,7 +10,7 @@ use warpframe_ir::error::{Error, Result};
 use warpframe_ir::program::Program;
 
 use super::array_results::arrays_layout;
-use super::chunk_pipeline::{grid_blocks, parallel_copy};
+use super::chunk_pipeline::grid_blocks;
 use super::cuda_backend::Cuda;
 use super::driver::{CudaError, DeviceAddress};
 use super::gpu::{Gpu, LoadedKernel, SlotBytes, StreamSlotGuard};
@@ -18,6 +18,7 @@ use super::input_column::InputColumn;
 use super::kernel_source::{KernelSource, THREADS};
 use super::layout::{ALIGNMENT, Arguments, Layout, stored_trap};
 use super::memory::DeviceMemory;
+use super::staging::parallel_copy;
 
 /// The number of partial sums after the first step of a sum, which has one thread for each: enough to occupy a GPU.
 const PARTIALS: usize = 1 << 16;
@@ -73,7 +74,7 @@ impl Cuda {
         }
         let limit = self.settings().memory_limit;
         let gpu = self.gpus().next()?;
-        let layout = arrays_layout(program, rows);
+        let layout = arrays_layout(program, rows, |_| false);
         let (kernel, program_time) = gpu.kernel(&KernelSource::of(program))?;
         let (sum, sum_time) = gpu.kernel(&KernelSource::sum_f64())?;
         let slot = gpu.stream_slot(SlotBytes { device: ALIGNMENT, staging: STAGING_BYTES }, limit)?;
@@ -118,8 +119,8 @@ impl Resident {
     /// A row traps, or the GPU has failed.
     pub fn evaluate(&mut self) -> Result<Duration> {
         let time = self.timed(|| self.enqueue_kernel())?;
-        let code = self.memory.at(self.layout.trap());
-        let code = self.read_staged(code, size_of::<i32>())?.to_vec();
+        let Some(trap) = self.layout.trap() else { return Ok(time) };
+        let code = self.read_staged(self.memory.at(trap.offset), trap.column.bytes)?.to_vec();
         // The columns are not on the host, so the row and the value of its operand are not known.
         stored_trap(&self.program, &code).map_or(Ok(time), |trap| Err(trap.into()))
     }
@@ -172,19 +173,21 @@ impl Resident {
 
     /// Enqueues the program's kernel.
     fn enqueue_kernel(&self) -> Result<(), CudaError> {
-        let (device, stream, trap) = (&self.gpu.device, self.slot.stream, self.layout.trap());
+        let (device, stream) = (&self.gpu.device, self.slot.stream);
         let blocks = grid_blocks(&self.gpu, self.rows);
         // SAFETY: the arguments match the parameters of the kernel. `self` owns the memory, and its drop waits for pending
         // operations.
         unsafe {
-            device.memset_async(stream, self.memory.at(trap), size_of::<i32>())?;
+            if let Some(trap) = self.layout.trap() {
+                device.memset_async(stream, self.memory.at(trap.offset), trap.column.bytes)?;
+            }
             device.launch(stream, self.kernel.loaded, blocks, THREADS, &mut self.arguments.pointers())
         }
     }
 
     /// Enqueues operations, waits for them, and returns their execution time.
     fn timed(&self, enqueue: impl FnOnce() -> Result<(), CudaError>) -> Result<Duration> {
-        Ok(self.slot.timed(enqueue).inspect_err(|error| self.gpu.mark_failed(error))?)
+        Ok(self.slot.timed(enqueue)?)
     }
 
     /// Copies bytes to device memory, at an offset of `memory`.

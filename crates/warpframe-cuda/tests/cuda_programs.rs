@@ -2,6 +2,7 @@
 //! machine's GPUs, if it has any: compared with the interpreter. NVRTC and ptxas, where they are installed, compile the same
 //! programs.
 
+mod fault;
 #[allow(dead_code, reason = "each test file uses its part")]
 #[path = "../../../tests/common/gpu.rs"]
 mod gpu;
@@ -12,6 +13,7 @@ mod programs;
 mod reductions;
 #[path = "../../../tests/common/skipped.rs"]
 mod skipped;
+mod transfers;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
@@ -54,8 +56,14 @@ fn on_all_gpus(cases: &[Case], test: impl Fn(&Arc<Gpus>)) {
     }
 }
 
-fn cuda(gpus: &Arc<Gpus>, chunk_rows: usize) -> Cuda {
-    let settings = CudaSettings { chunk_rows, ..CudaSettings::default() };
+/// The size of chunks of as few rows as possible, 64.
+const SMALLEST_CHUNKS: usize = 1;
+
+/// The default size of chunks, in which there is one for the rows of a test.
+const LARGE_CHUNKS: usize = 8 << 20;
+
+fn cuda(gpus: &Arc<Gpus>, chunk_bytes: usize) -> Cuda {
+    let settings = CudaSettings { chunk_bytes, ..CudaSettings::default() };
     Cuda::new(Arc::clone(gpus), settings, Arc::new(Interpreter))
 }
 
@@ -102,8 +110,8 @@ fn check(gpus: &Arc<Gpus>, case: &Case) -> usize {
     let exact = exact_values(program);
     let mut compared = 0;
     // In one chunk, and in several with a partial last one.
-    for chunk_rows in [1 << 18, 64] {
-        let result = evaluate(&cuda(gpus, chunk_rows), program, inputs, *rows);
+    for chunk_bytes in [LARGE_CHUNKS, SMALLEST_CHUNKS] {
+        let result = evaluate(&cuda(gpus, chunk_bytes), program, inputs, *rows);
         let (result, expected) = match (result, &expected) {
             (Ok(result), Ok(expected)) => (result, expected),
             (Err(Error::Trap(trap)), Err(Error::Trap(expected))) => {
@@ -112,7 +120,7 @@ fn check(gpus: &Arc<Gpus>, case: &Case) -> usize {
             }
             (result, expected) => panic!("{name}: {result:?}, not {expected:?}"),
         };
-        assert_eq!(result.rows, expected.rows, "{name}: {chunk_rows}");
+        assert_eq!(result.rows, expected.rows, "{name}: {chunk_bytes}");
         for (position, output) in program.outputs().iter().enumerate() {
             let (column, other) = (&result.columns[position], &expected.columns[position]);
             assert_eq!(column.data_type(), &output.data_type, "{name}");
@@ -248,7 +256,9 @@ fn predicates_select_rows_of_all_outputs() {
         });
         let counts: Vec<_> = cases
             .iter()
-            .map(|case| evaluate(&cuda(gpus, 64), &case.program, &case.inputs, case.rows).unwrap().rows)
+            .map(|case| {
+                evaluate(&cuda(gpus, SMALLEST_CHUNKS), &case.program, &case.inputs, case.rows).unwrap().rows
+            })
             .collect();
         assert!(counts.contains(&0) && counts.iter().any(|count| *count > 600), "{counts:?}");
     });
@@ -289,7 +299,7 @@ fn results_are_reserved_and_few_selected_rows_hold_no_more_memory_than_they_need
         for (case, all_rows) in cases.iter().zip([true, false]) {
             let budget = CountingBudget::default();
             let context = KernelContext { memory: Arc::new(budget.clone()), ..KernelContext::default() };
-            let kernel = cuda(gpus, 4096).compile(&case.program).unwrap();
+            let kernel = cuda(gpus, 1 << 17).compile(&case.program).unwrap();
             let result = kernel.evaluate(&case.inputs, case.rows, &context).unwrap();
             let held = |rows: usize| rows * (1 + 2 + 4 + 8 + 8 + 4);
             let expected = held(if all_rows { case.rows } else { result.rows });
@@ -378,8 +388,8 @@ fn traps_name_the_operand_of_the_first_row() {
     let cases: Vec<_> = traps.iter().map(|(case, _)| case.clone()).collect();
     on_all_gpus(&cases, |gpus| {
         for (case, message) in &traps {
-            for chunk_rows in [1 << 18, 64] {
-                let result = evaluate(&cuda(gpus, chunk_rows), &case.program, &case.inputs, case.rows);
+            for chunk_bytes in [LARGE_CHUNKS, SMALLEST_CHUNKS] {
+                let result = evaluate(&cuda(gpus, chunk_bytes), &case.program, &case.inputs, case.rows);
                 let trap = match result {
                     Ok(_) => None,
                     Err(Error::Trap(trap)) => Some(trap.to_string()),
@@ -395,7 +405,7 @@ fn traps_name_the_operand_of_the_first_row() {
 #[test]
 fn programs_with_too_many_parameters_are_compiled_for_the_cpu() {
     let Some((gpus, controls)) = simulated() else { return };
-    for (outputs, on_gpu) in [(509, true), (510, false)] {
+    for (outputs, on_gpu) in [(510, true), (511, false)] {
         let mut builder = Builder::new();
         let x = builder.add_input(input(DataType::Int64, false));
         let outputs = (0..outputs).map(|number| {
@@ -404,7 +414,7 @@ fn programs_with_too_many_parameters_are_compiled_for_the_cpu() {
         });
         let outputs = outputs.collect();
         let program = Arc::new(builder.finish(outputs, None).unwrap());
-        let description = cuda(&gpus, 64).compile(&program).unwrap().description();
+        let description = cuda(&gpus, SMALLEST_CHUNKS).compile(&program).unwrap().description();
         assert_eq!(description.starts_with("cuda"), on_gpu, "{description}");
     }
     drop(gpus);
@@ -414,7 +424,7 @@ fn programs_with_too_many_parameters_are_compiled_for_the_cpu() {
 #[test]
 fn resident_programs_have_one_float64_output_and_no_predicate() {
     let Some((gpus, controls)) = simulated() else { return };
-    let cuda = cuda(&gpus, 64);
+    let cuda = cuda(&gpus, SMALLEST_CHUNKS);
     let upload = |outputs: usize, data_type: DataType, predicate: bool| {
         let mut builder = Builder::new();
         let x = builder.add_input(input(data_type.clone(), false));

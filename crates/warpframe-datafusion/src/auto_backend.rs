@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
-use warpframe_cuda::{Calibration, Cuda, KernelSource, calibrate};
+use warpframe_cuda::{Calibration, Cuda, CudaError, Gpus, KernelSource, calibrate};
 
 use crate::cost_model::CostModel;
 use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext, KernelUse};
-use warpframe_ir::error::Result;
+use warpframe_ir::error::{Error, Result};
 use warpframe_ir::program::Program;
 use warpframe_ir::reduction::Accumulator;
 
@@ -23,9 +23,10 @@ pub struct Auto {
 }
 
 impl Auto {
-    /// A backend that chooses between a CPU backend, used on `cores` physical cores, and GPUs, if there are any.
+    /// A backend that chooses between a CPU backend, used on `cores` physical cores, and GPUs, if there are any. If a
+    /// GPU fails for good, the CPU goes on.
     pub fn new(cpu: Arc<dyn Backend>, cuda: Option<Cuda>, cores: usize) -> Self {
-        Self { cpu, cuda, cores }
+        Self { cpu, cuda: cuda.map(Cuda::with_cpu_if_lost), cores }
     }
 
     /// The calibration, if a GPU can evaluate the program; else the reason why none can. Without a compiler, GPUs evaluate the
@@ -34,8 +35,19 @@ impl Auto {
         if !KernelSource::is_shipped(program) {
             cuda.gpus().driver().compiler().map_err(|error| error.to_string())?;
         }
-        calibrate(cuda.gpus(), &self.cpu).map_err(|error| error.to_string())
+        calibrate(cuda.gpus(), &self.cpu)
+            .map_err(|error| format!("it cannot be calibrated: {}", without_advice(&error)))
     }
+}
+
+/// What has happened, without the advice to run a query again.
+fn without_advice(error: &Error) -> String {
+    if let Error::Backend(error) = error
+        && let Some(CudaError::Device(what) | CudaError::DeviceLost(what)) = error.downcast_ref()
+    {
+        return what.clone();
+    }
+    error.to_string()
 }
 
 impl Backend for Auto {
@@ -58,6 +70,7 @@ impl Backend for Auto {
                 cores: self.cores,
                 cost: CostModel::of(program, &calibration, self.cores, KernelUse::default()),
                 gpu: cuda.compile(program)?,
+                gpus: Arc::clone(cuda.gpus()),
             })),
             Err(reason) => Choice::Cpu(reason),
         };
@@ -87,13 +100,21 @@ struct ByRows {
     cores: usize,
     cost: CostModel,
     gpu: Arc<dyn Kernel>,
+    gpus: Arc<Gpus>,
+}
+
+impl ByRows {
+    /// The number of rows from which a GPU is used, while there is one.
+    fn gpu_from(&self) -> Option<usize> {
+        self.cost.gpu_from.filter(|_| self.gpus.lost().is_none())
+    }
 }
 
 impl AutoKernel {
     /// The kernel that evaluates a batch.
     fn for_rows(&self, rows: usize) -> &Arc<dyn Kernel> {
         match &self.choice {
-            Choice::ByRows(choice) if choice.cost.gpu_from.is_some_and(|least| rows >= least) => &choice.gpu,
+            Choice::ByRows(choice) if choice.gpu_from().is_some_and(|least| rows >= least) => &choice.gpu,
             _ => &self.cpu,
         }
     }
@@ -104,11 +125,14 @@ impl Kernel for AutoKernel {
         let cpu = self.cpu.description();
         match &self.choice {
             Choice::Cpu(reason) => format!("{cpu}; no GPU: {reason}"),
-            Choice::ByRows(choice) => {
-                let on_gpu = choice.cost.gpu_from.is_some();
-                let chosen = if on_gpu { choice.gpu.description() } else { cpu };
-                format!("{chosen}; {}", choice.cost.reason())
-            }
+            Choice::ByRows(choice) => match choice.gpus.lost() {
+                Some(what) => format!("{cpu}; no GPU: it has failed: {what}"),
+                None => {
+                    let on_gpu = choice.cost.gpu_from.is_some();
+                    let chosen = if on_gpu { choice.gpu.description() } else { cpu };
+                    format!("{chosen}; {}", choice.cost.reason())
+                }
+            },
         }
     }
 
@@ -139,7 +163,7 @@ impl Kernel for AutoKernel {
     fn device_batch_rows(&self) -> Option<usize> {
         match &self.choice {
             Choice::Cpu(_) => None,
-            Choice::ByRows(choice) => choice.cost.gpu_from.map(usize::next_power_of_two),
+            Choice::ByRows(choice) => choice.gpu_from().map(usize::next_power_of_two),
         }
     }
 

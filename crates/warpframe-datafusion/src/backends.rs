@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Once};
 
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 use warpframe_cpu::Simd;
-use warpframe_cuda::{Cuda, Gpus};
+use warpframe_cuda::{Cuda, CudaError, Gpus};
 
 use crate::auto_backend::Auto;
 use crate::backend_names::{AUTO, CUDA, INTERPRETED, NATIVE, SIMD, unknown_backend};
 use crate::errors::datafusion_error;
+use crate::memory::available_memory;
 use crate::options::WarpframeOptions;
 use crate::physical_cores::physical_cores;
 use warpframe_ir::backend::{Backend, Kernel};
@@ -59,7 +60,7 @@ impl Backends {
         let cuda = move |config: &ConfigOptions| -> error::Result<Cuda> {
             let gpus = match &gpus {
                 Some(gpus) => Arc::clone(gpus),
-                None => warpframe_cuda::gpus()?,
+                None => machine_gpus()?,
             };
             Ok(Cuda::new(gpus, WarpframeOptions::of(config).cuda, Arc::new(Simd::native()?)))
         };
@@ -154,6 +155,18 @@ impl Backends {
     }
 }
 
+/// The GPUs of this machine. They use a quarter of the memory of this process for page-locked memory of results.
+fn machine_gpus() -> std::result::Result<Arc<Gpus>, CudaError> {
+    static LIMIT: Once = Once::new();
+    let gpus = warpframe_cuda::gpus()?;
+    LIMIT.call_once(|| {
+        if let Some(bytes) = available_memory() {
+            gpus.limit_pinned_memory(usize::try_from(bytes / 4).unwrap_or(usize::MAX));
+        }
+    });
+    Ok(gpus)
+}
+
 /// The backend's cache key, and the program.
 type KernelKey = (String, Arc<Program>);
 
@@ -187,7 +200,7 @@ impl KernelCache {
 pub fn available() -> Result<Vec<String>> {
     let simd = Simd::native().map_err(datafusion_error)?;
     let mut found = vec![simd.description()];
-    if let Ok(gpus) = warpframe_cuda::gpus() {
+    if let Ok(gpus) = machine_gpus() {
         found.push(Cuda::new(gpus, Default::default(), Arc::new(simd)).description());
     }
     Ok(found)

@@ -13,6 +13,7 @@ pub mod backend_names;
 pub mod backends;
 pub mod column_names;
 pub mod cost_model;
+mod device_wait;
 pub mod errors;
 pub mod evaluation_error;
 pub mod explain;

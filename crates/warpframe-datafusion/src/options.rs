@@ -22,7 +22,7 @@ pub struct WarpframeOptions {
     pub fuse: bool,
     /// `warpframe.spill_joins`: whether joins that may not fit into the memory limit are sort-merge joins, which can spill.
     pub spill_joins: bool,
-    /// `warpframe.cuda.memory_limit` and `warpframe.cuda.chunk_rows`: how GPUs are used.
+    /// `warpframe.cuda.memory_limit` and `warpframe.cuda.chunk_bytes`: how GPUs are used.
     pub cuda: CudaSettings,
     /// `warpframe.cuda.batch_rows`: rows in a batch where a GPU evaluates a part of the query.
     pub cuda_batch_rows: usize,
@@ -103,8 +103,8 @@ impl ExtensionOptions for WarpframeOptions {
                 self.cuda.memory_limit = positive(key, value)?;
                 Ok(())
             }
-            "cuda.chunk_rows" => {
-                self.cuda.chunk_rows = positive(key, value)?;
+            "cuda.chunk_bytes" => {
+                self.cuda.chunk_bytes = positive(key, value)?;
                 Ok(())
             }
             "cuda.batch_rows" => {
@@ -113,7 +113,7 @@ impl ExtensionOptions for WarpframeOptions {
             }
             _ => config_err!(
                 "there is no option 'warpframe.{key}': use warpframe.backend, warpframe.fuse, \
-                 warpframe.spill_joins, warpframe.cuda.memory_limit, warpframe.cuda.chunk_rows or warpframe.cuda.batch_rows"
+                 warpframe.spill_joins, warpframe.cuda.memory_limit, warpframe.cuda.chunk_bytes or warpframe.cuda.batch_rows"
             ),
         }
     }
@@ -141,9 +141,9 @@ impl ExtensionOptions for WarpframeOptions {
                 description: "Bytes that the process may allocate for a GPU: device and page-locked memory together",
             },
             ConfigEntry {
-                key: "warpframe.cuda.chunk_rows".to_owned(),
-                value: Some(self.cuda.chunk_rows.to_string()),
-                description: "Rows that are copied to a GPU at a time",
+                key: "warpframe.cuda.chunk_bytes".to_owned(),
+                value: Some(self.cuda.chunk_bytes.to_string()),
+                description: "Bytes of the columns that are copied to or from a GPU at a time",
             },
             ConfigEntry {
                 key: "warpframe.cuda.batch_rows".to_owned(),

@@ -14,7 +14,7 @@ pub enum Selection {
 
 /// The metrics that tell what a query has read, sent, spilled and computed on GPUs, shown unless they are 0. Names, because those that
 /// executors of a cluster report have no types.
-const NOTABLE: [&str; 26] = [
+const NOTABLE: [&str; 27] = [
     "bytes_scanned",
     "files_ranges_pruned_statistics",
     "row_groups_pruned_statistics",
@@ -34,6 +34,7 @@ const NOTABLE: [&str; 26] = [
     "fetched_bytes",
     "write_time",
     "fallback_batches",
+    "lost_gpu_batches",
     "compile_time",
     "stage_time",
     "h2d_bytes",

@@ -18,7 +18,7 @@ use super::gpu::{FakeDriver, Operation, has_compiler};
 use super::kernel_compiler::{ARCHITECTURES, assemble_without_spills, compiler, ptx};
 use super::programs::{Case, input, random_cases};
 use super::skipped::skipped;
-use super::{columns_of_all_types, cuda, same, selection, simulated, traps};
+use super::{LARGE_CHUNKS, SMALLEST_CHUNKS, columns_of_all_types, cuda, same, selection, simulated, traps};
 
 const ALL: Reductions = Reductions { sum: true, min: true, max: true, moments: true };
 
@@ -143,8 +143,8 @@ fn check(gpus: &Arc<Gpus>, case: &Case, reductions: impl Fn(usize) -> Reductions
     let Case { name, program, inputs, rows } = case;
     let expected = Interpreter::evaluate(program, inputs, *rows);
     let mut compared = 0;
-    for chunk_rows in [1 << 18, 1024, 64] {
-        let cuda = cuda(gpus, chunk_rows);
+    for chunk_bytes in [LARGE_CHUNKS, 1 << 14, SMALLEST_CHUNKS] {
+        let cuda = cuda(gpus, chunk_bytes);
         let mut found = accumulators(program, &reductions);
         let first = reduce(&cuda, case, &mut found);
         let Evaluated { columns, rows } = match (&expected, &first) {
@@ -165,7 +165,7 @@ fn check(gpus: &Arc<Gpus>, case: &Case, reductions: impl Fn(usize) -> Reductions
         }
         for (position, (found, expected)) in found.iter().zip(&both).enumerate() {
             let numbers = numbers(&columns[position]).repeat(2);
-            let text = format!("{name}, output {position}, chunks of {chunk_rows} rows");
+            let text = format!("{name}, output {position}, chunks of {chunk_bytes} bytes");
             compared += usize::from(compare(found, expected, &numbers, &text));
         }
     }
@@ -248,12 +248,12 @@ fn extremes_are_those_of_the_total_order() {
                 let values: Vec<f64> = values.collect();
                 let (min, max) =
                     if first.total_cmp(&second).is_lt() { (first, second) } else { (second, first) };
-                let found = reduce_column(&cuda(gpus, 1024), Arc::new(Float64Array::from(values.clone())));
+                let found = reduce_column(&cuda(gpus, 8 << 10), Arc::new(Float64Array::from(values.clone())));
                 assert_eq!(found.min(), Some(Scalar::F64(min)));
                 assert_eq!(found.max(), Some(Scalar::F64(max)));
                 let values = values.iter().map(|x| *x as f32);
                 let found =
-                    reduce_column(&cuda(gpus, 1024), Arc::new(Float32Array::from_iter_values(values)));
+                    reduce_column(&cuda(gpus, 8 << 10), Arc::new(Float32Array::from_iter_values(values)));
                 assert_eq!(found.min(), Some(Scalar::F32(min as f32)));
                 assert_eq!(found.max(), Some(Scalar::F32(max as f32)));
             }
@@ -266,7 +266,7 @@ fn moments_keep_the_digits_of_a_small_variance() {
     on_all_gpus(&[], some, |gpus| {
         let rows = 30_000;
         let values = (0..rows).map(|row| 1e9 + f64::from(row % 100));
-        let found = reduce_column(&cuda(gpus, 4096), Arc::new(Float64Array::from_iter_values(values)));
+        let found = reduce_column(&cuda(gpus, 32 << 10), Arc::new(Float64Array::from_iter_values(values)));
         let Moments { count, mean, m2 } = found.moments();
         assert_eq!(count, 30_000);
         assert!((mean - (1e9 + 49.5)).abs() < 1e-5, "{mean}");
@@ -279,7 +279,7 @@ fn moments_keep_the_digits_of_a_small_variance() {
 fn squares_that_overflow_are_infinite_and_those_of_infinity_are_not_a_number() {
     let m2_of = |gpus: &Arc<Gpus>, rows: i32, special: f64| {
         let values = (0..rows).map(|row| if row == 3 { special } else { f64::from(row % 10) });
-        reduce_column(&cuda(gpus, 1024), Arc::new(Float64Array::from_iter_values(values))).moments().m2
+        reduce_column(&cuda(gpus, 8 << 10), Arc::new(Float64Array::from_iter_values(values))).moments().m2
     };
     on_all_gpus(&[], some, |gpus| {
         for rows in [4, 10, 5000] {
@@ -315,7 +315,7 @@ fn sums_have_the_documented_order_of_additions() {
             let expected = tree(chunks.collect());
             for _ in 0..2 {
                 let all = Arc::new(Float64Array::from(values.clone()));
-                let found = reduce_column(&cuda(gpus, chunk_rows), all).sum();
+                let found = reduce_column(&cuda(gpus, chunk_rows * 8), all).sum();
                 assert_eq!(found, Some(Scalar::F64(expected)), "chunks of {chunk_rows} rows");
             }
         }
@@ -344,7 +344,7 @@ fn partial_results_are_copied_instead_of_arrays() {
     let case = plain();
     let sums = |_| Reductions { sum: true, ..Reductions::default() };
     on_all_gpus(&[], some, |gpus| {
-        let cuda = cuda(gpus, 1 << 15);
+        let cuda = cuda(gpus, 1 << 18);
         let mut sum = accumulators(&case.program, sums);
         let reduced = reduce(&cuda, &case, &mut sum).unwrap();
         let context = KernelContext::default();
@@ -359,7 +359,7 @@ fn partial_results_are_copied_instead_of_arrays() {
 
 /// Settings with a limit of memory.
 fn settings(memory_limit: usize) -> CudaSettings {
-    CudaSettings { memory_limit, chunk_rows: 65_536 }
+    CudaSettings { memory_limit, chunk_bytes: 8 * 65_536 }
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn exhausted_memory_shrinks_chunks_or_reduces_once_on_the_cpu() {
 #[test]
 fn a_failure_leaves_no_part_of_a_batch_in_the_accumulators() {
     let Some((gpus, controls)) = simulated() else { return };
-    let (case, cuda) = (plain(), cuda(&gpus, 4096));
+    let (case, cuda) = (plain(), cuda(&gpus, 32 << 10));
     let mut sum = accumulators(&case.program, |_| ALL);
     for operation in [Operation::MemcpyHtoD, Operation::MemcpyDtoH, Operation::Launch, Operation::Wait] {
         // In the sixth chunk.
@@ -414,7 +414,7 @@ fn batches_are_reduced_on_all_gpus() {
         return skipped("there is no C++ compiler to compile kernels for the CPU");
     }
     let (gpus, controls) = FakeDriver::gpus(2);
-    let (case, cuda) = (plain(), cuda(&gpus, 1 << 17));
+    let (case, cuda) = (plain(), cuda(&gpus, 1 << 20));
     let mut sum = accumulators(&case.program, |_| ALL);
     for _ in 0..4 {
         reduce(&cuda, &case, &mut sum).unwrap();

@@ -4,6 +4,7 @@ use arrow::array::ArrayRef;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
+use crate::device_wait::{blocking_in_place, uses_device};
 use crate::errors::datafusion_error;
 use warpframe_ir::backend::{Evaluated, Kernel, KernelContext};
 
@@ -14,7 +15,8 @@ pub(super) fn evaluate(
     arguments: ScalarFunctionArgs,
 ) -> Result<ColumnarValue> {
     evaluate_arrays(arguments, |arrays, rows| {
-        let evaluated = kernel.evaluate(&arrays, rows, context);
+        let evaluate = || kernel.evaluate(&arrays, rows, context);
+        let evaluated = if uses_device(kernel, rows) { blocking_in_place(evaluate) } else { evaluate() };
         let column = evaluated.and_then(Evaluated::into_column).map_err(datafusion_error)?;
         Ok(ColumnarValue::Array(column))
     })

@@ -21,6 +21,7 @@ use futures::{StreamExt, stream};
 use super::fused_pass::FusedPass;
 use super::fused_rows::{FusedRows, Selectivity};
 use super::partial_state::{ReducedAggregate, accumulator, rows_counted};
+use crate::device_wait::on_blocking_thread;
 use warpframe_ir::backend::KernelContext;
 use warpframe_ir::reduction::{Accumulator, Reductions};
 
@@ -149,15 +150,31 @@ struct Reduction {
 }
 
 impl Reduction {
+    /// Reduces a batch, and lets other tasks run while a GPU does. Returns the number of rows that pass the filter.
+    async fn reduce(&mut self, batch: RecordBatch, selectivity: &mut Selectivity) -> Result<usize> {
+        if !self.rows.uses_device(batch.num_rows()) {
+            return self.rows.reduce(&batch, selectivity, &self.kernel, &mut self.accumulators);
+        }
+        let (rows, kernel, mut known) = (Arc::clone(&self.rows), self.kernel.clone(), *selectivity);
+        let mut accumulators = std::mem::take(&mut self.accumulators);
+        let (reduced, known, accumulators) = on_blocking_thread(move || {
+            let reduced = rows.reduce(&batch, &mut known, &kernel, &mut accumulators);
+            (reduced, known, accumulators)
+        })
+        .await?;
+        (*selectivity, self.accumulators) = (known, accumulators);
+        reduced
+    }
+
     /// The row of partial states.
     async fn result(mut self) -> Result<RecordBatch> {
         let mut selectivity = Selectivity::default();
         let mut selected = 0;
         while let Some(batch) = self.input.next().await.transpose()? {
             self.input_rows.add(batch.num_rows());
-            let _timer = self.baseline.elapsed_compute().timer();
-            selected +=
-                self.rows.reduce(&batch, &mut selectivity, &self.kernel, &mut self.accumulators)? as u64;
+            let compute_time = self.baseline.elapsed_compute().clone();
+            let _timer = compute_time.timer();
+            selected += self.reduce(batch, &mut selectivity).await? as u64;
         }
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for ReducedAggregate { state, argument } in &self.aggregates {

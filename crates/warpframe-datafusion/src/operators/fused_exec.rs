@@ -21,6 +21,7 @@ use futures::{StreamExt, stream};
 
 use super::fused_pass::FusedPass;
 use super::fused_rows::{FusedRows, Selectivity};
+use crate::device_wait::on_blocking_thread;
 use warpframe_ir::backend::KernelContext;
 
 /// Filters the rows of its input and computes expressions of them, in one pass by a kernel.
@@ -194,8 +195,9 @@ impl Batches {
             let status = match self.next_input().await? {
                 Some(batch) => {
                     self.input_rows.add(batch.num_rows());
-                    let _timer = self.baseline.elapsed_compute().timer();
-                    let result = self.rows.evaluate(&batch, &mut self.selectivity, &self.kernel)?;
+                    let compute_time = self.baseline.elapsed_compute().clone();
+                    let _timer = compute_time.timer();
+                    let result = self.evaluate(batch).await?;
                     if !self.rows.has_filter() {
                         return Ok(Some(result.record_output(&self.baseline)));
                     }
@@ -211,6 +213,21 @@ impl Batches {
                     Box::pin(datafusion::physical_plan::EmptyRecordBatchStream::new(self.input.schema()));
             }
         }
+    }
+
+    /// Evaluates a batch, and lets other tasks run while a GPU does.
+    async fn evaluate(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        if !self.rows.uses_device(batch.num_rows()) {
+            return self.rows.evaluate(&batch, &mut self.selectivity, &self.kernel);
+        }
+        let (rows, kernel, mut selectivity) = (Arc::clone(&self.rows), self.kernel.clone(), self.selectivity);
+        let (result, selectivity) = on_blocking_thread(move || {
+            let result = rows.evaluate(&batch, &mut selectivity, &kernel);
+            (result, selectivity)
+        })
+        .await?;
+        self.selectivity = selectivity;
+        result
     }
 
     /// The next rows of the input: of a batch for a device all, of others at most as many as a batch has, so that results stay in

@@ -12,6 +12,7 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 
 use crate::backends::Backends;
+use crate::device_wait::uses_device;
 use crate::errors::datafusion_error;
 use crate::lowering::{LoweredRows, NotLowered, lower_condition, lower_rows};
 use warpframe_ir::backend::{Evaluated, Kernel, KernelContext, KernelUse};
@@ -170,6 +171,11 @@ impl FusedRows {
     /// The description of the backend.
     pub fn description(&self) -> String {
         self.kernels().next().map(|kernel| kernel.description()).unwrap_or_default()
+    }
+
+    /// Whether a kernel evaluates a number of rows on a device.
+    pub fn uses_device(&self, rows: usize) -> bool {
+        self.kernels().any(|kernel| uses_device(kernel.as_ref(), rows))
     }
 
     /// The kernels.
