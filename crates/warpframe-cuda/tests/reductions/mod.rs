@@ -399,7 +399,7 @@ fn a_failure_leaves_no_part_of_a_batch_in_the_accumulators() {
         // In the sixth chunk.
         controls.fail_nth(operation, 6);
         let error = reduce(&cuda, &case, &mut sum).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains("the GPU has failed"), "{error}");
+        assert!(error.to_string().contains("a call of the GPU's driver has failed"), "{error}");
         assert_eq!(sum[0].count(), 0, "{operation:?}");
     }
     assert_eq!(reduce(&cuda, &case, &mut sum).unwrap().rows, 100_000);
