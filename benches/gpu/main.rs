@@ -90,16 +90,26 @@ fn measure(gpus: &Arc<Gpus>, arguments: &Arguments) -> Result<()> {
         gpus.driver().version()
     );
     println!(
-        "GB/s: {:.1} to the GPU, {:.1} from it, {:.1} into page-locked memory, {:.0} on the GPU; a call {:.0} µs",
+        "GB/s: {:.1} to the GPU, {:.1} from it, {:.1} both at once, {:.1} into page-locked memory, {:.1} on the host, {:.0} on \
+         the GPU; a call {:.0} µs",
         rates.h2d,
         rates.d2h,
+        rates.two_way,
         rates.stage,
+        rates.host_copy,
         rates.device_copy,
         rates.latency / 1e3
     );
     println!(
-        "ns a row of a cheap and a costly op: GPU {:.5} {:.5}, a core {:.3} {:.3}",
-        rates.gpu_cheap, rates.gpu_costly, rates.cpu_cheap, rates.cpu_costly
+        "ns a row of a cheap and a costly op: GPU {:.5} {:.5}, a core {:.3} {:.3}; of f32: GPU {:.5} {:.5}, a core {:.3} {:.3}",
+        rates.gpu_cheap,
+        rates.gpu_costly,
+        rates.cpu_cheap,
+        rates.cpu_costly,
+        rates.gpu_cheap_f32,
+        rates.gpu_costly_f32,
+        rates.cpu_cheap_f32,
+        rates.cpu_costly_f32
     );
     let mut found = json!({
         "machine": machine,

@@ -41,8 +41,8 @@ fn show(gpus: &Arc<Gpus>, out: &mut impl Write) -> Result<(), CliError> {
     match measured {
         Ok(Calibration { h2d, d2h, two_way, stage, device_copy, latency, .. }) => writeln!(
             out,
-            "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {two_way:.1} GB/s both at once, {stage:.1} GB/s into page-locked memory, \
-             {device_copy:.0} GB/s on the GPU, {:.0} µs for a call",
+            "bus     {h2d:.1} GB/s to the GPU, {d2h:.1} GB/s from it, {two_way:.1} GB/s both at once, \
+             {stage:.1} GB/s into page-locked memory, {device_copy:.0} GB/s on the GPU, {:.0} µs for a call",
             latency / 1e3
         )?,
         Err(error) => writeln!(out, "bus     not measured: {error}")?,
