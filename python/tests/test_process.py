@@ -4,11 +4,13 @@ import concurrent.futures
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +23,9 @@ def dist(a, b):
     return wf.sqrt(a * a + b * b)
 
 
-def run(script):
+def run(script, environment=None):
     """Runs a script in a process of its own, and returns its output."""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -181,3 +183,39 @@ print(took, tasks, any(name in sys.modules for name in ["pandas", "polars", "pya
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     _, tasks, imported = done.stdout.split()
     assert (tasks, imported) == ("1", "False")
+
+
+SOURCE = Path(__file__).parents[2]
+
+ON_GPU = """
+import sys
+sys.path.insert(0, {packages!r})
+import warpframe as wf
+wf.Session(backend="cuda").sql("SELECT exp(x / 1e9) * exp(y / 1e9) AS r FROM rows LIMIT 10").to_numpy()
+"""
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler to compile a simulated driver")
+def test_nvrtc_is_found_where_python_finds_packages(tmp_path):
+    """The package nvidia-cuda-nvrtc may be in any folder of sys.path. The driver and NVRTC are simulated."""
+    driver, nvrtc = tmp_path / "driver", tmp_path / "packages" / "nvidia" / "cu13" / "lib"
+    kernels = [SOURCE / "kernels" / name for name in ["host_shim.h", "prelude.cuh", "log3.cu", "sum.cu"]]
+    libraries = {
+        driver / "libcuda.so.1": [*kernels, SOURCE / "tests" / "common" / "libcuda.cpp"],
+        nvrtc / "libnvrtc.so.13": [SOURCE / "tests" / "common" / "libnvrtc.cpp"],
+    }
+    for library, sources in libraries.items():
+        library.parent.mkdir(parents=True)
+        text = tmp_path / "source.cpp"
+        text.write_text("\n".join(source.read_text() for source in sources))
+        options = ["-std=c++17", "-O1", "-ffp-contract=off", "-DVERSION=13000", "-shared", "-fPIC"]
+        subprocess.run(["c++", *options, "-o", library, text], check=True)
+    (driver / "libcuda.so").symlink_to("libcuda.so.1")
+    log = tmp_path / "log"
+    environment = os.environ | {
+        "LD_LIBRARY_PATH": str(driver), "XDG_CACHE_HOME": str(tmp_path / "cache"), "FAKE_CUDA_VERSION": "13000",
+        "FAKE_CUDA_ANY_KERNEL": "1", "FAKE_CUDA_LOG": str(log),
+    }
+    environment.pop("WARPFRAME_NVRTC", None)
+    run(ON_GPU.format(packages=str(tmp_path / "packages")), environment)
+    assert "compile sm_90" in log.read_text()

@@ -102,7 +102,8 @@ impl NvrtcLibrary {
             (0, _) => return Err(format!("it is NVRTC {version}, and {MIN_MAJOR} is needed")),
             (code, _) => return Err(format!("nvrtcVersion returns {code}")),
         }
-        // NVRTC loads this library by its name when it compiles. It is beside NVRTC, where the loader may not search.
+        // NVRTC loads this library by its name when it compiles. It is beside NVRTC, where the loader may not search: the
+        // Python packages of CUDA 13 have no run path.
         let builtins = path.parent().map(|folder| folder.join(format!("libnvrtc-builtins.so.{version}")));
         // SAFETY: the library has only data.
         let builtins =
