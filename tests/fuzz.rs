@@ -13,12 +13,14 @@ use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use common::ok;
+use common::programs::case;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use tempfile::tempdir;
 use warpframe::cluster::ClusterCodec;
+use warpframe::ir::Program;
 use warpframe::{Execution, install_with};
 
 /// The target that this process is to run.
@@ -42,6 +44,7 @@ async fn damaged_inputs_are_errors() {
         let folder = tempdir().unwrap();
         let seeds = match target {
             "plan" => plan_seeds().await,
+            "program" => program_seeds(),
             _ => file_seeds(target),
         };
         std::fs::create_dir(folder.path().join("seeds")).unwrap();
@@ -133,7 +136,7 @@ fn mutated(seed: &[u8], random: &mut Random) -> Vec<u8> {
         // Half of the changes are near the end, where files have their footers.
         let window = if random.below(2) == 0 { bytes.len().min(400) } else { bytes.len() };
         let at = bytes.len() - 1 - random.below(window);
-        match random.below(6) {
+        match random.below(7) {
             0 => bytes[at] ^= 1 << random.below(8),
             1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
             2 => {
@@ -145,6 +148,11 @@ fn mutated(seed: &[u8], random: &mut Random) -> Vec<u8> {
             4 => {
                 let part = bytes[at..(at + 1 + random.below(16)).min(bytes.len())].to_vec();
                 bytes.splice(at..at, part);
+            }
+            // Text stays valid.
+            5 => {
+                let digit = bytes[at..].iter_mut().find(|byte| byte.is_ascii_digit());
+                digit.into_iter().for_each(|digit| *digit = b'0' + random.below(10) as u8);
             }
             _ => bytes.insert(at, random.below(256) as u8),
         }
@@ -199,6 +207,16 @@ async fn plan_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Serialized programs, of random instructions over all types.
+fn program_seeds() -> Vec<Vec<u8>> {
+    let mut random = Random(42);
+    let mut program = || {
+        let decisions: Vec<_> = (0..300).map(|_| random.below(256) as u8).collect();
+        serde_json::to_vec(&*case(&decisions).program).unwrap()
+    };
+    (0..200).map(|_| program()).collect()
+}
+
 /// Seeds that a target refuses as they are would test little.
 #[tokio::test]
 async fn seeds_are_valid() {
@@ -207,6 +225,9 @@ async fn seeds_are_valid() {
     for plan in plans {
         let plan = PhysicalPlanNode::try_decode(&plan).unwrap();
         plan.try_into_physical_plan(&context, &ClusterCodec::default()).unwrap();
+    }
+    for program in program_seeds() {
+        serde_json::from_slice::<Program>(&program).unwrap();
     }
     for (target, name) in [("parquet_file", "f.parquet"), ("arrow_file", "f.arrow")] {
         for seed in file_seeds(target) {

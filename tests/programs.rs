@@ -7,7 +7,7 @@ mod common;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, Int32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use common::programs::{Case, Checked, Random, array, case, check};
@@ -176,33 +176,80 @@ fn critical_numbers() -> Vec<f64> {
     magnitudes.into_iter().flat_map(near).flat_map(|x| [x, -x]).collect()
 }
 
+/// Integers around zero, powers of two and limits.
+fn critical_integers() -> Vec<i64> {
+    let powers = [0, 1, 4, 15, 30, 31, 32, 49, 50, 51, 52, 62].map(|bits| 1i64 << bits);
+    let near = powers.into_iter().flat_map(|power| [power - 1, power, power + 1]);
+    let all = near.chain([5, 7, 10, 1_000_003, i64::MAX]).flat_map(|number| [number, -number]);
+    all.chain([i64::MIN]).collect()
+}
+
 /// Columns in which critical numbers are in every position of a word, next to common ones, and words without any.
 fn critical_columns(scalar_type: ScalarType) -> [ArrayRef; 2] {
-    let critical = critical_numbers();
-    let common = |row: u64| (row.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / 1e6;
-    let number = |row: u64, stride: u64| match row / 64 % 4 {
-        0 => critical[(row * stride % critical.len() as u64) as usize],
-        1 if row.is_multiple_of(13) => critical[(row * stride / 13 % critical.len() as u64) as usize],
-        _ => common(row * stride),
+    let (critical, integers) = (critical_numbers(), critical_integers());
+    let hash = |row: u64| row.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // The position of a critical number among `count`, if the row has one.
+    let position = |row: u64, stride: u64, count: usize| match row / 64 % 4 {
+        0 => Some((row * stride % count as u64) as usize),
+        1 if row.is_multiple_of(13) => Some((row * stride / 13 % count as u64) as usize),
+        _ => None,
+    };
+    let number = |row: u64, stride: u64| match position(row, stride, critical.len()) {
+        Some(position) => critical[position],
+        None => (hash(row * stride) >> 40) as f64 / 1e6,
+    };
+    let integer = |row: u64, stride: u64| match position(row, stride, integers.len()) {
+        Some(position) => integers[position],
+        None => (hash(row * stride) as i64) >> 40,
     };
     let rows = 0..40_007;
     [1, 7].map(|stride| -> ArrayRef {
         let numbers = rows.clone().map(|row| number(row, stride));
+        let integers = rows.clone().map(|row| integer(row, stride));
         match scalar_type {
             ScalarType::F32 => Arc::new(numbers.map(|x| Some(x as f32)).collect::<Float32Array>()),
-            _ => Arc::new(numbers.map(Some).collect::<Float64Array>()),
+            ScalarType::F64 => Arc::new(numbers.map(Some).collect::<Float64Array>()),
+            ScalarType::I32 => Arc::new(integers.map(|x| Some(x as i32)).collect::<Int32Array>()),
+            ScalarType::I64 => Arc::new(integers.map(Some).collect::<Int64Array>()),
+            ScalarType::Bool => Arc::new(integers.map(|x| Some(x % 3 == 0)).collect::<BooleanArray>()),
         }
     })
 }
 
+/// The paths for which there is native code.
+fn native_paths() -> Vec<SimdPath> {
+    let is_native = |path: &SimdPath| matches!(path, SimdPath::Avx2 | SimdPath::Avx512);
+    SimdPath::available().into_iter().filter(is_native).collect()
+}
+
+/// Starts and numbers of rows of slices.
+const SLICES: [(usize, usize); 5] = [(0, 40_007), (63, 1), (129, 100), (3, 1027), (10_000, 30_000)];
+
+/// Native code of a program must have the bits of the loops, in slices of the inputs.
+fn check_native(program: &Arc<Program>, inputs: &[ArrayRef; 2], slices: &[(usize, usize)], name: &str) {
+    for path in native_paths() {
+        let simd = Simd::on(path).unwrap();
+        let native = simd.with_native_code().compile(program).unwrap();
+        assert_eq!(native.description(), format!("native {path}"), "{name}");
+        let evaluate = |kernel: &dyn Kernel, start: usize, rows: usize| {
+            let inputs: Vec<_> =
+                inputs[..program.inputs().len()].iter().map(|input| input.slice(start, rows)).collect();
+            kernel.evaluate(&inputs, rows, &KernelContext::default())
+        };
+        let loops = simd.compile(program).unwrap();
+        for &(start, rows) in slices {
+            let results = [&loops, &native].map(|kernel| evaluate(kernel.as_ref(), start, rows));
+            check_bits(&results[0], &results[1], &format!("{path} {name}"));
+        }
+    }
+}
+
 #[test]
 fn native_code_of_every_op_has_the_bits_of_its_loop() {
-    let is_native = |path: &SimdPath| matches!(path, SimdPath::Avx2 | SimdPath::Avx512);
-    let paths: Vec<_> = SimdPath::available().into_iter().filter(is_native).collect();
-    if paths.is_empty() {
+    if native_paths().is_empty() {
         return println!("SKIPPED: there is no native code for this CPU");
     }
-    for scalar_type in [ScalarType::F64, ScalarType::F32] {
+    for scalar_type in [ScalarType::F64, ScalarType::F32, ScalarType::I64, ScalarType::I32] {
         let inputs = critical_columns(scalar_type);
         let unary = Unary::ALL.iter().filter(|op| op.is_defined_for(scalar_type)).map(|&op| (Some(op), None));
         let binary =
@@ -220,24 +267,59 @@ fn native_code_of_every_op_has_the_bits_of_its_loop() {
             let sum = builder.binary(Binary::Add, value, y);
             let output = |value| Output { value, data_type: scalar_type.data_type() };
             let program = Arc::new(builder.finish(vec![output(value), output(sum)], None).unwrap());
-            for &path in &paths {
-                let simd = Simd::on(path).unwrap();
-                let native = simd.with_native_code().compile(&program).unwrap();
-                assert_eq!(native.description(), format!("native {path}"), "{unary:?} {binary:?}");
-                let evaluate = |kernel: &dyn Kernel, start: usize, rows: usize| {
-                    let inputs = [0, 1].map(|input: usize| inputs[input].slice(start, rows));
-                    kernel.evaluate(&inputs, rows, &KernelContext::default())
-                };
-                let loops = simd.compile(&program).unwrap();
-                for (start, rows) in [(0, 40_007), (63, 1), (129, 100), (3, 1027), (10_000, 30_000)] {
-                    let results = [&loops, &native].map(|kernel| evaluate(kernel.as_ref(), start, rows));
-                    check_bits(
-                        &results[0],
-                        &results[1],
-                        &format!("{path} {scalar_type:?} {unary:?} {binary:?}"),
-                    );
-                }
+            check_native(&program, &inputs, &SLICES, &format!("{scalar_type:?} {unary:?} {binary:?}"));
+        }
+    }
+}
+
+/// Integers have code of their own for constant operands.
+#[test]
+fn native_code_of_integers_and_constants_has_the_bits_of_its_loop() {
+    if native_paths().is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    for scalar_type in [ScalarType::I64, ScalarType::I32] {
+        let inputs = critical_columns(scalar_type);
+        let constants = critical_integers().into_iter().filter(|number| {
+            // Of constants that are too large for quotients, the loops are used.
+            number.unsigned_abs() < 1 << 50
+                && (scalar_type == ScalarType::I64 || i32::try_from(*number).is_ok())
+        });
+        for constant in constants {
+            let binary = Binary::ALL.iter().filter(|op| op.is_defined_for(scalar_type));
+            let mut builder = Builder::new();
+            let x = builder.add_input(Input { data_type: scalar_type.data_type(), nullable: false });
+            let constant_value = builder.const_integer(scalar_type, constant);
+            let mut values = Vec::new();
+            for &op in binary {
+                values.push(builder.binary(op, x, constant_value));
+                values.push(builder.binary(op, constant_value, x));
             }
+            let outputs = values
+                .into_iter()
+                .map(|value| Output { value, data_type: scalar_type.data_type() })
+                .collect();
+            let program = Arc::new(builder.finish(outputs, None).unwrap());
+            check_native(&program, &inputs, &[(0, 600), (63, 1)], &format!("{scalar_type:?} {constant}"));
+        }
+    }
+}
+
+#[test]
+fn native_code_of_every_cast_has_the_bits_of_its_loop() {
+    if native_paths().is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    for from in ScalarType::ALL {
+        let inputs = critical_columns(from);
+        for to in ScalarType::ALL.into_iter().filter(|to| *to != from) {
+            let mut builder = Builder::new();
+            let input = Input { data_type: from.data_type(), nullable: false };
+            let [x, y] = [(); 2].map(|()| builder.add_input(input.clone()));
+            let casts = [x, y].map(|value| builder.cast(to, value));
+            let outputs = casts.map(|value| Output { value, data_type: to.data_type() }).into();
+            let program = Arc::new(builder.finish(outputs, None).unwrap());
+            check_native(&program, &inputs, &SLICES, &format!("{from:?} to {to:?}"));
         }
     }
 }

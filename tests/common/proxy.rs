@@ -59,8 +59,11 @@ impl Proxy {
     /// Waits until a request is held.
     pub fn wait_for_held(&self) {
         let state = self.state.0.lock().unwrap();
-        let waited =
-            self.state.1.wait_timeout_while(state, Duration::from_secs(60), |state| state.held == 0).unwrap();
+        let waited = self
+            .state
+            .1
+            .wait_timeout_while(state, Duration::from_secs(180), |state| state.held == 0)
+            .unwrap();
         assert!(!waited.1.timed_out(), "no request was held");
     }
 

@@ -1,11 +1,11 @@
 //! Native code and the loops of the block executor, alternating in one process on one thread: the formulas of
-//! `warpframe compare --suite`, a filter, and sums, over rows in the L2 cache and over rows in memory. The ratio is the result.
+//! `warpframe compare --suite`, one of integers, a filter, and sums, over rows in the L2 cache and over rows in memory. The ratio is the result.
 //!
 //! `cargo bench -p warpframe-cpu --bench native`, with a part of the names of formulas after `--` to measure these only
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -34,7 +34,7 @@ macro_rules! operators {
         }
     )+};
 }
-operators! { Add add Add; Sub sub Subtract; Mul mul Multiply; Div div Divide; }
+operators! { Add add Add; Sub sub Subtract; Mul mul Multiply; Div div Divide; Rem rem Remainder; }
 
 impl Neg for Expr<'_> {
     type Output = Self;
@@ -57,6 +57,15 @@ impl Expr<'_> {
         Self(self.0, self.0.borrow_mut().const_float(ScalarType::F64, number))
     }
 
+    /// A constant of 64-bit integers.
+    fn of_integer(self, number: i64) -> Self {
+        Self(self.0, self.0.borrow_mut().const_integer(ScalarType::I64, number))
+    }
+
+    fn cast(self, to: ScalarType) -> Self {
+        Self(self.0, self.0.borrow_mut().cast(to, self.1))
+    }
+
     fn less(self, other: Self) -> Self {
         let mut builder = self.0.borrow_mut();
         let [x, y] = [self, other].map(|one| builder.canonicalize_zero(one.1));
@@ -74,7 +83,7 @@ impl Expr<'_> {
 
 type Body = for<'a> fn([Expr<'a>; 3]) -> Expr<'a>;
 
-const FORMULAS: [(&str, Body); 12] = [
+const FORMULAS: [(&str, Body); 13] = [
     ("multiply-add", |[x, y, z]| x * y + z),
     ("sum-of-squares", |[x, y, z]| x * x + y * y + z * z),
     ("polynomial", |[x, ..]| {
@@ -108,6 +117,10 @@ const FORMULAS: [(&str, Body); 12] = [
         let deviation = x.of(0.2) * z.unary(Unary::Sqrt);
         let part = |rate: f64| one + (x.of(-1.702) * (ln + x.of(rate) * z) / deviation).unary(Unary::Exp);
         x / part(0.05) - y * (x.of(-0.03) * z).unary(Unary::Exp) / part(0.01)
+    }),
+    ("integers", |[x, y, z]| {
+        let [x, y, z] = [x, y, z].map(|one| one.cast(ScalarType::I64));
+        (x * x.of_integer(31) + y % z / x.of_integer(7)).cast(ScalarType::F64)
     }),
 ];
 

@@ -12,10 +12,10 @@ use warpframe_ir::ops::Binary;
 use crate::block::{Location, WORD};
 
 /// 1.5 * 2^52. The sum of it and an integer `n` in (-2^51, 2^51) has the bits of this number plus `n`.
-const MAGIC: f64 = 6_755_399_441_055_744.0;
+pub(crate) const MAGIC: f64 = 6_755_399_441_055_744.0;
 
 /// Integers from `-LIMIT` to `LIMIT - 1` are divided through floating-point division.
-const LIMIT: i64 = 1 << 50;
+pub(crate) const LIMIT: i64 = 1 << 50;
 
 /// `x / y`, as `Binary::Divide` defines it.
 #[inline(always)]
@@ -34,7 +34,8 @@ pub struct IntegerDivisor<T> {
     reciprocal: f64,
 }
 
-fn reciprocal(value: f64) -> f64 {
+/// The reciprocal of a constant divisor, rounded away from zero; 0 of 0.
+pub(crate) fn reciprocal(value: f64) -> f64 {
     match value {
         0.0 => 0.0,
         _ => (1.0 / value.abs()).next_up().copysign(value),

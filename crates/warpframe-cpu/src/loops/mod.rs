@@ -14,6 +14,7 @@ mod words;
 pub use casts::{cast, zero_or_one};
 pub use comparisons::{ComparisonVisitor, NumberComparison, compare, is_nan, is_nonzero};
 pub use floats::{binary, divide_by, pair, unary, unary_of_binary};
+pub(crate) use integer_division::{LIMIT, MAGIC, reciprocal};
 pub use integers::{binary as integer_binary, unary as integer_unary};
 pub use predicates::Predicate;
 pub use selection::{select, select_by_comparison};

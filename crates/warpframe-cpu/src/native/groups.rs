@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use warpframe_ir::ScalarType;
 use warpframe_ir::instruction::{Instruction, Value};
-use warpframe_ir::ops::{Binary, Unary};
+use warpframe_ir::ops::Unary;
 use warpframe_ir::program::Program;
 
+use super::integers;
 use crate::class::Class;
 use crate::validity::computes_validity;
 
@@ -75,12 +76,15 @@ fn is_native(program: &Program, position: usize) -> bool {
     let scalar_type = program.scalar_type(Value::at(position));
     match program.instructions()[position] {
         Instruction::Unary(op, _) => scalar_type.is_float() || matches!(op, Unary::Negate | Unary::Abs),
-        Instruction::Binary(op, _, _) => {
-            use Binary::{Add, BitAnd, BitOr, BitXor, Subtract};
-            scalar_type.is_float() || matches!(op, Add | Subtract | BitAnd | BitOr | BitXor)
+        Instruction::Binary(op, x, y) => {
+            let constant = |value: Value| match *program.definition(value) {
+                Instruction::Const(constant) => Some(constant),
+                _ => None,
+            };
+            scalar_type.is_float() || integers::has_code(op, scalar_type, [x, y].map(constant))
         }
         Instruction::Compare(_, x, _) => program.scalar_type(x) != ScalarType::Bool,
-        Instruction::Cast(to, x) => is_native_cast(program.scalar_type(x), to),
+        Instruction::Cast(to, x) => integers::has_cast(program.scalar_type(x), to),
         Instruction::IsNan(_) => true,
         Instruction::InTable(table, x) => {
             Class::of(program.scalar_type(x)) != Class::Bool
@@ -99,17 +103,4 @@ fn is_native(program: &Program, position: usize) -> bool {
         | Instruction::IsNull(_)
         | Instruction::TrapIf(..) => false,
     }
-}
-
-fn is_native_cast(from: ScalarType, to: ScalarType) -> bool {
-    use ScalarType::{Bool, F32, F64, I32, I64};
-    matches!(
-        (from, to),
-        (F32, F64)
-            | (F64, F32)
-            | (I32, F64 | F32 | I64)
-            | (I64, F64 | I32)
-            | (Bool, F32 | F64 | I32 | I64)
-            | (F32 | F64 | I32 | I64, Bool)
-    )
 }

@@ -5,7 +5,8 @@
 //!
 //! - `groups` orders the instructions of a program so that those of a group follow each other.
 //! - `parts` cuts long groups.
-//! - `translation` translates a group to VecIR (`vec_ir`): the formulas are applied to registers that record (`recorder`).
+//! - `translation` translates a group to VecIR (`vec_ir`): the formulas are applied to registers that record (`recorder`). `integers`
+//!   has the code of integers, whose loops are plain Rust.
 //! - `x86` encodes VecIR for AVX2 and AVX-512.
 //!
 //! Recorded formulas have the code for common arguments only. The function of a group reports the rows with others, and the
@@ -14,6 +15,7 @@
 
 mod error;
 mod groups;
+mod integers;
 mod parts;
 mod recorder;
 #[cfg_attr(not(all(target_arch = "x86_64", unix)), allow(dead_code, reason = "only encoders read VecIR"))]

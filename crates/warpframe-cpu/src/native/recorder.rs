@@ -46,19 +46,49 @@ impl Recorder {
     }
 
     fn folded(&self, op: VecOp) -> VecOp {
-        let constant = |id: Id| match self.code.op(id) {
-            VecOp::Constant(_, bits) => Some(bits),
-            VecOp::ConstantMask(_, value) => Some(value.into()),
-            _ => None,
-        };
-        if op.operands().next().is_none() || !op.operands().all(|operand| constant(operand).is_some()) {
+        let is_constant = |operand| self.constant_bits(operand).is_some();
+        if op.operands().next().is_none() || !op.operands().all(is_constant) {
             return op;
         }
-        let bits = op.evaluate(|_| 0, |id| constant(id).unwrap_or_default(), &self.code.tables);
+        let bits = op.evaluate(|_| 0, |id| self.constant_bits(id).unwrap_or_default(), &self.code.tables);
         match op.is_mask() {
             true => VecOp::ConstantMask(op.class(), bits == 1),
             false => VecOp::Constant(op.class(), bits),
         }
+    }
+
+    /// The bits of a value that is constant: 1 or 0 of a mask.
+    pub fn constant_bits(&self, id: Id) -> Option<u64> {
+        match self.code.op(id) {
+            VecOp::Constant(_, bits) => Some(bits),
+            VecOp::ConstantMask(_, value) => Some(value.into()),
+            _ => None,
+        }
+    }
+
+    /// A constant by its bits, none of which is outside of the class.
+    pub fn constant(&mut self, class: Class, bits: u64) -> Id {
+        self.push(VecOp::Constant(class, bits))
+    }
+
+    /// A constant by the bits of a [`Scalar`](warpframe_ir::Scalar), which extend the sign.
+    pub fn constant_of(&mut self, class: Class, bits: i64) -> Id {
+        let bits = match class {
+            Class::Wide => bits.cast_unsigned(),
+            _ => u64::from(bits as u32),
+        };
+        self.constant(class, bits)
+    }
+
+    /// The result of an op of two numbers.
+    pub fn arithmetic(&mut self, op: Arithmetic, class: Class, x: Id, y: Id) -> Id {
+        self.push(VecOp::Arithmetic(op, class, x, y))
+    }
+
+    /// One number where a mask of any class is true, else another.
+    pub fn select(&mut self, class: Class, mask: Id, yes: Id, no: Id) -> Id {
+        let mask = self.mask_of(class, mask);
+        self.push(VecOp::Select(class, mask, yes, no))
     }
 
     /// The position of a table.
@@ -80,7 +110,7 @@ impl Recorder {
     }
 
     /// Adds a mask that must be true. It is joined with the earlier ones at once, so that only one is kept.
-    fn require(&mut self, mask: Id) {
+    pub fn require(&mut self, mask: Id) {
         if self.requirements.insert(mask) {
             self.required = Some(match self.required {
                 Some(required) => self.logic(Logic::And, required, mask),
@@ -310,8 +340,7 @@ impl<E: SimdElement> Lanes for Recorded<E> {
     }
 
     fn select(mask: Id, yes: Self, no: Self) -> Self {
-        let mask = with(|recorder| recorder.mask_of(class::<E>(), mask));
-        Self::op(VecOp::Select(class::<E>(), mask, yes.id, no.id))
+        Self::new(with(|recorder| recorder.select(class::<E>(), mask, yes.id, no.id)))
     }
 
     fn in_f64<F: Function64<N>, const N: usize>(arguments: [Self; N]) -> Self {

@@ -9,8 +9,9 @@ use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType};
 
+use super::integers;
 use super::recorder::{Recorded, Recorder, record};
-use super::vec_ir::{Arithmetic, Conversion, Id, Logic, Store, Test, VecCode, VecOp};
+use super::vec_ir::{Id, Logic, Store, Test, VecCode, VecOp};
 use crate::class::Class;
 use crate::instruction_selection::{Operation, Selected, roots};
 use crate::lanes::SimdElement;
@@ -142,8 +143,8 @@ impl<'a> Translator<'a> {
             (Instruction::Const(Scalar::Bool(constant)), _) => {
                 self.push(VecOp::ConstantMask(mask_class, constant))
             }
-            (Instruction::Const(constant), _) => self.constant(class, constant.bits()),
-            (Instruction::Null(_), Class::Narrow | Class::Wide) => self.constant(class, 0),
+            (Instruction::Const(constant), _) => self.recorder.constant_of(class, constant.bits()),
+            (Instruction::Null(_), Class::Narrow | Class::Wide) => self.recorder.constant(class, 0),
             (Instruction::Null(_), Class::Bool) => self.push(VecOp::ConstantMask(mask_class, false)),
             (_, Class::Bool) => {
                 let input = self.input(position);
@@ -163,15 +164,6 @@ impl<'a> Translator<'a> {
         self.inputs.len() as u32 - 1
     }
 
-    /// A constant by its bits.
-    fn constant(&mut self, class: Class, bits: i64) -> Id {
-        let bits = match class {
-            Class::Wide => bits.cast_unsigned(),
-            _ => u64::from(bits as u32),
-        };
-        self.push(VecOp::Constant(class, bits))
-    }
-
     /// The value of an operation; `None` if it has no native code.
     fn translate(&mut self, position: usize, selected: &Selected) -> Option<Id> {
         let value = Value::at(position);
@@ -180,7 +172,7 @@ impl<'a> Translator<'a> {
             (Operation::Compare(comparison), _, &[x, y]) => self.compare(comparison, x, y),
             (Operation::SelectByComparison(comparison), _, &[x, y, yes, no]) => {
                 let mask = self.compare(comparison, x, y)?;
-                Some(self.select(self.class(value), mask, yes, no))
+                Some(self.recorder.select(self.class(value), mask, yes, no))
             }
             (Operation::Instruction, scalar_type, operands) => {
                 self.instruction(position, scalar_type, operands)
@@ -225,11 +217,6 @@ impl<'a> Translator<'a> {
         record(&mut self.recorder, || comparison.visit(RecordComparison(x, y)))
     }
 
-    fn select(&mut self, class: Class, mask: Id, yes: Id, no: Id) -> Id {
-        let mask = self.recorder.mask_of(class, mask);
-        self.push(VecOp::Select(class, mask, yes, no))
-    }
-
     /// The value of a single instruction.
     fn instruction(&mut self, position: usize, scalar_type: ScalarType, operands: &[Id]) -> Option<Id> {
         let class = Class::of(scalar_type);
@@ -237,24 +224,16 @@ impl<'a> Translator<'a> {
             (Instruction::Unary(op, _), &[x]) => match scalar_type {
                 ScalarType::F64 => Some(self.unary::<f64>(op, x)),
                 ScalarType::F32 => Some(self.unary::<f32>(op, x)),
-                _ => self.integer_unary(class, op, x),
+                _ => integers::unary(&mut self.recorder, class, op, x),
             },
             (Instruction::Binary(op, ..), &[x, y]) => match scalar_type {
                 ScalarType::F64 => self.binary::<f64>(op, x, y),
                 ScalarType::F32 => self.binary::<f32>(op, x, y),
-                _ => {
-                    let op = match op {
-                        Binary::Add => Arithmetic::AddIntegers,
-                        Binary::Subtract => Arithmetic::SubtractIntegers,
-                        Binary::BitAnd => Arithmetic::And,
-                        Binary::BitOr => Arithmetic::Or,
-                        Binary::BitXor => Arithmetic::Xor,
-                        _ => return None,
-                    };
-                    Some(self.push(VecOp::Arithmetic(op, class, x, y)))
-                }
+                _ => integers::binary(&mut self.recorder, class, op, x, y),
             },
-            (Instruction::Cast(to, from), &[x]) => self.cast(self.program.scalar_type(from), to, x),
+            (Instruction::Cast(to, from), &[x]) => {
+                integers::cast(&mut self.recorder, self.program.scalar_type(from), to, x)
+            }
             (Instruction::IsNan(_), &[x]) => {
                 let class = self.recorder.code.op(x).class();
                 Some(self.push(VecOp::Test(Test::Unordered, class, x, x)))
@@ -263,7 +242,7 @@ impl<'a> Translator<'a> {
                 let class = self.recorder.code.op(x).class();
                 let mut found = self.push(VecOp::ConstantMask(class, false));
                 for (index, &bits) in self.program.tables()[table as usize].bits().iter().enumerate() {
-                    let constant = self.constant(class, bits);
+                    let constant = self.recorder.constant_of(class, bits);
                     let is_equal = self.push(VecOp::Test(Test::SameBits, class, x, constant));
                     found = match index {
                         0 => is_equal,
@@ -283,74 +262,11 @@ impl<'a> Translator<'a> {
                 let no = self.recorder.logic(Logic::AndNot, condition, no);
                 Some(self.recorder.logic(Logic::Or, yes, no))
             }
-            (Instruction::Select(..), &[condition, yes, no]) => Some(self.select(class, condition, yes, no)),
-            _ => None,
-        }
-    }
-
-    fn integer_unary(&mut self, class: Class, op: Unary, x: Id) -> Option<Id> {
-        match op {
-            Unary::Negate => {
-                let zero = self.constant(class, 0);
-                Some(self.push(VecOp::Arithmetic(Arithmetic::SubtractIntegers, class, zero, x)))
-            }
-            Unary::Abs => {
-                let sign = self.push(VecOp::SpreadSign(class, x));
-                let inverted = self.push(VecOp::Arithmetic(Arithmetic::Xor, class, x, sign));
-                Some(self.push(VecOp::Arithmetic(Arithmetic::SubtractIntegers, class, inverted, sign)))
+            (Instruction::Select(..), &[condition, yes, no]) => {
+                Some(self.recorder.select(class, condition, yes, no))
             }
             _ => None,
         }
-    }
-
-    fn cast(&mut self, from: ScalarType, to: ScalarType, x: Id) -> Option<Id> {
-        use ScalarType::{Bool, F32, F64, I32, I64};
-        let conversion = match (from, to) {
-            (F32, F64) => Conversion::F32ToF64,
-            (F64, F32) => Conversion::F64ToF32,
-            (I32, F64) => Conversion::I32ToF64,
-            (I32, F32) => Conversion::I32ToF32,
-            (I32, I64) => Conversion::I32ToI64,
-            (I64, I32) => Conversion::I64ToI32,
-            (I64, F64) => return Some(self.i64_to_f64(x)),
-            (Bool, F32 | F64 | I32 | I64) => {
-                let class = Class::of(to);
-                let one = self.constant(class, Scalar::Bool(true).cast(to).bits());
-                let zero = self.constant(class, 0);
-                return Some(self.select(class, x, one, zero));
-            }
-            (F32 | F64 | I32 | I64, Bool) => {
-                let class = Class::of(from);
-                let zero = self.constant(class, 0);
-                let test = if from.is_float() { Test::Equal } else { Test::SameBits };
-                let is_zero = self.push(VecOp::Test(test, class, x, zero));
-                return Some(self.push(VecOp::Not(class, is_zero)));
-            }
-            _ => return None,
-        };
-        Some(self.push(VecOp::Convert(conversion, x)))
-    }
-
-    /// The upper and the lower half of an integer become the low mantissa bits of 2^84 and 2^52; the offsets cancel, and the last
-    /// sum rounds once.
-    fn i64_to_f64(&mut self, x: Id) -> Id {
-        const TWO_TO_84: u64 = (1023 + 84) << 52;
-        const TWO_TO_52: u64 = (1023 + 52) << 52;
-        let offset =
-            f64::from_bits(TWO_TO_84) + f64::from_bits((1023 + 63) << 52) + f64::from_bits(TWO_TO_52);
-        let constant = |this: &mut Self, bits: u64| this.push(VecOp::Constant(Class::Wide, bits));
-        let arithmetic = |this: &mut Self, op, x, y| this.push(VecOp::Arithmetic(op, Class::Wide, x, y));
-        let upper = self.push(VecOp::ShiftRight(Class::Wide, x, 32));
-        // The highest bit is inverted: it counts -2^63.
-        let upper_offset = constant(self, TWO_TO_84 ^ 1 << 31);
-        let upper = arithmetic(self, Arithmetic::Xor, upper, upper_offset);
-        let lower_mask = constant(self, u32::MAX.into());
-        let lower = arithmetic(self, Arithmetic::And, x, lower_mask);
-        let lower_offset = constant(self, TWO_TO_52);
-        let lower = arithmetic(self, Arithmetic::Or, lower, lower_offset);
-        let offset = constant(self, offset.to_bits());
-        let upper = arithmetic(self, Arithmetic::Subtract, upper, offset);
-        arithmetic(self, Arithmetic::Add, upper, lower)
     }
 }
 

@@ -33,6 +33,12 @@ pub(crate) enum Arithmetic {
     /// The sum of the bits as integers, wrapping around.
     AddIntegers,
     SubtractIntegers,
+    /// The low half of the product of the bits as integers.
+    MultiplyIntegers,
+    /// The bits of the first, shifted by the second operand: 0 if that is not below the number of bits.
+    ShiftLeft,
+    /// The same to the right, filled with zeros.
+    ShiftRight,
 }
 
 /// A comparison of two numbers.
@@ -102,6 +108,8 @@ pub(crate) enum VecOp {
     /// The same truth value in all lanes.
     ConstantMask(Class, bool),
     Arithmetic(Arithmetic, Class, Id, Id),
+    /// The product of the low halves of wide lanes, as integers without signs.
+    MultiplyHalves(Id, Id),
     /// `a * b + c`, rounded once, with the product and the addend negated as the flags say.
     MultiplyAdd(MultiplyAdd, Class, Id, Id, Id),
     Sqrt(Class, Id),
@@ -144,9 +152,10 @@ impl VecOp {
             Self::Load(..) | Self::LoadMask(..) | Self::Constant(..) | Self::ConstantMask(..) => {
                 [None, None, None]
             }
-            Self::Arithmetic(_, _, a, b) | Self::Test(_, _, a, b) | Self::Logic(_, _, a, b) => {
-                [Some(a), Some(b), None]
-            }
+            Self::Arithmetic(_, _, a, b)
+            | Self::MultiplyHalves(a, b)
+            | Self::Test(_, _, a, b)
+            | Self::Logic(_, _, a, b) => [Some(a), Some(b), None],
             Self::MultiplyAdd(_, _, a, b, c) | Self::Select(_, a, b, c) => [Some(a), Some(b), Some(c)],
             Self::Sqrt(_, a)
             | Self::Round(_, _, a)
@@ -169,6 +178,7 @@ impl VecOp {
         match self {
             Self::Load(..) | Self::LoadMask(..) | Self::Constant(..) | Self::ConstantMask(..) => self,
             Self::Arithmetic(op, class, a, b) => Self::Arithmetic(op, class, to(a), to(b)),
+            Self::MultiplyHalves(a, b) => Self::MultiplyHalves(to(a), to(b)),
             Self::MultiplyAdd(signs, class, a, b, c) => Self::MultiplyAdd(signs, class, to(a), to(b), to(c)),
             Self::Sqrt(class, a) => Self::Sqrt(class, to(a)),
             Self::Round(rounding, class, a) => Self::Round(rounding, class, to(a)),
@@ -211,6 +221,7 @@ impl VecOp {
             | Self::Not(class, _)
             | Self::Select(class, ..)
             | Self::ConvertMask(class, _) => class,
+            Self::MultiplyHalves(..) => Class::Wide,
             Self::Convert(conversion, _) => conversion.to(),
         }
     }
@@ -244,6 +255,7 @@ impl VecOp {
             Self::ConstantMask(_, value) => u64::from(value),
             Self::Arithmetic(op, Class::Wide, a, b) => op.wide(values(a), values(b)),
             Self::Arithmetic(op, _, a, b) => op.narrow(values(a) as u32, values(b) as u32).into(),
+            Self::MultiplyHalves(a, b) => narrow(values(a)) * narrow(values(b)),
             Self::MultiplyAdd(signs, Class::Wide, a, b, c) => {
                 let [a, b, c] = [a, b, c].map(|value| f64::from_bits(values(value)));
                 let a = if signs.negate_product { -a } else { a };
@@ -306,6 +318,11 @@ impl VecOp {
     }
 }
 
+/// A number of bits, which may be too many.
+fn shift_count(bits: u64) -> Option<u32> {
+    u32::try_from(bits).ok()
+}
+
 /// Defines an op on the bits of numbers of a type.
 macro_rules! on_bits {
     ($name:ident, $test:ident, $float:ty, $bits:ty) => {
@@ -336,6 +353,13 @@ macro_rules! on_bits {
                     Self::Xor => a ^ b,
                     Self::AddIntegers => a.wrapping_add(b),
                     Self::SubtractIntegers => a.wrapping_sub(b),
+                    Self::MultiplyIntegers => a.wrapping_mul(b),
+                    Self::ShiftLeft => {
+                        shift_count(b.into()).and_then(|count| a.checked_shl(count)).unwrap_or(0)
+                    }
+                    Self::ShiftRight => {
+                        shift_count(b.into()).and_then(|count| a.checked_shr(count)).unwrap_or(0)
+                    }
                 }
             }
         }

@@ -111,6 +111,41 @@ pub(super) const SUBTRACT_INTEGERS: Forms = Forms([
     Code::EVEX_Vpsubd_ymm_k1z_ymm_ymmm256b32,
     Code::EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32,
 ]);
+/// AVX2 has none for wide integers.
+pub(super) const MULTIPLY_INTEGERS: Forms = Forms([
+    Code::INVALID,
+    Code::EVEX_Vpmullq_zmm_k1z_zmm_zmmm512b64,
+    Code::VEX_Vpmulld_xmm_xmm_xmmm128,
+    Code::VEX_Vpmulld_ymm_ymm_ymmm256,
+    Code::EVEX_Vpmulld_ymm_k1z_ymm_ymmm256b32,
+    Code::EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32,
+]);
+/// Of the low halves of wide integers.
+pub(super) const MULTIPLY_HALVES: Forms = Forms([
+    Code::VEX_Vpmuludq_ymm_ymm_ymmm256,
+    Code::EVEX_Vpmuludq_zmm_k1z_zmm_zmmm512b64,
+    Code::INVALID,
+    Code::INVALID,
+    Code::INVALID,
+    Code::INVALID,
+]);
+/// By the lanes of the second operand.
+pub(super) const SHIFT_LEFT_BY: Forms = Forms([
+    Code::VEX_Vpsllvq_ymm_ymm_ymmm256,
+    Code::EVEX_Vpsllvq_zmm_k1z_zmm_zmmm512b64,
+    Code::VEX_Vpsllvd_xmm_xmm_xmmm128,
+    Code::VEX_Vpsllvd_ymm_ymm_ymmm256,
+    Code::EVEX_Vpsllvd_ymm_k1z_ymm_ymmm256b32,
+    Code::EVEX_Vpsllvd_zmm_k1z_zmm_zmmm512b32,
+]);
+pub(super) const SHIFT_RIGHT_BY: Forms = Forms([
+    Code::VEX_Vpsrlvq_ymm_ymm_ymmm256,
+    Code::EVEX_Vpsrlvq_zmm_k1z_zmm_zmmm512b64,
+    Code::VEX_Vpsrlvd_xmm_xmm_xmmm128,
+    Code::VEX_Vpsrlvd_ymm_ymm_ymmm256,
+    Code::EVEX_Vpsrlvd_ymm_k1z_ymm_ymmm256b32,
+    Code::EVEX_Vpsrlvd_zmm_k1z_zmm_zmmm512b32,
+]);
 /// `a = a * c + b`
 pub(super) const MULTIPLY_ADD_132: Forms = Forms([
     Code::VEX_Vfmadd132pd_ymm_ymm_ymmm256,

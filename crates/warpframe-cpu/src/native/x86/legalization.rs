@@ -4,7 +4,7 @@ use super::target::InstructionSet;
 use crate::class::Class;
 use crate::native::vec_ir::{Arithmetic, Conversion, Id, Store, VecCode, VecOp};
 
-/// The same code for an instruction set. AVX2 has no instruction for exponents.
+/// The same code for an instruction set. AVX2 has no instructions for exponents and for products of wide integers.
 pub(super) fn legalize(set: InstructionSet, code: &VecCode) -> VecCode {
     if set == InstructionSet::Avx512 {
         return code.clone();
@@ -32,6 +32,16 @@ pub(super) fn legalize(set: InstructionSet, code: &VecCode) -> VecCode {
                 let bias = push(VecOp::Constant(class, 127));
                 let exponent = push(VecOp::Arithmetic(Arithmetic::SubtractIntegers, class, biased, bias));
                 push(VecOp::Convert(Conversion::I32ToF32, exponent))
+            }
+            VecOp::Arithmetic(Arithmetic::MultiplyIntegers, Class::Wide, x, y) => {
+                // Of the product of the upper halves, nothing is in the low half of the result.
+                let [upper_x, upper_y] = [x, y].map(|value| push(VecOp::ShiftRight(Class::Wide, value, 32)));
+                let lower = push(VecOp::MultiplyHalves(x, y));
+                let one = push(VecOp::MultiplyHalves(upper_x, y));
+                let other = push(VecOp::MultiplyHalves(x, upper_y));
+                let mixed = push(VecOp::Arithmetic(Arithmetic::AddIntegers, Class::Wide, one, other));
+                let mixed = push(VecOp::ShiftLeft(Class::Wide, mixed, 32));
+                push(VecOp::Arithmetic(Arithmetic::AddIntegers, Class::Wide, lower, mixed))
             }
             op => push(op),
         };

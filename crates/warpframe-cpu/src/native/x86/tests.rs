@@ -134,10 +134,21 @@ impl Generator {
                 self.push(float, VecOp::Arithmetic(op, class, a, b));
             }
             4..6 => {
-                use Arithmetic::{AddIntegers, And, Or, SubtractIntegers, Xor};
-                let op = self.random.one_of(&[AddIntegers, And, Or, SubtractIntegers, Xor]);
+                use Arithmetic::{AddIntegers, And, MultiplyIntegers, Or, SubtractIntegers, Xor};
+                use Arithmetic::{ShiftLeft, ShiftRight};
+                let op = self.random.one_of(&[AddIntegers, And, Or, SubtractIntegers, Xor, MultiplyIntegers]);
                 let (a, b) = (self.value(integer), self.value(integer));
-                self.push(integer, VecOp::Arithmetic(op, class, a, b));
+                let op = match self.random.below(6) {
+                    0 if class == Class::Wide => VecOp::MultiplyHalves(a, b),
+                    1 => {
+                        // Also by one bit more than there are.
+                        let most = self.push(integer, VecOp::Constant(class, 2 * bits as u64 + 1));
+                        let count = self.push(integer, VecOp::Arithmetic(And, class, b, most));
+                        VecOp::Arithmetic(self.random.one_of(&[ShiftLeft, ShiftRight]), class, a, count)
+                    }
+                    _ => VecOp::Arithmetic(op, class, a, b),
+                };
+                self.push(integer, op);
             }
             6..9 => {
                 let [a, b, c] = [(); 3].map(|()| self.value(float));

@@ -30,6 +30,10 @@ impl Emitter<'_> {
                 let (a, b) = (operand(self, a), operand(self, b));
                 self.binary(arithmetic(op), value, a, b, None);
             }
+            VecOp::MultiplyHalves(a, b) => {
+                let (a, b) = (operand(self, a), operand(self, b));
+                self.binary(codes::MULTIPLY_HALVES, value, a, b, None);
+            }
             VecOp::MultiplyAdd(signs, _, a, b, c) => {
                 let operands = [a, b, c].map(|id| operand(self, id));
                 self.multiply_add(signs, value, operands);
@@ -289,5 +293,8 @@ fn arithmetic(op: Arithmetic) -> Forms {
         Arithmetic::Xor => codes::XOR,
         Arithmetic::AddIntegers => codes::ADD_INTEGERS,
         Arithmetic::SubtractIntegers => codes::SUBTRACT_INTEGERS,
+        Arithmetic::MultiplyIntegers => codes::MULTIPLY_INTEGERS,
+        Arithmetic::ShiftLeft => codes::SHIFT_LEFT_BY,
+        Arithmetic::ShiftRight => codes::SHIFT_RIGHT_BY,
     }
 }
