@@ -1,12 +1,18 @@
-//! Columns that a query names in other cases than they have. SQL makes names without quotes lower-case, so `Amount` does not
-//! find a column `Amount`.
+//! Columns that a query names without quotes. SQL makes such names lower-case, so `Amount` does not find a column `Amount`, and finds
+//! `amount` if a table has both.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    self, AssignmentTarget, ExceptSelectItem, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableWithJoins, VisitorMut,
+    WildcardAdditionalOptions,
+};
 use datafusion::sql::sqlparser::tokenizer::Location;
 use warpframe_datafusion::visit_statement;
 
@@ -18,9 +24,47 @@ pub fn correct_case(statement: &mut Statement, error: &DataFusionError) -> bool 
     let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref() else { return false };
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
     let place = span.map(|span| Location { line: span.start.line, column: span.start.column });
-    let mut corrector = Corrector { wrong: &field.name, right: name, place, changed: false };
-    let _: ControlFlow<()> = visit_statement(statement, &mut corrector);
-    corrector.changed
+    let mut changed = false;
+    visit_columns(statement, |first, column| {
+        let is_here = place.is_none_or(|place| Some(place) == first || place == column.span.start);
+        if is_here && column.quote_style.is_none() && column.value.to_lowercase() == field.name.to_lowercase() {
+            name.clone_into(&mut column.value);
+            column.quote_style = Some('"');
+            changed = true;
+        }
+    });
+    changed
+}
+
+/// If a table of a plan has both a column that the statement names with capital letters and the one in lower-case letters that was
+/// found instead, quotes the name in the statement. Returns whether it has.
+pub fn quote_exact_names(statement: &mut Statement, plan: &LogicalPlan) -> bool {
+    let is_exact = |name: &str| {
+        let mut found = false;
+        let visited = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                let schema = scan.source.schema();
+                let has = |name: &str| schema.column_with_name(name).is_some();
+                found |= has(name) && has(&name.to_lowercase());
+            }
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        });
+        found && visited.is_ok()
+    };
+    quote_capitals(statement, is_exact)
+}
+
+/// Quotes names with capital letters that satisfy a condition. Returns whether there are any.
+pub fn quote_capitals(statement: &mut Statement, condition: impl Fn(&str) -> bool) -> bool {
+    let mut changed = false;
+    visit_columns(statement, |_, column| {
+        let has_capitals = column.value.chars().any(char::is_uppercase);
+        if has_capitals && column.quote_style.is_none() && condition(&column.value) {
+            column.quote_style = Some('"');
+            changed = true;
+        }
+    });
+    changed
 }
 
 /// The columns that have the name of a column that was not found in another case.
@@ -32,35 +76,118 @@ pub fn names_in_other_case(error: &SchemaError) -> Vec<String> {
     names.into_iter().filter(in_other_case).cloned().collect()
 }
 
-struct Corrector<'a> {
-    wrong: &'a str,
-    right: &'a str,
-    /// Where the name is, if the error tells.
-    place: Option<Location>,
-    changed: bool,
+/// Calls a function with each name of a column in a statement, and with the place where a name with several parts begins.
+fn visit_columns(statement: &mut Statement, function: impl FnMut(Option<Location>, &mut Ident)) {
+    let _: ControlFlow<()> = visit_statement(statement, &mut Columns(function));
 }
 
-impl Corrector<'_> {
-    fn correct(&mut self, first: Option<Location>, name: &mut Ident) {
-        let is_here = self.place.is_none_or(|place| Some(place) == first || place == name.span.start);
-        if is_here && name.quote_style.is_none() && name.value.to_lowercase() == self.wrong {
-            self.right.clone_into(&mut name.value);
-            name.quote_style = Some('"');
-            self.changed = true;
+struct Columns<F>(F);
+
+impl<F: FnMut(Option<Location>, &mut Ident)> Columns<F> {
+    fn visit(&mut self, column: &mut Ident) {
+        (self.0)(None, column);
+    }
+
+    fn visit_name(&mut self, name: &mut ObjectName) {
+        if let Some(ObjectNamePart::Identifier(column)) = name.0.last_mut() {
+            self.visit(column);
+        }
+    }
+
+    fn visit_body(&mut self, body: &mut SetExpr) {
+        match body {
+            SetExpr::Select(select) => self.visit_select(select),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.visit_body(left);
+                self.visit_body(right);
+            }
+            // A query in parentheses is visited as a query.
+            _ => {}
+        }
+    }
+
+    fn visit_select(&mut self, select: &mut Select) {
+        for item in &mut select.projection {
+            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
+                self.visit_wildcard(options);
+            }
+        }
+        select.from.iter_mut().for_each(|tables| self.visit_joins(tables));
+    }
+
+    fn visit_wildcard(&mut self, options: &mut WildcardAdditionalOptions) {
+        match &mut options.opt_exclude {
+            Some(ExcludeSelectItem::Single(name)) => self.visit_name(name),
+            Some(ExcludeSelectItem::Multiple(names)) => {
+                names.iter_mut().for_each(|name| self.visit_name(name))
+            }
+            None => {}
+        }
+        if let Some(ExceptSelectItem { first_element, additional_elements }) = &mut options.opt_except {
+            self.visit(first_element);
+            additional_elements.iter_mut().for_each(|column| self.visit(column));
+        }
+        for element in options.opt_replace.iter_mut().flat_map(|replace| &mut replace.items) {
+            self.visit(&mut element.column_name);
+        }
+    }
+
+    fn visit_joins(&mut self, tables: &mut TableWithJoins) {
+        for join in &mut tables.joins {
+            if let JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::FullOuter(constraint)
+            | JoinOperator::LeftSemi(constraint)
+            | JoinOperator::RightSemi(constraint)
+            | JoinOperator::LeftAnti(constraint)
+            | JoinOperator::RightAnti(constraint) = &mut join.join_operator
+                && let JoinConstraint::Using(columns) = constraint
+            {
+                columns.iter_mut().for_each(|name| self.visit_name(name));
+            }
         }
     }
 }
 
-impl VisitorMut for Corrector<'_> {
+impl<F: FnMut(Option<Location>, &mut Ident)> VisitorMut for Columns<F> {
     type Break = ();
+
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<()> {
+        match statement {
+            ast::Statement::Insert(insert) => {
+                insert.columns.iter_mut().for_each(|name| self.visit_name(name));
+            }
+            ast::Statement::Update(update) => {
+                for assignment in &mut update.assignments {
+                    match &mut assignment.target {
+                        AssignmentTarget::ColumnName(name) => self.visit_name(name),
+                        AssignmentTarget::Tuple(names) => {
+                            names.iter_mut().for_each(|name| self.visit_name(name));
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.visit_body(&mut query.body);
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
-            Expr::Identifier(name) => self.correct(None, name),
+            Expr::Identifier(name) => self.visit(name),
             Expr::CompoundIdentifier(parts) => {
                 let first = parts.first().map(|part| part.span.start);
                 if let Some(name) = parts.last_mut() {
-                    self.correct(first, name);
+                    (self.0)(first, name);
                 }
             }
             _ => {}

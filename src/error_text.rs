@@ -28,7 +28,7 @@ pub fn root_message(error: &DataFusionError) -> String {
         DataFusionError::External(error) => error.to_string(),
         other => other.strip_backtrace(),
     };
-    let message = without_layers(&message);
+    let message = signature_message(&message).unwrap_or_else(|| without_layers(&message));
     // Some messages have a backtrace or a list of hints on further lines.
     let message = message.split("\n\nbacktrace:").next().unwrap_or(&message);
     message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
@@ -63,6 +63,29 @@ const LAYERS: [&str; 7] = [
 
 /// What DataFusion writes before an error of the types of arguments.
 const QUOTED_ERROR: &str = "failed with: ";
+
+/// What DataFusion writes if a function takes none of the types of its arguments, between its name and an error for each type that
+/// it takes.
+const NO_SIGNATURE: &str = "' failed to match any signature, errors: ";
+
+/// The message for a function that does not take the type of an argument.
+fn signature_message(message: &str) -> Option<String> {
+    let (before, errors) = message.split_once(NO_SIGNATURE)?;
+    let (_, name) = before.rsplit_once('\'')?;
+    let mut taken: Vec<&str> = Vec::new();
+    let mut received = None;
+    for error in errors.split("' requires ").skip(1) {
+        let (required, rest) = error.split_once(", but received ")?;
+        taken.push(required);
+        received = received.or_else(|| rest.split_once("(DataType: ")?.1.split(')').next());
+    }
+    let (last, others) = taken.split_last()?;
+    let taken = match others {
+        [] => (*last).to_owned(),
+        _ => format!("{} or {last}", others.join(", ")),
+    };
+    Some(format!("the function '{name}' takes {taken}, not {}: cast the argument", received?))
+}
 
 /// The default catalog and schema before the name of a table.
 const DEFAULT_SCHEMA: &str = "'datafusion.public.";

@@ -8,7 +8,7 @@
 //! - [`functions`] has functions made of programs and those that users define in SQL; [`planner`] has the optimizer
 //!   rules.
 //! - [`kernel`] has kernels on slices, without a query engine.
-//! - [`batch`] evaluates expressions from Parquet to Parquet; [`io`] reads and writes the files.
+//! - [`batch`] evaluates expressions over files and writes files; [`io`] reads and writes them.
 //! - `cluster` runs queries on many hosts.
 //! - `compare` measures the same rows in every execution mode.
 //! - `command` is the `warpframe` command, and `machine` describes this machine.

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
+use datafusion::common::config::ExplainOptions;
 use datafusion::common::format::ExplainFormat;
 use datafusion::common::{Result, config_err, plan_err};
 use datafusion::dataframe::DataFrame;
@@ -36,7 +37,7 @@ use warpframe_io::{
 
 use crate::clauses::check_clauses;
 use crate::cluster::{self, ClusterSettings};
-use crate::column_case::correct_case;
+use crate::column_case::{correct_case, quote_capitals, quote_exact_names};
 use crate::copy_target::name_copy_format;
 use crate::error_location::ErrorLocator;
 use crate::file_tables::FileTables;
@@ -335,7 +336,7 @@ impl Session {
 /// The greatest number of columns whose names are corrected in a statement.
 const MAX_CORRECTIONS: usize = 1000;
 
-/// Plans a statement. If it names columns in another case than they have, it is planned with the names that they have.
+/// Plans a statement. If it names columns without quotes in another case than they have, it is planned with the names that they have.
 async fn plan_statement(
     state: &SessionState,
     mut statement: Statement,
@@ -344,7 +345,20 @@ async fn plan_statement(
     for _ in 0..MAX_CORRECTIONS {
         match plan_with_names(state, &statement, headings).await {
             Err(error) if correct_case(&mut statement, &error) => {}
-            other => return other,
+            Ok(plan) => {
+                // A column with exactly the name that is written comes before the one in lower-case letters.
+                return match quote_exact_names(&mut statement, &plan) {
+                    true => plan_with_names(state, &statement, headings).await.or(Ok(plan)),
+                    false => Ok(plan),
+                };
+            }
+            Err(error) => {
+                // Two names that differ in case only may be those of two columns.
+                return match quote_capitals(&mut statement, |_| true) {
+                    true => plan_with_names(state, &statement, headings).await.or(Err(error)),
+                    false => Err(error),
+                };
+            }
         }
     }
     plan_with_names(state, &statement, headings).await
@@ -525,6 +539,10 @@ impl SessionBuilder {
         config = self.csv.install(Notes::install(configure(config.with_information_schema(true), &backends)));
         // Folders are read with the folders in them.
         config.options_mut().execution.listing_table_ignore_subdirectory = false;
+        // Another format than DataFusion's default is the user's choice.
+        if config.options().explain.format == ExplainOptions::default().format {
+            config.options_mut().explain.format = ExplainFormat::Tree;
+        }
         for (option, value) in [("backend", self.backend), ("fuse", self.fuse.map(|fuse| fuse.to_string()))] {
             if let Some(value) = value {
                 config.options_mut().set(&format!("warpframe.{option}"), &value)?;
@@ -534,7 +552,6 @@ impl SessionBuilder {
             // On a cluster, the executors' machines count.
             backends.backend(config.options())?;
         }
-        config.options_mut().explain.format = ExplainFormat::Tree;
         // Errors in a query then say where in it they are.
         config.options_mut().sql_parser.collect_spans = true;
         if let Some(threads) = self.threads {

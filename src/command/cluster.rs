@@ -15,6 +15,7 @@ use super::error::CliError;
 use super::runtime::{all_cores, run_to_end, runtime};
 use super::signals::{interrupt_and_drain, received};
 use super::values;
+use super::words::count;
 use crate::terminal_text::escape_controls;
 use warpframe_cluster::{
     ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_LEASE, DEFAULT_PORT, DEFAULT_WAIT,
@@ -228,7 +229,8 @@ async fn local(arguments: Local, launcher: Option<Launcher>) -> Result<(), CliEr
     };
     let cluster = LocalCluster::start(&launcher, options).await?;
     println!("{}", cluster.address());
-    eprintln!("{} executors with {slots} slots each; Ctrl-C stops them", arguments.executors);
+    let executors = count(arguments.executors.get() as u64, "executor");
+    eprintln!("{executors} with {} each; Ctrl-C stops them", count(slots.get() as u64, "slot"));
     std::future::pending().await
 }
 
@@ -318,7 +320,7 @@ fn show(status: &ClusterStatus, json: bool) -> Result<(), CliError> {
         writeln!(out, "{text}")?;
         return Ok(());
     }
-    writeln!(out, "warpframe {}, {} slots", status.version, status.slots())?;
+    writeln!(out, "warpframe {}, {}", status.version, count(status.slots() as u64, "slot"))?;
     for executor in &status.executors {
         writeln!(
             out,
@@ -360,6 +362,10 @@ pub struct ClusterArguments {
     #[command(flatten)]
     tls: TlsArguments,
 }
+
+/// Why a query on a cluster has no memory limit of its own.
+pub const MEMORY_LIMIT_OF_EXECUTORS: &str = "--memory-limit has no effect with --cluster: the limits of the executors count, which \
+    `warpframe cluster executor --memory-limit LIMIT` sets";
 
 impl ClusterArguments {
     /// Whether `--cluster` was given.

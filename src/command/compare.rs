@@ -13,6 +13,8 @@ use super::error::CliError;
 use super::runtime::all_cores;
 use super::signals::interrupt;
 use super::values;
+use super::words::count;
+use crate::compare::report::format::{format_ms, wrap};
 use crate::compare::report::{suite_page, sweep_chart, terminal};
 use crate::compare::suite::{self, CaseReport, Suite, SuiteReport};
 use crate::compare::{
@@ -34,7 +36,7 @@ const MAX_SWEEP_ROWS: u64 = 100_000_000;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The formula: a SQL expression over x, y and z, such as 'sqrt(x*x+1)*sin(x)+cos(y/2)'; log3(x, y, z) by default
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", allow_hyphen_values = true)]
     expr: Option<String>,
     /// The number of rows; 10,000,000 by default, 4,000,000 of a suite
     #[arg(long, value_name = "N", value_parser = values::rows)]
@@ -207,7 +209,7 @@ pub async fn run(
     let running = tokio::task::spawn_blocking(move || {
         let spinner = spinner();
         let on_event = |event: Event| match event {
-            Event::Size(rows) => spinner.suspend(|| eprintln!("{rows} rows")),
+            Event::Size(rows) => spinner.suspend(|| eprintln!("{}", count(rows, "row"))),
             Event::MakingRows => spinner.set_message("making rows"),
             Event::Mode(mode, source) => spinner.set_message(format!("{mode} from {source}: first run")),
             Event::ExternalTool(mode) => spinner.set_message(mode.to_string()),
@@ -284,11 +286,13 @@ fn print_mode(mode: &ModeReport) {
         (Status::Ok, Some(median)) => {
             let times = if mode.repeats == 1 { "once" } else { "times" };
             let repeats = if mode.repeats == 1 { String::new() } else { format!("{} ", mode.repeats) };
-            eprintln!("{:<20} {:<8} {median:>10.1} ms  (timed {repeats}{times})", mode.mode, mode.source);
+            let median = format_ms(median);
+            eprintln!("{:<20} {:<8} {median:>13}  (timed {repeats}{times})", mode.mode, mode.source);
         }
         _ => {
             let reason = escape_controls(mode.reason.as_deref().unwrap_or_default());
-            eprintln!("{:<20} {:<8} {reason}", mode.mode, mode.source);
+            let line = format!("{:<20} {:<8} {reason}", mode.mode, mode.source);
+            eprintln!("{}", wrap(&line, 30).join("\n"));
         }
     }
 }
@@ -299,8 +303,11 @@ fn print_case(case: &CaseReport) {
     let (own, external): (Vec<_>, Vec<_>) =
         timed.partition(|(tool, _)| Mode::ALL.iter().any(|mode| mode.name() == *tool));
     let fastest = external.into_iter().min_by(|one, other| one.1.total_cmp(&other.1));
-    let times: Vec<_> =
-        own.into_iter().chain(fastest).map(|(tool, median)| format!("{tool} {median:.1} ms")).collect();
+    let times: Vec<_> = own
+        .into_iter()
+        .chain(fastest)
+        .map(|(tool, median)| format!("{tool} {}", format_ms(median)))
+        .collect();
     eprintln!("{:<16} {:<30} {}", case.formula, case.describe(), times.join(", "));
     for failed in case.measurements.iter().filter(|one| one.status == Status::Failed) {
         let reason = escape_controls(failed.reason.as_deref().unwrap_or_default());

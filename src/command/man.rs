@@ -19,8 +19,13 @@ pub fn run(arguments: &Arguments, command: Command) -> Result<(), CliError> {
     let folder = &arguments.folder;
     let failed = |error| CliError::failure(format!("cannot write into '{}': {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
+    let pages = pages(&command);
     clap_mangen::generate_to(command, folder).map_err(failed)?;
-    let pages = std::fs::read_dir(folder).map_err(failed)?.count() as u64;
     eprintln!("{} in {}", count(pages, "manual page"), folder.display());
     Ok(())
+}
+
+/// The number of pages of a command and its subcommands. Hidden ones have none.
+fn pages(command: &Command) -> u64 {
+    1 + command.get_subcommands().filter(|command| !command.is_hide_set()).map(pages).sum::<u64>()
 }

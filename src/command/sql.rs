@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::cluster::ClusterArguments;
+use super::cluster::{ClusterArguments, MEMORY_LIMIT_OF_EXECUTORS};
 use super::csv_options::CsvArguments;
 use super::error::CliError;
 use super::notes::print_notes;
@@ -126,6 +126,9 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         session = session.threads(threads);
     }
     if let Some(cluster) = arguments.cluster.settings()? {
+        if arguments.memory_limit.is_some() {
+            return Err(CliError::usage(MEMORY_LIMIT_OF_EXECUTORS));
+        }
         session = session.cluster(cluster);
     }
     let session = session.build()?;

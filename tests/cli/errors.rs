@@ -48,6 +48,19 @@ fn errors_of_rows_name_the_expression() {
             "SELECT CAST(a AS INT) FROM (VALUES ('1'), ('x')) t(a)",
             "Cannot cast string 'x' to value of Int32 type, in CAST(a AS Int32)",
         ),
+        (
+            "SELECT CAST(a AS TIMESTAMP) FROM (VALUES ('2024-01-01'), ('x')) t(a)",
+            "Error parsing timestamp from 'x': timestamp must contain at least 10 characters, in CAST(a AS Timestamp(ns))",
+        ),
+        (
+            "SELECT to_timestamp(a) FROM (VALUES ('2024-01-01'), ('x')) t(a)",
+            "Error parsing timestamp from 'x': timestamp must contain at least 10 characters, in to_timestamp(a)",
+        ),
+        // Large numbers are not written by all their digits.
+        (
+            "SELECT CAST(x * 1e300 AS BIGINT) FROM generate_rows(2)",
+            "Can't cast value 1e300 to type Int64, in CAST(x * 1e300 AS Int64)",
+        ),
         // A cast that the types need.
         (
             "SELECT id FROM generate_rows(2) WHERE x = substr('abc', 1)",
@@ -165,4 +178,22 @@ fn clauses_of_aggregates_are_refused_in_scalar_functions() {
     let query = "SELECT count(DISTINCT x) FILTER (WHERE x > 1) AS n, sum(sum(x)) OVER () AS s, \
                  first_value(max(x)) OVER (ORDER BY max(y)) AS f FROM generate_rows(3)";
     assert_eq!(ok(folder.path(), &["sql", query, "--format", "csv"]).stdout, "n,s,f\n2,6.0,3.0\n");
+}
+
+#[test]
+fn functions_name_the_types_that_they_take() {
+    let folder = tempdir().unwrap();
+    for (query, expected) in [
+        (
+            "SELECT avg(a) FROM (VALUES ('x')) t(a)",
+            "the function 'avg' takes Decimal, Duration or Float64, not Utf8",
+        ),
+        (
+            "SELECT sum('a')",
+            "the function 'sum' takes Decimal, UInt64, Int64, Float64, Duration or Interval, not Utf8",
+        ),
+    ] {
+        let failed = expect_failure(folder.path(), &["sql", query], 1, &[expected, "cast the argument"]);
+        assert!(!failed.stderr.contains("DataFusion"), "{}", failed.stderr);
+    }
 }

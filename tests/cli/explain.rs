@@ -144,6 +144,14 @@ fn an_analysis_fits_a_terminal_and_is_whole_for_programs() {
         let levels = sql(&format!("EXPLAIN (ANALYZE, LEVEL summary) {query}"), &[]);
         assert!(levels.contains("output_bytes=") && !levels.contains("time_elapsed_opening="), "{levels}");
     }
+    // Decoding counts as time of a scan, whatever the format.
+    ok(at, &["sql", "--table", "t.parquet", "COPY t TO 't.csv'; COPY t TO 't.ndjson'"]);
+    for file in ["t.csv", "t.ndjson", "t.parquet"] {
+        let table = sql(&format!("EXPLAIN ANALYZE SELECT sum(y) FROM '{file}'"), &[]);
+        let line = table.lines().find(|line| line.contains("DataSourceExec: ")).unwrap();
+        let time = line.split('|').rev().nth(1).unwrap().trim();
+        assert!(time.ends_with("ms") || time.ends_with("µs"), "{file}: {table}");
+    }
     // Programs get DataFusion's lines with all metrics.
     let whole = sql(&format!("EXPLAIN ANALYZE {query}"), &["--format", "csv"]);
     for part in ["Plan with Metrics", "metrics=[output_rows=", "time_elapsed_opening=", "elapsed_compute="] {

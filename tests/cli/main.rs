@@ -480,6 +480,13 @@ fn only_requested_modes_run() {
 
 #[test]
 fn compare_accepts_expressions_and_rejects_invalid_ones() {
+    // A value may begin with a minus sign, and one row is singular.
+    let one = tempdir().unwrap();
+    let run = ok(
+        one.path(),
+        &["compare", "--rows", "1", "--repeat", "1", "--modes", "vectorized", "--expr", "-x*y"],
+    );
+    assert!(run.stdout.contains("1 row (") && !run.stdout.contains("1 rows"), "{}", run.stdout);
     let folder = tempdir().unwrap();
     let at = folder.path();
     let expression = "sqrt(x*x+1)*sin(x)+cos(y/2)";
@@ -594,4 +601,22 @@ fn a_comparison_reports_into_the_working_folder() {
     let run = ok(at, &sweep);
     assert!(run.stdout.lines().next().is_some_and(|line| line.ends_with(" 5,000")), "{}", run.stdout);
     assert_eq!(entries(&at.join("warpframe-report")).len(), 8);
+}
+
+#[test]
+fn limits_that_have_no_effect_are_refused() {
+    let folder = tempdir().unwrap();
+    let words = ["--memory-limit has no effect with --cluster", "cluster executor --memory-limit"];
+    let sql = ["sql", "--cluster", "localhost:50050", "--memory-limit", "1MiB", "SELECT 1"];
+    expect_failure(folder.path(), &sql, 2, &words);
+}
+
+#[test]
+fn manual_pages_are_counted_without_other_files() {
+    let folder = tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("man")).unwrap();
+    std::fs::write(folder.path().join("man/other.1"), "").unwrap();
+    let written = ok(folder.path(), &["man", "man"]);
+    let pages = std::fs::read_dir(folder.path().join("man")).unwrap().count() - 1;
+    assert!(written.stderr.contains(&format!("{pages} manual pages")), "{pages}: {}", written.stderr);
 }

@@ -113,8 +113,19 @@ fn columns_are_found_in_any_case_if_there_is_one() {
     );
     assert_eq!(csv("SELECT sum(amount) AS s FROM t GROUP BY Lower ORDER BY LOWER"), "s\n1\n");
     assert_eq!(csv("SELECT a.AMOUNT FROM (SELECT amount FROM t) a"), "Amount\n1\n");
-    // The lower-case column is the exact one.
-    assert_eq!(csv("SELECT dup, \"DUP\" FROM t"), "dup,DUP\n2,3\n");
+    // Both exist: the exact one is found, else the one in lower-case letters.
+    assert_eq!(csv("SELECT dup, DUP, t.DUP + 1 AS b FROM t"), "dup,DUP,b\n2,3,4\n");
+    // In other places than expressions.
+    assert_eq!(csv("SELECT * EXCLUDE (amount, LOWER) FROM t"), "dup,DUP\n2,3\n");
+    assert_eq!(csv("SELECT * EXCEPT (AMOUNT, DUP) FROM t"), "dup,lower\n2,4\n");
+    assert_eq!(csv("SELECT a.dup FROM t a JOIN t b USING (AMOUNT)"), "dup\n2\n");
+    let insert = "CREATE TABLE u AS SELECT * FROM t; INSERT INTO u(AMOUNT) VALUES (7); UPDATE u SET LOWER = 5 \
+        WHERE amount = 7; SELECT amount, lower FROM u ORDER BY 1";
+    assert!(csv(insert).ends_with("Amount,lower\n1,4\n7,5\n"), "{}", csv(insert));
+    // Names of results keep their letters.
+    assert_eq!(csv("SELECT sum(amount) AS Total, 1 AS \"b\" FROM t ORDER BY TOTAL"), "Total,b\n1,1\n");
+    assert_eq!(csv("SELECT amount AS Key, count(*) AS N FROM t GROUP BY Key"), "key,N\n1,1\n");
+    assert_eq!(csv("SELECT total + 1 AS r FROM (SELECT sum(amount) AS Total FROM t)"), "r\n2\n");
     std::fs::write(at.join("t.csv"), "Dup,DUP\n2,3\n").unwrap();
     let ambiguous = sql("SELECT dup FROM t");
     let words = ["no column 'dup'", "\"DUP\" or \"Dup\"", "column 8"];

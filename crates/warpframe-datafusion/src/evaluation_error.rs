@@ -32,7 +32,7 @@ pub enum EvaluationErrorKind {
     DivideByZero,
     /// A result that its type does not have.
     Overflow,
-    /// A value that the target type of a cast does not have.
+    /// A value that the target type of a cast does not have, or a text that is none.
     Cast,
 }
 
@@ -95,7 +95,7 @@ impl EvaluationErrorKind {
         match error {
             ArrowError::DivideByZero => Some(Self::DivideByZero),
             ArrowError::ArithmeticOverflow(_) => Some(Self::Overflow),
-            ArrowError::CastError(_) => Some(Self::Cast),
+            ArrowError::CastError(_) | ArrowError::ParseError(_) => Some(Self::Cast),
             ArrowError::ComputeError(_) | ArrowError::InvalidArgumentError(_) => {
                 Self::of_message(&arrow_message(error))
             }
@@ -133,7 +133,12 @@ impl EvaluationErrorKind {
                         Self::Overflow => {
                             call.name() == "abs" && argument.is_some_and(|one| !data_type(one).is_floating())
                         }
-                        _ => false,
+                        Self::Cast => {
+                            // `to_timestamp`, `to_date` and others parse texts.
+                            call.name().starts_with("to_")
+                                && argument.is_some_and(|one| data_type(one).is_string())
+                        }
+                        Self::DivideByZero => false,
                     },
                 }
             }

@@ -13,6 +13,9 @@ pub fn expression_text(expr: &Expr) -> Result<String> {
     let unqualified = expr.clone().transform(|expr| {
         Ok(match expr {
             Expr::Column(column) => text(column.name),
+            // As `1e300`, not by all digits.
+            Expr::Literal(ScalarValue::Float64(Some(number)), _) => text(format!("{number:?}")),
+            Expr::Literal(ScalarValue::Float32(Some(number)), _) => text(format!("{number:?}")),
             Expr::Literal(number, _) if number.data_type().is_numeric() => text(number.to_string()),
             Expr::Literal(
                 ScalarValue::Utf8(Some(value))

@@ -13,6 +13,12 @@ pub fn group_digits(number: u64) -> String {
     grouped
 }
 
+/// A number of rows: `1 row`, `10,000 rows`.
+pub fn count_rows(number: u64) -> String {
+    let noun = if number == 1 { "row" } else { "rows" };
+    format!("{} {noun}", group_digits(number))
+}
+
 /// A time in milliseconds with about three significant digits, in µs, ms or s.
 pub fn format_ms(ms: f64) -> String {
     match ms {
@@ -31,7 +37,7 @@ pub fn format_ratio(ratio: f64) -> String {
 }
 
 /// The width of text in characters.
-const WIDTH: usize = 100;
+pub const WIDTH: usize = 100;
 
 /// The lines of a text, broken at spaces so that they are not longer than 100 characters if possible. Those after the first are
 /// indented by `indent` characters.

@@ -3,7 +3,7 @@
 pub mod bar_chart;
 mod describe;
 mod files;
-pub(super) mod format;
+pub(crate) mod format;
 pub mod html;
 mod markup;
 pub(super) mod model;

@@ -3,7 +3,7 @@
 use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
-use super::format::group_digits;
+use super::format::count_rows;
 use crate::compare::comparison::Comparison;
 use crate::compare::external_tools::{self, ToolMode};
 use crate::compare::formula::Formula;
@@ -380,7 +380,7 @@ impl Report {
             name if name == ResultSink::Parquet.name() => "to Parquet",
             _ => "to Arrow arrays",
         };
-        format!("{} rows ({}), from {source} {result}", group_digits(self.rows), self.distribution)
+        format!("{} ({}), from {source} {result}", count_rows(self.rows), self.distribution)
     }
 
     /// The machine, as text.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use datafusion::common::Result;
 
-use super::format::items;
+use super::format::{WIDTH, items};
 use super::markup::{STYLE, escape};
 use super::model::Status;
 use super::suite_chart::{draw, format_median, mean_ratio};
@@ -40,27 +40,47 @@ pub fn table(suite: &SuiteReport) -> String {
         format!("{}; {} threads; medians in milliseconds\n", suite.describe_machine(), suite.threads);
     for group in suite.groups() {
         let Some(first) = group.first() else { continue };
-        let _ = write!(table, "\n{:<26}", first.describe());
-        for tool in &tools {
-            let _ = write!(table, " {:>width$}", tool.name, width = width(tool));
-        }
-        table.push('\n');
-        for case in &group {
-            let _ = write!(table, "{:<26}", case.formula);
-            for tool in &tools {
-                let _ = write!(table, " {:>width$}", cell(case, &tool.name), width = width(tool));
+        for tools in blocks(&tools) {
+            let _ = write!(table, "\n{:<NAME_WIDTH$}", first.describe());
+            for tool in tools {
+                let _ = write!(table, " {:>width$}", tool.name, width = width(tool));
+            }
+            table.push('\n');
+            for case in &group {
+                let _ = write!(table, "{:<NAME_WIDTH$}", case.formula);
+                for tool in tools {
+                    let _ = write!(table, " {:>width$}", cell(case, &tool.name), width = width(tool));
+                }
+                table.push('\n');
+            }
+            let _ = write!(table, "{:<NAME_WIDTH$}", "mean, × parallel");
+            for tool in tools {
+                let mean =
+                    mean_ratio(&group, &tool.name).map_or("-".to_owned(), |mean| format!("{mean:.2}×"));
+                let _ = write!(table, " {mean:>width$}", width = width(tool));
             }
             table.push('\n');
         }
-        let _ = write!(table, "{:<26}", "mean, × parallel");
-        for tool in &tools {
-            let mean = mean_ratio(&group, &tool.name).map_or("-".to_owned(), |mean| format!("{mean:.2}×"));
-            let _ = write!(table, " {mean:>width$}", width = width(tool));
-        }
-        table.push('\n');
     }
     table.push('\n');
     table + &items(suite.findings.iter().chain(&reasons(suite)))
+}
+
+/// The width of the first column in characters.
+const NAME_WIDTH: usize = 30;
+
+/// The tools that fit beside each other into the width of a terminal.
+fn blocks<'a>(tools: &'a [&'a SuiteTool]) -> Vec<&'a [&'a SuiteTool]> {
+    let (mut blocks, mut start, mut used) = (Vec::new(), 0, NAME_WIDTH);
+    for (position, tool) in tools.iter().enumerate() {
+        used += 1 + width(tool);
+        if used > WIDTH && position > start {
+            blocks.push(&tools[start..position]);
+            (start, used) = (position, NAME_WIDTH + 1 + width(tool));
+        }
+    }
+    blocks.push(&tools[start..]);
+    blocks
 }
 
 /// The width of a tool's column in characters.

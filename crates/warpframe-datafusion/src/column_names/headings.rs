@@ -1,6 +1,7 @@
 //! Headings of result columns: the text of the expressions.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
@@ -8,7 +9,8 @@ use datafusion::sql::sqlparser::ast::{
     TableWithJoins,
 };
 
-/// The names of the columns of a statement that are neither columns of a table nor named by `AS`: the texts of their expressions.
+/// The names of the columns of a statement that are neither columns of a table nor named by `AS`: the texts of their expressions. Names
+/// that `AS` gives to the columns of the result keep their letters.
 ///
 /// ```text
 /// SELECT x+1, sum(y) FROM t GROUP BY x+1
@@ -46,7 +48,66 @@ impl Headings {
                 }
             }
         });
+        if let Some(query) = result_query(statement) {
+            keep_letters(query);
+        }
     }
+}
+
+/// The query whose result users see, and no other statement refers to.
+fn result_query(statement: &mut Statement) -> Option<&mut Query> {
+    match statement {
+        Statement::Statement(statement) => match &mut **statement {
+            ast::Statement::Query(query) => Some(query),
+            _ => None,
+        },
+        Statement::Explain(explain) => result_query(&mut explain.statement),
+        Statement::CopyTo(copy) => match &mut copy.source {
+            CopyToSource::Query(query) => Some(query),
+            CopyToSource::Relation(_) => None,
+        },
+        Statement::CreateExternalTable(_) | Statement::Reset(_) => None,
+    }
+}
+
+/// Quotes the names that `AS` gives to columns of the result, so that they keep their letters: SQL makes names without quotes
+/// lower-case. Those in `ORDER BY` become the same. A name that `GROUP BY` or another clause refers to stays, since it may be that
+/// of a column of a table.
+fn keep_letters(query: &mut Query) {
+    let SetExpr::Select(select) = &mut *query.body else { return };
+    let mut referred = HashSet::new();
+    let mut refer = |expr: &Expr| {
+        if let Expr::Identifier(ident) = expr {
+            referred.insert(ident.value.to_lowercase());
+        }
+        ControlFlow::Continue(())
+    };
+    let _: ControlFlow<()> = ast::visit_expressions(&select.group_by, &mut refer);
+    let _: ControlFlow<()> = ast::visit_expressions(&select.distinct, &mut refer);
+    for clause in select.having.iter().chain(&select.qualify) {
+        let _: ControlFlow<()> = ast::visit_expressions(clause, &mut refer);
+    }
+    let mut quoted = HashMap::new();
+    for item in &mut select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item
+            && alias.quote_style.is_none()
+            && alias.value.chars().any(char::is_uppercase)
+            && !referred.contains(&alias.value.to_lowercase())
+        {
+            alias.quote_style = Some('"');
+            quoted.insert(alias.value.to_lowercase(), alias.value.clone());
+        }
+    }
+    let Some(order) = &mut query.order_by else { return };
+    let _: ControlFlow<()> = ast::visit_expressions_mut(order, |expr| {
+        if let Expr::Identifier(ident) = expr
+            && ident.quote_style.is_none()
+            && let Some(name) = quoted.get(&ident.value.to_lowercase())
+        {
+            *ident = Ident::with_quote('"', name);
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 /// The headings of the items of a `SELECT`.
