@@ -27,7 +27,8 @@ pub fn correct_case(statement: &mut Statement, error: &DataFusionError) -> bool 
     let mut changed = false;
     visit_columns(statement, |first, column| {
         let is_here = place.is_none_or(|place| Some(place) == first || place == column.span.start);
-        if is_here && column.quote_style.is_none() && column.value.to_lowercase() == field.name.to_lowercase() {
+        if is_here && column.quote_style.is_none() && column.value.to_lowercase() == field.name.to_lowercase()
+        {
             name.clone_into(&mut column.value);
             column.quote_style = Some('"');
             changed = true;

@@ -162,7 +162,9 @@ fn functions_need_no_installation_on_executors() {
     let sum = "SELECT sum(log3(x, y, z)) AS r FROM t";
     let explain = |what: &str| {
         let query = format!("{what} {sum}");
-        ok(folder, &["sql", "--table", "t=t.parquet", "--cluster", &cluster.url, "-q", &query]).stdout
+        // HOST:PORT is enough.
+        let address = cluster.url.trim_start_matches("df://");
+        ok(folder, &["sql", "--table", "t=t.parquet", "--cluster", address, "-q", &query]).stdout
     };
     let place = format!("ClusterExec: {}, executors=2, slots=2", cluster.url);
     let indented = explain("EXPLAIN FORMAT INDENT");
@@ -894,4 +896,16 @@ async fn a_dropped_table_leaves_no_staged_files() {
     assert!(!first.exists(), "{}", first.display());
     drop(session);
     assert!(!second.exists(), "{}", second.display());
+}
+
+#[test]
+fn the_status_is_that_of_the_local_cluster_by_default() {
+    if std::net::TcpListener::bind("127.0.0.1:50050").is_err() {
+        return common::skipped("the default port of clusters is in use");
+    }
+    let folder = tempdir().unwrap();
+    let mut scheduler = Process::start(folder.path(), &["cluster", "scheduler"]);
+    assert_eq!(scheduler.first_line(), "df://127.0.0.1:50050");
+    let status = ok(folder.path(), &["cluster", "status"]);
+    assert!(status.stdout.contains("warpframe ") && status.stdout.contains("0 slots"), "{}", status.stdout);
 }

@@ -110,6 +110,21 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// Checks the path for the JSON, so that a comparison does not run in vain.
+    fn check_json(&self) -> Result<(), CliError> {
+        let Some(path) = self.json.as_deref().filter(|path| path.as_os_str() != "-") else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if path.is_dir() {
+            return Err(CliError::usage(format!("'{}' is a folder: give --json a file", path.display())));
+        }
+        match folder {
+            Some(folder) if !folder.is_dir() => {
+                Err(CliError::usage(format!("there is no folder '{}': make it for --json", folder.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The external tools that `--peers` selects.
     fn external_tools(&self) -> Result<Option<ExternalTools>, CliError> {
         let names = match &self.peers {
@@ -176,6 +191,12 @@ pub async fn run(
     let folder = arguments.report.clone();
     let is_new = !folder.exists();
     std::fs::create_dir_all(&folder).map_err(|error| cannot_write(&folder, error))?;
+    if let Err(error) = arguments.check_json() {
+        if is_new {
+            let _ = std::fs::remove_dir(&folder);
+        }
+        return Err(error);
+    }
     let work_folder =
         private_folder_in(".warpframe-compare-", &folder).map_err(|error| cannot_write(&folder, error))?;
     let suite = arguments.suite(work_folder.path().to_owned())?;
@@ -273,8 +294,8 @@ fn print(found: &Findings, json: Option<&std::path::Path>) -> Result<(), CliErro
     match json {
         Some(path) if path.as_os_str() == "-" => writeln!(out, "{text}")?,
         Some(path) => {
-            std::fs::write(path, text + "\n").map_err(|error| cannot_write(path, error))?;
             write!(out, "{table}")?;
+            std::fs::write(path, text + "\n").map_err(|error| cannot_write(path, error))?;
         }
         None => write!(out, "{table}")?,
     }

@@ -604,6 +604,15 @@ fn a_comparison_reports_into_the_working_folder() {
 }
 
 #[test]
+fn a_comparison_checks_where_its_json_goes_before_it_runs() {
+    let folder = tempdir().unwrap();
+    let json = |path| ["compare", "--rows", "1000", "--report", "r", "--json", path];
+    expect_failure(folder.path(), &json("none/x.json"), 2, &["there is no folder 'none'", "--json"]);
+    expect_failure(folder.path(), &json("."), 2, &["'.' is a folder", "--json"]);
+    assert_eq!(entries(folder.path()), entries(tempdir().unwrap().path()));
+}
+
+#[test]
 fn limits_that_have_no_effect_are_refused() {
     let folder = tempdir().unwrap();
     let words = ["--memory-limit has no effect with --cluster", "cluster executor --memory-limit"];
