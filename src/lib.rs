@@ -50,6 +50,7 @@ pub mod machine;
 mod no_cluster;
 mod private_catalog;
 mod read_functions;
+mod replaced_columns;
 mod revision;
 mod rows_read;
 mod script;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ExplainOptions;
 use datafusion::common::format::ExplainFormat;
-use datafusion::common::{Result, config_err, plan_err};
+use datafusion::common::{DataFusionError, Result, config_err, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::{MemoryLimit as PoolLimit, MemoryPool, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -44,6 +44,7 @@ use crate::file_tables::FileTables;
 use crate::function_calls::check_function_calls;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
+use crate::replaced_columns::replacements_as_exclusions;
 use crate::revision;
 use crate::script::Script;
 use crate::show_functions::{show_functions_pattern, with_all_functions};
@@ -343,7 +344,7 @@ async fn plan_statement(
     headings: &Headings,
 ) -> Result<LogicalPlan> {
     for _ in 0..MAX_CORRECTIONS {
-        match plan_with_names(state, &statement, headings).await {
+        match plan_as_written(state, &statement, headings).await {
             Err(error) if correct_case(&mut statement, &error) => {}
             Ok(plan) => {
                 // A column with exactly the name that is written comes before the one in lower-case letters.
@@ -362,6 +363,21 @@ async fn plan_statement(
         }
     }
     plan_with_names(state, &statement, headings).await
+}
+
+/// Plans a statement with the names that it has.
+async fn plan_as_written(
+    state: &SessionState,
+    statement: &Statement,
+    headings: &Headings,
+) -> Result<LogicalPlan> {
+    if let Some(excluding) = replacements_as_exclusions(statement)
+        && let Err(error) = state.statement_to_plan(excluding).await
+        && matches!(error.find_root(), DataFusionError::SchemaError(..))
+    {
+        return Err(error);
+    }
+    plan_with_names(state, statement, headings).await
 }
 
 /// Adds lines to `EXPLAIN VERBOSE` for every numeric expression and every operator that is not fused, with the reason.

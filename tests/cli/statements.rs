@@ -122,6 +122,12 @@ fn columns_are_found_in_any_case_if_there_is_one() {
     let insert = "CREATE TABLE u AS SELECT * FROM t; INSERT INTO u(AMOUNT) VALUES (7); UPDATE u SET LOWER = 5 \
         WHERE amount = 7; SELECT amount, lower FROM u ORDER BY 1";
     assert!(csv(insert).ends_with("Amount,lower\n1,4\n7,5\n"), "{}", csv(insert));
+    assert_eq!(
+        csv("SELECT * REPLACE (AMOUNT + 1 AS AMOUNT, 5 AS dup) FROM t"),
+        "Amount,dup,DUP,lower\n2,5,3,4\n"
+    );
+    let missing = sql("SELECT * REPLACE (1 AS nosuch) FROM t");
+    expect_failure(at, &missing.each_ref().map(String::as_str), 1, &["there is no column 'nosuch'"]);
     // Names of results keep their letters.
     assert_eq!(csv("SELECT sum(amount) AS Total, 1 AS \"b\" FROM t ORDER BY TOTAL"), "Total,b\n1,1\n");
     assert_eq!(csv("SELECT amount AS Key, count(*) AS N FROM t GROUP BY Key"), "key,N\n1,1\n");
