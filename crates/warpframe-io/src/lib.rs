@@ -12,6 +12,8 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "azure")]
+mod azure_variables;
 mod background_cleanup;
 mod commit;
 mod compressed_writer;
