@@ -17,8 +17,8 @@ use datafusion::dataframe::DataFrame;
 use crate::error_text::root_message;
 use crate::session::Session;
 use warpframe_io::{
-    DataFormat, FileType, OutputMode, OutputSettings, Progress, ReadOptions, Staging, WriteSummary,
-    WriterSettings, open_tables,
+    DataFormat, FileType, NonFinite, OutputMode, OutputSettings, Progress, ReadOptions, Staging,
+    WriteSummary, WriterSettings, open_tables,
 };
 
 pub use ordered::plan_in_order;
@@ -56,6 +56,7 @@ pub struct BatchRun {
     partition_by: Vec<String>,
     overwrite: bool,
     writer: WriterSettings,
+    non_finite: NonFinite,
     progress: Arc<dyn Progress>,
 }
 
@@ -90,6 +91,7 @@ impl BatchRun {
             partition_by: Vec::new(),
             overwrite: false,
             writer: WriterSettings::default(),
+            non_finite: NonFinite::default(),
             progress: Arc::new(()),
         }
     }
@@ -158,6 +160,12 @@ impl BatchRun {
         self
     }
 
+    /// What NaN and infinities become in JSON; by default strings.
+    pub fn non_finite(mut self, non_finite: NonFinite) -> Self {
+        self.non_finite = non_finite;
+        self
+    }
+
     /// What is told of the number of rows, and of warnings; by default they are ignored.
     pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
         self.progress = progress;
@@ -214,8 +222,8 @@ impl BatchRun {
     }
 
     fn output_settings(&self, file_type: FileType) -> OutputSettings {
-        let partition_by = self.partition_by.clone();
-        OutputSettings { file_type, partition_by, ..OutputSettings::from(self.writer) }
+        let (partition_by, non_finite) = (self.partition_by.clone(), self.non_finite);
+        OutputSettings { file_type, partition_by, non_finite, ..OutputSettings::from(self.writer) }
     }
 
     /// Opens the input and plans the query, in a copy of the session.

@@ -6,6 +6,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use warpframe_datafusion::errors::arrow_message;
+use warpframe_io::parquet_message;
 
 use crate::column_case::names_in_other_case;
 
@@ -25,6 +26,7 @@ pub fn root_message(error: &DataFusionError) -> String {
         },
         DataFusionError::SchemaError(error, _) => schema_message(error),
         DataFusionError::ArrowError(error, _) => arrow_message(error),
+        DataFusionError::ParquetError(error) => parquet_message(error),
         DataFusionError::External(error) => error.to_string(),
         other => other.strip_backtrace(),
     };
@@ -51,13 +53,15 @@ fn advice(error: &DataFusionError) -> Option<String> {
 }
 
 /// What DataFusion and Arrow put before the message of an error when they wrap it as a text.
-const LAYERS: [&str; 7] = [
+const LAYERS: [&str; 9] = [
     "Arrow error: ",
+    "Avro error: ",
     "Compute error: ",
     "Error during planning: ",
     "Execution error: ",
     "External error: ",
     "IO error: ",
+    "Parquet argument error: ",
     "Parquet error: ",
 ];
 

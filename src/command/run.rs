@@ -12,7 +12,7 @@ use super::cluster::{ClusterArguments, MEMORY_LIMIT_OF_EXECUTORS};
 use super::csv_options::CsvArguments;
 use super::error::{CliError, root_message};
 use super::generate::{WriterArguments, print_stream_summary, print_summary};
-use super::output::{ErrorRecorder, stream_output};
+use super::output::{ErrorRecorder, NonFinite, stream_output};
 use super::progress::RowsBar;
 use super::runtime::run_to_end;
 use super::statements::read;
@@ -54,6 +54,9 @@ pub struct Arguments {
     /// parquet in a folder
     #[arg(long, value_name = "FORMAT", value_parser = values::data_format)]
     out_format: Option<DataFormat>,
+    /// What NaN and infinities become in JSON
+    #[arg(long, value_enum, default_value = "string")]
+    json_non_finite: NonFinite,
     /// Divide the rows into folders COLUMN=VALUE of the output folder, by these columns of the output
     #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
     partition_by: Vec<String>,
@@ -111,6 +114,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
         .partition_by(arguments.partition_by)
         .overwrite(arguments.overwrite)
         .writer(arguments.writer.settings())
+        .non_finite(arguments.json_non_finite.into())
         .progress(Arc::clone(&bar) as _);
     for input in arguments.inputs {
         batch = batch.input(input);

@@ -90,4 +90,15 @@ async fn executors_read_files_as_the_session_does() {
     let mut lines: Vec<_> = copied.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["1,", "2,\"\"", "3,x", "id,s"]);
+    let copy = "COPY (SELECT id, nullif(s, '') AS s, CAST('NaN' AS DOUBLE) AS x FROM several WHERE id < 3)";
+    for (name, options, nan) in
+        [("copy.ndjson", "", "\"NaN\""), ("null.ndjson", "OPTIONS ('format.non_finite' 'null')", "null")]
+    {
+        query(&session, &format!("{copy} TO '{location}/{name}' {options}")).await.unwrap();
+        let copied = fs::read_to_string(at.join(name)).unwrap();
+        let mut lines: Vec<_> = copied.lines().collect();
+        lines.sort_unstable();
+        let line = |id: u32| format!("{{\"id\":{id},\"s\":null,\"x\":{nan}}}");
+        assert_eq!(lines, [line(1), line(2)], "{name}");
+    }
 }

@@ -59,6 +59,81 @@ async fn all_files_of_a_table_have_a_header_or_none() {
 }
 
 #[tokio::test]
+async fn files_with_and_without_a_header_are_no_table() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (one, other) in [("1,a\n2,b\n", "id,name\n3,c\n"), ("id,name\n3,c\n", "1,a\n2,b\n")] {
+        fs::write(at.join("1.csv"), one).unwrap();
+        fs::write(at.join("2.csv"), other).unwrap();
+        let (with, without) = if one.starts_with("id") { ("1.csv", "2.csv") } else { ("2.csv", "1.csv") };
+        let session = session(2).await;
+        let error = session.register_files("t", &at.to_string_lossy()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("{with}' has one, and '")), "{error}");
+        assert!(error.contains(&format!("{without}' has none, by their values")), "{error}");
+        // The option says it for all files.
+        let read = format!("SELECT column_1 FROM read_csv('{}', header => false) ORDER BY 1", at.display());
+        assert_eq!(query(&session, &read).await.unwrap(), ["1", "2", "3", "id"]);
+    }
+    // Files of text alone do not say that they have none.
+    fs::write(at.join("1.csv"), "id,name\nx,y\n").unwrap();
+    fs::write(at.join("2.csv"), "id,name\n3,4\n").unwrap();
+    let session = session(2).await;
+    session.register_files("t", &at.to_string_lossy()).await.unwrap();
+    assert_eq!(query(&session, "SELECT id FROM t ORDER BY id").await.unwrap(), ["3", "x"]);
+}
+
+#[tokio::test]
+async fn digits_with_leading_zeros_are_text() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("t.csv");
+    for (text, rows, data_type) in [
+        ("zip,n\n01234,1\n10001,2\n", vec!["01234,1", "10001,2"], "Utf8"),
+        ("01234,x\n00501,y\n", vec!["01234,x", "00501,y"], "Utf8"),
+        ("zip,n\n0,1\n10001,2\n", vec!["0,1", "10001,2"], "Int64"),
+        ("zip,n\n0.50,1\n-07,2\n", vec!["0.50,1", "-07,2"], "Utf8"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let session = session(1).await;
+        session.register_files("t", &file.to_string_lossy()).await.unwrap();
+        assert_eq!(query(&session, "SELECT * FROM t").await.unwrap(), rows, "{text:?}");
+        let first = if text.starts_with("zip") { "zip" } else { "column_1" };
+        let types = query(&session, &format!("SELECT DISTINCT arrow_typeof({first}) FROM t")).await;
+        assert_eq!(types.unwrap(), [data_type], "{text:?}");
+    }
+}
+
+#[test]
+fn doubts_about_a_file_are_notes() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (text, words) in [
+        ("bob,london\nann,paris\n", ""),
+        ("name,city\nann,paris\nbob,paris\n", ""),
+        ("bob,london\nann,paris\nliz,london\n", "'london' is in the first line and again below it"),
+        (
+            "id;name\n1;x\n",
+            "has one column: if ';' is between the values, set the delimiter (--csv-delimiter ';'",
+        ),
+        ("id\tname\n1\tx\n", "if '\\t' is between the values"),
+        ("id,name\n1,x;y\n", ""),
+    ] {
+        fs::write(at.join("t.csv"), text).unwrap();
+        let run = ok(at, &["sql", "SELECT count(*) FROM 't.csv'"]);
+        assert!(
+            run.stderr.contains(words) && run.stderr.is_empty() == words.is_empty(),
+            "{text:?}: {}",
+            run.stderr
+        );
+    }
+    fs::write(at.join("t.csv"), "id;v\n1;2,5\n").unwrap();
+    let run = warpframe(at, &["sql", "SELECT count(*) FROM 't.csv'"]);
+    let words = "line 2: the record has 2 values, and there is 1 column; if ';' is between the values";
+    assert!(run.code == Some(1) && run.stderr.contains(words), "{run:?}");
+    let read = "SELECT id FROM read_csv('t.csv', delim => ';')";
+    assert_eq!(ok(at, &["sql", "--format", "csv", read]).stdout, "id\n1\n");
+}
+
+#[tokio::test]
 async fn declared_columns_tell_whether_there_is_a_header() {
     let folder = tempdir().unwrap();
     let at = folder.path();

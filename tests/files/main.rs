@@ -4,9 +4,11 @@ mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod csv;
+mod declared;
 mod folders;
 mod formats;
 mod header;
+mod json;
 mod outputs;
 mod parquet;
 mod round_trips;

@@ -153,3 +153,37 @@ fn a_host_that_is_not_there_is_one_sentence() {
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
 }
+
+#[test]
+fn endpoints_and_variables_are_those_of_other_tools() {
+    let folder = tempdir().unwrap();
+    let web = Web::start();
+    let address = format!("http://{}", web.address);
+    for base in ["/rows", "/account/rows"] {
+        web.put(&format!("{base}/a.csv"), "id\n1\n2\n");
+    }
+    let aws = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "us-east-1")];
+    let connection = format!(
+        "DefaultEndpointsProtocol=http;AccountName=account;AccountKey=a2V5;BlobEndpoint={address}/account"
+    );
+    let endpoint = format!("{address}/account");
+    for (url, variables) in [
+        ("s3://rows/a.csv", vec![("AWS_ENDPOINT_URL", address.as_str())]),
+        ("s3://rows/a.csv", vec![("AWS_ENDPOINT_URL_S3", address.as_str())]),
+        ("az://rows/a.csv", vec![("AZURE_STORAGE_CONNECTION_STRING", connection.as_str())]),
+        (
+            "az://rows/a.csv",
+            vec![
+                ("AZURE_STORAGE_ACCOUNT", "account"),
+                ("AZURE_STORAGE_KEY", "a2V5"),
+                ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
+            ],
+        ),
+    ] {
+        let mut command = command(folder.path());
+        command.envs(aws).envs(variables.iter().copied()).env("NO_PROXY", "127.0.0.1");
+        let statement = format!("SELECT sum(id) AS s FROM '{url}'");
+        let run = finish(command.args(["sql", "--format", "csv", &statement]).output().unwrap());
+        assert_eq!(run.stdout, "s\n3\n", "{url} {variables:?}: {run:?} {:?}", web.requests());
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::common::{DataFusionError, Result, exec_err, internal_err};
-use datafusion::datasource::file_format::csv;
+use datafusion::datasource::file_format::{csv, json};
 use datafusion::datasource::physical_plan::{
     CsvSource, FileScanConfig, FileScanConfigBuilder, FileSource, JsonSource,
 };
@@ -32,8 +32,8 @@ use super::protocol::VERSION;
 use warpframe_datafusion::functions::{FusedFunction, SqlFunction};
 use warpframe_datafusion::rows::{GenerateExec, RowGenerator};
 use warpframe_io::{
-    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, JsonScan, OutputSettings, WriteAttemptExec,
-    WriteShardsExec,
+    ArrowSink, CopySink, CsvDialect, CsvScan, CsvSink, JsonScan, JsonSink, NonFinite, OutputSettings,
+    WriteAttemptExec, WriteShardsExec,
 };
 use warpframe_ir::program::Program;
 
@@ -73,6 +73,11 @@ enum Node {
     /// `sink` is DataFusion's sink of the same files over no rows, as a physical plan.
     CsvSink {
         sink: Vec<u8>,
+    },
+    /// `sink` is DataFusion's sink of the same files over no rows, as a physical plan.
+    JsonSink {
+        sink: Vec<u8>,
+        non_finite: NonFinite,
     },
     /// `config` is where and how the sink writes.
     ArrowSink {
@@ -168,6 +173,21 @@ fn decode_csv_sink(
     Ok(Arc::new(DataSinkExec::new(Arc::clone(input), csv, exec.sort_order().clone())))
 }
 
+/// The sink of JSON files for which DataFusion's sink was encoded.
+fn decode_json_sink(
+    sink: &Arc<dyn ExecutionPlan>,
+    non_finite: NonFinite,
+    input: &Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let exec = sink.downcast_ref::<DataSinkExec>();
+    let sinks = exec.and_then(|exec| Some((exec, exec.sink().downcast_ref::<json::JsonSink>()?)));
+    let Some((exec, json)) = sinks else {
+        return internal_err!("cannot decode a plan: {} is no sink of JSON files", sink.name());
+    };
+    let json = Arc::new(JsonSink::from_datafusion(json, non_finite));
+    Ok(Arc::new(DataSinkExec::new(Arc::clone(input), json, exec.sort_order().clone())))
+}
+
 /// The sink of files that was encoded in an operator over no rows.
 fn decode_copy_sink(operator: &Arc<dyn ExecutionPlan>) -> Result<CopySink> {
     let sink = operator.downcast_ref::<DataSinkExec>().map(CopySink::of).transpose()?.flatten();
@@ -221,6 +241,9 @@ impl PhysicalExtensionCodec for ClusterCodec {
                 decode_json_scan(&self.decode_plan(&scan, context)?, &compression)?
             }
             (Node::CsvSink { sink }, [input]) => decode_csv_sink(&self.decode_plan(&sink, context)?, input)?,
+            (Node::JsonSink { sink, non_finite }, [input]) => {
+                decode_json_sink(&self.decode_plan(&sink, context)?, non_finite, input)?
+            }
             (Node::ArrowSink { config }, [input]) => {
                 let config = protobuf::FileSinkConfig::decode(&*config)
                     .map_err(|error| DataFusionError::Internal(format!("cannot decode a plan: {error}")))?;
@@ -280,6 +303,14 @@ impl PhysicalExtensionCodec for ClusterCodec {
             let sink = DataSinkExec::new(no_rows, Arc::new(sink.to_datafusion()), exec.sort_order().clone());
             let sink = self.encode_plan(Arc::new(sink))?;
             return encode(Node::CsvSink { sink }, buffer);
+        }
+        if let Some(exec) = node.downcast_ref::<DataSinkExec>()
+            && let Some(json) = exec.sink().downcast_ref::<JsonSink>()
+        {
+            let no_rows = Arc::new(EmptyExec::new(exec.input().schema()));
+            let sink = DataSinkExec::new(no_rows, Arc::new(json.to_datafusion()), exec.sort_order().clone());
+            let sink = self.encode_plan(Arc::new(sink))?;
+            return encode(Node::JsonSink { sink, non_finite: json.non_finite() }, buffer);
         }
         if let Some(exec) = node.downcast_ref::<DataSinkExec>()
             && let Some(sink) = exec.sink().downcast_ref::<ArrowSink>()

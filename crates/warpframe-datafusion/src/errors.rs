@@ -37,6 +37,9 @@ pub fn arrow_message(error: &ArrowError) -> String {
             // DataFusion's functions pass on an error of their own as a text.
             message.strip_prefix("Execution error: ").unwrap_or(message).to_owned()
         }
+        ArrowError::AvroError(message) => {
+            message.strip_prefix("Parser error: ").unwrap_or(message).to_owned()
+        }
         ArrowError::IoError(message, _) => message.strip_prefix("IO error: ").unwrap_or(message).to_owned(),
         ArrowError::DivideByZero => "division by zero".to_owned(),
         other => other.to_string(),

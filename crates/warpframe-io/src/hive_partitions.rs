@@ -77,7 +77,7 @@ impl PartitionColumns {
 fn typed(text: &StringArray) -> Result<ArrayRef> {
     let mut kinds = Kinds::default();
     kinds.add_values(text);
-    let data_type = match kinds.data_type() {
+    let data_type = match kinds.without_padding().data_type() {
         // The name of a folder is a text unless it looks like a number or a time.
         DataType::Boolean => DataType::Utf8,
         data_type => data_type,

@@ -22,6 +22,17 @@ pub enum NonFinite {
     Null,
 }
 
+impl NonFinite {
+    /// The choice of a name: `string` or `null`, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "string" => Some(Self::String),
+            "null" => Some(Self::Null),
+            _ => None,
+        }
+    }
+}
+
 /// A writer of JSON objects with all columns.
 pub(super) fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite) -> Writer<W, F> {
     let builder = WriterBuilder::new().with_explicit_nulls(true);

@@ -12,6 +12,8 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+#[cfg(feature = "azure")]
+mod azure_variables;
 mod background_cleanup;
 mod commit;
 mod compressed_writer;
@@ -19,6 +21,7 @@ mod concatenate;
 mod concatenate_parquet;
 mod copy;
 mod csv;
+mod declared_columns;
 mod existing_runtime;
 mod exit_cleanup;
 mod file_error;
@@ -38,6 +41,7 @@ mod object_stores;
 mod open_store;
 mod opened_table;
 mod output_settings;
+mod parquet_errors;
 mod parquet_footer;
 mod parquet_input;
 mod parquet_metadata;
@@ -81,7 +85,7 @@ pub use exit_cleanup::remove_leftovers;
 pub use file_error::file_error;
 pub use file_type::{Compression, DataFormat, FileType, compression_of_path};
 pub use generate_files::GenerateFiles;
-pub use json::{JsonFormatFactory, JsonScan};
+pub use json::{JsonFormatFactory, JsonScan, JsonSink};
 pub use json_writer::NonFinite;
 pub use local_files::{find_files, is_special_file};
 pub use named_errors::NameFiles;
@@ -89,6 +93,7 @@ pub use notes::Notes;
 pub use object_stores::{ObjectStores, runtime_env_builder};
 pub use opened_table::OpenTable;
 pub use output_settings::OutputSettings;
+pub use parquet_errors::parquet_message;
 pub use parquet_footer::{ParquetFormatFactory, RepairFooters};
 pub use parquet_input::ParquetInput;
 pub use parquet_metadata::ParquetFunction;

@@ -26,13 +26,14 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, stream};
 use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
-use parquet::errors::ParquetError;
 use warpframe_datafusion::errors::arrow_message;
 use warpframe_datafusion::planner::rewrite_scans;
 
 use super::file_error::file_error;
+use super::parquet_errors::{parquet_message, without_kind};
 use super::standard_input::SCHEME;
 use super::store_errors::error_message;
+use super::text_input::local_file;
 
 /// The physical rule by which errors of reading name the file: those of decoders and of object stores, and panics, which the
 /// Parquet library ends in on some damaged files. It has to be the last one, because others look for the file sources that it
@@ -216,6 +217,14 @@ fn name_of(store: &ObjectStoreUrl, location: &ObjectPath) -> String {
     below.unwrap_or(path)
 }
 
+/// The name of a file of an object store whose URL is not known, which is that of a local file or a location in the store.
+pub(super) async fn name_in_store(store: &Arc<dyn ObjectStore>, location: &ObjectPath) -> String {
+    match local_file(store, location).await {
+        Ok(Some(_)) => name_of(&ObjectStoreUrl::local_filesystem(), location),
+        _ => location.to_string(),
+    }
+}
+
 /// The error of a panic while a file was read.
 fn panicked(file: &str, panic: &(dyn Any + Send)) -> DataFusionError {
     let message = panic.downcast_ref::<&str>().copied();
@@ -234,35 +243,25 @@ fn with_name(file: &str, error: DataFusionError) -> DataFusionError {
 }
 
 /// What an error of reading says; `None` for other errors.
-fn cause_of(file: &str, error: &DataFusionError) -> Option<String> {
+pub(super) fn cause_of(file: &str, error: &DataFusionError) -> Option<String> {
     match error.find_root() {
         DataFusionError::ParquetError(error) => Some(parquet_message(error)),
         DataFusionError::ObjectStore(error) => Some(error_message(error, file)),
         DataFusionError::IoError(error) => Some(error.to_string()),
         DataFusionError::ArrowError(error, _) => match &**error {
-            // The text of a Parquet error, with the name of its kind.
-            ArrowError::ParquetError(message) => {
-                Some(message.strip_prefix("Parquet error: ").unwrap_or(message).to_owned())
-            }
+            ArrowError::ParquetError(message) => Some(without_kind(message)),
             ArrowError::IpcError(_)
             | ArrowError::JsonError(_)
             | ArrowError::CsvError(_)
             | ArrowError::AvroError(_)
             | ArrowError::ParseError(_)
             | ArrowError::IoError(..) => Some(arrow_message(error)),
-            ArrowError::ExternalError(cause) => Some(cause.to_string()),
+            ArrowError::ExternalError(cause) => {
+                Some(cause.downcast_ref().map_or_else(|| cause.to_string(), parquet_message))
+            }
             _ => None,
         },
         DataFusionError::External(cause) => cause.downcast_ref().map(parquet_message),
         _ => None,
-    }
-}
-
-/// The message of an error of the Parquet library, without the name of its kind.
-fn parquet_message(error: &ParquetError) -> String {
-    match error {
-        ParquetError::General(message) | ParquetError::EOF(message) => message.clone(),
-        ParquetError::External(cause) => cause.to_string(),
-        other => other.to_string(),
     }
 }

@@ -6,6 +6,8 @@ use datafusion::common::{Result, exec_err};
 use object_store::ObjectStore;
 use url::Url;
 
+#[cfg(feature = "azure")]
+use super::azure_variables::with_azure_variables;
 use super::store_errors::settings_message;
 
 /// The schemes of URLs, as an error message shows them.
@@ -59,7 +61,13 @@ macro_rules! stores {
 
 stores! {
     aws, "aws": |root| {
-        let store = object_store::aws::AmazonS3Builder::from_env().with_url(root);
+        use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+        let mut store = AmazonS3Builder::from_env().with_url(root);
+        let endpoint = store.get_config_value(&AmazonS3ConfigKey::S3Endpoint);
+        let endpoint = endpoint.or_else(|| store.get_config_value(&AmazonS3ConfigKey::Endpoint));
+        if allows_http(endpoint.as_deref(), "AWS_ALLOW_HTTP") {
+            store = store.with_allow_http(true);
+        }
         Ok(Arc::new(store.with_retry(retries()).build()?))
     };
     gcp, "gcp": |root| {
@@ -67,7 +75,12 @@ stores! {
         Ok(Arc::new(store.with_retry(retries()).build()?))
     };
     azure, "azure": |root| {
-        let store = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(root);
+        use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+        let mut store = with_azure_variables(MicrosoftAzureBuilder::from_env()).with_url(root);
+        let endpoint = store.get_config_value(&AzureConfigKey::Endpoint);
+        if allows_http(endpoint.as_deref(), "AZURE_ALLOW_HTTP") {
+            store = store.with_allow_http(true);
+        }
         Ok(Arc::new(store.with_retry(retries()).build()?))
     };
     http, "http": |root| {
@@ -75,6 +88,12 @@ stores! {
         let store = object_store::http::HttpBuilder::new().with_url(root).with_client_options(options);
         Ok(Arc::new(store.with_retry(retries()).build()?))
     };
+}
+
+/// Whether an endpoint is meant to be used without encryption: the user has given it so, and the variable does not forbid it.
+#[cfg(any(feature = "aws", feature = "azure"))]
+fn allows_http(endpoint: Option<&str>, variable: &str) -> bool {
+    endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) && std::env::var_os(variable).is_none()
 }
 
 /// How often requests are repeated: for 10 seconds or so if a host does not answer.

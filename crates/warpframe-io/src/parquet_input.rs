@@ -21,9 +21,10 @@ use super::file_error::file_error;
 use super::file_type::{DataFormat, FileType};
 use super::folder_files::with_file_type;
 use super::hive_partitions::PartitionColumns;
+use super::named_errors::cause_of;
+use super::parquet_errors::parquet_message;
 use super::parquet_footer::{TolerantParquetFormat, read_footer, with_arrow_schema};
 use super::partitioned_table::{PartitionedTable, table_schema};
-use super::store_errors::error_message;
 use super::table_location::{TableFile, TableFiles};
 
 /// The number of footers that are read from an object store concurrently.
@@ -186,11 +187,11 @@ async fn read_file_footer(
     file: &TableFile,
     cache: &Arc<FileMetadataCache>,
 ) -> Result<ArrowReaderMetadata> {
-    let unreadable = |error| file_error("read as Parquet", &file.name, error);
     let footer = read_footer(store, &file.object, cache).await;
-    footer.map_err(|error| match error.find_root() {
-        DataFusionError::ObjectStore(error) => unreadable(error_message(error, &file.name.to_string_lossy())),
-        error => unreadable(error.message().into_owned()),
+    footer.map_err(|error| {
+        let cause = cause_of(&file.name.to_string_lossy(), &error);
+        let cause = cause.unwrap_or_else(|| error.find_root().message().into_owned());
+        file_error("read as Parquet", &file.name, cause)
     })
 }
 
@@ -199,7 +200,7 @@ fn read_local_footer(path: &Path) -> Result<ArrowReaderMetadata> {
     let length = file.metadata().map_err(|error| file_error("open", path, error))?.len();
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&file);
     let footer = metadata.and_then(|metadata| with_arrow_schema(Arc::new(metadata), length));
-    footer.map_err(|error| file_error("read as Parquet", path, error))
+    footer.map_err(|error| file_error("read as Parquet", path, parquet_message(&error)))
 }
 
 /// Checks that two files have columns of the same names and types, in any order.

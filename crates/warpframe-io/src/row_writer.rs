@@ -14,12 +14,14 @@ use datafusion_datasource_avro::arrow_avro::writer::AvroWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use warpframe_datafusion::errors::arrow_message;
 
 use super::compressed_writer::CompressedWriter;
 use super::csv::CsvWriter;
 use super::file_type::DataFormat;
 use super::json_writer::{check_json_names, json_writer};
 use super::output_settings::OutputSettings;
+use super::parquet_errors::parquet_message;
 
 /// A writer of one file, or of a stream, in a format. Rows are written in the order in which they are given.
 pub struct RowWriter<W: Write + Send>(Encoder<W>);
@@ -195,7 +197,13 @@ pub(super) fn write_error(error: ArrowError) -> DataFusionError {
 fn avro_error(error: AvroError) -> DataFusionError {
     match error {
         AvroError::External(cause) if cause.is::<std::io::Error>() => write_failed(cause),
-        other => DataFusionError::Execution(format!("cannot write the output as Avro: {other}")),
+        AvroError::General(message)
+        | AvroError::NYI(message)
+        | AvroError::InvalidArgument(message)
+        | AvroError::ParseError(message)
+        | AvroError::SchemaError(message) => unfit("Avro", message),
+        AvroError::ArrowError(error) => unfit("Avro", arrow_message(&error)),
+        other => unfit("Avro", other),
     }
 }
 
@@ -204,8 +212,13 @@ pub(super) fn parquet_error(error: ParquetError) -> DataFusionError {
     // The Parquet error around an I/O error repeats it as text.
     match error {
         ParquetError::External(cause) if cause.is::<std::io::Error>() => write_failed(cause),
-        other => other.into(),
+        other => unfit("Parquet", parquet_message(&other)),
     }
+}
+
+/// The error of rows that cannot be written in a format.
+fn unfit(format: &str, cause: impl std::fmt::Display) -> DataFusionError {
+    DataFusionError::Execution(format!("cannot write the output as {format}: {cause}"))
 }
 
 /// The error of an output that cannot be written.

@@ -40,7 +40,8 @@ fn credentials(url: &str) -> &'static str {
     match url.split_once("://").map_or("", |(scheme, _)| scheme) {
         "gs" => "check GOOGLE_SERVICE_ACCOUNT, the path of a key file",
         "az" | "azure" | "abfs" | "abfss" | "adl" => {
-            "check AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN"
+            "check AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or \
+             AZURE_STORAGE_CONNECTION_STRING"
         }
         "http" | "https" => "the server wants credentials, which only s3, gs and az can have",
         _ => "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

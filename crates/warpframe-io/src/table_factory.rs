@@ -11,9 +11,12 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::CreateExternalTable;
 use datafusion::prelude::SessionContext;
 
+use super::declared_columns::check_declared_columns;
+use super::file_error::file_error;
 use super::file_type::{Compression, DataFormat, FileType};
 use super::folder_files::with_file_type;
 use super::local_files::is_glob;
+use super::named_errors::cause_of;
 use super::parquet_input::ParquetInput;
 use super::table_files::table_of;
 use super::table_location::{TableFiles, object_url};
@@ -57,7 +60,15 @@ impl TableProviderFactory for TableFactory {
         {
             return Ok(table);
         }
-        self.datafusion.create(state, statement).await
+        check_declared_columns(&context, state, format, statement).await?;
+        let table = self.datafusion.create(state, statement).await;
+        table.map_err(|error| {
+            let location = statement.locations.join(", ");
+            match cause_of(&location, &error) {
+                Some(cause) => file_error(&format!("read as {format}"), Path::new(&location), cause),
+                None => error,
+            }
+        })
     }
 }
 

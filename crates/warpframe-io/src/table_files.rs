@@ -112,7 +112,7 @@ pub(super) async fn table_of(
     let schema = schema.map_err(|error| match error.find_root() {
         // These name the files.
         DataFusionError::Execution(message)
-            if message.contains("cannot read") || message.starts_with("the files have different columns") =>
+            if message.contains("cannot read") || message.starts_with("the files have different ") =>
         {
             DataFusionError::Execution(message.clone())
         }

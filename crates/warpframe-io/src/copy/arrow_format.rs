@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{GetExt, Result, Statistics, internal_err};
+use datafusion::common::{DataFusionError, GetExt, Result, Statistics, exec_err, internal_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{self, FileFormat, FileFormatFactory};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
@@ -20,6 +20,8 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use futures::FutureExt;
 use object_store::{ObjectMeta, ObjectStore};
+
+use crate::named_errors::name_in_store;
 
 /// Arrow IPC files as a format of listing tables.
 #[derive(Debug, Default)]
@@ -45,7 +47,21 @@ impl FileFormat for ArrowFormat {
         store: &Arc<dyn ObjectStore>,
         files: &[ObjectMeta],
     ) -> Result<SchemaRef> {
-        self.0.infer_schema(state, store, files).await
+        let inferred = self.0.infer_schema(state, store, files).await;
+        let Err(error) = &inferred else { return inferred };
+        if !is_foreign(error) {
+            return inferred;
+        }
+        for file in files {
+            let columns = self.0.infer_schema(state, store, std::slice::from_ref(file)).await;
+            if columns.is_err_and(|error| is_foreign(&error)) {
+                let name = name_in_store(store, &file.location).await;
+                return exec_err!(
+                    "cannot read '{name}' as Arrow IPC: it is neither a file nor a stream of this format"
+                );
+            }
+        }
+        inferred
     }
 
     async fn infer_stats(
@@ -80,6 +96,12 @@ impl FileFormat for ArrowFormat {
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
         self.0.file_source(table_schema)
     }
+}
+
+/// Whether an error is that of a file in another format, which DataFusion takes for a fault of its own.
+fn is_foreign(error: &DataFusionError) -> bool {
+    let DataFusionError::Internal(message) = error.find_root() else { return false };
+    message.starts_with("Failed to parse Arrow file")
 }
 
 /// Makes the Arrow formats of SQL.

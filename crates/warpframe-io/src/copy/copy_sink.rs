@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use datafusion::common::{Result, internal_err};
-use datafusion::datasource::file_format::csv;
-use datafusion::datasource::file_format::json::JsonSink;
 use datafusion::datasource::file_format::parquet::ParquetSink;
+use datafusion::datasource::file_format::{csv, json};
 use datafusion::datasource::physical_plan::{FileSink, FileSinkConfig};
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -15,6 +14,7 @@ use datafusion::physical_plan::replace_children_if_necessary;
 
 use super::arrow_format::ArrowSink;
 use crate::csv::CsvSink;
+use crate::json::JsonSink;
 
 /// The metric of the rows that a sink has written, which that of Parquet files has.
 const ROWS_WRITTEN: &str = "rows_written";
@@ -93,6 +93,9 @@ fn config(sink: &dyn DataSink) -> Option<&FileSinkConfig> {
         return Some(FileSink::config(sink));
     }
     if let Some(sink) = sink.downcast_ref::<JsonSink>() {
+        return Some(FileSink::config(sink));
+    }
+    if let Some(sink) = sink.downcast_ref::<json::JsonSink>() {
         return Some(FileSink::config(sink));
     }
     sink.downcast_ref::<ArrowSink>().map(ArrowSink::config)

@@ -12,6 +12,7 @@ use arrow::util::display::FormatOptions;
 
 use super::CsvError;
 use super::column_map::ColumnMap;
+use super::delimiter_hint::{delimiter_hint, other_delimiter};
 use super::dialect::CsvDialect;
 use super::record_reader::{RecordReader, Step};
 use super::text_columns::TextColumn;
@@ -35,6 +36,7 @@ pub(super) enum Decoded {
 pub(super) struct Decoder {
     reader: RecordReader,
     truncated_rows: bool,
+    delimiter: u8,
     null_text: Option<Vec<u8>>,
     null_regex: Option<String>,
     /// The columns to decode.
@@ -82,6 +84,7 @@ impl Decoder {
         Ok(Self {
             reader,
             truncated_rows: dialect.truncated_rows,
+            delimiter: dialect.delimiter,
             null_text: dialect.null_text.clone().map(String::into_bytes),
             null_regex: dialect.null_regex.clone(),
             text: schema.fields().iter().map(|_| TextColumn::default()).collect(),
@@ -134,7 +137,14 @@ impl Decoder {
     fn push_record(&mut self) -> Result<(), CsvError> {
         let (found, line) = (self.reader.len(), self.reader.line());
         if found > self.values || (found < self.values && !self.truncated_rows) {
-            let message = format!("the record has {found} values, and there are {} columns", self.values);
+            let columns = match self.values {
+                1 => "is 1 column".to_owned(),
+                columns => format!("are {columns} columns"),
+            };
+            let name = self.schema.fields().first().map_or("", |field| field.name());
+            let hint = other_delimiter(self.values, name, self.delimiter);
+            let hint = hint.map(|byte| format!("; {}", delimiter_hint(byte))).unwrap_or_default();
+            let message = format!("the record has {found} values, and there {columns}{hint}");
             return Err(CsvError::new(line, message));
         }
         for (column, position) in self.text.iter_mut().zip(&self.positions) {

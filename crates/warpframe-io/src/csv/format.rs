@@ -253,6 +253,7 @@ impl FileFormat for CsvFormat {
                 Notes::add(state, no_header(file, &found.schema));
             }
         }
+        found.notes.into_iter().for_each(|note| Notes::add(state, note));
         Ok(found.schema)
     }
 

@@ -31,12 +31,13 @@ impl FirstValue {
 /// Whether the first record is a header above columns of values of these kinds; `below` is `None` if there is no record below.
 /// It is unless it fits the types of the values below, and one of them is not text.
 pub(super) fn is_header(first: &[FirstValue], below: Option<&[Kinds]>) -> bool {
-    let is_text = |kinds: Kinds| kinds.data_type() == DataType::Utf8;
     let Some(below) = below else {
-        return first.iter().all(|value| value.is_name || is_text(value.kinds()));
+        return first.iter().all(|value| value.is_name || value.kinds().is_plain_text());
     };
-    let mut typed = first.iter().zip(below).filter(|(_, below)| !is_text(**below)).peekable();
-    typed.peek().is_none() || typed.any(|(value, below)| value.is_name || is_text(below.with(value.kinds())))
+    let mut typed = first.iter().zip(below).filter(|(_, below)| !below.is_plain_text()).peekable();
+    let is_name =
+        |value: &FirstValue, below: &Kinds| value.is_name || below.with(value.kinds()).is_plain_text();
+    typed.peek().is_none() || typed.any(|(value, below)| is_name(value, below))
 }
 
 /// Whether the first record is a header of declared columns. It is if it has the names of all of them, and unless its values
@@ -92,11 +93,14 @@ mod tests {
             ("\"1\",\"2\"", "1,2", true),
             ("1,a", ",", true),
             ("true", "false", false),
+            ("01234,y", "00501,x", false),
+            ("zip,y", "00501,x", true),
         ] {
             assert_eq!(is_header(&record(first), Some(&kinds(below))), expected, "{first} above {below}");
         }
         assert!(is_header(&record("a,b"), None));
         assert!(!is_header(&record("a,1"), None));
+        assert!(!is_header(&record("a,01"), None));
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod column_map;
 mod decoder;
+mod delimiter_hint;
 mod dialect;
 mod factory;
 mod format;

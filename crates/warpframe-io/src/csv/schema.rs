@@ -11,6 +11,7 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use super::column_map::ColumnMap;
 use super::decoder::{Decoded, Decoder, matching_as_null};
+use super::delimiter_hint::{delimiter_hint, other_delimiter};
 use super::dialect::CsvDialect;
 use super::header::{FirstValue, is_header};
 use super::type_inference::Kinds;
@@ -36,6 +37,8 @@ struct FileColumns {
     kinds: Vec<Kinds>,
     /// Whether there is a record below the first one.
     has_rows: bool,
+    /// The first value that is in the column below it as well, if that has text.
+    repeated: Option<String>,
 }
 
 impl FileColumns {
@@ -45,6 +48,33 @@ impl FileColumns {
             true => self.first.iter().map(|value| value.text.clone()).collect(),
             false => (1..=self.first.len()).map(|number| format!("column_{number}")).collect(),
         }
+    }
+
+    /// Whether the values say that the first record is a header, or that it is none; `None` if they say neither.
+    fn tells_header(&self) -> Option<bool> {
+        let is_known = self.has_rows && self.kinds.iter().any(|kinds| !kinds.is_plain_text());
+        is_known.then(|| is_header(&self.first, Some(&self.kinds)))
+    }
+
+    /// What is ambiguous about a file for whose header the options say nothing.
+    fn doubts(&self, has_header: bool, delimiter: u8) -> Vec<String> {
+        let mut notes = Vec::new();
+        let file = &self.file;
+        let is_text = self.kinds.iter().all(|kinds| kinds.is_plain_text());
+        if let Some(value) = self.repeated.as_ref().filter(|_| has_header && is_text) {
+            notes.push(format!(
+                "'{file}' is taken to have a header, since all its values are text; but '{value}' is in the first line and \
+                 again below it: if the first line is no header, set the option header (--csv-header no, or \
+                 'format.has_header' 'false')"
+            ));
+        }
+        if let [value] = &self.first[..]
+            && !value.is_name
+            && let Some(other) = other_delimiter(1, &value.text, delimiter)
+        {
+            notes.push(format!("'{file}' has one column: {}", delimiter_hint(other)));
+        }
+        notes
     }
 }
 
@@ -56,6 +86,8 @@ pub(super) struct TableColumns {
     pub has_header: bool,
     /// The file in which that was found; `None` if it was known, or if there is no record.
     pub detected_in: Option<String>,
+    /// What the user may want to correct.
+    pub notes: Vec<String>,
 }
 
 /// Finds the columns of files that have the same ones. The first file settles their order. Types fit all values of the
@@ -84,12 +116,18 @@ pub(super) async fn infer_schema(
     let files: Vec<_> = files.try_filter_map(|file| async { Ok(file) }).try_collect().await?;
     let Some((first, others)) = files.split_first() else {
         let schema = Arc::new(Schema::empty());
-        return Ok(TableColumns { schema, has_header: has_header.unwrap_or(true), detected_in: None });
+        let has_header = has_header.unwrap_or(true);
+        return Ok(TableColumns { schema, has_header, detected_in: None, notes: Vec::new() });
     };
     let telling = files.iter().find(|file| file.has_rows).unwrap_or(first);
     let below = telling.has_rows.then_some(&telling.kinds[..]);
     let detected_in = has_header.is_none().then(|| telling.file.clone());
     let has_header = has_header.unwrap_or_else(|| is_header(&telling.first, below));
+    let notes =
+        detected_in.is_some().then(|| telling.doubts(has_header, dialect.delimiter)).unwrap_or_default();
+    if detected_in.is_some() {
+        check_headers(telling, has_header, &files)?;
+    }
     let names = first.names(has_header);
     if let Some(position) = (0..names.len()).find(|position| names[..*position].contains(&names[*position])) {
         let (file, name) = (&first.file, &names[position]);
@@ -132,7 +170,23 @@ pub(super) async fn infer_schema(
     let fields = names.iter().zip(kinds);
     let fields = fields.map(|(name, kinds)| Field::new(name, kinds.data_type(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    Ok(TableColumns { schema, has_header, detected_in })
+    Ok(TableColumns { schema, has_header, detected_in, notes })
+}
+
+/// Checks that the values of no file say something else about its header than those of the file that tells it for all.
+///
+/// # Errors
+/// Some files have a header, and others have none.
+fn check_headers(telling: &FileColumns, has_header: bool, files: &[FileColumns]) -> Result<()> {
+    let differs = |file: &&FileColumns| file.tells_header().is_some_and(|found| found != has_header);
+    let Some(other) = files.iter().find(differs) else { return Ok(()) };
+    let (with, without) = if has_header { (telling, other) } else { (other, telling) };
+    exec_err!(
+        "the files have different headers: '{}' has one, and '{}' has none, by their values: read them as two tables, or set \
+         the option header (--csv-header, or 'format.has_header') if that is wrong",
+        with.file,
+        without.file
+    )
 }
 
 /// The columns of a file; `None` if it has no record.
@@ -162,6 +216,7 @@ async fn file_columns(
     let mut decoder = Decoder::new(reader, dialect, schema, &map, BATCH_ROWS, "", u64::MAX)
         .map_err(|message| input.error(&message))?;
     let mut kinds = vec![Kinds::default(); columns];
+    let mut repeated = None;
     let (mut read, mut rows) = (0, 0);
     while rows < max_rows {
         let batch = match decoder.decode().map_err(|error| input.csv_error(&error))? {
@@ -184,9 +239,13 @@ async fn file_columns(
         };
         let batch = batch.slice(0, batch.num_rows().min(max_rows - rows));
         rows += batch.num_rows();
-        for (kinds, column) in kinds.iter_mut().zip(batch.columns()) {
+        for ((kinds, column), value) in kinds.iter_mut().zip(batch.columns()).zip(&first) {
             kinds.add_values(column.as_string());
+            if repeated.is_none() && !value.text.is_empty() && kinds.is_plain_text() {
+                let is_repeated = column.as_string::<i32>().iter().flatten().any(|below| below == value.text);
+                repeated = is_repeated.then(|| value.text.clone());
+            }
         }
     }
-    Ok(Some(FileColumns { file: input.name, first, kinds, has_rows: rows > 0 }))
+    Ok(Some(FileColumns { file: input.name, first, kinds, has_rows: rows > 0, repeated }))
 }

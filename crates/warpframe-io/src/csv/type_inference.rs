@@ -21,6 +21,8 @@ impl Kinds {
     const MICROSECONDS: u16 = 1 << 6;
     const NANOSECONDS: u16 = 1 << 7;
     const TEXT: u16 = 1 << 8;
+    /// Digits with leading zeros, such as the code `01234`, which a number would lose.
+    const PADDED: u16 = 1 << 9;
 
     /// Adds the kinds of the values of a column. NULL and empty values have none.
     pub fn add_values(&mut self, values: &StringArray) {
@@ -49,6 +51,20 @@ impl Kinds {
         self.0 |= other.0;
     }
 
+    /// The same, with leading zeros that say nothing: `01` is an integer.
+    pub fn without_padding(self) -> Self {
+        match self.0 & Self::PADDED {
+            0 => self,
+            _ => Self(self.0 & !Self::PADDED | Self::INTEGER),
+        }
+    }
+
+    /// Whether the values are text that does not look like numbers, dates and so on, or there are none.
+    pub fn is_plain_text(self) -> bool {
+        let is_numeric = self.0 != 0 && self.0 & !(Self::INTEGER | Self::FLOAT | Self::PADDED) == 0;
+        self.data_type() == DataType::Utf8 && !is_numeric
+    }
+
     /// The type that has all values of these kinds; text if there are none.
     pub fn data_type(self) -> DataType {
         let time = |unit| DataType::Timestamp(unit, None);
@@ -75,8 +91,12 @@ fn kind(value: &str) -> u16 {
     let bytes = value.as_bytes();
     let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
     if digits.iter().all(u8::is_ascii_digit) && !digits.is_empty() {
-        // A number that is too large for BIGINT would lose digits as DOUBLE.
-        return if value.parse::<i64>().is_ok() { Kinds::INTEGER } else { Kinds::TEXT };
+        return match value.parse::<i64>() {
+            Ok(_) if digits.len() > 1 && digits[0] == b'0' => Kinds::PADDED,
+            Ok(_) => Kinds::INTEGER,
+            // A number that is too large for BIGINT would lose digits as DOUBLE.
+            Err(_) => Kinds::TEXT,
+        };
     }
     if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") {
         return Kinds::BOOLEAN;

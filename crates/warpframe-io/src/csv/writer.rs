@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -54,7 +54,7 @@ impl<W: Write> CsvWriter<W> {
         for (position, field) in schema.fields().iter().enumerate() {
             writer.push_delimiter(position);
             // A name that looks like a value of another type is quoted, so that readers take the record for a header.
-            let is_quoted = Kinds::of_value(field.name()).data_type() != DataType::Utf8;
+            let is_quoted = !Kinds::of_value(field.name()).is_plain_text();
             writer.push_text(field.name(), is_quoted);
         }
         writer.text.push(b'\n');

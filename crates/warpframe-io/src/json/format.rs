@@ -7,14 +7,17 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::config::{ConfigFileType, JsonOptions};
-use datafusion::common::{GetExt, Result, Statistics, internal_err};
+use datafusion::common::file_options::json_writer::JsonWriterOptions;
+use datafusion::common::{GetExt, Result, Statistics, internal_err, plan_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory, json};
 use datafusion::datasource::physical_plan::{
     FileScanConfig, FileScanConfigBuilder, FileSinkConfig, FileSource,
 };
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
@@ -22,12 +25,15 @@ use object_store::{ObjectMeta, ObjectStore};
 use super::opener::is_splittable;
 use super::scan::JsonScan;
 use super::schema::infer_schema;
+use super::sink::JsonSink;
 use crate::file_type::{Compression, DataFormat};
+use crate::json_writer::{NonFinite, check_json_names};
 
 /// JSON files as a format of listing tables.
 #[derive(Debug)]
 pub struct JsonFormat {
     options: JsonOptions,
+    non_finite: NonFinite,
     extension: &'static str,
 }
 
@@ -41,7 +47,7 @@ impl JsonFormat {
     /// The format of files that are read with this compression.
     pub fn reading(compression: Compression) -> Self {
         let options = JsonOptions { compression, ..JsonOptions::default() };
-        Self { options, extension: DataFormat::Json.extension() }
+        Self { options, non_finite: NonFinite::default(), extension: DataFormat::Json.extension() }
     }
 
     /// Whether threads may read parts of these files, which is so if each has an object per line. Only local files are looked
@@ -127,6 +133,12 @@ impl FileFormat for JsonFormat {
         sink: FileSinkConfig,
         order: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        check_json_names(sink.output_schema())?;
+        if sink.insert_op == InsertOp::Append {
+            let sink = json::JsonSink::new(sink, JsonWriterOptions::try_from(&self.options)?);
+            let sink = JsonSink::from_datafusion(&sink, self.non_finite);
+            return Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order)));
+        }
         let format = json::JsonFormat::default().with_options(self.options.clone());
         format.create_writer_physical_plan(input, state, sink, order).await
     }
@@ -160,8 +172,19 @@ impl FileFormatFactory for JsonFormatFactory {
     fn create(&self, state: &dyn Session, options: &HashMap<String, String>) -> Result<Arc<dyn FileFormat>> {
         let mut table = state.default_table_options();
         table.set_config_format(ConfigFileType::JSON);
-        table.alter_with_string_hash_map(options)?;
-        Ok(Arc::new(JsonFormat { options: table.json, extension: self.0 }))
+        // The option that DataFusion does not have.
+        let is_non_finite = |key: &str| key.trim_start_matches("format.").eq_ignore_ascii_case("non_finite");
+        let (ours, others): (HashMap<_, _>, HashMap<_, _>) =
+            options.clone().into_iter().partition(|(key, _)| is_non_finite(key));
+        let mut non_finite = NonFinite::default();
+        for (key, value) in ours {
+            match NonFinite::from_name(&value) {
+                Some(found) => non_finite = found,
+                None => return plan_err!("the option '{key}' is 'string' or 'null', not '{value}'"),
+            }
+        }
+        table.alter_with_string_hash_map(&others)?;
+        Ok(Arc::new(JsonFormat { options: table.json, non_finite, extension: self.0 }))
     }
 
     fn default(&self) -> Arc<dyn FileFormat> {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::array_items::ArrayItems;
+use super::numbers::{Numbers, has_long_integer};
 use crate::file_type::Compression;
 use crate::text_input::Input;
 
@@ -18,6 +19,11 @@ const SAMPLE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The bytes that are read of each file at least.
 const MIN_SAMPLE_BYTES: usize = 64 * 1024;
+
+/// The bytes that are read of each of so many files to find the columns of a table.
+pub(crate) fn sample_bytes(files: usize) -> usize {
+    (SAMPLE_BYTES / files.max(1)).max(MIN_SAMPLE_BYTES)
+}
 
 /// Finds the columns of the objects in the first 64 MiB of files, or in the first `max_records` of each. An object need not have
 /// all of them.
@@ -30,7 +36,7 @@ pub(super) async fn infer_schema(
     compression: Compression,
     max_records: Option<usize>,
 ) -> Result<SchemaRef> {
-    let sample = (SAMPLE_BYTES / objects.len().max(1)).max(MIN_SAMPLE_BYTES);
+    let sample = sample_bytes(objects.len());
     let mut columns = Columns::default();
     for object in objects {
         let mut input = Input::open(store, &object.location, 0, compression).await?;
@@ -70,8 +76,7 @@ struct Columns(Vec<(String, Kind)>);
 enum Kind {
     Null,
     Boolean,
-    Integer,
-    Float,
+    Number(Numbers),
     /// One of the strings that stand for numbers which are not finite.
     NonFinite,
     Text,
@@ -88,18 +93,28 @@ impl Columns {
         max_records: Option<usize>,
     ) -> Result<Option<Self>, String> {
         let mut objects = serde_json::Deserializer::from_slice(text).into_iter::<Columns>();
-        let mut count = 0;
+        let (mut count, mut begin) = (0, 0);
         while count < max_records.unwrap_or(usize::MAX)
             && let Some(object) = objects.next()
         {
+            let end = objects.byte_offset();
             match object {
-                Ok(object) => self.merge(object)?,
+                Ok(object) => self.merge(object.resolved(&text[begin..end]))?,
                 Err(error) if error.is_eof() && !is_whole => return Ok((count > 0).then_some(self)),
                 Err(error) => return Err(error.to_string()),
             }
-            count += 1;
+            (count, begin) = (count + 1, end);
         }
         Ok(Some(self))
+    }
+
+    /// The columns of an object, whose text tells what the parser of numbers does not.
+    fn resolved(mut self, text: &[u8]) -> Self {
+        if self.0.iter().any(|(_, kind)| kind.is_open()) {
+            let is_integer = has_long_integer(text);
+            self.0.iter_mut().for_each(|(_, kind)| kind.resolve(is_integer));
+        }
+        self
     }
 
     fn merge(&mut self, other: Self) -> Result<(), String> {
@@ -123,11 +138,14 @@ impl Columns {
 impl Kind {
     /// The kind that values of both have; the names of both if there is none.
     fn merge(self, other: Self) -> Result<Self, String> {
-        use Kind::{Float, Integer, List, NonFinite, Null, Struct, Text};
+        use Kind::{List, NonFinite, Null, Number, Struct, Text};
         Ok(match (self, other) {
             (Null, kind) | (kind, Null) => kind,
             (one, other) if one == other => one,
-            (Integer | Float | NonFinite, Integer | Float | NonFinite) => Float,
+            (Number(one), Number(other)) => Number(one.with(other)),
+            (Number(numbers), NonFinite) | (NonFinite, Number(numbers)) => {
+                Number(numbers.with(Numbers::FLOAT))
+            }
             (List(one), List(other)) => List(Box::new(one.merge(*other)?)),
             (Struct(mut one), Struct(other)) => {
                 one.merge(other)?;
@@ -140,12 +158,32 @@ impl Kind {
         })
     }
 
+    /// Whether numbers in it may have been written as integers or not.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Number(numbers) => numbers.is_open(),
+            Self::List(kind) => kind.is_open(),
+            Self::Struct(columns) => columns.0.iter().any(|(_, kind)| kind.is_open()),
+            _ => false,
+        }
+    }
+
+    /// Takes these for integers, or not.
+    fn resolve(&mut self, is_integer: bool) {
+        match self {
+            Self::Number(numbers) => *numbers = numbers.resolved(is_integer),
+            Self::List(kind) => kind.resolve(is_integer),
+            Self::Struct(columns) => columns.0.iter_mut().for_each(|(_, kind)| kind.resolve(is_integer)),
+            _ => {}
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::List(_) => "an array",
             Self::Struct(_) => "an object",
             Self::Boolean => "true or false",
-            Self::Integer | Self::Float => "a number",
+            Self::Number(_) => "a number",
             Self::Null => "null",
             Self::NonFinite | Self::Text => "a string",
         }
@@ -154,8 +192,7 @@ impl Kind {
     fn data_type(self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
-            Self::Integer => DataType::Int64,
-            Self::Float => DataType::Float64,
+            Self::Number(numbers) => numbers.data_type(),
             Self::Null | Self::NonFinite | Self::Text => DataType::Utf8,
             Self::List(kind) => DataType::List(Arc::new(Field::new_list_field(kind.data_type(), true))),
             Self::Struct(columns) => DataType::Struct(columns.fields()),
@@ -212,16 +249,16 @@ impl<'de> Visitor<'de> for KindVisitor {
         Ok(Kind::Boolean)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Kind, E> {
-        Ok(Kind::Integer)
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Number(Numbers::signed(value)))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
-        Ok(if i64::try_from(value).is_ok() { Kind::Integer } else { Kind::Float })
+        Ok(Kind::Number(Numbers::unsigned(value)))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Kind, E> {
-        Ok(Kind::Float)
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        Ok(Kind::Number(Numbers::float(value)))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Kind, E> {
@@ -277,6 +314,27 @@ mod tests {
                 .unwrap_err()
                 .contains("an array has both an object and a number")
         );
+    }
+
+    #[test]
+    fn integers_keep_their_digits() {
+        for (text, expected) in [
+            (r#"{"v":9223372036854775807} {"v":-9223372036854775808}"#, "v Int64"),
+            (r#"{"v":9223372036854775808} {"v":0}"#, "v UInt64"),
+            (r#"{"v":18446744073709551615} {"v":9007199254740993}"#, "v UInt64"),
+            (r#"{"v":18446744073709551615} {"v":-1}"#, "v Utf8"),
+            (r#"{"v":18446744073709551616}"#, "v Utf8"),
+            (r#"{"v":-9223372036854775809}"#, "v Utf8"),
+            (r#"{"v":1e30} {"v":-1e30} {"v":18446744073709551616.5}"#, "v Float64"),
+            (r#"{"v":9007199254740993} {"v":0.5}"#, "v Utf8"),
+            // DOUBLE is one of these integers, and is written as the other one.
+            (r#"{"v":1152921504606846976} {"v":12345678901234567000} {"v":0.5}"#, "v Float64"),
+            (r#"{"v":9007199254740992} {"v":"NaN"}"#, "v Float64"),
+        ] {
+            assert_eq!(columns(text, true).unwrap().unwrap(), expected, "{text}");
+        }
+        let nested = columns(r#"{"v":[{"a":18446744073709551616}],"w":1e30}"#, true).unwrap().unwrap();
+        assert!(nested.contains("Utf8"), "{nested}");
     }
 
     #[test]
