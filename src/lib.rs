@@ -42,6 +42,7 @@ mod copy_target;
 pub mod error_location;
 pub mod error_text;
 mod file_tables;
+mod from_first;
 mod function_calls;
 mod large_stack;
 #[cfg(any(feature = "cli", feature = "compare"))]

@@ -33,6 +33,11 @@ const FUNCTIONS: [(&str, DataFormat); 8] = [
 /// The names of the options of CSV files, as errors list them.
 const CSV_OPTIONS: &str = "delim (or sep), quote, escape, comment, header and nullstr";
 
+/// The names of the functions.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, _)| *name)
+}
+
 /// The files that a call of a table function reads; `None` if the function is no such one.
 ///
 /// # Errors

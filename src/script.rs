@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::dialect::dialect_from_str;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token};
 
+use crate::from_first;
 use crate::summarize;
 
 /// The option that names the dialect.
@@ -105,7 +106,9 @@ impl Script {
         let blank = |c: char| if c == '\n' { c } else { ' ' };
         let (parsed, rest) = self.text.split_at(byte_position(&self.text, from));
         let text: String = parsed.chars().map(blank).chain(rest.chars()).collect();
-        let parser = DFParserBuilder::new(text.as_str())
+        let tokens = from_first::tokens(&text, dialect.as_ref());
+        let tokens = tokens.map_err(|error| at(from)(ParserError::from(error).into()))?;
+        let parser = DFParserBuilder::new(tokens)
             .with_dialect(dialect.as_ref())
             .with_recursion_limit(options.recursion_limit.get())
             .build();

@@ -59,6 +59,7 @@ async fn write_files(
     let is_joined = staging.is_file() && rows.output_partitioning().partition_count() > 1;
     let file_settings = if is_joined { settings.uncompressed() } else { settings.clone() };
     let output = Output { schema, settings, file_settings, staging };
+    progress.executing(&plan);
     if let Some(cluster) = as_cluster_exec(&plan) {
         let attempts = output.staging.create_attempts().await?;
         let published = match output.write_on_cluster(cluster, &context, &attempts).await {

@@ -1,17 +1,18 @@
 //! The progress of a query on a terminal.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::Statistics;
-use datafusion::common::stats::Precision;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use warpframe_io::Progress;
 
 use crate::cluster::as_cluster_exec;
-use crate::rows_read::rows_read;
+use crate::rows_read::{rows_read, rows_to_read};
+use crate::terminal_text::escape_controls;
 
 /// How long a query runs before its progress is shown.
 const DELAY: Duration = Duration::from_secs(1);
@@ -23,22 +24,40 @@ const INTERVAL: Duration = Duration::from_millis(200);
 pub struct QueryProgress(Option<(JoinHandle<()>, ProgressBar)>);
 
 impl QueryProgress {
+    /// Shows nothing.
+    pub fn hidden() -> Self {
+        Self(None)
+    }
+
     /// Watches a plan that is being executed on the current tokio runtime.
     pub fn watch(plan: &Arc<dyn ExecutionPlan>) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         // The progress of a query on a cluster is that of its tasks.
-        if bar.is_hidden() || as_cluster_exec(plan).is_some() {
-            return Self(None);
+        match as_cluster_exec(plan) {
+            Some(_) => Self::hidden(),
+            None => Self::show(Some(Arc::clone(plan))),
         }
-        let (plan, shown) = (Arc::clone(plan), bar.clone());
+    }
+
+    /// Shows the time that a statement takes whose plan is not known here, such as `CREATE TABLE AS`.
+    pub fn elapsed() -> Self {
+        Self::show(None)
+    }
+
+    fn show(plan: Option<Arc<dyn ExecutionPlan>>) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if bar.is_hidden() {
+            return Self::hidden();
+        }
+        let shown = bar.clone();
         let task = tokio::spawn(async move {
             tokio::time::sleep(DELAY).await;
-            let total = rows_to_read(&plan);
-            let style = match total {
-                Some(_) => {
+            let total = plan.as_ref().and_then(rows_to_read);
+            let style = match (&plan, total) {
+                (Some(_), Some(_)) => {
                     "{bar:32} {percent:>3}%  {human_pos} of {human_len} rows read  {elapsed}  ETA {eta}"
                 }
-                None => "{spinner} {human_pos} rows read  {elapsed}",
+                (Some(_), None) => "{spinner} {human_pos} rows read  {elapsed}",
+                (None, _) => "{spinner} {elapsed}",
             };
             if let Ok(style) = ProgressStyle::with_template(style) {
                 shown.set_style(style);
@@ -47,7 +66,7 @@ impl QueryProgress {
                 shown.set_length(total);
             }
             loop {
-                let read = rows_read(&plan);
+                let read = plan.as_ref().map_or(0, rows_read);
                 shown.set_position(total.map_or(read, |total| read.min(total)));
                 shown.tick();
                 tokio::time::sleep(INTERVAL).await;
@@ -66,18 +85,44 @@ impl Drop for QueryProgress {
     }
 }
 
-/// The number of rows that the leaves of a plan will produce, or `None` if one of them does not know it exactly.
-fn rows_to_read(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
-    let children = plan.children();
-    if children.is_empty() {
-        return match statistics(plan)?.num_rows {
-            Precision::Exact(rows) => Some(rows as u64),
-            Precision::Inexact(_) | Precision::Absent => None,
-        };
+/// The progress of a query that is planned where its rows are written.
+#[derive(Default)]
+pub struct WrittenProgress(Mutex<Option<QueryProgress>>);
+
+impl Progress for WrittenProgress {
+    fn start(&self, _rows: u64) {}
+
+    fn position(&self, _rows: u64) {}
+
+    fn executing(&self, plan: &Arc<dyn ExecutionPlan>) {
+        *self.0.lock() = Some(QueryProgress::watch(plan));
     }
-    children.into_iter().map(rows_to_read).sum()
+
+    fn warn(&self, message: &str) {
+        eprintln!("warning: {}", escape_controls(message));
+    }
 }
 
-fn statistics(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<Statistics>> {
-    StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).ok()
+/// A writer to the terminal, on which the progress ends with the first bytes.
+pub struct ClearProgress<W> {
+    out: W,
+    progress: Option<QueryProgress>,
+}
+
+impl<W> ClearProgress<W> {
+    /// Writes to `out`; what it writes takes the place of `progress`.
+    pub fn new(out: W, progress: QueryProgress) -> Self {
+        Self { out, progress: Some(progress) }
+    }
+}
+
+impl<W: Write> Write for ClearProgress<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.progress = None;
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }

@@ -95,10 +95,12 @@ impl Arguments {
             limits: Limits {
                 rows: self.max_rows.map_or(default_rows, |MaxRows(rows)| rows),
                 width: terminal::width(),
+                wraps: false,
             },
             footer: is_terminal && !self.quiet,
             started: Some(Instant::now()),
             progress: !self.quiet,
+            is_shell: false,
         }
     }
 

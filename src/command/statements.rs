@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::CliError;
 use super::notes::print_notes;
 use super::output::{Display, Target, write};
+use super::query_progress::QueryProgress;
 use crate::error_location::ErrorLocator;
 use crate::session::Session;
 
@@ -36,7 +37,11 @@ pub async fn execute(
     }
     let mut rows = 0;
     while let Some(statement) = session.next_statement(&mut script).map_err(failed)? {
-        let query = session.statement(statement).await.map_err(failed)?;
+        let query = {
+            // CREATE TABLE AS runs here.
+            let _progress = display.progress.then(QueryProgress::elapsed);
+            session.statement(statement).await.map_err(failed)?
+        };
         print_notes(session);
         let returns_rows = !query.schema().fields().is_empty();
         let is_result = returns_rows || (to_file && script.is_empty());

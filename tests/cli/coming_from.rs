@@ -139,6 +139,12 @@ fn the_commands_have_their_output() {
     ];
     expect_cells("Commands", &commands.map(|(command, _)| command));
     let folder = folder();
+    // A limit of rows shows on a table that has more.
+    let long = tempdir().unwrap();
+    ok(long.path(), &["sql", "COPY (SELECT id FROM generate_rows(60)) TO 'sales.csv'"]);
+    let limited = commands.iter().find(|(line, _)| line.contains("--max-rows")).unwrap().0;
+    let shown = finish(shell_line(long.path(), limited).output().unwrap()).stdout;
+    assert!(shown.ends_with("\n60 rows, the first 10 and the last 10 shown\n"), "{shown}");
     for (line, expected) in commands {
         let run = finish(shell_line(folder.path(), line).output().unwrap());
         assert_eq!(run.code, Some(0), "{line}: {run:#?}");
@@ -189,16 +195,28 @@ fn the_shell_has_its_commands() {
     let folder = folder();
     let mut start = command(folder.path());
     start.args(["sql", "--table", "t=sales.parquet"]).env("HOME", folder.path()).env("NO_COLOR", "1");
-    start.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME").env_remove("PAGER");
+    start.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME").env("PAGER", "sed 's/^/paged: /'");
     let mut shell = Terminal::start(start, 40, 100);
     for (line, expected) in lines {
         shell.expect("warpframe> ");
         shell.send(&format!("{line}\r"));
         shell.expect(expected);
-        if line.starts_with("\\o") {
+        // What they have changed.
+        let effects: &[(&str, &str)] = match line {
+            "\\mode csv" => &[("select 40 + 2 as answer;", "answer\r\n42\r\n")],
+            "\\maxrows 20" => &[
+                ("\\mode table", ""),
+                ("select id from generate_rows(60);", "60 rows, the first 10 and the last 10 shown"),
+                ("\\mode line", ""),
+            ],
+            "\\o a.csv" => &[("select 42 as answer;", "1 row in a.csv")],
+            "\\pager" => &[("select 40 + 2 as answer;", "paged: answer = 42")],
+            _ => &[],
+        };
+        for (statement, shown) in effects {
             shell.expect("warpframe> ");
-            shell.send("select 42 as answer;\r");
-            shell.expect("1 row in a.csv");
+            shell.send(&format!("{statement}\r"));
+            shell.expect(shown);
         }
     }
     assert!(shell.wait().success());

@@ -55,6 +55,36 @@ fn a_plan_is_a_tree_and_has_other_formats() {
     assert!(created.contains("CreateMemoryTable"), "{created}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_tree_that_is_wider_than_the_terminal_is_indented_instead() {
+    let folder = tempdir().unwrap();
+    let explained = |query: &str, columns: u16| {
+        let mut command = crate::common::command(folder.path());
+        command.args(["sql", &format!("EXPLAIN {query}")]).env("NO_COLOR", "1");
+        let mut terminal = crate::common::pty::Terminal::start(command, 40, columns);
+        terminal.expect(" s)");
+        assert!(terminal.wait().success());
+        let output = terminal.output();
+        let table: String = output
+            .lines()
+            .filter(|line| line.starts_with(['|', '+']))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(widths(&table).iter().all(|width| *width <= usize::from(columns)), "{table}");
+        table
+    };
+    let joins =
+        "SELECT a.id, b.x + c.y AS s FROM rows a JOIN rows b ON a.id = b.id JOIN rows c ON a.id = c.id";
+    let indented = explained(joins, 80);
+    assert!(!indented.contains("┌─") && indented.contains("logical_plan"), "{indented}");
+    // Nothing is cut off.
+    assert_eq!(indented.matches("GenerateExec").count(), 3, "{indented}");
+    assert!(!indented.contains('…'), "{indented}");
+    assert!(explained(joins, 140).contains("┌─"));
+    assert!(explained("SELECT ln(x) * 2 FROM rows", 80).contains("┌─"));
+}
+
 #[test]
 fn the_time_in_which_native_code_was_made_is_shown() {
     let folder = tempdir().unwrap();

@@ -6,10 +6,14 @@ mod common;
 mod errors;
 mod explain;
 mod output;
+#[cfg(unix)]
+mod progress;
 mod release;
 mod run;
 #[cfg(unix)]
 mod shell;
+#[cfg(unix)]
+mod shell_pager;
 mod statements;
 mod summaries;
 

@@ -45,6 +45,11 @@ fn tables_are_aligned_by_the_width_of_characters() {
         "|   n | t\\|x |    f |\n|----:|------|-----:|\n|   1 | a\\|b |  1.5 |\n|  20 | NULL |  NaN |\n| 300 | 数据 | -inf |\n"
     );
     assert_eq!(
+        stdout(folder.path(), &[VALUES, "--format", "markdown", "--max-rows", "2"]),
+        "|   n | t\\|x |    f |\n|----:|------|-----:|\n|   1 | a\\|b |  1.5 |\n|   … | …    |    … |\n| 300 | 数据 | -inf |\n\n\
+         3 rows, the first 1 and the last 1 shown\n"
+    );
+    assert_eq!(
         stdout(
             folder.path(),
             &["SELECT * FROM (VALUES (1, 'x\ny'), (1, NULL)) AS t (a, \"größe\")", "--format", "line"]

@@ -72,6 +72,21 @@ fn tab_completes_keywords_tables_columns_and_files() {
     shell.expect(PROMPT);
     shell.send("select beta + 1 as q from other;\r");
     shell.expect("| 3 |");
+    shell.expect(PROMPT);
+    // An apostrophe in a comment begins no text.
+    shell.send("select 1000 + 1 as a -- it's\r");
+    shell.expect("...> ");
+    shell.send("from generate_r\t1);\r");
+    shell.expect("| 1001 |");
+    shell.expect(PROMPT);
+    shell.send("create view v as select 1000 + 2 as \"My Col\";\r");
+    shell.expect(PROMPT);
+    shell.send("from v select \"My\t;\r");
+    shell.expect("|   1002 |");
+    shell.expect(PROMPT);
+    std::fs::write(home.path().join("yaks.sql"), "select 1000 + 3 as a;").unwrap();
+    shell.send("\\i ya\t\r");
+    shell.expect("| 1003 |");
 }
 
 #[test]
@@ -133,5 +148,131 @@ fn the_startup_file_runs_and_history_is_kept_by_statement() {
     second.expect(PROMPT);
     second.send("\x04");
     assert!(second.wait().success());
-    assert!(!second.output().contains("rows ("), "{}", second.output());
+    assert!(!second.output().contains("1 row"), "{}", second.output());
+    assert!(first.output().contains("1 row ("), "{}", first.output());
+}
+
+#[test]
+fn lines_that_arrive_together_run_one_after_the_other() {
+    let home = tempdir().unwrap();
+    let mut shell = shell(home.path(), &[]);
+    shell.send("select 1000 + 1 as a;\rselect 1000 + 2 as a;\rselect\r 1000 + 3\r as a;\r");
+    for sum in ["| 1001 |", "| 1002 |", "| 1003 |"] {
+        shell.expect(sum);
+    }
+    shell.expect(PROMPT);
+    // What is typed while a query runs waits for its end.
+    shell.send("select count(distinct x * y) as n from generate_rows(500000);\r");
+    // Line editing has ended.
+    shell.expect("generate_rows(500000);");
+    shell.expect("\x1b[?2004l");
+    shell.send("select 1000 + 4 as a;\rselect 1000 + 5 as a;\rquit\r");
+    for sum in ["| 500000 |", "| 1004 |", "| 1005 |"] {
+        shell.expect(sum);
+    }
+    assert!(shell.wait().success());
+}
+
+#[test]
+fn a_text_between_dollar_signs_has_several_lines() {
+    let home = tempdir().unwrap();
+    let mut shell = shell(home.path(), &[]);
+    shell.send("select $$one; it's\r");
+    shell.expect("...> ");
+    shell.send("two;$$ as t;\r");
+    shell.expect("| one; it's |");
+    shell.expect("| two;      |");
+    shell.expect(PROMPT);
+}
+
+#[test]
+fn words_have_colors_unless_the_user_wants_none() {
+    let home = tempdir().unwrap();
+    for (variable, colored) in [("CLICOLOR", true), ("NO_COLOR", false)] {
+        let mut command = command(home.path());
+        command.arg("sql").env("HOME", home.path()).env_remove("CLICOLOR_FORCE").env_remove("NO_COLOR");
+        command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME").env(variable, "1");
+        let mut shell = Terminal::start(command, 40, 100);
+        shell.expect(PROMPT);
+        shell.send("select 'green' as a;\r");
+        shell.expect("1 row (");
+        let output = shell.output();
+        assert_eq!(output.contains("\x1b[34m\x1b[1mselect\x1b[0m"), colored, "{output:?}");
+        assert_eq!(output.contains("\x1b[32m'green'\x1b[0m"), colored, "{output:?}");
+    }
+}
+
+#[test]
+fn the_file_of_the_next_result_waits_for_a_result() {
+    let home = tempdir().unwrap();
+    let read = |name: &str| std::fs::read_to_string(home.path().join(name)).unwrap();
+    let mut shell = shell(home.path(), &[]);
+    shell.send("\\o a.csv\r");
+    for (line, shown) in [
+        ("select nosuch;", "nosuch"),
+        ("create view v as select 1000 + 5 as five;", "the next result goes to a.csv"),
+        ("\\d", "| v          | VIEW       |"),
+        ("\\dt", "| v          | VIEW       |"),
+        (
+            "set datafusion.execution.batch_size = 100; select five from v; select 1000 + 6 as six;",
+            "1 row in a.csv",
+        ),
+    ] {
+        shell.expect(PROMPT);
+        shell.send(&format!("{line}\r"));
+        shell.expect(shown);
+    }
+    // Only one result goes to the file.
+    shell.expect("| 1006 |");
+    assert_eq!(read("a.csv"), "five\n1005\n");
+    // A file that exists is refused, and another one can be named.
+    for (line, shown) in [
+        ("\\o a.csv", ""),
+        ("select 1 as a;", "exists already"),
+        ("\\o", ""),
+        ("select 1000 + 7 as a;", "| 1007 |"),
+        ("\\o ~/b.csv", ""),
+        ("select 8 as a;", "1 row in "),
+        ("\\o nothing", ""),
+        ("select 9 as a;", "\\mode in the shell"),
+        ("\\o", ""),
+        ("\\mode parquet", ""),
+        ("select 9 as a;", "\\o FILE"),
+        ("\\o d.csv", ""),
+        ("select 9 as a;", "1 row in d.csv"),
+        ("\\h", "\\maxrows"),
+        ("quit", ""),
+    ] {
+        shell.expect(PROMPT);
+        shell.send(&format!("{line}\r"));
+        shell.expect(shown);
+    }
+    assert!(shell.wait().success());
+    assert_eq!(read("b.csv"), "a\n8\n");
+    assert_eq!(read("d.csv"), "a\n9\n");
+}
+
+#[test]
+fn the_expanded_format_and_limits_of_rows_apply_to_all_formats_of_people() {
+    let home = tempdir().unwrap();
+    let mut shell = shell(home.path(), &[]);
+    for (line, shown) in [
+        ("\\mode csv", ""),
+        ("\\x", "the format is line"),
+        ("\\x", "the format is csv"),
+        ("\\x", "the format is line"),
+        // Plans stay whole.
+        ("explain analyze select 1 as a;", "| Query (elapsed time)"),
+        ("explain select 1 as a;", "| physical_plan | ┌"),
+        ("\\mode markdown", ""),
+        ("\\maxrows 4", ""),
+        (
+            "select id from generate_rows(9) order by id;",
+            "|  7 |\r\n|  8 |\r\n\r\n9 rows, the first 2 and the last 2 shown",
+        ),
+    ] {
+        shell.send(&format!("{line}\r"));
+        shell.expect(shown);
+        shell.expect(PROMPT);
+    }
 }

@@ -49,6 +49,8 @@ fn a_query_may_begin_with_from() {
     let folder = tempdir().unwrap();
     let csv = |query: &str| ok(folder.path(), &["sql", query, "--format", "csv"]).stdout;
     assert_eq!(csv("FROM rows LIMIT 2"), "id,x,y,z\n0,1.0,1.0,1.0\n1,2.0,2.0,2.0\n");
+    assert_eq!(csv("FROM rows WHERE id = 3 OR id = 1 ORDER BY id LIMIT 1"), "id,x,y,z\n1,2.0,2.0,2.0\n");
+    assert_eq!(csv("SELECT count(*) AS n FROM (FROM rows WHERE id < 7)"), "n\n7\n");
     assert_eq!(csv("FROM generate_rows(3) SELECT id WHERE id > 1"), "id\n2\n");
     assert_eq!(csv("SELECT sum(id) AS s FROM (FROM generate_rows(4))"), "s\n6\n");
     assert_eq!(

@@ -92,11 +92,6 @@ impl Format {
         })
     }
 
-    /// Whether a number of rows and a width of the terminal apply.
-    pub fn is_table(self) -> bool {
-        matches!(self, Self::Table | Self::Box)
-    }
-
     /// Whether people read the result, and not programs.
     pub fn is_for_people(self) -> bool {
         matches!(self, Self::Table | Self::Box | Self::Markdown)
@@ -141,7 +136,7 @@ impl Format {
             // A pipe or a device is written as stdout is.
             (None, None) if is_special_file(path) => Ok(Self::Table),
             (None, None) => Err(CliError::usage(format!(
-                "the name '{name}' does not tell the format: add an extension such as .parquet or .csv, or --format"
+                "the name '{name}' does not tell the format: add an extension such as .parquet or .csv, or --format, which is \\mode in the shell"
             ))),
         }
     }

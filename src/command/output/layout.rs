@@ -87,6 +87,33 @@ pub fn cut(text: &str, width: usize) -> String {
     kept + ELLIPSIS
 }
 
+/// The text in lines that are at most `width` characters wide, broken behind spaces where there are some. The lines behind the
+/// first one are indented by two more characters than that.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let spaces = text.chars().take_while(|character| *character == ' ').count();
+    let indent = (spaces + 2).min(width / 3);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for character in text.chars() {
+        line.push(character);
+        if text_width(&line) <= width {
+            continue;
+        }
+        line.pop();
+        // Not so early that the line is nearly empty.
+        let space =
+            line.rfind(' ').map(|space| space + 1).filter(|end| text_width(&line[..*end]) > width / 2);
+        let rest = line.split_off(space.filter(|_| character != ' ').unwrap_or(line.len()));
+        lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+        line += &rest;
+        if character != ' ' {
+            line.push(character);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +156,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn wrapped_lines_fit_and_have_all_characters() {
+        for text in ["", "abc", "  one two three, four(five)", &"x".repeat(50), "数据库表数据库表 größe, é"]
+        {
+            for width in 4..30 {
+                let lines = wrap(text, width);
+                let squeezed = |text: &str| text.replace(' ', "");
+                assert_eq!(squeezed(&lines.concat()), squeezed(text), "{width}");
+                assert!(lines.iter().all(|line| text_width(line) <= width), "{width}: {lines:?}");
+            }
+        }
+        assert_eq!(wrap("  one two, three", 12), ["  one two, ", "    three"]);
+        assert_eq!(wrap("abcdefghij", 6), ["abcdef", "  ghij"]);
     }
 
     #[test]

@@ -5,13 +5,15 @@ mod error_recorder;
 mod format;
 mod layout;
 mod lines;
+mod next_result;
 mod non_finite;
+mod pager;
+mod plans;
 pub mod stream_output;
 mod table;
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,19 +29,21 @@ use self::lines::LineWriter;
 use self::table::Table;
 use super::analysis::Analysis;
 use super::error::CliError;
-use super::query_progress::QueryProgress;
+use super::query_progress::{ClearProgress, QueryProgress, WrittenProgress};
 use super::terminal;
 use crate::batch::write_query;
 use crate::error_location::ErrorLocator;
 use warpframe_io::{
-    CompressedWriter, DataFormat, FileType, OutputSettings, RowWriter, Staging, WriterSettings,
+    CompressedWriter, DataFormat, FileType, OutputSettings, Progress, RowWriter, Staging, WriterSettings,
     compression_of_path, is_special_file,
 };
 
 pub use self::error_recorder::{ErrorRecorder, LastError};
 pub use self::format::Format;
 pub use self::layout::text_width;
+pub use self::next_result::{NextResult, ResultFile};
 pub use self::non_finite::NonFinite;
+pub use self::pager::Pager;
 pub use self::table::Limits;
 
 /// How results are shown.
@@ -57,36 +61,66 @@ pub struct Display {
     pub started: Option<Instant>,
     /// Whether the progress of a query is shown.
     pub progress: bool,
+    /// Whether messages name commands of the shell instead of options.
+    pub is_shell: bool,
 }
 
 /// Where results go.
 #[derive(Debug, Clone)]
 pub enum Target {
     Stdout,
-    /// The standard input of a shell command.
-    Pager(String),
+    Pager(Pager),
     File {
         path: PathBuf,
         overwrite: bool,
     },
+    /// The next result goes to the file, if one waits, and the others to the second target.
+    NextResult(NextResult, Box<Target>),
+}
+
+/// Until when the progress of a query is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ShowProgress {
+    /// Not at all: the screen is that of another program.
+    Never,
+    /// Until rows appear on the terminal, which are progress enough.
+    UntilOutput,
+    ToTheEnd,
 }
 
 /// Runs a query, writes its rows and returns their number.
 pub async fn write(query: DataFrame, display: &Display, target: &Target) -> Result<u64, CliError> {
     match target {
         Target::Stdout => print(query, display).await,
-        Target::Pager(command) => page(query, display, command).await,
+        Target::Pager(pager) => pager::write(query, display, pager).await,
         Target::File { path, overwrite } => {
             let format = Format::of_output(path, display.format)?;
             save(query, display, format, path, *overwrite).await
         }
+        Target::NextResult(next, otherwise) => match next.get() {
+            Some(file) => next_result::write(query, display, next, &file).await,
+            None => Box::pin(write(query, display, otherwise)).await,
+        },
     }
 }
 
 async fn print(query: DataFrame, display: &Display) -> Result<u64, CliError> {
     let format = display.format.unwrap_or(Format::Table);
-    format.check_stdout()?;
-    stream(query, display, format, display.limits, std::io::stdout()).await
+    if let Err(refused) = format.check_stdout() {
+        return Err(match display.is_shell {
+            true => CliError::failure(format!(
+                "{} is not for a terminal: write the next result to a file with \\o FILE, or choose another format with \\mode",
+                format.name()
+            )),
+            false => refused,
+        });
+    }
+    stream(query, display, format, display.limits, screen_progress(), std::io::stdout()).await
+}
+
+/// The progress of a query whose rows go to stdout.
+fn screen_progress() -> ShowProgress {
+    if terminal::is_terminal() { ShowProgress::UntilOutput } else { ShowProgress::ToTheEnd }
 }
 
 /// Checks that a format can be written to the standard output.
@@ -101,36 +135,25 @@ pub fn check_stdout(format: DataFormat) -> Result<(), CliError> {
     }
 }
 
-/// Writes to a pager, which shows all rows and columns.
-async fn page(query: DataFrame, display: &Display, command: &str) -> Result<u64, CliError> {
-    let format = display.format.filter(|format| !format.is_binary()).unwrap_or(Format::Table);
-    let failed = |error| CliError::failure(format!("cannot run the pager '{command}': {error}"));
-    let mut pager = Command::new("sh").args(["-c", command]).stdin(Stdio::piped()).spawn().map_err(failed)?;
-    let written = match pager.stdin.take() {
-        Some(stdin) => stream(query, display, format, Limits::default(), stdin).await,
-        None => Ok(0),
-    };
-    pager.wait().map_err(failed)?;
-    match written {
-        // The user has quit the pager.
-        Err(CliError::ClosedOutput) => Ok(0),
-        other => other,
-    }
-}
-
 /// Writes to a file. A pipe or a character device is written to as stdout is: while the query runs, and without being
 /// replaced.
 async fn save(
     query: DataFrame,
     display: &Display,
     format: Format,
-    path: &std::path::Path,
+    path: &Path,
     overwrite: bool,
 ) -> Result<u64, CliError> {
     if format != Format::Parquet && is_special_file(path) {
         return match stream_output::open(path).await? {
-            Some(pipe) => stream_compressed(query, display, format, pipe, path).await,
-            None => stream_compressed(query, display, format, std::io::stdout(), path).await,
+            // It may be the terminal.
+            Some(pipe) => {
+                stream_compressed(query, display, format, ShowProgress::UntilOutput, pipe, path).await
+            }
+            None => {
+                let stdout = std::io::stdout();
+                stream_compressed(query, display, format, screen_progress(), stdout, path).await
+            }
         };
     }
     let runtime = query.task_ctx().runtime_env();
@@ -141,7 +164,11 @@ async fn save(
             None => Staging::new(path, overwrite, &runtime).await?,
         };
         let settings = WriterSettings::default();
-        let written = write_query(query, Default::default(), staging, settings, Arc::new(())).await?;
+        let progress: Arc<dyn Progress> = match display.progress {
+            true => Arc::new(WrittenProgress::default()),
+            false => Arc::new(()),
+        };
+        let written = write_query(query, Default::default(), staging, settings, progress).await?;
         return Ok(written.rows);
     }
     let refused =
@@ -150,7 +177,7 @@ async fn save(
     let file = std::fs::File::create(staging.shard_path(0)).map_err(refused)?;
     let written = match format {
         Format::Arrow => write_arrow_file(query, display, &file).await,
-        format => stream_compressed(query, display, format, &file, path).await,
+        format => stream_compressed(query, display, format, ShowProgress::ToTheEnd, &file, path).await,
     };
     let rows = match written {
         Err(CliError::Io(error)) => return Err(refused(error)),
@@ -166,14 +193,15 @@ async fn stream_compressed(
     query: DataFrame,
     display: &Display,
     format: Format,
+    progress: ShowProgress,
     out: impl Write + Send,
-    path: &std::path::Path,
+    path: &Path,
 ) -> Result<u64, CliError> {
     let Some(compression) = compression_of_path(path) else {
-        return stream(query, display, format, Limits::default(), out).await;
+        return stream(query, display, format, Limits::default(), progress, out).await;
     };
     let mut out = CompressedWriter::new(out, compression)?;
-    let rows = stream(query, display, format, Limits::default(), &mut out).await?;
+    let rows = stream(query, display, format, Limits::default(), progress, &mut out).await?;
     out.finish()?.flush()?;
     Ok(rows)
 }
@@ -185,8 +213,10 @@ async fn write_arrow_file(
     file: impl Write + Send,
 ) -> Result<u64, CliError> {
     let locator = ErrorLocator::of(&query);
-    let batches = query.execute_stream().await.map_err(|error| locator.locate(error))?;
-    let batches = locator.stream(batches);
+    let context = Arc::new(query.task_ctx());
+    let plan = query.create_physical_plan().await.map_err(|error| locator.locate(error))?;
+    let batches = locator.stream(execute_stream(Arc::clone(&plan), context)?);
+    let _progress = display.progress.then(|| QueryProgress::watch(&plan));
     let (out, last_error) = ErrorRecorder::new(file);
     write_rows(batches, DataFormat::Arrow, display.non_finite, out, &last_error).await
 }
@@ -197,23 +227,40 @@ async fn stream(
     display: &Display,
     format: Format,
     limits: Limits,
+    progress: ShowProgress,
     out: impl Write + Send,
 ) -> Result<u64, CliError> {
     let context = Arc::new(query.task_ctx());
+    let format = plans::shown_format(&query, format);
     let analysis = if format.is_for_people() { Analysis::of(&query, limits.width) } else { None };
-    // A plan is shown as a whole.
-    let limits = if analysis.is_some() { Limits { rows: None, ..limits } } else { limits };
+    let limits = Limits {
+        // An analysis is shown as a whole.
+        rows: limits.rows.filter(|_| analysis.is_none()),
+        wraps: plans::is_plan(&query),
+        ..limits
+    };
     let locator = ErrorLocator::of(&query);
-    let mut plan = query.create_physical_plan().await.map_err(|error| locator.locate(error))?;
+    let located = |error| locator.locate(error);
+    let mut plan = query.clone().create_physical_plan().await.map_err(located)?;
+    if format.is_for_people()
+        && let Some(narrower) = plans::narrower(&query, plan.as_ref(), limits.width)
+    {
+        plan = narrower.create_physical_plan().await.map_err(located)?;
+    }
     if let Some(analysis) = analysis {
         plan = analysis.plan(plan);
     }
     let batches = locator.stream(execute_stream(Arc::clone(&plan), context)?);
-    // Rows that appear on the terminal while the query runs are progress enough.
-    let is_quiet = !display.progress || (terminal::is_terminal() && !format.is_table());
-    let _progress = (!is_quiet).then(|| QueryProgress::watch(&plan));
+    let watched = match display.progress && progress != ShowProgress::Never {
+        true => QueryProgress::watch(&plan),
+        false => QueryProgress::hidden(),
+    };
+    let (until_output, _to_the_end) = match progress {
+        ShowProgress::UntilOutput => (watched, QueryProgress::hidden()),
+        ShowProgress::Never | ShowProgress::ToTheEnd => (QueryProgress::hidden(), watched),
+    };
     let schema = batches.schema();
-    let (out, last_error) = ErrorRecorder::new(out);
+    let (out, last_error) = ErrorRecorder::new(ClearProgress::new(out, until_output));
     if let Some(format) = format.data_format() {
         return write_rows(batches, format, display.non_finite, out, &last_error).await;
     }
@@ -223,7 +270,9 @@ async fn stream(
         Format::Box => table(batches, limits, out, &borders::BOX, display).await,
         Format::Markdown => {
             let plain = Display { footer: false, ..display.clone() };
-            table(batches, Limits::default(), out, &borders::MARKDOWN, &plain).await
+            // Its lines are not cut, because other programs show it.
+            let limits = Limits { width: None, ..limits };
+            table(batches, limits, out, &borders::MARKDOWN, &plain).await
         }
         Format::Line => {
             let mut writer = LineWriter::new(out, &schema);

@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::borders::{Borders, Rule};
-use super::layout::{ELLIPSIS, Shown, cut, lay_out, text_width};
+use super::layout::{ELLIPSIS, Shown, cut, lay_out, text_width, wrap};
 use crate::command::error::CliError;
 use crate::command::words::count;
 use crate::terminal_text::escape_controls;
@@ -26,6 +26,8 @@ pub struct Limits {
     pub rows: Option<usize>,
     /// The width of the screen in characters.
     pub width: Option<usize>,
+    /// Whether lines that are wider than their column are wrapped, and not cut.
+    pub wraps: bool,
 }
 
 /// Writes a table.
@@ -121,6 +123,7 @@ impl<'a, W: Write> Table<'a, W> {
             numeric: fields.iter().map(|field| is_number(field.data_type())).collect(),
             borders: self.borders,
             is_cut: self.limits.width.is_some() && self.borders.escape.is_none(),
+            wraps: self.limits.wraps,
         };
         let names: Vec<_> = fields.iter().map(|field| lines(field.name())).collect();
         writer.header(&mut self.out, &names)?;
@@ -168,6 +171,10 @@ impl<'a, W: Write> Table<'a, W> {
             parts.push(format!("{shown} of {} shown", count(self.widths.len() as u64, "column")));
         }
         if footer.is_some() || parts.len() > 1 {
+            // Behind an empty line, because Markdown takes a line below a table as a row of it.
+            if self.borders.escape.is_some() {
+                writeln!(self.out)?;
+            }
             let text = footer.flatten().map(|text| format!(" ({text})")).unwrap_or_default();
             writeln!(self.out, "{}{text}", parts.join(", "))?;
         }
@@ -229,6 +236,8 @@ struct RowWriter<'a> {
     borders: &'a Borders,
     /// Whether cells that are wider than their column are cut.
     is_cut: bool,
+    /// Whether they are wrapped instead.
+    wraps: bool,
 }
 
 impl RowWriter<'_> {
@@ -246,11 +255,15 @@ impl RowWriter<'_> {
     }
 
     fn row(&self, out: &mut impl Write, cells: &[Cell]) -> std::io::Result<()> {
-        let joined: Vec<Cell>;
+        let changed: Vec<Cell>;
         let cells = match self.borders.escape {
             Some(escape) => {
-                joined = cells.iter().map(|cell| vec![escape(cell)]).collect();
-                &joined
+                changed = cells.iter().map(|cell| vec![escape(cell)]).collect();
+                &changed
+            }
+            None if self.is_cut && self.wraps => {
+                changed = self.wrapped(cells);
+                &changed
             }
             None => cells,
         };
@@ -271,6 +284,17 @@ impl RowWriter<'_> {
             writeln!(out, "{text}{}", self.borders.vertical)?;
         }
         Ok(())
+    }
+
+    /// The cells with lines that fit their columns.
+    fn wrapped(&self, cells: &[Cell]) -> Vec<Cell> {
+        let mut wrapped = cells.to_vec();
+        for column in &self.columns {
+            if let Shown::Column(number, width) = *column {
+                wrapped[number] = cells[number].iter().flat_map(|line| wrap(line, width)).collect();
+            }
+        }
+        wrapped
     }
 
     fn rule(&self, out: &mut impl Write, rule: Option<&Rule>) -> std::io::Result<()> {

@@ -3,9 +3,9 @@
 /// What the shell shows for `help`.
 pub const HELP: &str = "\
 A statement ends with ';'. Ctrl-C cancels the statement or the running query; Tab completes.
-  \\d, \\dt        list the tables               \\o FILE [--overwrite]  write the next result to a file
+  \\d, \\dt        list the tables               \\o FILE [--overwrite]  write the next result to FILE; \\o cancels it
   \\d NAME        describe a table              \\mode [FORMAT]         show or set the format of results
-  \\df [PATTERN]  list the functions            \\x                     one line for each value, or a table again
+  \\df [PATTERN]  list the functions            \\x                     one line for each value, or the format before
   \\timing        show times or not             \\maxrows N | all       the number of rows of a table that are shown
   \\i FILE        run the statements in a file   \\pager [on | off]      show results in $PAGER
   \\?, \\h, help   show this                     \\q, exit, quit         leave the shell";
@@ -27,8 +27,8 @@ pub enum Command {
     MaxRows(Option<usize>),
     /// Turns the pager on or off, or the other way round.
     Pager(Option<bool>),
-    /// The path of the next result, and whether it replaces an existing file.
-    Output(String, bool),
+    /// The path of the next result, and whether it replaces an existing file; the screen if `None`.
+    Output(Option<(String, bool)>),
 }
 
 /// The command in a line, or `None` if it is SQL.
@@ -64,16 +64,17 @@ pub fn parse(line: &str) -> Option<Result<Command, String>> {
         ("\\pager", None) => Ok(Command::Pager(None)),
         ("\\pager", Some("on")) => Ok(Command::Pager(Some(true))),
         ("\\pager", Some("off")) => Ok(Command::Pager(Some(false))),
-        ("\\o", Some(output)) => Ok(match output.strip_suffix("--overwrite") {
-            Some(path) => Command::Output(path.trim().to_owned(), true),
-            None => Command::Output(output.to_owned(), false),
-        }),
+        ("\\o", None) => Ok(Command::Output(None)),
+        ("\\o", Some(output)) => match output.strip_suffix("--overwrite").map(str::trim) {
+            Some("") => wrong("\\o FILE, or \\o FILE --overwrite"),
+            Some(path) => Ok(Command::Output(Some((path.to_owned(), true)))),
+            None => Ok(Command::Output(Some((output.to_owned(), false)))),
+        },
         ("\\q" | "\\timing" | "\\x", Some(_)) => Err(format!("{name} takes no argument")),
         ("\\dt", Some(_)) => wrong("\\dt, or \\d NAME for one table"),
         ("\\maxrows", None) => wrong("\\maxrows N, or \\maxrows all"),
         ("\\pager", Some(_)) => wrong("\\pager, \\pager on or \\pager off"),
         ("\\i", None) => wrong("\\i FILE"),
-        ("\\o", None) => wrong("\\o FILE, or \\o FILE --overwrite"),
         _ => Err(format!("there is no command {name}: \\? shows the commands")),
     })
 }
@@ -105,12 +106,15 @@ mod tests {
         assert_eq!(ok("\\i my file.sql"), Some(Command::Include("my file.sql".to_owned())));
         assert_eq!(ok("\\maxrows 1_000"), Some(Command::MaxRows(Some(1000))));
         assert_eq!(ok("\\maxrows all"), Some(Command::MaxRows(None)));
-        assert_eq!(ok("\\o my file.csv"), Some(Command::Output("my file.csv".to_owned(), false)));
-        assert_eq!(ok("\\o a.csv --overwrite"), Some(Command::Output("a.csv".to_owned(), true)));
+        assert_eq!(ok("\\o my file.csv"), Some(Command::Output(Some(("my file.csv".to_owned(), false)))));
+        assert_eq!(ok("\\o a.csv --overwrite"), Some(Command::Output(Some(("a.csv".to_owned(), true)))));
+        assert_eq!(ok("\\o"), Some(Command::Output(None)));
         for sql in ["select 1;", "exit_code", "", "helpful"] {
             assert_eq!(parse(sql), None, "{sql}");
         }
-        for wrong in ["\\maxrows", "\\maxrows 0", "\\pager maybe", "\\o", "\\i", "\\nothing", "\\q now"] {
+        for wrong in
+            ["\\maxrows", "\\maxrows 0", "\\pager maybe", "\\o --overwrite", "\\i", "\\nothing", "\\q now"]
+        {
             assert!(matches!(parse(wrong), Some(Err(_))), "{wrong}");
         }
     }

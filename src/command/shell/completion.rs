@@ -1,54 +1,56 @@
-//! What Tab completes: keywords, functions, tables and their columns.
+//! What Tab completes in SQL: keywords, functions, tables and their columns.
 
 use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
 use rustyline::completion::Pair;
 
+use crate::read_functions;
 use crate::session::Session;
 
-/// Whether the end of `line` is inside of a text in single quotes, which may have begun in the lines before.
-pub fn is_in_text(before: &str, line: &str) -> bool {
-    let quotes = before.chars().chain(line.chars()).filter(|character| *character == '\'').count();
-    quotes % 2 == 1
-}
-
 /// The completions of the word at the end of `line`, and the position of its first byte. After `TABLE.` these are the
-/// columns of the table.
-pub async fn complete_word(session: &Session, line: &str) -> (usize, Vec<Pair>) {
+/// columns of the table. `quote` is the position of the double quote that begins the name at the end of the line.
+pub async fn complete_word(session: &Session, line: &str, quote: Option<usize>) -> (usize, Vec<Pair>) {
     let is_word = |character: char| character.is_alphanumeric() || character == '_' || character == '.';
-    let start = line.char_indices().rev().take_while(|(_, character)| is_word(*character)).last();
-    let start = start.map_or(line.len(), |(position, _)| position);
-    let word = &line[start..];
-    if let Some((table, _)) = word.rsplit_once('.') {
+    let end = quote.unwrap_or(line.len());
+    let start = line[..end].char_indices().rev().take_while(|(_, character)| is_word(*character)).last();
+    let start = start.map_or(end, |(position, _)| position);
+    if let Some((table, _)) = line[start..end].rsplit_once('.') {
         let start = start + table.len() + 1;
-        let columns = columns(session, table).await;
-        return (start, matching(&line[start..], columns));
+        return (start, matching(&line[start..], columns(session, table).await));
     }
+    let word = &line[quote.unwrap_or(start)..];
     if word.is_empty() {
         return (start, Vec::new());
     }
-    let is_upper = !word.chars().any(char::is_lowercase);
-    let keywords = ALL_KEYWORDS.iter().map(|keyword| match is_upper {
-        true => (*keyword).to_owned(),
-        false => keyword.to_lowercase(),
-    });
-    let mut names: BTreeSet<_> = keywords.collect();
-    names.extend(functions(session).into_iter().map(|name| format!("{name}(")));
+    let mut names = BTreeSet::new();
+    if quote.is_none() {
+        let is_upper = !word.chars().any(char::is_lowercase);
+        names.extend(ALL_KEYWORDS.iter().map(|keyword| match is_upper {
+            true => (*keyword).to_owned(),
+            false => keyword.to_lowercase(),
+        }));
+        names.extend(functions(session).into_iter().map(|name| format!("{name}(")));
+    }
     for table in tables(session) {
         names.extend(columns(session, &table).await);
         names.insert(table);
     }
-    (start, matching(word, names))
+    (quote.unwrap_or(start), matching(word, names))
 }
 
-/// Of these names, those that begin with `word`, in any case.
+/// Of these names, those that begin with `word`, in any case. A word in double quotes stays in them.
 fn matching(word: &str, names: impl IntoIterator<Item = String>) -> Vec<Pair> {
-    let begins = |name: &String| {
-        let unquoted = name.trim_start_matches('"').to_lowercase();
-        unquoted.starts_with(&word.to_lowercase())
+    let typed = word.strip_prefix('"');
+    let beginning = typed.unwrap_or(word).to_lowercase();
+    let begins =
+        |name: &String| name.strip_prefix('"').unwrap_or(name).to_lowercase().starts_with(&beginning);
+    let written = |name: String| match typed {
+        Some(_) if !name.starts_with('"') => format!("\"{name}\""),
+        _ => name,
     };
-    names.into_iter().filter(begins).map(|name| Pair { display: name.clone(), replacement: name }).collect()
+    let found = names.into_iter().filter(begins).map(written);
+    found.map(|name| Pair { display: name.clone(), replacement: name }).collect()
 }
 
 /// The names of the tables, except those of the information schema, as they have to be written.
@@ -76,7 +78,9 @@ fn functions(session: &Session) -> Vec<String> {
     let state = session.context().state();
     let scalar = state.scalar_functions().keys();
     let others = state.aggregate_functions().keys().chain(state.window_functions().keys());
-    scalar.chain(others).cloned().collect()
+    let tables = state.table_functions().keys();
+    let readers = read_functions::names().map(str::to_owned);
+    scalar.chain(others).chain(tables).cloned().chain(readers).collect()
 }
 
 /// A name as SQL has to write it: in double quotes unless it has only lower-case letters, digits and `_`.
@@ -93,10 +97,15 @@ fn quoted(name: &str) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
+    use super::super::cursor::Cursor;
     use super::*;
 
     async fn completions(session: &Session, line: &str) -> Vec<String> {
-        let (start, found) = complete_word(session, line).await;
+        let quote = match Cursor::of(line) {
+            Cursor::QuotedName(quote) => Some(quote),
+            _ => None,
+        };
+        let (start, found) = complete_word(session, line, quote).await;
         found.into_iter().map(|pair| format!("{}{}", &line[..start], pair.replacement)).collect()
     }
 
@@ -113,14 +122,12 @@ mod tests {
             completions(&session, "select zebras.t").await,
             ["select zebras.\"Total\"", "select zebras.tally"]
         );
+        assert_eq!(completions(&session, "select \"TOT").await, ["select \"Total\""]);
+        assert_eq!(completions(&session, "select \"ta").await, ["select \"tally\""]);
+        assert_eq!(completions(&session, "select zebras.\"To").await, ["select zebras.\"Total\""]);
+        assert_eq!(completions(&session, "from generate_r").await, ["from generate_rows("]);
+        assert_eq!(completions(&session, "from read_par").await, ["from read_parquet("]);
         assert_eq!(completions(&session, "select nothing.t").await, [""; 0]);
         assert_eq!(completions(&session, "select ").await, [""; 0]);
-    }
-
-    #[test]
-    fn quotes_begin_and_end_texts() {
-        assert!(is_in_text("", "select * from 'data/"));
-        assert!(is_in_text("select 'a\n", "b"));
-        assert!(!is_in_text("", "select 'it''s', "));
     }
 }

@@ -11,7 +11,8 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 use tokio::runtime::Handle;
 
-use super::completion::{complete_word, is_in_text};
+use super::completion::complete_word;
+use super::cursor::Cursor;
 use super::sql_text::{Part, parts};
 use crate::session::Session;
 
@@ -43,13 +44,21 @@ impl Completer for LineHelper {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let typed = &line[..position];
-        // After a backslash command, an argument may be a file.
-        let is_file =
-            is_in_text(&self.before, typed) || (typed.starts_with("\\o ") && self.before.is_empty());
-        if is_file {
+        let is_path_command = ["\\o ", "\\i "].iter().any(|command| typed.starts_with(command));
+        if is_path_command && self.before.is_empty() {
             return self.files.complete_path(line, position);
         }
-        Ok(self.runtime.block_on(complete_word(&self.session, typed)))
+        let before = self.before.len();
+        match Cursor::of(&format!("{}{typed}", self.before)) {
+            Cursor::Text => self.files.complete_path(line, position),
+            Cursor::Comment => Ok((position, Vec::new())),
+            Cursor::Sql => Ok(self.runtime.block_on(complete_word(&self.session, typed, None))),
+            // A name that begins in an earlier line is completed nowhere.
+            Cursor::QuotedName(quote) if quote < before => Ok((position, Vec::new())),
+            Cursor::QuotedName(quote) => {
+                Ok(self.runtime.block_on(complete_word(&self.session, typed, Some(quote - before))))
+            }
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 mod commands;
 mod completion;
+mod cursor;
 mod editor;
 mod sql_text;
+mod statement_thread;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustyline::completion::FilenameCompleter;
 use rustyline::error::ReadlineError;
@@ -18,26 +19,20 @@ use tokio::runtime::Runtime;
 use self::commands::{Command, HELP};
 use self::editor::LineHelper;
 use self::sql_text::Input;
+use self::statement_thread::StatementThread;
 use super::error::CliError;
-use super::output::{Display, Format, Target};
-use super::panic;
+use super::output::{Display, Format, NextResult, Pager, ResultFile, Target};
 use super::signal::Signal;
-use super::signals::{self, REACTION, interruptible, received};
-use super::statements::{execute, read};
+use super::signals;
+use super::statements::read;
 use super::terminal;
-use super::words::count;
 use crate::session::Session;
+use crate::terminal_text::escape_controls;
 
 const PROMPT: &str = "warpframe> ";
 
 /// The prompt of the lines of a statement after its first one.
 const CONTINUATION_PROMPT: &str = "      ...> ";
-
-/// How often a waiting shell looks for signals.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The stack of a statement's thread, in bytes: that of a main thread.
-const STATEMENT_STACK: usize = 8 << 20;
 
 /// Reads and runs statements until the user quits.
 pub fn run(session: &Session, runtime: &Runtime, display: Display, quiet: bool) -> Result<(), CliError> {
@@ -60,7 +55,15 @@ pub fn run(session: &Session, runtime: &Runtime, display: Display, quiet: bool) 
     if !quiet {
         eprintln!("warpframe {}: help shows the commands", env!("CARGO_PKG_VERSION"));
     }
-    let mut shell = Shell { session, runtime, display, timing: true, pager: None, output: None };
+    let mut shell = Shell {
+        session,
+        runtime,
+        display: Display { is_shell: true, ..display },
+        timing: true,
+        pager: None,
+        output: NextResult::default(),
+        before_expanded: None,
+    };
     shell.run_startup_file()?;
     let mut history_failed = false;
     loop {
@@ -120,9 +123,11 @@ struct Shell<'a> {
     runtime: &'a Runtime,
     display: Display,
     timing: bool,
-    pager: Option<String>,
-    /// Where the next result goes.
-    output: Option<Target>,
+    pager: Option<Pager>,
+    /// The file of `\o`.
+    output: NextResult,
+    /// The format before `\x`.
+    before_expanded: Option<Format>,
 }
 
 impl Shell<'_> {
@@ -130,8 +135,8 @@ impl Shell<'_> {
         match command {
             Command::Quit => {}
             Command::Help => eprintln!("{HELP}"),
-            Command::Sql(query) => self.execute(&query)?,
-            Command::Include(file) => match read(&PathBuf::from(file)) {
+            Command::Sql(query) => self.run(&query, self.screen())?,
+            Command::Include(file) => match read(&path_of(&file)) {
                 Ok(statements) => self.execute(&statements)?,
                 Err(error) => error.print(),
             },
@@ -151,95 +156,62 @@ impl Shell<'_> {
                 }
             },
             Command::Expanded => {
-                let is_expanded = self.display.format == Some(Format::Line);
-                self.display.format = if is_expanded { None } else { Some(Format::Line) };
-                eprintln!("the format is {}", if is_expanded { Format::Table } else { Format::Line }.name());
+                self.display.format = match self.display.format {
+                    Some(Format::Line) => self.before_expanded.take(),
+                    other => {
+                        self.before_expanded = other;
+                        Some(Format::Line)
+                    }
+                };
+                eprintln!("the format is {}", self.display.format.unwrap_or(Format::Table).name());
             }
             Command::MaxRows(rows) => self.display.limits.rows = rows,
             Command::Pager(on) => {
-                self.pager = match on.unwrap_or(self.pager.is_none()) {
-                    true => Some(std::env::var("PAGER").unwrap_or_else(|_| "less -S".to_owned())),
-                    false => None,
-                };
+                self.pager = on.unwrap_or(self.pager.is_none()).then(Pager::of_environment);
                 match &self.pager {
-                    Some(pager) => eprintln!("results are shown by '{pager}'"),
+                    Some(pager) => eprintln!("results are shown by '{}'", pager.command()),
                     None => eprintln!("the pager is off"),
                 }
             }
-            Command::Output(path, overwrite) => {
-                self.output = Some(Target::File { path: PathBuf::from(path), overwrite });
+            Command::Output(Some((path, overwrite))) => {
+                self.output.set(Some(ResultFile { path: path_of(&path), overwrite }));
             }
+            Command::Output(None) => self.output.set(None),
         }
         Ok(())
     }
 
-    /// Runs statements and shows their results, or the error.
+    /// Runs statements and shows their results, or the error. The first result goes to the file of `\o`, if one waits.
     ///
     /// # Errors
     /// A signal ends the shell.
     fn execute(&mut self, statements: &str) -> Result<(), CliError> {
-        let start = Instant::now();
+        let target = Target::NextResult(self.output.clone(), Box::new(self.screen()));
+        let ended = self.run(statements, target);
+        if let Some(file) = self.output.get() {
+            let path = file.path.display().to_string();
+            eprintln!("the next result goes to {}; \\o shows it here", escape_controls(&path));
+        }
+        ended
+    }
+
+    /// Where results are shown.
+    fn screen(&self) -> Target {
+        self.pager.clone().map_or(Target::Stdout, Target::Pager)
+    }
+
+    fn run(&self, statements: &str, target: Target) -> Result<(), CliError> {
         let mut display = self.display.clone();
         display.limits.width = terminal::width();
-        display.started = self.timing.then_some(start);
-        let target = match (self.output.take(), &self.pager) {
-            (Some(file), _) => file,
-            (None, Some(pager)) => Target::Pager(pager.clone()),
-            (None, None) => Target::Stdout,
-        };
-        // A file whose name tells no format gets that of the shell, and one whose name does gets its own.
-        if let Target::File { path, .. } = &target
-            && Format::of_output(path, None).is_ok()
-        {
-            display.format = None;
-        }
-        match self.run_in_thread(statements.to_owned(), display, target.clone()) {
-            Ok(rows) => match &target {
-                Target::File { path, .. } => eprintln!("{} in {}", count(rows, "row"), path.display()),
-                Target::Stdout | Target::Pager(_) => {}
-            },
+        display.started = self.timing.then(Instant::now);
+        let thread =
+            StatementThread { session: self.session, runtime: self.runtime, pager: self.pager.as_ref() };
+        match thread.run(statements.to_owned(), display, target) {
+            Ok(_) => {}
             Err(ended @ CliError::Interrupted(Signal::Terminate | Signal::HangUp)) => return Err(ended),
             Err(error) => error.print(),
         }
         Ok(())
-    }
-
-    /// Runs statements in a thread of their own, which is left behind if it does not notice a signal: Ctrl-C ends a statement
-    /// even if it computes or waits inside one call.
-    fn run_in_thread(&self, statements: String, display: Display, target: Target) -> Result<u64, CliError> {
-        let (session, handle) = (self.session.clone(), self.runtime.handle().clone());
-        let before = received().count;
-        let (done, ended) = channel();
-        let run = move || {
-            let ended = handle.block_on(interruptible(execute(&session, &statements, &display, &target)));
-            let _ = done.send(ended);
-        };
-        std::thread::Builder::new()
-            .name("statement".to_owned())
-            .stack_size(STATEMENT_STACK)
-            .spawn(run)
-            .map_err(|error| CliError::failure(format!("cannot start a thread: {error}")))?;
-        let mut interrupted: Option<Instant> = None;
-        loop {
-            match ended.recv_timeout(SIGNAL_INTERVAL) {
-                Ok(ended) => return ended,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(CliError::failure(panic::worker_stopped()));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            let received = received();
-            let (Some(signal), signals) = (received.last, received.count - before) else { continue };
-            if signals > 0 {
-                let since = interrupted.get_or_insert_with(Instant::now);
-                if signals > 1 || since.elapsed() > REACTION {
-                    eprintln!(
-                        "the statement does not end at once: its present step goes on in the background"
-                    );
-                    return Err(CliError::Interrupted(signal));
-                }
-            }
-        }
     }
 
     /// Runs the statements in `rc.sql` in the user's configuration folder, if there is such a file.
@@ -254,6 +226,12 @@ impl Shell<'_> {
             }
         }
     }
+}
+
+/// The path that a user has typed, in which `~` is the home folder.
+fn path_of(typed: &str) -> PathBuf {
+    let home = typed.strip_prefix("~/").zip(dirs::home_dir());
+    home.map_or_else(|| PathBuf::from(typed), |(rest, home)| home.join(rest))
 }
 
 /// The path of `history.txt` in the user's data folder, which is created; `None` if that is not possible.

@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_err};
-use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coop::make_cooperative;
@@ -88,6 +88,14 @@ impl GenerateExec {
     /// The generator of the rows.
     pub fn generator(&self) -> RowGenerator {
         self.generator
+    }
+
+    /// The number of rows of all partitions; `None` if the ranges are known only when their plan has run.
+    pub fn rows(&self) -> Option<u64> {
+        let source = self.input.downcast_ref::<DataSourceExec>()?;
+        let memory = source.data_source().downcast_ref::<MemorySourceConfig>()?;
+        let ranges = memory.partitions().iter().flatten();
+        Some(ranges.flat_map(ranges_of).map(|range| range.end.saturating_sub(range.start)).sum())
     }
 
     /// The indices of the generated columns in [`RowGenerator::schema`].
@@ -170,12 +178,16 @@ impl ExecutionPlan for GenerateExec {
     }
 }
 
-/// Splits the ranges of an input batch into ranges of at most `batch_size` rows.
-fn batch_ranges(ranges: &RecordBatch, batch_size: u64) -> impl Iterator<Item = Range<u64>> + use<> {
+/// The ranges in an input batch.
+fn ranges_of(ranges: &RecordBatch) -> impl Iterator<Item = Range<u64>> + use<> {
     let column = |column: usize| ranges.column(column).as_primitive::<UInt64Type>().clone();
     let (starts, ends) = (column(0), column(1));
-    (0..ranges.num_rows()).flat_map(move |row| {
-        let (start, end) = (starts.value(row), ends.value(row));
+    (0..ranges.num_rows()).map(move |row| starts.value(row)..ends.value(row))
+}
+
+/// Splits the ranges of an input batch into ranges of at most `batch_size` rows.
+fn batch_ranges(ranges: &RecordBatch, batch_size: u64) -> impl Iterator<Item = Range<u64>> + use<> {
+    ranges_of(ranges).flat_map(move |Range { start, end }| {
         (0..end.saturating_sub(start).div_ceil(batch_size)).map(move |batch| {
             let first = start + batch * batch_size;
             first..(first + batch_size).min(end)
