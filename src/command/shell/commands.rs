@@ -64,7 +64,7 @@ pub fn parse(line: &str) -> Option<Result<Command, String>> {
         ("\\pager", None) => Ok(Command::Pager(None)),
         ("\\pager", Some("on")) => Ok(Command::Pager(Some(true))),
         ("\\pager", Some("off")) => Ok(Command::Pager(Some(false))),
-        ("\\o", None) => Ok(Command::Output(None)),
+        ("\\o", None | Some("-")) => Ok(Command::Output(None)),
         ("\\o", Some(output)) => match output.strip_suffix("--overwrite").map(str::trim) {
             Some("") => wrong("\\o FILE, or \\o FILE --overwrite"),
             Some(path) => Ok(Command::Output(Some((path.to_owned(), true)))),
@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(ok("\\o my file.csv"), Some(Command::Output(Some(("my file.csv".to_owned(), false)))));
         assert_eq!(ok("\\o a.csv --overwrite"), Some(Command::Output(Some(("a.csv".to_owned(), true)))));
         assert_eq!(ok("\\o"), Some(Command::Output(None)));
+        assert_eq!(ok("\\o -"), Some(Command::Output(None)));
         for sql in ["select 1;", "exit_code", "", "helpful"] {
             assert_eq!(parse(sql), None, "{sql}");
         }
