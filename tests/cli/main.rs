@@ -12,6 +12,7 @@ mod run;
 mod shell;
 mod statements;
 mod summaries;
+mod table_changes;
 
 use std::path::Path;
 

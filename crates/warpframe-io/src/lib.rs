@@ -13,6 +13,7 @@
 #![warn(missing_docs)]
 
 mod background_cleanup;
+mod column_names;
 mod commit;
 mod compressed_writer;
 mod concatenate;
@@ -67,6 +68,7 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup};
+pub use column_names::check_output_names;
 pub use commit::{Attempts, OutputMode, OwnedFolder, Staging, private_folder, private_folder_in};
 pub use compressed_writer::CompressedWriter;
 pub use concatenate::concatenate_shards;

@@ -64,7 +64,10 @@ pub(super) async fn open_stream(
         (Detected::Type(found), None) => found,
         (_, Some(known)) => known,
         (_, None) => {
-            return plan_err!("the format of '{name}' is not known: choose csv, tsv, json, ndjson or arrows");
+            return plan_err!(
+                "the format of '{name}' is not known: in SQL, read it by read_csv('{name}'), read_tsv, read_json, read_ndjson or \
+                 read_arrow; in `warpframe run`, choose it by --in-format"
+            );
         }
     };
     let is_arrow_file = detect(&first) == Detected::Type(FileType::plain(DataFormat::Arrow));

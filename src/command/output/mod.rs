@@ -10,7 +10,7 @@ pub mod stream_output;
 mod table;
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,7 +33,7 @@ use crate::batch::write_query;
 use crate::error_location::ErrorLocator;
 use warpframe_io::{
     CompressedWriter, DataFormat, FileType, OutputSettings, RowWriter, Staging, WriterSettings,
-    compression_of_path, is_special_file,
+    check_output_names, compression_of_path, is_special_file,
 };
 
 pub use self::error_recorder::{ErrorRecorder, LastError};
@@ -59,6 +59,9 @@ pub struct Display {
     pub progress: bool,
 }
 
+/// The name of the standard output.
+pub const STANDARD: &str = "-";
+
 /// Where results go.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -69,6 +72,16 @@ pub enum Target {
         path: PathBuf,
         overwrite: bool,
     },
+}
+
+impl Target {
+    /// The output of a name: a file, or the standard output for `-`.
+    pub fn of(path: &Path, overwrite: bool) -> Self {
+        match path == Path::new(STANDARD) {
+            true => Self::Stdout,
+            false => Self::File { path: path.to_owned(), overwrite },
+        }
+    }
 }
 
 /// Runs a query, writes its rows and returns their number.
@@ -124,7 +137,7 @@ async fn save(
     query: DataFrame,
     display: &Display,
     format: Format,
-    path: &std::path::Path,
+    path: &Path,
     overwrite: bool,
 ) -> Result<u64, CliError> {
     if format != Format::Parquet && is_special_file(path) {
@@ -132,6 +145,9 @@ async fn save(
             Some(pipe) => stream_compressed(query, display, format, pipe, path).await,
             None => stream_compressed(query, display, format, std::io::stdout(), path).await,
         };
+    }
+    if format.data_format().is_some() {
+        check_output_names(query.schema().as_arrow())?;
     }
     let runtime = query.task_ctx().runtime_env();
     if format == Format::Parquet {
@@ -167,7 +183,7 @@ async fn stream_compressed(
     display: &Display,
     format: Format,
     out: impl Write + Send,
-    path: &std::path::Path,
+    path: &Path,
 ) -> Result<u64, CliError> {
     let Some(compression) = compression_of_path(path) else {
         return stream(query, display, format, Limits::default(), out).await;

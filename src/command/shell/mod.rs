@@ -5,7 +5,7 @@ mod completion;
 mod editor;
 mod sql_text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -167,7 +167,7 @@ impl Shell<'_> {
                 }
             }
             Command::Output(path, overwrite) => {
-                self.output = Some(Target::File { path: PathBuf::from(path), overwrite });
+                self.output = Some(Target::of(Path::new(&path), overwrite));
             }
         }
         Ok(())
