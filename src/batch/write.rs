@@ -77,7 +77,8 @@ async fn write_files(
 /// number.
 ///
 /// # Errors
-/// The query fails, the output cannot be written, two columns have one name, or the format does not fit the columns. A part of the rows is written then.
+/// The query fails, the output cannot be written, two columns have one name, or the format does not fit the columns. A part of the
+/// rows is written then.
 pub async fn write_to(
     query: DataFrame,
     metadata: HashMap<String, String>,

@@ -1,7 +1,5 @@
 //! What a statement changes, derived from its plan.
 
-use std::fmt;
-
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, internal_err, not_impl_err};
 use datafusion::logical_expr::utils::conjunction;
@@ -49,21 +47,21 @@ impl Change {
     }
 }
 
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let condition = match self {
-            Self::Delete(condition) => {
-                f.write_str("op=delete")?;
-                condition
-            }
-            Self::Update(values, condition) => {
-                let values: Vec<_> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
-                write!(f, "op=update, set=[{}]", values.join(", "))?;
-                condition
-            }
-            Self::Truncate => return f.write_str("op=truncate"),
+impl Change {
+    /// What `EXPLAIN` shows: lines `key=value`.
+    pub fn lines(&self) -> Vec<String> {
+        let (op, values, condition) = match self {
+            Self::Delete(condition) => ("delete", None, condition.as_ref()),
+            Self::Update(values, condition) => ("update", Some(values), condition.as_ref()),
+            Self::Truncate => ("truncate", None, None),
         };
-        condition.as_ref().map_or(Ok(()), |condition| write!(f, ", where={condition}"))
+        let mut lines = vec![format!("op={op}")];
+        if let Some(values) = values {
+            let values: Vec<_> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            lines.push(format!("set=[{}]", values.join(", ")));
+        }
+        lines.extend(condition.map(|condition| format!("where={condition}")));
+        lines
     }
 }
 

@@ -56,12 +56,11 @@ impl ChangeTableExec {
 
 impl DisplayAs for ChangeTableExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
+        let lines = self.change.lines();
         match format {
-            DisplayFormatType::TreeRender => {
-                write!(f, "table={}\n{}", self.name, self.change.to_string().replace(", ", "\n"))
-            }
+            DisplayFormatType::TreeRender => write!(f, "table={}\n{}", self.name, lines.join("\n")),
             DisplayFormatType::Default | DisplayFormatType::Verbose => {
-                write!(f, "ChangeTableExec: table={}, {}", self.name, self.change)
+                write!(f, "ChangeTableExec: table={}, {}", self.name, lines.join(", "))
             }
         }
     }
