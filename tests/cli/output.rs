@@ -199,7 +199,7 @@ fn two_columns_of_one_name_are_not_written_to_files() {
         let file = format!("o.{extension}");
         expect_failure(at, &["sql", query, "--out", &file], 1, &["two columns 'id'", "rename one with AS"]);
         let run = ["run", "--in", "in.parquet", "--select", "id, x AS id", "--out", &file];
-        expect_failure(at, &run, 1, &["'id'"]);
+        expect_failure(at, &run, 1, &["two columns have the name 'id'", "rename one with AS"]);
     }
     for extension in ["parquet", "csv", "ndjson", "arrow"] {
         let copy = format!("COPY ({query}) TO 'o.{extension}'");
@@ -216,12 +216,12 @@ fn a_file_with_two_columns_of_one_name_is_named() {
     let at = folder.path();
     let column = || std::sync::Arc::new(arrow::array::Int64Array::from(vec![1])) as arrow::array::ArrayRef;
     let batch = RecordBatch::try_from_iter([("id", column()), ("id", column())]).unwrap();
-    let file = File::create(at.join("d.arrow")).unwrap();
-    let mut writer = arrow::ipc::writer::FileWriter::try_new(file, batch.schema_ref()).unwrap();
+    let file = File::create(at.join("d.parquet")).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
-    writer.finish().unwrap();
-    for arguments in [&["sql", "FROM 'd.arrow'"][..], &["sql", "--table", "d.arrow", "FROM d"]] {
-        expect_failure(at, arguments, 1, &["'d.arrow' has two columns 'id'", "other names"]);
+    writer.close().unwrap();
+    for arguments in [&["sql", "FROM 'd.parquet'"][..], &["sql", "--table", "d.parquet", "FROM d"]] {
+        expect_failure(at, arguments, 1, &["'d.parquet' has two columns 'id'", "other names"]);
     }
 }
 

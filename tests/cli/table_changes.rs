@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::tempdir;
 
-use crate::common::{entries, expect_failure, ok};
+use crate::common::{entries, expect_failure, ok, warpframe};
 
 const TABLES: &str = "CREATE TABLE t(a INT, b TEXT) AS VALUES (1, 'x'), (2, 'y'), (3, NULL); CREATE TABLE u(a INT) AS VALUES (1)";
 
@@ -34,7 +34,7 @@ fn changes_by_the_rows_of_other_tables_are_errors() {
         ("UPDATE t JOIN u ON t.a = u.a SET b = 'z'", &["UPDATE with other tables cannot be used"]),
         ("UPDATE t SET b = 'z' FROM u WHERE t.a = u.a", &["UPDATE with other tables cannot be used"]),
         ("DELETE FROM t USING u WHERE t.a = u.a", &["DELETE with other tables cannot be used"]),
-        ("DELETE t FROM t JOIN u ON t.a = u.a", &["DELETE with other tables cannot be used"]),
+        ("DELETE FROM t JOIN u ON t.a = u.a", &["DELETE with other tables cannot be used"]),
         ("DELETE FROM t LIMIT 1", &["LIMIT in DELETE cannot be used", "WHERE"]),
         ("DELETE FROM t WHERE a = 1 LIMIT 0", &["LIMIT in DELETE"]),
         ("DELETE FROM t ORDER BY a LIMIT 1", &["DELETE cannot be used"]),
@@ -101,12 +101,8 @@ fn explain_changes_nothing() {
     let none =
         csv(at, "EXPLAIN SET datafusion.execution.batch_size = 7; SHOW datafusion.execution.batch_size");
     assert!(none.ends_with("batch_size,8192\n"), "{none}");
-    expect_failure(
-        at,
-        &["sql", "EXPLAIN CREATE TABLE v AS SELECT 1; SELECT * FROM v"],
-        1,
-        &["'v' not found"],
-    );
+    let unknown = warpframe(at, &["sql", "EXPLAIN CREATE TABLE v AS SELECT 1; SELECT * FROM v"]);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("'v' not found"), "{unknown:#?}");
 
     let plan = csv(at, &format!("{TABLES}; EXPLAIN FORMAT INDENT UPDATE t SET a = a + 1 WHERE b = 'x'"));
     let line = "ChangeTableExec: table=t, op=update, set=[a = ";
