@@ -2,8 +2,8 @@
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, Result, internal_err, not_impl_err};
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, WriteOp, lit};
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::{DmlStatement, Expr, LogicalPlan, WriteOp, lit, when};
 
 /// A change of the rows of a table. The columns in its expressions have no table names.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +48,19 @@ impl Change {
 }
 
 impl Change {
+    /// The same change, in which a condition is evaluated only in rows that those before it by AND do not rule out: AND of
+    /// DataFusion evaluates both of its operands in all rows of a batch unless the first one decides most of them.
+    ///
+    /// # Errors
+    /// A condition is not Boolean.
+    pub fn with_conditions_in_order(self) -> Result<Self> {
+        Ok(match self {
+            Self::Delete(Some(condition)) => Self::Delete(Some(in_order(condition)?)),
+            Self::Update(values, Some(condition)) => Self::Update(values, Some(in_order(condition)?)),
+            other => other,
+        })
+    }
+
     /// What `EXPLAIN` shows: lines `key=value`.
     pub fn lines(&self) -> Vec<String> {
         let (op, values, condition) = match self {
@@ -63,6 +76,13 @@ impl Change {
         lines.extend(condition.map(|condition| format!("where={condition}")));
         lines
     }
+}
+
+/// `CASE WHEN a THEN b ELSE false END` for `a AND b`, which is true in the same rows.
+fn in_order(condition: Expr) -> Result<Expr> {
+    let mut conditions = split_conjunction_owned(condition).into_iter().rev();
+    let last = conditions.next().unwrap_or_else(|| lit(true));
+    conditions.try_fold(last, |rest, condition| when(condition, rest).otherwise(lit(false)))
 }
 
 /// The rows of a plan over one table, in terms of the columns of the table.
@@ -117,7 +137,6 @@ impl Rows {
     }
 
     fn condition(&self) -> Option<Expr> {
-        // One expression, so that a condition is not evaluated for rows that one before it rules out.
         conjunction(self.conditions.iter().cloned())
     }
 

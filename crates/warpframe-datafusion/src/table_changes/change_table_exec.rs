@@ -126,7 +126,7 @@ async fn change_in_memory(
     // The batches share their columns.
     let copied = partitions.iter().map(|partition| partition.to_vec()).collect();
     let copy = MemTable::try_new(table.schema(), copied)?;
-    let count = change_table(change, &copy, session, context).await?;
+    let count = change_table(change.with_conditions_in_order()?, &copy, session, context).await?;
     let mut changed = Vec::new();
     for partition in &copy.batches {
         changed.push(std::mem::take(&mut *partition.write().await));
