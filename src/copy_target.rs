@@ -11,7 +11,7 @@ use warpframe_io::{DataFormat, FileType, compression_of_path};
 /// statement has them.
 ///
 /// # Errors
-/// `COPY` does not write the format.
+/// `COPY` does not write the format, or the name stands for another one than `STORED AS`.
 pub fn name_copy_format(statement: &mut Statement) -> Result<()> {
     let copy = match statement {
         Statement::CopyTo(copy) => copy,
@@ -26,6 +26,16 @@ pub fn name_copy_format(statement: &mut Statement) -> Result<()> {
             copy.target
         );
     }
+    if let (Some(chosen), Some(meant)) = (chosen, meant)
+        && !copy.target.ends_with('/')
+        && !is_same(chosen, meant.format, &copy.options)
+    {
+        return plan_err!(
+            "COPY ... STORED AS {chosen}, but the extension of '{}' means {}: leave STORED AS out, or choose another name",
+            copy.target,
+            meant.format
+        );
+    }
     let Some(format) = chosen.or(meant.map(|meant| meant.format)) else { return Ok(()) };
     if matches!(format, DataFormat::Avro | DataFormat::ArrowStream) {
         return plan_err!("COPY does not write {format}: write Parquet, or use warpframe sql --out");
@@ -38,4 +48,15 @@ pub fn name_copy_format(statement: &mut Statement) -> Result<()> {
         copy.options.push(("format.compression".to_owned(), compression));
     }
     Ok(())
+}
+
+/// Whether files of a format can have the extension of another one. `COPY` writes objects line by line as JSON too, and values
+/// between tabs as CSV with this delimiter.
+fn is_same(chosen: DataFormat, meant: DataFormat, options: &[(String, Value)]) -> bool {
+    let is_json = |format| matches!(format, DataFormat::Json | DataFormat::Ndjson);
+    let is_delimiter = |key: &str| key.to_ascii_lowercase().trim_start_matches("format.") == "delimiter";
+    chosen == meant
+        || (is_json(chosen) && is_json(meant))
+        || ((chosen, meant) == (DataFormat::Csv, DataFormat::Tsv)
+            && options.iter().any(|(key, _)| is_delimiter(key)))
 }

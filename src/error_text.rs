@@ -149,6 +149,10 @@ fn schema_message(error: &SchemaError) -> String {
             "several tables have a column '{0}': write the name of a table before it, as in t.{0}",
             field.name
         ),
+        // `SELECT id, x AS id`: one of two columns of a query has the name of a table and one has not.
+        SchemaError::AmbiguousReference { field } => {
+            format!("two columns have the name '{}': rename one with AS", field.name)
+        }
         other => other.to_string(),
     }
 }

@@ -1,6 +1,8 @@
 //! Files as tables of one statement: `SELECT * FROM 'data/*.parquet'`, `SELECT * FROM read_csv('a.csv', header => false)`.
 
 use std::ops::ControlFlow;
+#[cfg(feature = "cli")]
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::common::{DataFusionError, Result, TableReference};
@@ -167,7 +169,8 @@ impl VisitorMut for Finder<'_> {
     }
 }
 
-/// The name and path of a table in `NAME=PATH` or `PATH`, whose name is [`table_name`].
+/// The name and path of a table in `NAME=PATH` or `PATH`, whose name is [`table_name`]. A text that is the path of a file, and whose end
+/// is not, is a path.
 ///
 /// # Errors
 /// The name or the path is empty, or the path is a pattern without a name.
@@ -175,6 +178,8 @@ impl VisitorMut for Finder<'_> {
 pub fn named_table(text: &str) -> Result<(String, &str)> {
     let is_name = |name: &str| !name.is_empty() && !name.contains(['/', '\\', ':', '*', '?', '[']);
     match text.split_once('=') {
+        // A file in the folder of a partition, such as k=1/a.csv.
+        Some((_, path)) if Path::new(text).exists() && !Path::new(path).exists() => {}
         Some((name, path)) if is_name(name) && !path.is_empty() => return Ok((name.to_owned(), path)),
         Some((name, path)) if name.is_empty() || path.is_empty() => {
             return datafusion::common::plan_err!("a table is NAME=PATH or PATH, not '{text}'");

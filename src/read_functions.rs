@@ -87,8 +87,8 @@ pub fn read_call(function: &str, arguments: &[FunctionArg]) -> Result<Option<Fil
 
 fn file_name(function: &str, value: &Expr) -> Result<String> {
     match text(value) {
-        Some(name) if name != "true" && name != "false" => Ok(name),
-        _ => plan_err!("{function} takes the name of a file in single quotes, not {value}"),
+        Some(name) => Ok(name),
+        None => plan_err!("{function} takes the name of a file in single quotes, not {value}"),
     }
 }
 
@@ -97,7 +97,6 @@ fn text(value: &Expr) -> Option<String> {
     match value {
         Expr::Value(ValueWithSpan { value, .. }) => match value {
             Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text.clone()),
-            Value::Boolean(value) => Some(value.to_string()),
             _ => None,
         },
         _ => None,
@@ -108,27 +107,49 @@ fn text(value: &Expr) -> Option<String> {
 fn set_option(function: &str, options: &mut ReadOptions, name: &str, value: &Expr) -> Result<()> {
     let is_csv = matches!(options.format, Some(DataFormat::Csv | DataFormat::Tsv));
     if !is_csv {
-        return plan_err!("{function} has no option '{name}': it has none");
+        return plan_err!("{function} has no option '{name}': it has no options");
     }
-    let Some(text) = text(value) else {
-        return plan_err!("the option '{name}' of {function} is a text, true or false, not {value}");
-    };
     let csv = &mut options.csv;
+    let character = |what: &str| match text(value) {
+        Some(text) => csv_byte(what, &text).map(Some),
+        None => plan_err!("the option '{name}' of {function} is a character in single quotes, not {value}"),
+    };
     match name.to_ascii_lowercase().as_str() {
-        "delim" | "sep" | "delimiter" => csv.delimiter = Some(csv_byte("delimiter", &text)?),
-        "quote" => csv.quote = Some(csv_byte("quote", &text)?),
-        "escape" => csv.escape = Some(csv_byte("escape", &text)?),
-        "comment" => csv.comment = Some(csv_byte("comment", &text)?),
-        "header" => match Header::from_name(&text) {
+        "delim" | "sep" | "delimiter" => csv.delimiter = character("delimiter")?,
+        "quote" => csv.quote = character("quote")?,
+        "escape" => csv.escape = character("escape")?,
+        "comment" => csv.comment = character("comment")?,
+        "header" => match header(value) {
             Some(header) => csv.header = Some(header),
             None => {
                 return plan_err!(
-                    "the option 'header' of {function} is true, false or 'detect', not '{text}'"
+                    "the option 'header' of {function} is true, false or 'detect', not {value}"
                 );
             }
         },
-        "nullstr" | "null" => csv.null = Some(text),
+        "nullstr" | "null" => match text(value) {
+            Some(text) => csv.null = Some(text),
+            None => {
+                return plan_err!(
+                    "the option '{name}' of {function} is one text in single quotes, not {value}"
+                );
+            }
+        },
         _ => return plan_err!("{function} has no option '{name}': it has {CSV_OPTIONS}"),
     }
     Ok(())
+}
+
+/// The choice of a header: a truth value, 1 or 0, or a name.
+fn header(value: &Expr) -> Option<Header> {
+    match value {
+        Expr::Value(ValueWithSpan { value: Value::Boolean(true), .. }) => Some(Header::Yes),
+        Expr::Value(ValueWithSpan { value: Value::Boolean(false), .. }) => Some(Header::No),
+        Expr::Value(ValueWithSpan { value: Value::Number(number, _), .. }) => match number.as_str() {
+            "1" => Some(Header::Yes),
+            "0" => Some(Header::No),
+            _ => None,
+        },
+        _ => Header::from_name(&text(value)?),
+    }
 }

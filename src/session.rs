@@ -28,6 +28,7 @@ use warpframe_datafusion::memory::{MemoryLimit, SharedPool, fit_to_limit};
 use warpframe_datafusion::options::WarpframeOptions;
 use warpframe_datafusion::planner::{SpillableJoins, not_fused, not_fused_operators};
 use warpframe_datafusion::rows::{Distribution, GeneratedRows, RowGenerator};
+use warpframe_datafusion::table_changes::PlanTableChanges;
 use warpframe_datafusion::{Execution, configure, install_with};
 use warpframe_io::{
     ArrowFormatFactory, AvroFormatFactory, CheckTablePresence, CsvFormatFactory, CsvReadOptions,
@@ -35,7 +36,7 @@ use warpframe_io::{
     ReplaceCsvScans, StageCopies, TableFactory, open_tables, runtime_env_builder, runtime_env_over,
 };
 
-use crate::clauses::check_clauses;
+use crate::clauses::{check_clauses, has_keys};
 use crate::cluster::{self, ClusterSettings};
 use crate::column_case::{correct_case, quote_capitals, quote_exact_names};
 use crate::copy_target::name_copy_format;
@@ -121,6 +122,7 @@ impl Session {
     /// The statement is not valid.
     pub async fn statement(&self, mut statement: Statement) -> Result<DataFrame> {
         check_clauses(&mut statement)?;
+        let declares_keys = declares_keys(&statement);
         summarize::expand(&mut statement)?;
         let long = balance(&mut statement)? > LONG_CHAIN;
         let planned = self.plan(statement);
@@ -130,6 +132,10 @@ impl Session {
         let result = self.context.execute_logical_plan(plan).await;
         let result = result.map_err(|error| locator.locate(error))?;
         self.share_memory_limit()?;
+        if declares_keys {
+            let note = "PRIMARY KEY and UNIQUE are not checked: queries rely on them, and are wrong if values repeat";
+            Notes::add(&self.context.state(), note.to_owned());
+        }
         Ok(result)
     }
 
@@ -317,8 +323,8 @@ impl Session {
         self.register_table(name, table.provider)
     }
 
-    /// What a user should know about the files that were opened since the last call, such as that a CSV file has no header or
-    /// which files of a folder were left out: sentences without a full stop. None is returned twice.
+    /// What a user should know about the tables that were opened or created since the last call, such as that a CSV file has no header,
+    /// which files of a folder were left out, or that keys are not checked: sentences without a full stop. None is returned twice.
     pub fn take_notes(&self) -> Vec<String> {
         Notes::take(self.context.state_ref().read().config())
     }
@@ -331,6 +337,18 @@ impl Session {
         self.context.deregister_table(name)?;
         self.context.register_table(name, table)?;
         Ok(())
+    }
+}
+
+/// Whether a statement creates a table with keys.
+fn declares_keys(statement: &Statement) -> bool {
+    match statement {
+        Statement::CreateExternalTable(table) => has_keys(&table.columns, &table.constraints),
+        Statement::Statement(statement) => match &**statement {
+            ast::Statement::CreateTable(table) => has_keys(&table.columns, &table.constraints),
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -606,7 +624,8 @@ impl SessionBuilder {
             rules.push(Arc::new(NameFiles));
         }
         // That of clusters, if there is one.
-        let planner = state.query_planner().take().or_else(|| Some(Arc::new(ExplainPlanner)));
+        let planner = state.query_planner().take().unwrap_or_else(|| Arc::new(ExplainPlanner));
+        let planner = Some(Arc::new(PlanTableChanges { planner }) as _);
         let mut state = state.with_query_planner(Arc::new(CheckTablePresence { planner })).build();
         for csv in [CsvFormatFactory::csv(), CsvFormatFactory::tsv()] {
             state.register_file_format(Arc::new(csv), true)?;

@@ -20,7 +20,7 @@ use crate::error_location::ErrorLocator;
 use crate::rows_read::rows_read;
 use warpframe_io::{
     Attempts, OutputSettings, Progress, RowWriter, Shard, ShardWriter, Staging, TaskFile, TaskFiles,
-    WriteShardsExec, WriteSummary, concatenate_shards, file_error, partition_columns,
+    WriteShardsExec, WriteSummary, check_output_names, concatenate_shards, file_error, partition_columns,
 };
 
 /// Writes the rows of a query, in the order of the files it reads, and publishes the output: one file, or a folder with a file for
@@ -28,7 +28,8 @@ use warpframe_io::{
 /// of every Parquet or Arrow file. An output without rows is one file with all columns. If it fails, nothing is written.
 ///
 /// # Errors
-/// The query fails, the output cannot be written, or the format or the partition columns do not fit the columns.
+/// The query fails, the output cannot be written, two columns have one name, or the format or the partition columns do not fit the
+/// columns.
 pub async fn write_query(
     query: DataFrame,
     metadata: HashMap<String, String>,
@@ -51,6 +52,7 @@ async fn write_files(
     let (plan, context) = plan_in_order(query).await?;
     let rows = as_cluster_exec(&plan).map_or(&plan, ClusterExec::plan);
     let schema = Arc::new(Schema::new_with_metadata(rows.schema().fields().clone(), metadata));
+    check_output_names(&schema)?;
     partition_columns(&schema, &settings.partition_by)?;
     if staging.is_file() && !settings.partition_by.is_empty() {
         return exec_err!("the rows are divided into folders: name a folder for the output, and not a file");
@@ -76,7 +78,8 @@ async fn write_files(
 /// number.
 ///
 /// # Errors
-/// The query fails, the output cannot be written, or the format does not fit the columns. A part of the rows is written then.
+/// The query fails, the output cannot be written, two columns have one name, or the format does not fit the columns. A part of the
+/// rows is written then.
 pub async fn write_to(
     query: DataFrame,
     metadata: HashMap<String, String>,
@@ -90,6 +93,7 @@ pub async fn write_to(
     let locator = ErrorLocator::of(&query);
     let (plan, context) = plan_in_order(query).await.map_err(|error| locator.locate(error))?;
     let schema = Arc::new(Schema::new_with_metadata(plan.schema().fields().clone(), metadata));
+    check_output_names(&schema)?;
     let mut writer = RowWriter::begin(settings, out, &schema)?;
     let mut batches = locator.stream(execute_in_order(&plan, &context)?);
     let mut rows = 0;

@@ -12,7 +12,7 @@ use super::cluster::{ClusterArguments, MEMORY_LIMIT_OF_EXECUTORS};
 use super::csv_options::CsvArguments;
 use super::error::{CliError, root_message};
 use super::generate::{WriterArguments, print_stream_summary, print_summary};
-use super::output::{ErrorRecorder, NonFinite, stream_output};
+use super::output::{ErrorRecorder, NonFinite, STANDARD, stream_output};
 use super::progress::RowsBar;
 use super::runtime::run_to_end;
 use super::statements::read;
@@ -22,9 +22,6 @@ use crate::session::Session;
 use warpframe_datafusion::backend_names::{AUTO, NAMES};
 use warpframe_datafusion::memory::MemoryLimit;
 use warpframe_io::{DataFormat, FileType, ReadOptions, is_special_file};
-
-/// The name of the standard input and output.
-const STANDARD: &str = "-";
 
 #[derive(Debug, Args)]
 pub struct Arguments {

@@ -1,5 +1,6 @@
 //! `warpframe sql`: runs a query or a file of statements, or starts the shell.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ pub struct Arguments {
     /// No progress bar, and no line with the number of rows and the time below tables
     #[arg(long)]
     quiet: bool,
-    /// Write the result of the last statement to this file or pipe
+    /// Write the result of the last statement to this file or pipe; - is the standard output, which is the default
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace an existing output when the new one is complete
@@ -107,7 +108,7 @@ impl Arguments {
     /// Where the result of the last statement goes.
     fn target(&self) -> Target {
         match &self.out {
-            Some(path) => Target::File { path: path.clone(), overwrite: self.overwrite },
+            Some(path) => Target::of(path, self.overwrite),
             None => Target::Stdout,
         }
     }
@@ -115,10 +116,10 @@ impl Arguments {
 
 pub fn run(arguments: Arguments) -> Result<(), CliError> {
     // Before anything else is done.
-    match (&arguments.out, arguments.format) {
-        (Some(path), format) => drop(Format::of_output(path, format)?),
-        (None, Some(format)) => format.check_stdout()?,
-        (None, None) => {}
+    match (arguments.target(), arguments.format) {
+        (Target::File { path, .. }, format) => drop(Format::of_output(&path, format)?),
+        (_, Some(format)) => format.check_stdout()?,
+        (_, None) => {}
     }
     let mut session = Session::builder()
         .backend(&arguments.backend)
@@ -166,8 +167,14 @@ fn run_in(session: &Session, runtime: &Runtime, arguments: &Arguments) -> Result
 
 /// Registers tables and runs the statements of `--init`.
 async fn prepare(session: &Session, arguments: &Arguments) -> Result<(), CliError> {
+    let mut named: HashMap<String, &str> = HashMap::new();
     for table in &arguments.tables {
         let (name, path) = named_table(table).map_err(|error| CliError::usage(error.message()))?;
+        if let Some(other) = named.insert(name.clone(), path) {
+            return Err(CliError::usage(format!(
+                "--table names the table {name} twice, for '{other}' and for '{path}': give one another name with NAME=PATH"
+            )));
+        }
         session.register_files(&name, path).await?;
     }
     print_notes(session);

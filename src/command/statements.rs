@@ -44,8 +44,12 @@ pub async fn execute(
         };
         print_notes(session);
         let returns_rows = !query.schema().fields().is_empty();
-        let is_result = returns_rows || (to_file && script.is_empty());
-        if !is_result {
+        if to_file && script.is_empty() && !returns_rows {
+            return Err(CliError::failure(
+                "the last statement returns no rows that could be written: end with a query, or write no output",
+            ));
+        }
+        if !returns_rows {
             let locator = ErrorLocator::of(&query);
             query.collect().await.map_err(|error| failed(locator.locate(error)))?;
         } else if to_file && !script.is_empty() {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{command, finish, ok};
+use crate::common::{command, entries, finish, ok};
 
 const PAGE: &str = include_str!("../../docs/coming-from.md");
 
@@ -160,6 +160,12 @@ fn the_commands_have_their_output() {
             "{count}"
         );
     }
+    let rows = |query: &str| ok(folder.path(), &["sql", query, "--format", "csv"]).stdout;
+    let all = "id,region,amount\n1,north,10.5\n2,south,20.0\n3,north,30.25\n4,west,\n5,east,1.0\n";
+    assert_eq!(rows("SELECT id, region, amount FROM 'all.parquet'"), all);
+    let folders = ["region=north", "region=south", "region=west"];
+    assert_eq!(entries(&folder.path().join("r")), folders);
+    assert_eq!(rows("SELECT id, amount FROM 'r/region=north' ORDER BY id"), "id,amount\n1,10.5\n3,30.25\n");
 }
 
 /// A line for `sh` that finds the command of this build.

@@ -16,6 +16,7 @@ mod shell;
 mod shell_pager;
 mod statements;
 mod summaries;
+mod table_changes;
 
 use std::path::Path;
 

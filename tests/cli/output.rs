@@ -168,3 +168,114 @@ fn stdout_takes_binary_formats_in_a_pipe() {
         assert!(values.copied().eq(0..20_000), "{format}");
     }
 }
+
+#[test]
+fn a_dash_is_the_standard_output() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    assert_eq!(stdout(at, &["SELECT 1 AS a", "--out", "-", "--format", "csv"]), "a\n1\n");
+    assert_eq!(stdout(at, &["SELECT 1 AS a", "--out", "-"]), "+---+\n| a |\n+---+\n| 1 |\n+---+\n");
+    assert!(entries(at).is_empty());
+}
+
+#[test]
+fn an_output_needs_rows() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for statement in ["SET datafusion.execution.batch_size = 7", "CREATE TABLE t AS SELECT 1 AS a"] {
+        for file in ["e.csv", "e.parquet", "e.txt"] {
+            let arguments = ["sql", statement, "--out", file];
+            expect_failure(at, &arguments, 1, &["the last statement returns no rows", "end with a query"]);
+        }
+    }
+    assert!(entries(at).is_empty());
+    // No row is not the same as no rows.
+    ok(at, &["sql", "SELECT 1 AS a WHERE false", "--out", "e.csv"]);
+    assert_eq!(std::fs::read_to_string(at.join("e.csv")).unwrap(), "a\n");
+}
+
+#[test]
+fn two_columns_of_one_name_are_not_written_to_files() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    ok(at, &["generate", "--rows", "3", "--out", "in.parquet"]);
+    let query = "SELECT a.id, b.id FROM 'in.parquet' a JOIN 'in.parquet' b ON a.id = b.id ORDER BY 1";
+    for extension in ["parquet", "csv", "csv.gz", "tsv", "json", "ndjson", "arrow", "arrows", "avro"] {
+        let file = format!("o.{extension}");
+        expect_failure(at, &["sql", query, "--out", &file], 1, &["two columns 'id'", "rename one with AS"]);
+        let run = ["run", "--in", "in.parquet", "--select", "id, x AS id", "--out", &file];
+        expect_failure(at, &run, 1, &["two columns have the name 'id'", "rename one with AS"]);
+    }
+    for extension in ["parquet", "csv", "ndjson", "arrow"] {
+        let copy = format!("COPY ({query}) TO 'o.{extension}'");
+        expect_failure(at, &["sql", &copy], 1, &["two columns 'id'", "rename one with AS"]);
+    }
+    assert_eq!(entries(at), ["in.parquet"]);
+    // On the screen and in pipes they may be.
+    assert_eq!(stdout(at, &[query, "--format", "csv"]), "id,id\n0,0\n1,1\n2,2\n");
+}
+
+#[test]
+fn a_file_with_two_columns_of_one_name_is_named() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    let column = || std::sync::Arc::new(arrow::array::Int64Array::from(vec![1])) as arrow::array::ArrayRef;
+    let batch = RecordBatch::try_from_iter([("id", column()), ("id", column())]).unwrap();
+    let file = File::create(at.join("d.parquet")).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    for arguments in [&["sql", "FROM 'd.parquet'"][..], &["sql", "--table", "d.parquet", "FROM d"]] {
+        expect_failure(at, arguments, 1, &["'d.parquet' has two columns 'id'", "other names"]);
+    }
+}
+
+#[test]
+fn copy_refuses_a_name_that_means_another_format() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (target, format) in [
+        ("z.csv", "PARQUET"),
+        ("z.parquet", "CSV"),
+        ("z.json", "CSV"),
+        ("z.tsv", "CSV"),
+        ("z.csv.gz", "JSON"),
+    ] {
+        let copy = format!("COPY (SELECT 1 AS a) TO '{target}' STORED AS {format}");
+        let words = ["the extension of", target, "leave STORED AS out"];
+        expect_failure(at, &["sql", &copy], 1, &words);
+    }
+    assert!(entries(at).is_empty());
+    ok(
+        at,
+        &["sql", "COPY (SELECT 1 AS a, 2 AS b) TO 'z.tsv' STORED AS CSV OPTIONS ('format.delimiter' '\t')"],
+    );
+    ok(
+        at,
+        &[
+            "sql",
+            "COPY (SELECT 1 AS a) TO 'z.json' STORED AS NDJSON; COPY (SELECT 1 AS a) TO 'z.csv/' STORED AS PARQUET",
+        ],
+    );
+    assert_eq!(entries(at), ["z.csv", "z.json", "z.tsv"]);
+}
+
+#[test]
+fn the_standard_input_needs_a_format() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("s.csv"), "id\n1\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let mut child = command(at);
+        child.args(arguments).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = child.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"id\n1\n").unwrap();
+        finish(child.wait_with_output().unwrap())
+    };
+    for arguments in [&["sql", "FROM '/dev/stdin'"][..], &["sql", "--table", "t=-", "FROM t"]] {
+        let refused = run(arguments);
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        assert!(refused.stderr.contains("in SQL, read it by read_csv('-')"), "{}", refused.stderr);
+    }
+    assert_eq!(run(&["sql", "FROM read_csv('-')", "--format", "csv"]).stdout, "id\n1\n");
+}

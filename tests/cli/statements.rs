@@ -45,6 +45,50 @@ fn a_table_without_a_name_gets_that_of_its_file() {
 }
 
 #[test]
+fn two_tables_of_one_name_are_an_error() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    for (partition, id) in [("p1", 1), ("k=1", 2)] {
+        std::fs::create_dir(at.join(partition)).unwrap();
+        std::fs::write(at.join(partition).join("data.csv"), format!("id\n{id}\n")).unwrap();
+    }
+    let both = ["sql", "--table", "p1/data.csv", "--table", "k=1/data.csv", "SELECT * FROM data"];
+    expect_failure(at, &both, 2, &["table data twice", "'p1/data.csv'", "'k=1/data.csv'", "NAME=PATH"]);
+    // A folder's name may have a '='.
+    let one = ["sql", "--table", "k=1/data.csv", "SELECT id FROM data", "--format", "csv"];
+    assert_eq!(ok(at, &one).stdout, "id\n2\n");
+    let named = ["sql", "--table", "a=p1/data.csv", "--table", "b=k=1/data.csv", "--format", "csv"];
+    let query = ["SELECT a.id, b.id AS other FROM a, b"];
+    assert_eq!(ok(at, &[&named[..], &query].concat()).stdout, "id,other\n1,2\n");
+}
+
+#[test]
+fn options_of_functions_that_read_files_are_checked() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("a.csv"), "1;2\n").unwrap();
+    let read = |call: &str| ok(at, &["sql", &format!("FROM {call}"), "--format", "csv"]).stdout;
+    assert_eq!(read("read_csv('a.csv', delim = ';', header = 0)"), "column_1,column_2\n1,2\n");
+    assert_eq!(read("read_csv('a.csv', sep => ';', header => true)"), "\"1\",\"2\"\n");
+    for (call, words) in [
+        ("read_csv('a.csv', skip = 1)", &["read_csv has no option 'skip'", "delim (or sep), quote"][..]),
+        ("read_csv('a.csv', skip = 'x')", &["read_csv has no option 'skip'"]),
+        ("read_csv('a.csv', header = 2)", &["'header'", "true, false or 'detect', not 2"]),
+        ("read_csv('a.csv', header = 'maybe')", &["'header'", "not 'maybe'"]),
+        (
+            "read_csv('a.csv', nullstr = ['NA', 'x'])",
+            &["'nullstr'", "one text in single quotes, not ['NA', 'x']"],
+        ),
+        ("read_csv('a.csv', delim = 1)", &["'delim'", "a character in single quotes, not 1"]),
+        ("read_csv(true)", &["the name of a file in single quotes, not true"]),
+        ("read_parquet('a.csv', header = true)", &["read_parquet has no option 'header': it has no options"]),
+        ("read_json('a.csv', lines = 1)", &["read_json has no option 'lines': it has no options"]),
+    ] {
+        expect_failure(at, &["sql", &format!("FROM {call}")], 1, words);
+    }
+}
+
+#[test]
 fn a_query_may_begin_with_from() {
     let folder = tempdir().unwrap();
     let csv = |query: &str| ok(folder.path(), &["sql", query, "--format", "csv"]).stdout;
@@ -80,6 +124,22 @@ fn clauses_that_the_planner_does_not_read_are_errors() {
         ("SELECT * ILIKE '%i%' FROM generate_rows(2)", "ILIKE"),
         ("SELECT id, count(*) FROM generate_rows(5) GROUP BY id WITH ROLLUP", "WITH ROLLUP"),
         ("SELECT id FROM generate_rows(5) START WITH id = 1 CONNECT BY PRIOR id = id", "CONNECT BY"),
+        ("SELECT TOP 2 id FROM rows", "TOP"),
+        ("SELECT id FROM generate_rows(3) SORT BY id", "SORT BY"),
+        ("SELECT id FROM generate_rows(3) CLUSTER BY id", "CLUSTER BY"),
+        ("SELECT id FROM generate_rows(3) DISTRIBUTE BY id", "DISTRIBUTE BY"),
+        ("SELECT id FROM generate_rows(3) LATERAL VIEW explode(id) e AS f", "LATERAL VIEW"),
+        ("SELECT * FROM generate_rows(3) PIVOT (sum(x) FOR id IN (1, 2))", "PIVOT"),
+        ("SELECT * FROM generate_rows(3) UNPIVOT (v FOR n IN (x, y))", "UNPIVOT"),
+        (
+            "SELECT * FROM generate_rows(3) a ASOF JOIN generate_rows(3) b MATCH_CONDITION (a.id >= b.id) ON a.id = b.id",
+            "ASOF JOIN",
+        ),
+        ("SELECT 'a' COLLATE \"C\"", "COLLATE"),
+        ("SELECT id FROM generate_rows(3) ORDER BY 'a' COLLATE \"C\"", "COLLATE"),
+        ("SELECT id FROM generate_rows(3) LIMIT 1 BY id", "LIMIT ... BY"),
+        ("SELECT id FROM generate_rows(3) FETCH FIRST 2 ROWS ONLY", "FETCH"),
+        ("SELECT * FROM rows WITH ORDINALITY", "WITH ORDINALITY"),
     ] {
         expect_failure(folder.path(), &["sql", query], 1, &[clause, "cannot be used"]);
     }

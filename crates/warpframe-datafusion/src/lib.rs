@@ -2,7 +2,8 @@
 //!
 //! [`install()`] adds everything to a session. `lowering` lowers expressions to programs, `functions` has the functions
 //! defined by programs or in SQL, `operators` the physical operators, `planner` the optimizer rules, `backends` the registry of
-//! backends, `explain` draws plans, `memory` memory limits, `options` the `warpframe.*` options, and `rows` generated rows.
+//! backends, `explain` draws plans, `memory` memory limits, `options` the `warpframe.*` options, `rows` generated rows, and
+//! `table_changes` plans `DELETE` and `UPDATE`.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
@@ -28,6 +29,7 @@ pub mod options;
 mod physical_cores;
 pub mod planner;
 pub mod rows;
+pub mod table_changes;
 mod visit_statement;
 
 pub use install::{Execution, configure, install, install_with};

@@ -12,6 +12,8 @@ use arrow::json::{Encoder, EncoderFactory, EncoderOptions, WriterBuilder};
 use datafusion::common::{Result as DataFusionResult, exec_err};
 use serde::{Deserialize, Serialize};
 
+use super::column_names::repeated_name;
+
 /// What NaN and infinities become in JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NonFinite {
@@ -47,15 +49,13 @@ pub(super) fn json_writer<W: Write, F: JsonFormat>(out: W, non_finite: NonFinite
 /// # Errors
 /// Two columns have one name.
 pub(super) fn check_json_names(schema: &Schema) -> DataFusionResult<()> {
-    let fields = schema.fields();
-    let repeated = (1..fields.len())
-        .find(|&number| fields[..number].iter().any(|field| field.name() == fields[number].name()));
-    match repeated {
+    match repeated_name(schema) {
         None => Ok(()),
-        Some(number) => exec_err!(
-            "two columns have the name '{}', which a JSON object cannot have: rename one with AS",
-            fields[number].name()
-        ),
+        Some(name) => {
+            exec_err!(
+                "two columns have the name '{name}', which a JSON object cannot have: rename one with AS"
+            )
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 #[cfg(feature = "azure")]
 mod azure_variables;
 mod background_cleanup;
+mod column_names;
 mod commit;
 mod compressed_writer;
 mod concatenate;
@@ -71,6 +72,7 @@ mod write_summary;
 mod writer_settings;
 
 pub use background_cleanup::{flush_cleanup, run_to_completion, spawn_cleanup};
+pub use column_names::check_output_names;
 pub use commit::{Attempts, OutputMode, OwnedFolder, Staging, private_folder, private_folder_in};
 pub use compressed_writer::CompressedWriter;
 pub use concatenate::concatenate_shards;

@@ -1,4 +1,4 @@
-//! What a user should know about the files of a query, such as that a CSV file has no header.
+//! What a user should know about the tables of a query, such as that a CSV file has no header.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use datafusion::catalog::Session;
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
-/// Notes on the files that a session has opened, for its user. A session collects them if they are among the extensions of
+/// Notes on the tables that a session has opened or created, for its user. A session collects them if they are among the extensions of
 /// its configuration.
 #[derive(Debug, Default)]
 pub struct Notes(Mutex<Collected>);
@@ -27,7 +27,7 @@ impl Notes {
     }
 
     /// Adds a note to those of a session, unless it has been added before. A note is a sentence without a full stop.
-    pub(super) fn add(session: &dyn Session, note: String) {
+    pub fn add(session: &dyn Session, note: String) {
         if let Some(notes) = session.config().get_extension::<Self>() {
             let mut notes = notes.0.lock();
             if notes.known.insert(note.clone()) {

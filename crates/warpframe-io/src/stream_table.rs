@@ -24,7 +24,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use super::file_type::{DataFormat, Detected, FIRST_BYTES, FileType, detect};
 use super::opened_table::{OpenTable, format_of};
 use super::read_options::ReadOptions;
-use super::standard_input::{InputStore, SCHEME};
+use super::standard_input::{self, InputStore, SCHEME};
 
 /// Numbers the stores of streams in this process.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -64,7 +64,11 @@ pub(super) async fn open_stream(
         (Detected::Type(found), None) => found,
         (_, Some(known)) => known,
         (_, None) => {
-            return plan_err!("the format of '{name}' is not known: choose csv, tsv, json, ndjson or arrows");
+            let path = if name == standard_input::NAME { "-" } else { name };
+            return plan_err!(
+                "the format of '{name}' is not known: in SQL, read it by read_csv('{path}'), read_tsv, read_json, read_ndjson or \
+                 read_arrow; in `warpframe run`, choose it by --in-format"
+            );
         }
     };
     let is_arrow_file = detect(&first) == Detected::Type(FileType::plain(DataFormat::Arrow));

@@ -8,6 +8,7 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig};
 use datafusion::prelude::SessionContext;
 
+use super::column_names::repeated_name;
 use super::file_type::{DataFormat, FileType};
 use super::folder_files::with_file_type;
 use super::opened_table::{OpenTable, format_of};
@@ -42,8 +43,26 @@ pub async fn open_table(context: &SessionContext, pattern: &str) -> Result<Arc<d
 /// What the user should know, such as which files of a folder were left out, is added to the [`Notes`](crate::Notes) of the session.
 ///
 /// # Errors
-/// No file matches, the format is not known or not the same for all files, or a file cannot be read.
+/// No file matches, the format is not known or not the same for all files, a file cannot be read, or two columns have one name.
 pub async fn open_tables(
+    context: &SessionContext,
+    names: &[impl AsRef<str>],
+    options: &ReadOptions,
+) -> Result<OpenTable> {
+    let table = open_all(context, names, options).await?;
+    match repeated_name(&table.provider.schema()) {
+        None => Ok(table),
+        Some(column) => {
+            let names: Vec<_> = names.iter().map(AsRef::as_ref).collect();
+            exec_err!(
+                "'{}' has two columns '{column}', and columns are found by their names: write it anew with other names",
+                names.join("', '")
+            )
+        }
+    }
+}
+
+async fn open_all(
     context: &SessionContext,
     names: &[impl AsRef<str>],
     options: &ReadOptions,

@@ -35,7 +35,7 @@ use crate::batch::write_query;
 use crate::error_location::ErrorLocator;
 use warpframe_io::{
     CompressedWriter, DataFormat, FileType, OutputSettings, Progress, RowWriter, Staging, WriterSettings,
-    compression_of_path, is_special_file,
+    check_output_names, compression_of_path, is_special_file,
 };
 
 pub use self::error_recorder::{ErrorRecorder, LastError};
@@ -65,6 +65,9 @@ pub struct Display {
     pub is_shell: bool,
 }
 
+/// The name of the standard output.
+pub const STANDARD: &str = "-";
+
 /// Where results go.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -86,6 +89,16 @@ enum ShowProgress {
     /// Until rows appear on the terminal, which are progress enough.
     UntilOutput,
     ToTheEnd,
+}
+
+impl Target {
+    /// The output of a name: a file, or the standard output for `-`.
+    pub fn of(path: &Path, overwrite: bool) -> Self {
+        match path == Path::new(STANDARD) {
+            true => Self::Stdout,
+            false => Self::File { path: path.to_owned(), overwrite },
+        }
+    }
 }
 
 /// Runs a query, writes its rows and returns their number.
@@ -155,6 +168,9 @@ async fn save(
                 stream_compressed(query, display, format, screen_progress(), stdout, path).await
             }
         };
+    }
+    if format.data_format().is_some() {
+        check_output_names(query.schema().as_arrow())?;
     }
     let runtime = query.task_ctx().runtime_env();
     if format == Format::Parquet {

@@ -15,9 +15,10 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 
 use super::copy_output::CopyOutput;
 use super::copy_sink::CopySink;
+use crate::column_names::check_output_names;
 
 /// The physical rule that makes sinks of files write into a hidden folder and publish their files at the end. The operators
-/// and what `EXPLAIN` shows of them stay the same.
+/// and what `EXPLAIN` shows of them stay the same. Files with two columns of one name are an error.
 #[derive(Debug, Default)]
 pub struct StageCopies;
 
@@ -32,6 +33,7 @@ impl PhysicalOptimizerRule for StageCopies {
                 return Ok(Transformed::no(node));
             };
             let Some(sink) = CopySink::of(operator)? else { return Ok(Transformed::no(node)) };
+            check_output_names(&operator.input().schema())?;
             let (input, order) = (Arc::clone(operator.input()), operator.sort_order().clone());
             Ok(Transformed::yes(Arc::new(DataSinkExec::new(input, Arc::new(StagedSink(sink)), order)) as _))
         })

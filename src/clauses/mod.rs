@@ -1,21 +1,32 @@
-//! Clauses of queries that DataFusion's planner does not read. They would be ignored, and the result would be that of
-//! another query.
+//! Clauses that DataFusion's planner does not read, or that it has no clear message for. Those that it does not read would be
+//! ignored, and the result would be that of another statement.
+
+mod statements;
 
 use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    GroupByExpr, Query, Select, SelectFlavor, SelectItem, TableFactor, VisitorMut, WildcardAdditionalOptions,
+    self, Expr, GroupByExpr, JoinOperator, LimitClause, Query, Select, SelectFlavor, SelectItem, TableFactor,
+    VisitorMut, WildcardAdditionalOptions,
 };
 use warpframe_datafusion::visit_statement;
+
+pub use statements::has_keys;
+use statements::{check_columns, check_statement};
 
 /// Gives queries that begin with `FROM` and have no `SELECT` the projection `*`, as in DuckDB and ClickHouse.
 ///
 /// # Errors
 /// The statement has a clause that would be ignored.
 pub fn check_clauses(statement: &mut Statement) -> Result<()> {
-    match visit_statement(statement, &mut Clauses) {
+    let checked = match statement {
+        Statement::CreateExternalTable(table) => check_columns(&table.columns, &table.constraints),
+        Statement::Explain(explain) => return check_clauses(&mut explain.statement),
+        _ => visit_statement(statement, &mut Clauses),
+    };
+    match checked {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
@@ -32,6 +43,12 @@ impl VisitorMut for Clauses {
             (query.for_clause.is_some(), "FOR XML and FOR JSON", "choose the format of the output instead"),
             (query.settings.is_some(), "SETTINGS", "use SET before the query"),
             (query.format_clause.is_some(), "FORMAT", "choose the format of the output instead"),
+            (query.fetch.is_some(), "FETCH", "use LIMIT"),
+            (
+                matches!(&query.limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty()),
+                "LIMIT ... BY",
+                "use QUALIFY row_number() OVER (PARTITION BY ... ORDER BY ...) <= n",
+            ),
         ];
         refuse(clauses)
     }
@@ -50,7 +67,18 @@ impl VisitorMut for Clauses {
             }
             _ => false,
         };
+        let mut joins = select.from.iter().flat_map(|table| &table.joins);
         let clauses = [
+            (select.top.is_some(), "TOP", "use LIMIT"),
+            (!select.sort_by.is_empty(), "SORT BY", "use ORDER BY"),
+            (!select.cluster_by.is_empty(), "CLUSTER BY", "use ORDER BY"),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY", "leave it out"),
+            (!select.lateral_views.is_empty(), "LATERAL VIEW", "use unnest(...)"),
+            (
+                joins.any(|join| matches!(join.join_operator, JoinOperator::AsOf { .. })),
+                "ASOF JOIN",
+                "use JOIN with a condition, and QUALIFY row_number() OVER (...) = 1 for the nearest row",
+            ),
             (select.prewhere.is_some(), "PREWHERE", "use WHERE"),
             (!select.connect_by.is_empty(), "CONNECT BY", "use WITH RECURSIVE"),
             (
@@ -72,10 +100,18 @@ impl VisitorMut for Clauses {
     fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<DataFusionError> {
         let (sample, others) = match table {
             TableFactor::Table {
-                sample, with_hints, version, partitions, json_path, index_hints, ..
+                sample,
+                with_hints,
+                version,
+                partitions,
+                json_path,
+                index_hints,
+                with_ordinality,
+                ..
             } => (
                 sample.is_some(),
                 [
+                    (*with_ordinality, "WITH ORDINALITY behind a table", "use row_number() OVER ()"),
                     (!with_hints.is_empty(), "WITH (...) behind a table", "leave it out"),
                     (version.is_some(), "a version of a table", "tables have one version"),
                     (!partitions.is_empty(), "PARTITION (...) behind a table", "use WHERE"),
@@ -83,11 +119,40 @@ impl VisitorMut for Clauses {
                     (!index_hints.is_empty(), "an index hint", "leave it out"),
                 ],
             ),
-            TableFactor::Derived { sample, .. } => (sample.is_some(), [(false, "", ""); 5]),
+            TableFactor::Derived { sample, .. } => (sample.is_some(), [(false, "", ""); 6]),
+            TableFactor::Pivot { .. } => {
+                return refuse([(
+                    true,
+                    "PIVOT",
+                    "use GROUP BY with an aggregate for each column, as in sum(v) FILTER (WHERE k = 1)",
+                )]);
+            }
+            TableFactor::Unpivot { .. } => {
+                return refuse([(
+                    true,
+                    "UNPIVOT",
+                    "use a SELECT for each column, with UNION ALL between them",
+                )]);
+            }
+            TableFactor::MatchRecognize { .. } => {
+                return refuse([(true, "MATCH_RECOGNIZE", "use window functions")]);
+            }
             _ => return ControlFlow::Continue(()),
         };
         refuse([(sample, "TABLESAMPLE", "use WHERE random() < 0.01 for about 1 % of the rows")])?;
         refuse(others)
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
+        refuse([(
+            matches!(expr, Expr::Collate { .. }),
+            "COLLATE",
+            "texts are compared by their bytes; lower(...) makes upper and lower case equal",
+        )])
+    }
+
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<DataFusionError> {
+        check_statement(statement)
     }
 }
 
