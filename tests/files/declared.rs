@@ -66,6 +66,28 @@ fn a_declared_column_is_in_a_file() {
 }
 
 #[test]
+fn columns_of_arrow_files_are_in_one_order() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir(at.join("d")).unwrap();
+    ok(at, &["sql", "--out", "d/1.arrow", "SELECT 1 AS a, 2 AS b"]);
+    ok(at, &["sql", "--out", "d/2.arrow", "SELECT 3 AS a, 4 AS b"]);
+    assert_eq!(rows(at, "SELECT * FROM 'd/*.arrow' ORDER BY a"), "a,b\n1,2\n3,4\n");
+    assert_eq!(rows(at, &create("a BIGINT, b BIGINT", "ARROW", "d/1.arrow")), "a,b\n1,2\n");
+    let arguments = ["sql", &create("b BIGINT, a BIGINT", "ARROW", "d/1.arrow")];
+    expect_failure(
+        at,
+        &arguments,
+        1,
+        &["declares the columns b, a", "1.arrow' has a, b", "in the same order"],
+    );
+    ok(at, &["sql", "--overwrite", "--out", "d/2.arrow", "SELECT 4 AS b, 3 AS a"]);
+    for statement in ["FROM 'd/*.arrow'", "CREATE EXTERNAL TABLE t STORED AS ARROW LOCATION 'd/'"] {
+        expect_failure(at, &["sql", statement], 1, &["1.arrow' has a, b", "2.arrow' has b, a"]);
+    }
+}
+
+#[test]
 fn values_that_a_format_does_not_have_are_one_sentence() {
     let folder = tempdir().unwrap();
     let at = folder.path();

@@ -74,6 +74,23 @@ async fn files_with_and_without_a_header_are_no_table() {
         let read = format!("SELECT column_1 FROM read_csv('{}', header => false) ORDER BY 1", at.display());
         assert_eq!(query(&session, &read).await.unwrap(), ["1", "2", "3", "id"]);
     }
+    // With declared columns, the first record of the second file would be lost, or the header of it read as a row.
+    for (one, other) in [("1,a\n2,b\n", "id,name\n3,c\n"), ("id,name\n3,c\n", "1,a\n2,b\n")] {
+        fs::write(at.join("1.csv"), one).unwrap();
+        fs::write(at.join("2.csv"), other).unwrap();
+        let session = session(2).await;
+        let create = |options: &str| {
+            format!(
+                "CREATE OR REPLACE EXTERNAL TABLE t (id INT, name VARCHAR) STORED AS CSV LOCATION '{}/' {options}; \
+                 SELECT name FROM t ORDER BY name",
+                at.display()
+            )
+        };
+        let error = query(&session, &create("")).await.unwrap_err().find_root().message().into_owned();
+        assert!(error.contains("2.csv"), "{error}");
+        let said = query(&session, &create("OPTIONS ('format.has_header' 'true')")).await.unwrap();
+        assert_eq!(said, ["b", "c"]);
+    }
     // Files of text alone do not say that they have none.
     fs::write(at.join("1.csv"), "id,name\nx,y\n").unwrap();
     fs::write(at.join("2.csv"), "id,name\n3,4\n").unwrap();

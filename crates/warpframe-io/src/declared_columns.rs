@@ -1,4 +1,5 @@
-//! Declared columns that no file of a table has. DataFusion's readers of Parquet, JSON and Avro make them NULL in all rows.
+//! Declared columns that no file of a table has. DataFusion's readers of Parquet, JSON and Avro make them NULL in
+//! all rows, and that of Arrow IPC takes other columns for them.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ const SHOWN: usize = 20;
 /// Checks that each declared column of a table is in one of its files: the first one, or else the others from the last one on,
 /// up to the one that has the last of them. Footers of Parquet files, headers of Avro files and the beginnings of JSON files are
 /// read. Files that cannot be read, or JSON files of which only a part was read, may have any columns. A table without files has
-/// none that are missing.
+/// none that are missing. Arrow IPC files have the declared columns in their order, which is checked for the first file.
 ///
 /// # Errors
 /// No file has a column.
@@ -35,7 +36,9 @@ pub(super) async fn check_declared_columns(
     statement: &CreateExternalTable,
 ) -> Result<()> {
     let is_json = matches!(format, DataFormat::Json | DataFormat::Ndjson);
-    if statement.unbounded || !(is_json || matches!(format, DataFormat::Parquet | DataFormat::Avro)) {
+    let is_arrow = matches!(format, DataFormat::Arrow | DataFormat::ArrowStream);
+    let is_checked = is_json || is_arrow || matches!(format, DataFormat::Parquet | DataFormat::Avro);
+    if statement.unbounded || !is_checked {
         return Ok(());
     }
     let names = statement.schema.fields().iter().map(|field| field.name().clone());
@@ -68,6 +71,14 @@ pub(super) async fn check_declared_columns(
         && let Some(of_file) = columns.next().await
     {
         let Some(of_file) = of_file else { return Ok(()) };
+        if is_arrow && !of_file.starts_with(&reader.declared) {
+            return plan_err!(
+                "the table declares the columns {}, and '{first_name}' has {}: declare those of Arrow IPC files as they are in the \
+                 files, in the same order",
+                reader.declared.join(", "),
+                of_file.join(", ")
+            );
+        }
         missing.retain(|name| !of_file.contains(name));
         for name in of_file {
             if !found.contains(&name) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DataFusionError, GetExt, Result, Statistics, exec_err, internal_err};
@@ -23,7 +23,8 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use crate::named_errors::name_in_store;
 
-/// Arrow IPC files as a format of listing tables.
+/// Arrow IPC files as a format of listing tables. DataFusion's readers take columns by their position in each file, so the files
+/// of a table have the same columns in the same order.
 #[derive(Debug, Default)]
 pub(crate) struct ArrowFormat(file_format::arrow::ArrowFormat);
 
@@ -47,21 +48,32 @@ impl FileFormat for ArrowFormat {
         store: &Arc<dyn ObjectStore>,
         files: &[ObjectMeta],
     ) -> Result<SchemaRef> {
-        let inferred = self.0.infer_schema(state, store, files).await;
-        let Err(error) = &inferred else { return inferred };
-        if !is_foreign(error) {
-            return inferred;
-        }
+        let mut schemas: Vec<Schema> = Vec::new();
         for file in files {
-            let columns = self.0.infer_schema(state, store, std::slice::from_ref(file)).await;
-            if columns.is_err_and(|error| is_foreign(&error)) {
+            let schema = match self.0.infer_schema(state, store, std::slice::from_ref(file)).await {
+                Err(error) if is_foreign(&error) => {
+                    let name = name_in_store(store, &file.location).await;
+                    return exec_err!(
+                        "cannot read '{name}' as Arrow IPC: it is neither a file nor a stream of this format"
+                    );
+                }
+                schema => schema?,
+            };
+            if let Some(first) = schemas.first()
+                && names(first) != names(&schema)
+            {
+                let first_name = name_in_store(store, &files[0].location).await;
                 let name = name_in_store(store, &file.location).await;
                 return exec_err!(
-                    "cannot read '{name}' as Arrow IPC: it is neither a file nor a stream of this format"
+                    "the files have different columns: '{first_name}' has {}, and '{name}' has {}; those of Arrow IPC files are \
+                     read in their order",
+                    names(first),
+                    names(&schema)
                 );
             }
+            schemas.push(Arc::unwrap_or_clone(schema));
         }
-        inferred
+        Ok(Arc::new(Schema::try_merge(schemas)?))
     }
 
     async fn infer_stats(
@@ -96,6 +108,11 @@ impl FileFormat for ArrowFormat {
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
         self.0.file_source(table_schema)
     }
+}
+
+/// The names of columns, as a message shows them.
+fn names(schema: &Schema) -> String {
+    schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether an error is that of a file in another format, which DataFusion takes for a fault of its own.

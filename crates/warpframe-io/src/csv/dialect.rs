@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct CsvDialect {
     /// Whether the first record of each file has the names of the columns.
     pub has_header: bool,
+    /// Whether that was found in one of the files, and has to be so in each.
+    pub is_header_detected: bool,
     /// The byte between two values.
     pub delimiter: u8,
     /// The byte around values that contain special bytes; inside of them it is doubled.
@@ -31,6 +33,7 @@ impl CsvDialect {
     pub fn new(options: &CsvOptions, has_header: bool) -> Self {
         Self {
             has_header: options.has_header.unwrap_or(has_header),
+            is_header_detected: false,
             delimiter: options.delimiter,
             quote: options.quote,
             escape: options.escape,

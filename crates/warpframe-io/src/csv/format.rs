@@ -97,6 +97,7 @@ impl CsvFormat {
                 let files = scan.file_groups.iter().flat_map(|group| group.iter());
                 let found =
                     self.detect_header(state, &scan.object_store_url, files, scan.file_schema()).await?;
+                dialect.is_header_detected = true;
                 found.unwrap_or(true)
             }
         };

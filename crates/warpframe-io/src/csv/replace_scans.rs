@@ -36,6 +36,7 @@ fn replaced(scan: &FileScanConfig) -> Result<Option<FileScanConfig>> {
     let Some(csv) = scan.file_source().downcast_ref::<CsvSource>() else { return Ok(None) };
     let dialect = CsvDialect {
         has_header: csv.has_header(),
+        is_header_detected: false,
         delimiter: csv.delimiter(),
         quote: csv.quote(),
         escape: csv.escape(),

@@ -27,6 +27,7 @@ use super::CsvError;
 use super::column_map::ColumnMap;
 use super::decoder::{Decoded, Decoder};
 use super::dialect::CsvDialect;
+use super::header::is_header_of;
 use super::input::lines_before;
 use super::record_reader::RecordReader;
 use crate::text_input::Input;
@@ -197,6 +198,10 @@ impl FileOpener for CsvOpener {
     }
 }
 
+/// What an error says about a file with a header where the first one of the table has none, or without one where it has one.
+const OTHERS_DIFFER: &str = "by its values, and the first file of the table differs in this: read them as two tables, or set the \
+                             option header (--csv-header, or 'format.has_header') if that is wrong";
+
 /// What the parts of a table's files have in common.
 struct Part {
     store: Arc<dyn ObjectStore>,
@@ -230,6 +235,13 @@ impl Part {
         let (start, end) = range.unwrap_or((0, u64::MAX));
         let mut input = Input::open(&self.store, &location, 0, self.compression).await?;
         let Some((first, mut reader)) = input.read_first_record(&self.dialect).await? else { return none() };
+        if self.dialect.is_header_detected && first.len() == self.file_schema.fields().len() {
+            match (self.dialect.has_header, is_header_of(&first, &self.file_schema)) {
+                (true, false) => return Err(input.error(&format_args!("it has no header, {OTHERS_DIFFER}"))),
+                (false, true) => return Err(input.error(&format_args!("it has a header, {OTHERS_DIFFER}"))),
+                _ => {}
+            }
+        }
         let names: Vec<_> = first.into_iter().map(|value| value.text).collect();
         let map = self.column_map(&names).map_err(|difference| input.error(&difference))?;
         let mut counted_from = 0;

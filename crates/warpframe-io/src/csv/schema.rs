@@ -123,10 +123,10 @@ pub(super) async fn infer_schema(
     let below = telling.has_rows.then_some(&telling.kinds[..]);
     let detected_in = has_header.is_none().then(|| telling.file.clone());
     let has_header = has_header.unwrap_or_else(|| is_header(&telling.first, below));
-    let notes =
-        detected_in.is_some().then(|| telling.doubts(has_header, dialect.delimiter)).unwrap_or_default();
+    let mut notes = Vec::new();
     if detected_in.is_some() {
         check_headers(telling, has_header, &files)?;
+        notes = telling.doubts(has_header, dialect.delimiter);
     }
     let names = first.names(has_header);
     if let Some(position) = (0..names.len()).find(|position| names[..*position].contains(&names[*position])) {

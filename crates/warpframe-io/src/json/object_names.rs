@@ -38,7 +38,7 @@ pub(crate) async fn object_names(
             }
         }
         let mut objects = serde_json::Deserializer::from_slice(&text).into_iter::<Names>();
-        while let Some(object) = objects.next() {
+        for object in objects.by_ref() {
             match object {
                 Ok(Names(found)) => {
                     for name in found {
