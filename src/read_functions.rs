@@ -95,10 +95,10 @@ fn file_name(function: &str, value: &Expr) -> Result<String> {
 /// The text of a literal.
 fn text(value: &Expr) -> Option<String> {
     match value {
-        Expr::Value(ValueWithSpan { value, .. }) => match value {
-            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => Some(text.clone()),
-            _ => None,
-        },
+        Expr::Value(ValueWithSpan {
+            value: Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text),
+            ..
+        }) => Some(text.clone()),
         _ => None,
     }
 }
