@@ -54,7 +54,7 @@ fn copy_and_insert_write_the_objects_that_out_writes() {
         at,
         &["sql", "COPY (SELECT a.id, b.id FROM generate_rows(1) a, generate_rows(1) b) TO 'bad.ndjson'"],
         1,
-        &["two columns have the name 'id'", "AS"],
+        &["two columns 'id'", "AS"],
     );
     assert!(!at.join("bad.ndjson").exists());
 }

@@ -53,7 +53,7 @@ pub(super) fn check_json_names(schema: &Schema) -> DataFusionResult<()> {
         None => Ok(()),
         Some(name) => {
             exec_err!(
-                "two columns have the name '{name}', which a JSON object cannot have: rename one with AS"
+                "the output would have two columns '{name}', which a JSON object cannot have: rename one with AS"
             )
         }
     }
