@@ -4,7 +4,6 @@
 mod common;
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
@@ -12,14 +11,15 @@ use arrow::datatypes::Float64Type;
 use common::skipped;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::StreamExt;
+use tokio::sync::{Mutex, MutexGuard};
 use warpframe::Session;
 use warpframe::backends::Backends;
 use warpframe::cpu::SimdPath;
 
 /// Tests count the executable pages of the process, so one runs at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    ALONE.lock().await
 }
 
 fn has_native_code() -> bool {
@@ -86,7 +86,7 @@ async fn rest(mut stream: SendableRecordBatchStream) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_cache_keeps_the_code_of_running_queries_and_unmaps_the_rest() {
-    let _alone = alone();
+    let _alone = alone().await;
     if !has_native_code() {
         return skipped("there is no native code for this CPU");
     }
@@ -123,7 +123,7 @@ async fn a_full_cache_keeps_the_code_of_running_queries_and_unmaps_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dropped_queries_and_sessions_leave_no_code() {
-    let _alone = alone();
+    let _alone = alone().await;
     if !has_native_code() {
         return skipped("there is no native code for this CPU");
     }
