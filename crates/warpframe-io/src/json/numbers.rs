@@ -41,7 +41,7 @@ impl Numbers {
 
     /// The kind of a number that the parser has not taken for an integer.
     pub fn float(value: f64) -> Self {
-        let is_huge = value >= u64::MAX as f64 || value < i64::MIN as f64;
+        let is_huge = value >= u64::MAX as f64 || value <= i64::MIN as f64;
         if is_huge { Self::HUGE } else { Self::FLOAT }
     }
 
