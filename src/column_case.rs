@@ -16,9 +16,18 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Location;
 use warpframe_datafusion::visit_statement;
 
+/// Which names are corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Correct {
+    /// Names without quotes.
+    Unquoted,
+    /// All, because the statement was planned before with the names that its user has quoted.
+    All,
+}
+
 /// If planning the statement has failed because there is no such column, and exactly one column has that name in another
 /// case, replaces the name in the statement. Returns whether it has.
-pub fn correct_case(statement: &mut Statement, error: &DataFusionError) -> bool {
+pub fn correct_case(statement: &mut Statement, error: &DataFusionError, correct: Correct) -> bool {
     let DataFusionError::SchemaError(schema_error, _) = error.find_root() else { return false };
     let [name] = &names_in_other_case(schema_error)[..] else { return false };
     let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref() else { return false };
@@ -27,7 +36,11 @@ pub fn correct_case(statement: &mut Statement, error: &DataFusionError) -> bool 
     let mut changed = false;
     visit_columns(statement, |first, column| {
         let is_here = place.is_none_or(|place| Some(place) == first || place == column.span.start);
-        if is_here && column.quote_style.is_none() && column.value.to_lowercase() == field.name.to_lowercase()
+        let is_free = correct == Correct::All || column.quote_style.is_none();
+        if is_here
+            && is_free
+            && column.value != *name
+            && column.value.to_lowercase() == field.name.to_lowercase()
         {
             name.clone_into(&mut column.value);
             column.quote_style = Some('"');
@@ -43,11 +56,14 @@ pub fn quote_exact_names(statement: &mut Statement, plan: &LogicalPlan) -> bool 
     let is_exact = |name: &str| {
         let mut found = false;
         let visited = plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                let schema = scan.source.schema();
-                let has = |name: &str| schema.column_with_name(name).is_some();
-                found |= has(name) && has(&name.to_lowercase());
-            }
+            let schema = match node {
+                LogicalPlan::TableScan(scan) => Some(scan.source.schema()),
+                LogicalPlan::Dml(change) => Some(change.target.schema()),
+                _ => None,
+            };
+            let has =
+                |name: &str| schema.as_ref().is_some_and(|schema| schema.column_with_name(name).is_some());
+            found |= has(name) && has(&name.to_lowercase());
             Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         });
         found && visited.is_ok()

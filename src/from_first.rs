@@ -14,39 +14,43 @@ pub fn tokens(text: &str, dialect: &dyn Dialect) -> Result<Vec<TokenWithSpan>, T
         return Ok(tokens);
     }
     let mut changed = Vec::with_capacity(tokens.len());
-    // The last two tokens that are no blanks.
-    let mut before = [None, None];
+    // The last two tokens that are no blanks, and whether nothing but EXPLAIN is before in the statement.
+    let (mut before, mut is_start) = ([None, None], true);
     for (position, token) in tokens.iter().enumerate() {
-        if keyword(token) == Keyword::FROM && begins_query(before) && has_where(&tokens[position + 1..]) {
+        if keyword(token) == Keyword::FROM
+            && (is_start || begins_query(before))
+            && has_where(&tokens[position + 1..])
+        {
             let at = |token| TokenWithSpan { token, span: tokens[position].span };
             changed.extend([at(Token::make_keyword("SELECT")), at(Token::Mul)]);
         }
         changed.push(token.clone());
         if !matches!(token.token, Token::Whitespace(_)) {
+            is_start = match keyword(token) {
+                Keyword::EXPLAIN | Keyword::ANALYZE | Keyword::VERBOSE => is_start,
+                _ => token.token == Token::SemiColon,
+            };
             before = [before[1], Some(token)];
         }
     }
     Ok(changed)
 }
 
-/// Whether a query can begin behind these two tokens.
+/// Whether a query can begin behind these two tokens, in the middle of a statement.
 fn begins_query([first, second]: [Option<&TokenWithSpan>; 2]) -> bool {
-    let Some(second) = second else { return true };
-    match &second.token {
-        Token::SemiColon => true,
+    let (Some(first), Some(second)) = (first, second) else { return false };
+    if second.token == Token::LParen {
         // trim(FROM text)
-        Token::LParen => first.is_none_or(|first| keyword(first) != Keyword::TRIM),
-        _ => matches!(
-            keyword(second),
-            Keyword::AS
-                | Keyword::EXPLAIN
-                | Keyword::ANALYZE
-                | Keyword::VERBOSE
-                | Keyword::UNION
-                | Keyword::ALL
-                | Keyword::EXCEPT
-                | Keyword::INTERSECT
-        ),
+        return keyword(first) != Keyword::TRIM;
+    }
+    let is_name = matches!(first.token, Token::Period | Token::Comma)
+        || matches!(keyword(first), Keyword::AS | Keyword::SELECT | Keyword::DISTINCT);
+    match keyword(second) {
+        Keyword::ALL => matches!(keyword(first), Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT),
+        // Behind these tokens it is the name of a column.
+        Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => !is_name,
+        Keyword::AS => !is_name,
+        _ => false,
     }
 }
 
@@ -117,6 +121,10 @@ mod tests {
             "DELETE FROM t WHERE a",
             "SELECT trim ( FROM a ) FROM t WHERE b",
             "SELECT \"FROM\" WHERE a",
+            "SELECT verbose FROM t WHERE verbose = 1",
+            "SELECT t . analyze FROM t WHERE a",
+            "SELECT x AS union FROM t WHERE a",
+            "SELECT a , except FROM t WHERE b",
         ] {
             assert_eq!(rewritten(text, &GenericDialect {}), text);
         }

@@ -1,48 +1,47 @@
-//! `* REPLACE (expression AS column)`. DataFusion ignores a replacement of a column that there is not, but not an exclusion.
+//! `* REPLACE (expression AS column)`. DataFusion ignores a replacement of a column that there is not.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, ObjectName, Select, SelectItem, VisitorMut, WildcardAdditionalOptions,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitorMut};
 use warpframe_datafusion::visit_statement;
 
-/// The statement with `* EXCLUDE (column)` instead of replacements, which fails if there is no such column; `None` if it has no
-/// replacement.
-pub fn replacements_as_exclusions(statement: &Statement) -> Option<Statement> {
-    let mut excluding = statement.clone();
-    let mut exclusions = Exclusions { changed: false };
-    let _: ControlFlow<()> = visit_statement(&mut excluding, &mut exclusions);
-    exclusions.changed.then_some(excluding)
+/// The statement with each replaced column beside the wildcard, which fails if there is no such column, and the names of these
+/// columns; `None` if nothing is replaced. It may fail for other reasons, such as `UNION`, too.
+pub fn with_replaced_columns(statement: &Statement) -> Option<(Statement, HashSet<String>)> {
+    let mut selecting = statement.clone();
+    let mut columns = ReplacedColumns::default();
+    let _: ControlFlow<()> = visit_statement(&mut selecting, &mut columns);
+    (!columns.names.is_empty()).then_some((selecting, columns.names))
 }
 
-struct Exclusions {
-    changed: bool,
+#[derive(Default)]
+struct ReplacedColumns {
+    names: HashSet<String>,
+    count: usize,
 }
 
-impl Exclusions {
-    fn exclude(&mut self, options: &mut WildcardAdditionalOptions) {
-        let Some(replaced) = options.opt_replace.take() else { return };
-        let mut names = match options.opt_exclude.take() {
-            Some(ExcludeSelectItem::Single(name)) => vec![name],
-            Some(ExcludeSelectItem::Multiple(names)) => names,
-            None => Vec::new(),
-        };
-        names.extend(replaced.items.into_iter().map(|item| ObjectName::from(vec![item.column_name])));
-        options.opt_exclude = Some(ExcludeSelectItem::Multiple(names));
-        self.changed = true;
-    }
-}
-
-impl VisitorMut for Exclusions {
+impl VisitorMut for ReplacedColumns {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        for item in &mut select.projection {
+        let mut added = Vec::new();
+        for item in &select.projection {
             if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
-                self.exclude(options);
+                added.extend(options.opt_replace.iter().flat_map(|replace| &replace.items));
             }
+        }
+        let added: Vec<_> = added.into_iter().map(|element| element.column_name.clone()).collect();
+        for column in added {
+            self.names.insert(match column.quote_style {
+                Some(_) => column.value.clone(),
+                None => column.value.to_lowercase(),
+            });
+            self.count += 1;
+            // A name that no other column has.
+            let alias = Ident::with_quote('"', format!("replaced column {}", self.count));
+            select.projection.push(SelectItem::ExprWithAlias { expr: Expr::Identifier(column), alias });
         }
         ControlFlow::Continue(())
     }

@@ -260,7 +260,7 @@ class TestLocalCluster:
     def check_end(folder, process, executors, code=130):
         output, errors = process.communicate(timeout=TIMEOUT)
         assert (process.returncode, output) == (code, "")
-        assert errors == "2 executors with 1 slots each; Ctrl-C stops them\ninterrupted\n"
+        assert errors == "2 executors with 1 slot each; Ctrl-C stops them\ninterrupted\n"
         assert not any(map(is_running, executors))
         assert list((folder / "temporary").iterdir()) == []
 

@@ -95,7 +95,13 @@ fn check_assignments(table: &TableFactor, assignments: &[Assignment]) -> Checked
             return refuse([(true, "a list of columns in SET", "write SET a = ..., b = ...")]);
         };
         let Some((column, qualifier)) = parts.split_last() else { continue };
-        let name = column.as_ident().map_or_else(|| column.to_string(), |ident| ident.value.clone());
+        let name = column.as_ident().map_or_else(
+            || column.to_string(),
+            |ident| match ident.quote_style {
+                Some(_) => ident.value.clone(),
+                None => ident.value.to_lowercase(),
+            },
+        );
         if !seen.insert(name) {
             return ControlFlow::Break(plan_datafusion_err!(
                 "UPDATE sets the column {column} twice: leave one out"

@@ -188,8 +188,20 @@ fn columns_are_found_in_any_case_if_there_is_one() {
         csv("SELECT * REPLACE (AMOUNT + 1 AS AMOUNT, 5 AS dup) FROM t"),
         "Amount,dup,DUP,lower\n2,5,3,4\n"
     );
+    // A replaced column can be used outside, and the name of one is found in any case.
+    assert_eq!(csv("SELECT dup FROM (SELECT * REPLACE (dup * 2 AS dup) FROM t)"), "dup\n4\n");
     let missing = sql("SELECT * REPLACE (1 AS nosuch) FROM t");
     expect_failure(at, &missing.each_ref().map(String::as_str), 1, &["there is no column 'nosuch'"]);
+    // The exact name is meant also where it is written to, and where another table has only the one in lower-case letters.
+    let write =
+        "CREATE TABLE w(\"Amount\" INT, amount INT); INSERT INTO w(Amount) VALUES (1); SELECT * FROM w";
+    assert!(csv(write).ends_with("Amount,amount\n1,\n"), "{}", csv(write));
+    let join = "CREATE TABLE a(\"V\" INT, v INT, k INT) AS VALUES (1, 10, 1); CREATE TABLE b(v INT, k INT) AS VALUES (10, 1); \
+        SELECT a.V FROM a JOIN b ON a.k = b.k AND b.V = 10";
+    assert!(csv(join).ends_with("V\n1\n"), "{}", csv(join));
+    // A name that differs from another one in case only does not take its place in ORDER BY.
+    let names = "SELECT a AS B, b FROM (VALUES (1, 9), (2, 8)) n(a, b) ORDER BY b";
+    assert_eq!(csv(names), "B,b\n2,8\n1,9\n");
     // Names of results keep their letters.
     assert_eq!(csv("SELECT sum(amount) AS Total, 1 AS \"b\" FROM t ORDER BY TOTAL"), "Total,b\n1,1\n");
     assert_eq!(csv("SELECT amount AS Key, count(*) AS N FROM t GROUP BY Key"), "key,N\n1,1\n");

@@ -15,8 +15,10 @@ fn with_variables(
     mut builder: MicrosoftAzureBuilder,
     variable: impl Fn(&str) -> Option<String>,
 ) -> MicrosoftAzureBuilder {
-    let mut settings =
-        variable("AZURE_STORAGE_CONNECTION_STRING").map(|text| connection(&text)).unwrap_or_default();
+    // The parts of a connection string belong together: with another account they would be wrong.
+    let has_account = builder.get_config_value(&AzureConfigKey::AccountName).is_some();
+    let text = variable("AZURE_STORAGE_CONNECTION_STRING").filter(|_| !has_account);
+    let mut settings = text.map(|text| connection(&text)).unwrap_or_default();
     let others = [
         (AzureConfigKey::AccountName, "AZURE_STORAGE_ACCOUNT"),
         (AzureConfigKey::AccessKey, "AZURE_STORAGE_KEY"),

@@ -25,7 +25,7 @@ const SHOWN: usize = 20;
 /// Checks that each declared column of a table is in one of its files: the first one, or else the others from the last one on,
 /// up to the one that has the last of them. Footers of Parquet files, headers of Avro files and the beginnings of JSON files are
 /// read. Files that cannot be read, or JSON files of which only a part was read, may have any columns. A table without files has
-/// none that are missing. Arrow IPC files have the declared columns in their order, which is checked for the first file.
+/// none that are missing. Arrow IPC files have the declared columns in their order, which is checked for all of them.
 ///
 /// # Errors
 /// No file has a column.
@@ -67,13 +67,13 @@ pub(super) async fn check_declared_columns(
     let first_name = first.name.display().to_string();
     let mut columns = stream::once(reader.columns(store, first).boxed()).chain(others);
     let (mut missing, mut found): (Vec<_>, Vec<_>) = (reader.declared.iter().collect(), Vec::new());
-    while !missing.is_empty()
-        && let Some(of_file) = columns.next().await
+    while (is_arrow || !missing.is_empty())
+        && let Some((name, of_file)) = columns.next().await
     {
         let Some(of_file) = of_file else { return Ok(()) };
         if is_arrow && !of_file.starts_with(&reader.declared) {
             return plan_err!(
-                "the table declares the columns {}, and '{first_name}' has {}: declare those of Arrow IPC files as they are in the \
+                "the table declares the columns {}, and '{name}' has {}: declare those of Arrow IPC files as they are in the \
                  files, in the same order",
                 reader.declared.join(", "),
                 of_file.join(", ")
@@ -113,17 +113,20 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The columns of a file, of JSON up to the last declared one; `None` if they are not known.
-    async fn columns(&self, store: Arc<dyn ObjectStore>, file: TableFile) -> Option<Vec<String>> {
+    /// The name of a file and its columns, of JSON up to the last declared one; `None` if they are not known.
+    async fn columns(&self, store: Arc<dyn ObjectStore>, file: TableFile) -> (String, Option<Vec<String>>) {
+        let columns = self.known_columns(&store, &file).await;
+        (file.name.display().to_string(), columns)
+    }
+
+    async fn known_columns(&self, store: &Arc<dyn ObjectStore>, file: &TableFile) -> Option<Vec<String>> {
         if self.is_json {
             let compression = self.format.compression_type();
             let compression = compression.map_or(Compression::UNCOMPRESSED, |found| *found.get_variant());
-            return object_names(&store, &file.object, compression, &self.declared, self.sample)
-                .await
-                .ok()?;
+            return object_names(store, &file.object, compression, &self.declared, self.sample).await.ok()?;
         }
         let schema =
-            self.format.infer_schema(self.state, &store, std::slice::from_ref(&file.object)).await.ok()?;
+            self.format.infer_schema(self.state, store, std::slice::from_ref(&file.object)).await.ok()?;
         Some(schema.fields().iter().map(|field| field.name().clone()).collect())
     }
 }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    self, CreateTable, CreateView, Expr, Ident, Insert, Query, Select, SelectItem, SetExpr, TableFactor,
-    TableWithJoins,
+    self, CreateTable, CreateView, Expr, Ident, Insert, OrderByKind, Query, Select, SelectItem, SetExpr,
+    TableFactor, TableWithJoins,
 };
 
 /// The names of the columns of a statement that are neither columns of a table nor named by `AS`: the texts of their expressions. Names
@@ -71,8 +71,8 @@ fn result_query(statement: &mut Statement) -> Option<&mut Query> {
 }
 
 /// Quotes the names that `AS` gives to columns of the result, so that they keep their letters: SQL makes names without quotes
-/// lower-case. Those in `ORDER BY` become the same. A name that `GROUP BY` or another clause refers to stays, since it may be that
-/// of a column of a table.
+/// lower-case. Those in `ORDER BY` become the same, unless another column of the result has exactly the name. A name that `GROUP BY` or
+/// another clause refers to stays, since it may be that of a column of a table.
 fn keep_letters(query: &mut Query) {
     let SetExpr::Select(select) = &mut *query.body else { return };
     let mut referred = HashSet::new();
@@ -87,27 +87,52 @@ fn keep_letters(query: &mut Query) {
     for clause in select.having.iter().chain(&select.qualify) {
         let _: ControlFlow<()> = ast::visit_expressions(clause, &mut refer);
     }
-    let mut quoted = HashMap::new();
+    let order = query.order_by.iter().flat_map(|order| match &order.kind {
+        OrderByKind::Expressions(keys) => &keys[..],
+        OrderByKind::All(_) => &[],
+    });
+    // A wildcard may have any column.
+    let has_wildcard = select
+        .projection
+        .iter()
+        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    for key in order.filter(|key| has_wildcard || has_subquery(&key.expr)) {
+        let _: ControlFlow<()> = ast::visit_expressions(&key.expr, &mut refer);
+    }
+    let (mut quoted, mut others) = (HashMap::new(), HashSet::new());
     for item in &mut select.projection {
-        if let SelectItem::ExprWithAlias { alias, .. } = item
-            && alias.quote_style.is_none()
-            && alias.value.chars().any(char::is_uppercase)
-            && !referred.contains(&alias.value.to_lowercase())
-        {
-            alias.quote_style = Some('"');
-            quoted.insert(alias.value.to_lowercase(), alias.value.clone());
+        match item {
+            SelectItem::ExprWithAlias { alias, .. }
+                if alias.quote_style.is_none()
+                    && alias.value.chars().any(char::is_uppercase)
+                    && !referred.contains(&alias.value.to_lowercase()) =>
+            {
+                alias.quote_style = Some('"');
+                quoted.insert(alias.value.to_lowercase(), alias.value.clone());
+            }
+            other => others.extend(own_name(other)),
         }
     }
     let Some(order) = &mut query.order_by else { return };
     let _: ControlFlow<()> = ast::visit_expressions_mut(order, |expr| {
         if let Expr::Identifier(ident) = expr
             && ident.quote_style.is_none()
-            && let Some(name) = quoted.get(&ident.value.to_lowercase())
+            && let lower_case = ident.value.to_lowercase()
+            && let Some(name) = quoted.get(&lower_case)
+            && (ident.value == *name || !others.contains(&lower_case))
         {
             *ident = Ident::with_quote('"', name);
         }
         ControlFlow::Continue(())
     });
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let found = ast::visit_expressions(expr, |part| match part {
+        Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
 }
 
 /// The headings of the items of a `SELECT`.

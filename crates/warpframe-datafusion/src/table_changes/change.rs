@@ -174,6 +174,12 @@ fn check(expr: &Expr, verb: &str) -> Result<()> {
                 | Expr::OuterReferenceColumn(..)
         ))
     };
+    if expr.exists(|part| Ok(matches!(part, Expr::WindowFunction(_) | Expr::AggregateFunction(_))))? {
+        return not_impl_err!(
+            "{verb} with a window or aggregate function is not possible: CREATE TABLE AS SELECT makes a table of the rows that are \
+             wanted"
+        );
+    }
     match expr.exists(is_subquery)? {
         true => not_impl_err!(
             "{verb} with a subquery is not possible: CREATE TABLE AS SELECT makes a table of the rows that are wanted"

@@ -101,7 +101,7 @@ impl ExecutionPlan for ChangeTableExec {
                 Some(table) => change_in_memory(change, table, &session, context).await,
                 None => change_table(change, table.as_ref(), &session, context).await,
             };
-            changed.map_err(|error| explained(error, &name))
+            changed.map_err(|error| explained(error, &name, table.as_ref()))
         };
         let batches = stream::once(changed).map_ok(|batches| stream::iter(batches.into_iter().map(Ok)));
         let batches = batches.try_flatten();
@@ -162,8 +162,8 @@ fn is_not_implemented(error: &DataFusionError) -> bool {
 }
 
 /// The error of a table that cannot be changed, in a sentence.
-fn explained(error: DataFusionError, name: &TableReference) -> DataFusionError {
-    if !is_not_implemented(&error) {
+fn explained(error: DataFusionError, name: &TableReference, table: &dyn TableProvider) -> DataFusionError {
+    if !is_not_implemented(&error) || table.downcast_ref::<MemTable>().is_some() {
         return error;
     }
     not_impl_datafusion_err!(

@@ -173,12 +173,18 @@ pub(super) async fn infer_schema(
     Ok(TableColumns { schema, has_header, detected_in, notes })
 }
 
-/// Checks that the values of no file say something else about its header than those of the file that tells it for all.
+/// Checks that the values of no file say something else about its header than those of the file that tells it for all. A file with the
+/// same first line has the same header.
 ///
 /// # Errors
 /// Some files have a header, and others have none.
 fn check_headers(telling: &FileColumns, has_header: bool, files: &[FileColumns]) -> Result<()> {
-    let differs = |file: &&FileColumns| file.tells_header().is_some_and(|found| found != has_header);
+    let texts =
+        |file: &FileColumns| -> Vec<String> { file.first.iter().map(|value| value.text.clone()).collect() };
+    let first = texts(telling);
+    let differs = |file: &&FileColumns| {
+        file.tells_header().is_some_and(|found| found != has_header) && texts(file) != first
+    };
     let Some(other) = files.iter().find(differs) else { return Ok(()) };
     let (with, without) = if has_header { (telling, other) } else { (other, telling) };
     exec_err!(

@@ -93,9 +93,8 @@ impl Numbers {
     }
 }
 
-/// Whether JSON text has a number outside of strings that is written as an integer and has 19 digits or more.
+/// Whether JSON text has a number outside of strings that is written as an integer, and that no type of integers has.
 pub(super) fn has_long_integer(text: &[u8]) -> bool {
-    const DIGITS: usize = 19;
     let mut position = 0;
     while let Some(&byte) = text.get(position) {
         let rest = &text[position..];
@@ -104,8 +103,7 @@ pub(super) fn has_long_integer(text: &[u8]) -> bool {
             b'-' | b'0'..=b'9' => {
                 let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
                 let number = &rest[..rest.iter().take_while(is_part).count()];
-                let digits = number.strip_prefix(b"-").unwrap_or(number);
-                if digits.len() >= DIGITS && digits.iter().all(u8::is_ascii_digit) {
+                if is_too_long(number) {
                     return true;
                 }
                 number.len()
@@ -115,6 +113,16 @@ pub(super) fn has_long_integer(text: &[u8]) -> bool {
         position += length;
     }
     false
+}
+
+/// Whether a number is written as an integer, and is neither a BIGINT nor a BIGINT UNSIGNED.
+fn is_too_long(number: &[u8]) -> bool {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let Ok(text) = str::from_utf8(number) else { return false };
+    !digits.is_empty()
+        && digits.iter().all(u8::is_ascii_digit)
+        && text.parse::<i64>().is_err()
+        && text.parse::<u64>().is_err()
 }
 
 /// The length of the rest of a string, with the quote at its end.
@@ -140,6 +148,8 @@ mod tests {
             (r#"{"a":36893488147419103232}"#, true),
             (r#"{"a":[-36893488147419103232]}"#, true),
             (r#"{"a":1e30,"b":123456789012345678.5}"#, false),
+            // Others that are integers do not matter.
+            (r#"{"t":1700000000000000000,"u":18446744073709551615,"x":1e20}"#, false),
             (r#"{"a":"\"36893488147419103232"}"#, false),
             (r#"{"36893488147419103232":1"#, false),
             (r#"{"a":"36893488147419103232"#, false),
