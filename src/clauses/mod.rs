@@ -1,11 +1,12 @@
 //! Clauses that DataFusion's planner does not read, or that it has no clear message for. Those that it does not read would be
 //! ignored, and the result would be that of another statement.
 
+mod refuse;
 mod statements;
 
 use std::ops::ControlFlow;
 
-use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     self, Expr, GroupByExpr, JoinOperator, LimitClause, Query, Select, SelectFlavor, SelectItem, TableFactor,
@@ -13,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use warpframe_datafusion::visit_statement;
 
+use refuse::refuse;
 pub use statements::has_keys;
 use statements::{check_columns, check_statement};
 
@@ -153,15 +155,5 @@ impl VisitorMut for Clauses {
 
     fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<DataFusionError> {
         check_statement(statement)
-    }
-}
-
-/// The error of the first clause that is used: each has a name, and what to do instead.
-fn refuse<const N: usize>(clauses: [(bool, &str, &str); N]) -> ControlFlow<DataFusionError> {
-    match clauses.into_iter().find(|(is_used, ..)| *is_used) {
-        Some((_, clause, instead)) => {
-            ControlFlow::Break(plan_datafusion_err!("{clause} cannot be used: {instead}"))
-        }
-        None => ControlFlow::Continue(()),
     }
 }

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     Statement, TableConstraint, TableFactor, TableObject, Update,
 };
 
-use super::refuse;
+use super::refuse::refuse;
 
 type Checked = ControlFlow<DataFusionError>;
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use datafusion::dataframe::DataFrame;
 use parking_lot::Mutex;
 
-use super::{Display, Format, save};
+use super::display::Display;
+use super::format::Format;
+use super::save::save;
 use crate::command::error::CliError;
 use crate::command::words::count;
 use crate::terminal_text::escape_controls;

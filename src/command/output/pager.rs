@@ -7,7 +7,10 @@ use std::time::Duration;
 use datafusion::dataframe::DataFrame;
 use parking_lot::Mutex;
 
-use super::{Display, Format, Limits, ShowProgress, stream};
+use super::display::{Display, ShowProgress};
+use super::format::Format;
+use super::rows::stream;
+use super::table::Limits;
 use crate::command::error::CliError;
 use crate::command::signals::received;
 
