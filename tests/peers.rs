@@ -491,5 +491,5 @@ fn a_sweep_plots_time_over_rows() {
     }
     assert!(read("sweep.html").contains("<li>The fastest is `"));
     let few = ["compare", "--sweep", "--rows", "10"];
-    expect_failure(folder.path(), &few, 1, &["a sweep begins with 1000 rows"]);
+    expect_failure(folder.path(), &few, 1, &["a sweep begins with 1,000 rows"]);
 }

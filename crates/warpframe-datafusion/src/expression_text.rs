@@ -13,9 +13,12 @@ pub fn expression_text(expr: &Expr) -> Result<String> {
     let unqualified = expr.clone().transform(|expr| {
         Ok(match expr {
             Expr::Column(column) => text(column.name),
-            // As `1e300`, not by all digits.
-            Expr::Literal(ScalarValue::Float64(Some(number)), _) => text(format!("{number:?}")),
-            Expr::Literal(ScalarValue::Float32(Some(number)), _) => text(format!("{number:?}")),
+            Expr::Literal(ScalarValue::Float64(Some(number)), _) => {
+                text(short(number.to_string(), || format!("{number:e}")))
+            }
+            Expr::Literal(ScalarValue::Float32(Some(number)), _) => {
+                text(short(number.to_string(), || format!("{number:e}")))
+            }
             Expr::Literal(number, _) if number.data_type().is_numeric() => text(number.to_string()),
             Expr::Literal(
                 ScalarValue::Utf8(Some(value))
@@ -32,4 +35,10 @@ pub fn expression_text(expr: &Expr) -> Result<String> {
         })
     })?;
     Ok(unqualified.data.to_string())
+}
+
+/// The digits of a number, or the form with an exponent, such as `1e300`, if there are many.
+fn short(digits: String, with_exponent: impl FnOnce() -> String) -> String {
+    const MANY: usize = 24;
+    if digits.len() > MANY { with_exponent() } else { digits }
 }
