@@ -5,20 +5,79 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{DataFusionError, Result, SchemaError};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     self, AssignmentTarget, ExceptSelectItem, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, TableWithJoins, VisitorMut,
-    WildcardAdditionalOptions,
+    ObjectName, ObjectNamePart, Select, SelectItem, TableWithJoins, VisitorMut, WildcardAdditionalOptions,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
+use warpframe_datafusion::column_names::{Headings, plan_with_names};
 use warpframe_datafusion::visit_statement;
+
+use crate::replaced_columns::with_replaced_columns;
+
+/// The greatest number of columns whose names are corrected in a statement.
+const MAX_CORRECTIONS: usize = 1000;
+
+/// Plans a statement. If it names columns without quotes in another case than they have, it is planned with the names that they have.
+pub async fn plan_statement(
+    state: &SessionState,
+    mut statement: Statement,
+    headings: &Headings,
+) -> Result<LogicalPlan> {
+    let planned = plan_with_corrections(state, &mut statement, headings, Correct::Unquoted).await;
+    let is_changed = match &planned {
+        // A column with exactly the name that is written comes before the one in lower-case letters. Where a table has only the
+        // latter, the name is corrected again.
+        Ok(plan) => quote_exact_names(&mut statement, plan),
+        // Two names that differ in case only may be those of two columns.
+        Err(_) => quote_capitals(&mut statement, |_| true),
+    };
+    if !is_changed {
+        return planned;
+    }
+    plan_with_corrections(state, &mut statement, headings, Correct::All).await.or(planned)
+}
+
+/// Plans a statement, and corrects the case of names of columns that there are not.
+async fn plan_with_corrections(
+    state: &SessionState,
+    statement: &mut Statement,
+    headings: &Headings,
+    correct: Correct,
+) -> Result<LogicalPlan> {
+    for _ in 0..MAX_CORRECTIONS {
+        match plan_as_written(state, statement, headings).await {
+            Err(error) if correct_case(statement, &error, correct) => {}
+            other => return other,
+        }
+    }
+    plan_as_written(state, statement, headings).await
+}
+
+/// Plans a statement with the names that it has.
+async fn plan_as_written(
+    state: &SessionState,
+    statement: &mut Statement,
+    headings: &Headings,
+) -> Result<LogicalPlan> {
+    if let Some((selecting, names)) = with_replaced_columns(statement)
+        && let Err(error) = state.statement_to_plan(selecting).await
+        && let DataFusionError::SchemaError(schema_error, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref()
+        && names.contains(&field.name)
+    {
+        return Err(error);
+    }
+    plan_with_names(state, statement, headings).await
+}
 
 /// Which names are corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Correct {
+enum Correct {
     /// Names without quotes.
     Unquoted,
     /// All, because the statement was planned before with the names that its user has quoted.
@@ -27,7 +86,7 @@ pub enum Correct {
 
 /// If planning the statement has failed because there is no such column, and exactly one column has that name in another
 /// case, replaces the name in the statement. Returns whether it has.
-pub fn correct_case(statement: &mut Statement, error: &DataFusionError, correct: Correct) -> bool {
+fn correct_case(statement: &mut Statement, error: &DataFusionError, correct: Correct) -> bool {
     let DataFusionError::SchemaError(schema_error, _) = error.find_root() else { return false };
     let [name] = &names_in_other_case(schema_error)[..] else { return false };
     let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref() else { return false };
@@ -52,7 +111,7 @@ pub fn correct_case(statement: &mut Statement, error: &DataFusionError, correct:
 
 /// If a table of a plan has both a column that the statement names with capital letters and the one in lower-case letters that was
 /// found instead, quotes the name in the statement. Returns whether it has.
-pub fn quote_exact_names(statement: &mut Statement, plan: &LogicalPlan) -> bool {
+fn quote_exact_names(statement: &mut Statement, plan: &LogicalPlan) -> bool {
     let is_exact = |name: &str| {
         let mut found = false;
         let visited = plan.apply_with_subqueries(|node| {
@@ -72,7 +131,7 @@ pub fn quote_exact_names(statement: &mut Statement, plan: &LogicalPlan) -> bool 
 }
 
 /// Quotes names with capital letters that satisfy a condition. Returns whether there are any.
-pub fn quote_capitals(statement: &mut Statement, condition: impl Fn(&str) -> bool) -> bool {
+fn quote_capitals(statement: &mut Statement, condition: impl Fn(&str) -> bool) -> bool {
     let mut changed = false;
     visit_columns(statement, |_, column| {
         let has_capitals = column.value.chars().any(char::is_uppercase);
@@ -109,27 +168,6 @@ impl<F: FnMut(Option<Location>, &mut Ident)> Columns<F> {
         if let Some(ObjectNamePart::Identifier(column)) = name.0.last_mut() {
             self.visit(column);
         }
-    }
-
-    fn visit_body(&mut self, body: &mut SetExpr) {
-        match body {
-            SetExpr::Select(select) => self.visit_select(select),
-            SetExpr::SetOperation { left, right, .. } => {
-                self.visit_body(left);
-                self.visit_body(right);
-            }
-            // A query in parentheses is visited as a query.
-            _ => {}
-        }
-    }
-
-    fn visit_select(&mut self, select: &mut Select) {
-        for item in &mut select.projection {
-            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
-                self.visit_wildcard(options);
-            }
-        }
-        select.from.iter_mut().for_each(|tables| self.visit_joins(tables));
     }
 
     fn visit_wildcard(&mut self, options: &mut WildcardAdditionalOptions) {
@@ -193,8 +231,13 @@ impl<F: FnMut(Option<Location>, &mut Ident)> VisitorMut for Columns<F> {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        self.visit_body(&mut query.body);
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
+                self.visit_wildcard(options);
+            }
+        }
+        select.from.iter_mut().for_each(|tables| self.visit_joins(tables));
         ControlFlow::Continue(())
     }
 

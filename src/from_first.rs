@@ -48,8 +48,7 @@ fn begins_query([first, second]: [Option<&TokenWithSpan>; 2]) -> bool {
     match keyword(second) {
         Keyword::ALL => matches!(keyword(first), Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT),
         // Behind these tokens it is the name of a column.
-        Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => !is_name,
-        Keyword::AS => !is_name,
+        Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::AS => !is_name,
         _ => false,
     }
 }

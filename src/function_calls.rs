@@ -7,7 +7,7 @@ use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, Function, FunctionArguments, VisitorMut};
-use warpframe_datafusion::visit_statement;
+use warpframe_datafusion::{normalized_name, visit_statement};
 
 /// Checks the calls in a statement.
 ///
@@ -44,10 +44,7 @@ impl Calls<'_> {
     fn check(&self, call: &Function) -> ControlFlow<DataFusionError> {
         let [part] = &call.name.0[..] else { return ControlFlow::Continue(()) };
         let Some(name) = part.as_ident() else { return ControlFlow::Continue(()) };
-        let name = match name.quote_style {
-            Some(_) => name.value.clone(),
-            None => name.value.to_lowercase(),
-        };
+        let name = normalized_name(name);
         let state = self.state;
         let is_scalar = state.scalar_functions().contains_key(&name);
         let is_window = state.window_functions().contains_key(&name);

@@ -39,6 +39,8 @@ pub mod command;
 #[cfg(feature = "compare")]
 pub mod compare;
 mod copy_target;
+#[cfg(any(feature = "cli", feature = "compare"))]
+mod counts;
 pub mod error_location;
 pub mod error_text;
 mod file_tables;

@@ -34,6 +34,7 @@ const FUNCTIONS: [(&str, DataFormat); 8] = [
 const CSV_OPTIONS: &str = "delim (or sep), quote, escape, comment, header and nullstr";
 
 /// The names of the functions.
+#[cfg(feature = "cli")]
 pub fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|(name, _)| *name)
 }

@@ -5,15 +5,44 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitorMut};
-use warpframe_datafusion::visit_statement;
+use warpframe_datafusion::{normalized_name, visit_statement};
 
 /// The statement with each replaced column beside the wildcard, which fails if there is no such column, and the names of these
 /// columns; `None` if nothing is replaced. It may fail for other reasons, such as `UNION`, too.
-pub fn with_replaced_columns(statement: &Statement) -> Option<(Statement, HashSet<String>)> {
+pub fn with_replaced_columns(statement: &mut Statement) -> Option<(Statement, HashSet<String>)> {
+    // Most statements have none, and are not copied.
+    if visit_statement(statement, &mut HasReplacement).is_continue() {
+        return None;
+    }
     let mut selecting = statement.clone();
     let mut columns = ReplacedColumns::default();
     let _: ControlFlow<()> = visit_statement(&mut selecting, &mut columns);
-    (!columns.names.is_empty()).then_some((selecting, columns.names))
+    Some((selecting, columns.names))
+}
+
+/// The columns that the wildcards of a `SELECT` replace.
+fn replaced(select: &Select) -> impl Iterator<Item = &Ident> {
+    let replacements = select.projection.iter().filter_map(|item| match item {
+        SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
+            options.opt_replace.as_ref()
+        }
+        _ => None,
+    });
+    replacements.flat_map(|replace| &replace.items).map(|element| &element.column_name)
+}
+
+/// Ends at a `SELECT` that replaces a column.
+struct HasReplacement;
+
+impl VisitorMut for HasReplacement {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        match replaced(select).next() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -26,18 +55,9 @@ impl VisitorMut for ReplacedColumns {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let mut added = Vec::new();
-        for item in &select.projection {
-            if let SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) = item {
-                added.extend(options.opt_replace.iter().flat_map(|replace| &replace.items));
-            }
-        }
-        let added: Vec<_> = added.into_iter().map(|element| element.column_name.clone()).collect();
-        for column in added {
-            self.names.insert(match column.quote_style {
-                Some(_) => column.value.clone(),
-                None => column.value.to_lowercase(),
-            });
+        let columns: Vec<_> = replaced(select).cloned().collect();
+        for column in columns {
+            self.names.insert(normalized_name(&column));
             self.count += 1;
             // A name that no other column has.
             let alias = Ident::with_quote('"', format!("replaced column {}", self.count));

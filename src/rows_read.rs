@@ -17,6 +17,7 @@ pub fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
 }
 
 /// The number of rows that the sources of a plan will produce, or `None` if one of them does not know it exactly.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the command shows progress"))]
 pub fn rows_to_read(plan: &Arc<dyn ExecutionPlan>) -> Option<u64> {
     if let Some(generated) = plan.downcast_ref::<GenerateExec>() {
         return generated.rows();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::config::ExplainOptions;
 use datafusion::common::format::ExplainFormat;
-use datafusion::common::{DataFusionError, Result, SchemaError, config_err, plan_err};
+use datafusion::common::{Result, config_err, plan_err};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::{MemoryLimit as PoolLimit, MemoryPool, UnboundedMemoryPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -19,7 +19,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use warpframe_cuda::Gpus;
 use warpframe_datafusion::backends::Backends;
-use warpframe_datafusion::column_names::{Headings, plan_with_names};
+use warpframe_datafusion::column_names::Headings;
 use warpframe_datafusion::explain::ExplainPlanner;
 use warpframe_datafusion::functions::statements;
 use warpframe_datafusion::functions::{Parameter, SqlFunction};
@@ -38,14 +38,13 @@ use warpframe_io::{
 
 use crate::clauses::{check_clauses, has_keys};
 use crate::cluster::{self, ClusterSettings};
-use crate::column_case::{Correct, correct_case, quote_capitals, quote_exact_names};
+use crate::column_case::plan_statement;
 use crate::copy_target::name_copy_format;
 use crate::error_location::ErrorLocator;
 use crate::file_tables::FileTables;
 use crate::function_calls::check_function_calls;
 use crate::large_stack::OnLargeStack;
 use crate::private_catalog::private_catalogs;
-use crate::replaced_columns::with_replaced_columns;
 use crate::revision;
 use crate::script::Script;
 use crate::show_functions::{show_functions_pattern, with_all_functions};
@@ -350,69 +349,6 @@ fn declares_keys(statement: &Statement) -> bool {
         },
         _ => false,
     }
-}
-
-/// The greatest number of columns whose names are corrected in a statement.
-const MAX_CORRECTIONS: usize = 1000;
-
-/// Plans a statement. If it names columns without quotes in another case than they have, it is planned with the names that they have.
-async fn plan_statement(
-    state: &SessionState,
-    mut statement: Statement,
-    headings: &Headings,
-) -> Result<LogicalPlan> {
-    match plan_with_corrections(state, &mut statement, headings, Correct::Unquoted).await {
-        // A column with exactly the name that is written comes before the one in lower-case letters. Where a table has only the
-        // latter, the name is corrected again.
-        Ok(plan) => match quote_exact_names(&mut statement, &plan) {
-            true => {
-                let exact = plan_with_corrections(state, &mut statement, headings, Correct::All).await;
-                exact.or(Ok(plan))
-            }
-            false => Ok(plan),
-        },
-        // Two names that differ in case only may be those of two columns.
-        Err(error) => match quote_capitals(&mut statement, |_| true) {
-            true => {
-                let exact = plan_with_corrections(state, &mut statement, headings, Correct::All).await;
-                exact.or(Err(error))
-            }
-            false => Err(error),
-        },
-    }
-}
-
-/// Plans a statement, and corrects the case of names of columns that there are not.
-async fn plan_with_corrections(
-    state: &SessionState,
-    statement: &mut Statement,
-    headings: &Headings,
-    correct: Correct,
-) -> Result<LogicalPlan> {
-    for _ in 0..MAX_CORRECTIONS {
-        match plan_as_written(state, statement, headings).await {
-            Err(error) if correct_case(statement, &error, correct) => {}
-            other => return other,
-        }
-    }
-    plan_as_written(state, statement, headings).await
-}
-
-/// Plans a statement with the names that it has.
-async fn plan_as_written(
-    state: &SessionState,
-    statement: &Statement,
-    headings: &Headings,
-) -> Result<LogicalPlan> {
-    if let Some((selecting, names)) = with_replaced_columns(statement)
-        && let Err(error) = state.statement_to_plan(selecting).await
-        && let DataFusionError::SchemaError(schema_error, _) = error.find_root()
-        && let SchemaError::FieldNotFound { field, .. } = schema_error.as_ref()
-        && names.contains(&field.name)
-    {
-        return Err(error);
-    }
-    plan_with_names(state, statement, headings).await
 }
 
 /// Adds lines to `EXPLAIN VERBOSE` for every numeric expression and every operator that is not fused, with the reason.

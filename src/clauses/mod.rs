@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use warpframe_datafusion::visit_statement;
 
-use refuse::refuse;
+use refuse::{INSTEAD_OF_COLLATE, refuse};
 pub use statements::has_keys;
 use statements::{check_columns, check_statement};
 
@@ -146,11 +146,7 @@ impl VisitorMut for Clauses {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DataFusionError> {
-        refuse([(
-            matches!(expr, Expr::Collate { .. }),
-            "COLLATE",
-            "texts are compared by their bytes; lower(...) makes upper and lower case equal",
-        )])
+        refuse([(matches!(expr, Expr::Collate { .. }), "COLLATE", INSTEAD_OF_COLLATE)])
     }
 
     fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<DataFusionError> {

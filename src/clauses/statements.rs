@@ -9,8 +9,9 @@ use datafusion::sql::sqlparser::ast::{
     CreateView, Delete, FromTable, FunctionCalledOnNull, Insert, ObjectName, ObjectNamePart, ObjectType,
     Statement, TableConstraint, TableFactor, TableObject, Update,
 };
+use warpframe_datafusion::normalized_name;
 
-use super::refuse::refuse;
+use super::refuse::{INSTEAD_OF_COLLATE, refuse};
 
 type Checked = ControlFlow<DataFusionError>;
 
@@ -21,6 +22,12 @@ const OTHER_TABLES: &str = "CREATE TABLE ... AS SELECT makes a table of the rows
 const RETURNING: &str = "use SELECT for the rows";
 
 const LEAVE_OUT: &str = "leave it out";
+
+/// What to do instead of a condition for the rows of a table.
+const CHECK: &str = "use WHERE in the query whose rows are inserted";
+
+/// What to do instead of a key of another table.
+const KEYS: &str = "leave it out: keys are not checked";
 
 /// Checks the clauses of a statement itself; those of its queries are checked apart.
 pub fn check_statement(statement: &Statement) -> Checked {
@@ -95,13 +102,7 @@ fn check_assignments(table: &TableFactor, assignments: &[Assignment]) -> Checked
             return refuse([(true, "a list of columns in SET", "write SET a = ..., b = ...")]);
         };
         let Some((column, qualifier)) = parts.split_last() else { continue };
-        let name = column.as_ident().map_or_else(
-            || column.to_string(),
-            |ident| match ident.quote_style {
-                Some(_) => ident.value.clone(),
-                None => ident.value.to_lowercase(),
-            },
-        );
+        let name = column.as_ident().map_or_else(|| column.to_string(), normalized_name);
         if !seen.insert(name) {
             return ControlFlow::Break(plan_datafusion_err!(
                 "UPDATE sets the column {column} twice: leave one out"
@@ -178,8 +179,8 @@ pub fn check_columns(columns: &[ColumnDef], constraints: &[TableConstraint]) -> 
                 | ColumnOption::Default(_)
                 | ColumnOption::PrimaryKey(_)
                 | ColumnOption::Unique(_) => continue,
-                ColumnOption::Check(_) => ("CHECK", "use WHERE in the query whose rows are inserted"),
-                ColumnOption::ForeignKey(_) => ("REFERENCES", "leave it out: keys are not checked"),
+                ColumnOption::Check(_) => ("CHECK", CHECK),
+                ColumnOption::ForeignKey(_) => ("REFERENCES", KEYS),
                 ColumnOption::Generated { .. }
                 | ColumnOption::Identity(_)
                 | ColumnOption::Materialized(_)
@@ -188,10 +189,7 @@ pub fn check_columns(columns: &[ColumnDef], constraints: &[TableConstraint]) -> 
                     ("a generated column", "compute it in the query, numbers with row_number() OVER ()")
                 }
                 ColumnOption::OnUpdate(_) => ("ON UPDATE", "set the column in UPDATE"),
-                ColumnOption::Collation(_) => (
-                    "COLLATE",
-                    "texts are compared by their bytes; lower(...) makes upper and lower case equal",
-                ),
+                ColumnOption::Collation(_) => ("COLLATE", INSTEAD_OF_COLLATE),
                 _ => {
                     return ControlFlow::Break(plan_datafusion_err!(
                         "{} cannot be used in the definition of the column {}: leave it out",
@@ -209,9 +207,9 @@ pub fn check_columns(columns: &[ColumnDef], constraints: &[TableConstraint]) -> 
         matches!(constraint, TableConstraint::PrimaryKey(_) | TableConstraint::Unique(_))
     };
     refuse([
-        (constraints.iter().any(is_check), "CHECK", "use WHERE in the query whose rows are inserted"),
-        (constraints.iter().any(is_key), "FOREIGN KEY", "leave it out: keys are not checked"),
-        (!constraints.iter().all(is_known), "an index", "leave it out"),
+        (constraints.iter().any(is_check), "CHECK", CHECK),
+        (constraints.iter().any(is_key), "FOREIGN KEY", KEYS),
+        (!constraints.iter().all(is_known), "an index", LEAVE_OUT),
     ])
 }
 

@@ -15,7 +15,7 @@ use super::error::CliError;
 use super::runtime::{all_cores, run_to_end, runtime};
 use super::signals::{interrupt_and_drain, received};
 use super::values;
-use super::words::count;
+use crate::counts::count;
 use crate::terminal_text::escape_controls;
 use warpframe_cluster::{
     ClusterAddress, ClusterClient, ClusterSettings, ClusterStatus, DEFAULT_LEASE, DEFAULT_PORT, DEFAULT_WAIT,

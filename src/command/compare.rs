@@ -10,10 +10,10 @@ use indicatif::ProgressBar;
 
 use super::cluster::ClusterArguments;
 use super::error::CliError;
+use super::output::STANDARD;
 use super::runtime::all_cores;
 use super::signals::interrupt;
 use super::values;
-use super::words::count;
 use crate::compare::report::format::{format_ms, wrap};
 use crate::compare::report::{suite_page, sweep_chart, terminal};
 use crate::compare::suite::{self, CaseReport, Suite, SuiteReport};
@@ -21,6 +21,7 @@ use crate::compare::{
     Comparison, Event, ExternalTools, Mode, ModeReport, Report, ResultSink, RunningCluster, Source, Status,
     Sweep, external_tools, kill_tools, sweep,
 };
+use crate::counts::count;
 use crate::session::DEFAULT_ROWS;
 use crate::terminal_text::escape_controls;
 use warpframe_cluster::Launcher;
@@ -112,7 +113,9 @@ pub struct Arguments {
 impl Arguments {
     /// Checks the path for the JSON, so that a comparison does not run in vain.
     fn check_json(&self) -> Result<(), CliError> {
-        let Some(path) = self.json.as_deref().filter(|path| path.as_os_str() != "-") else { return Ok(()) };
+        let Some(path) = self.json.as_deref().filter(|path| path.as_os_str() != STANDARD) else {
+            return Ok(());
+        };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if path.is_dir() {
             return Err(CliError::usage(format!("'{}' is a folder: give --json a file", path.display())));
@@ -292,7 +295,7 @@ fn print(found: &Findings, json: Option<&std::path::Path>) -> Result<(), CliErro
     let table = escape_controls(&table);
     let mut out = std::io::stdout().lock();
     match json {
-        Some(path) if path.as_os_str() == "-" => writeln!(out, "{text}")?,
+        Some(path) if path.as_os_str() == STANDARD => writeln!(out, "{text}")?,
         Some(path) => {
             write!(out, "{table}")?;
             std::fs::write(path, text + "\n").map_err(|error| cannot_write(path, error))?;

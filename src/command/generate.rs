@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::progress::RowsBar;
 use super::runtime::{all_cores, run_to_end};
 use super::values;
-use super::words::count;
+use crate::counts::count;
 use warpframe_datafusion::rows::{Distribution, RowGenerator};
 use warpframe_io::{GenerateFiles, ParquetCompression, WriteSummary, WriterSettings};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Command};
 
 use super::error::CliError;
-use super::words::count;
+use crate::counts::count;
 
 #[derive(Debug, Args)]
 pub struct Arguments {

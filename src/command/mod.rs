@@ -31,7 +31,6 @@ mod terminal;
 mod terminal_mode;
 mod values;
 mod version;
-mod words;
 
 use std::ffi::OsString;
 use std::io::Write;

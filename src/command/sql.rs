@@ -13,7 +13,7 @@ use super::cluster::{ClusterArguments, MEMORY_LIMIT_OF_EXECUTORS};
 use super::csv_options::CsvArguments;
 use super::error::CliError;
 use super::notes::print_notes;
-use super::output::{Display, Format, Limits, NonFinite, Target};
+use super::output::{Display, Format, Limits, NonFinite, STANDARD, Target};
 use super::runtime::{flush_cleanup, runtime};
 use super::shell;
 use super::signals::interruptible;
@@ -160,7 +160,7 @@ fn run_in(session: &Session, runtime: &Runtime, arguments: &Arguments) -> Result
             }
             return shell::run(session, runtime, display, arguments.quiet);
         }
-        (None, None) => read(Path::new("-"))?,
+        (None, None) => read(Path::new(STANDARD))?,
     };
     runtime.block_on(interruptible(execute(session, &text, &display, &target))).map(|_| ())
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use super::error::CliError;
 use super::notes::print_notes;
-use super::output::{Display, Target, write};
+use super::output::{Display, STANDARD, Target, write};
 use super::query_progress::QueryProgress;
 use crate::error_location::ErrorLocator;
 use crate::session::Session;
 
 /// Reads a file of SQL statements; `-` is the standard input.
 pub fn read(file: &Path) -> Result<String, CliError> {
-    if file == Path::new("-") {
+    if file == Path::new(STANDARD) {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
         return Ok(text);

@@ -8,8 +8,8 @@ use super::comparison::Comparison;
 use super::event::Event;
 use super::external_tools::{self, ToolMode};
 use super::mode::Mode;
-use super::report::format::{count_rows, group_digits};
 use super::report::model::{Report, SCHEMA_VERSION};
+use crate::counts::{count, group_digits};
 
 /// The numbers of rows of a sweep.
 const ROW_COUNTS: [u64; 6] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
@@ -65,7 +65,7 @@ impl Sweep {
     /// As [`Comparison::run`], or `comparison` has fewer than 1,000 rows.
     pub fn run(comparison: &Comparison, command: &str, on_event: &dyn Fn(Event)) -> Result<Self> {
         if comparison.rows < ROW_COUNTS[0] {
-            return exec_err!("a sweep begins with {}: use more", count_rows(ROW_COUNTS[0]));
+            return exec_err!("a sweep begins with {}: use more", count(ROW_COUNTS[0], "row"));
         }
         let mut reports: Vec<Report> = Vec::new();
         for rows in row_counts(comparison.rows) {

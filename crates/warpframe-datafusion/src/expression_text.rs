@@ -1,5 +1,7 @@
 //! Expressions as texts for users.
 
+use std::fmt;
+
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::Expr;
@@ -13,12 +15,8 @@ pub fn expression_text(expr: &Expr) -> Result<String> {
     let unqualified = expr.clone().transform(|expr| {
         Ok(match expr {
             Expr::Column(column) => text(column.name),
-            Expr::Literal(ScalarValue::Float64(Some(number)), _) => {
-                text(short(number.to_string(), || format!("{number:e}")))
-            }
-            Expr::Literal(ScalarValue::Float32(Some(number)), _) => {
-                text(short(number.to_string(), || format!("{number:e}")))
-            }
+            Expr::Literal(ScalarValue::Float64(Some(number)), _) => text(short(number)),
+            Expr::Literal(ScalarValue::Float32(Some(number)), _) => text(short(number)),
             Expr::Literal(number, _) if number.data_type().is_numeric() => text(number.to_string()),
             Expr::Literal(
                 ScalarValue::Utf8(Some(value))
@@ -38,7 +36,8 @@ pub fn expression_text(expr: &Expr) -> Result<String> {
 }
 
 /// The digits of a number, or the form with an exponent, such as `1e300`, if there are many.
-fn short(digits: String, with_exponent: impl FnOnce() -> String) -> String {
+fn short(number: impl fmt::Display + fmt::LowerExp) -> String {
     const MANY: usize = 24;
-    if digits.len() > MANY { with_exponent() } else { digits }
+    let digits = number.to_string();
+    if digits.len() > MANY { format!("{number:e}") } else { digits }
 }

@@ -24,6 +24,7 @@ mod install;
 pub mod long_expressions;
 pub mod lowering;
 pub mod memory;
+mod normalized_name;
 pub mod operators;
 pub mod options;
 mod physical_cores;
@@ -33,4 +34,5 @@ pub mod table_changes;
 mod visit_statement;
 
 pub use install::{Execution, configure, install, install_with};
+pub use normalized_name::normalized_name;
 pub use visit_statement::visit_statement;

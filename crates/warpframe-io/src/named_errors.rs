@@ -174,7 +174,7 @@ impl MorselPlanner for Named<Box<dyn MorselPlanner>> {
                 let planner = AssertUnwindSafe(pending.into_future()).catch_unwind().await;
                 let of = planner
                     .unwrap_or_else(|panic| Err(panicked(&file, &*panic)))
-                    .map_err(|error| with_name(&file, error))?;
+                    .map_err(|error| with_name("read", &file, error))?;
                 Ok(Box::new(Named { of, file }) as Box<dyn MorselPlanner>)
             });
         }
@@ -190,7 +190,7 @@ impl Morsel for Named<Box<dyn Morsel>> {
                 .catch_unwind()
                 .map(move |batch| {
                     let batch = batch.unwrap_or_else(|panic| Err(panicked(&file, &*panic)));
-                    batch.map_err(|error| with_name(&file, error))
+                    batch.map_err(|error| with_name("read", &file, error))
                 })
                 .boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
@@ -201,7 +201,7 @@ impl Morsel for Named<Box<dyn Morsel>> {
 /// Runs a step of reading a file. Its error names the file.
 fn named<T>(file: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
     let read = catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| Err(panicked(file, &*panic)));
-    read.map_err(|error| with_name(file, error))
+    read.map_err(|error| with_name("read", file, error))
 }
 
 /// The name of a file of an object store: a path relative to the working folder if the file is below it, another path, or a URL.
@@ -233,11 +233,11 @@ fn panicked(file: &str, panic: &(dyn Any + Send)) -> DataFusionError {
     file_error("read", Path::new(file), format!("it is damaged ({message})"))
 }
 
-/// The error with the name of the file, if it is one of reading and not of evaluating an expression in the scan. Execution errors
+/// The error with the name of the file and what was done with it, such as `read`, if it is one of reading and not of evaluating an expression in the scan. Execution errors
 /// already name the file, or are not about it.
-fn with_name(file: &str, error: DataFusionError) -> DataFusionError {
+pub(super) fn with_name(action: &str, file: &str, error: DataFusionError) -> DataFusionError {
     match cause_of(file, &error) {
-        Some(cause) => file_error("read", Path::new(file), cause),
+        Some(cause) => file_error(action, Path::new(file), cause),
         None => error,
     }
 }

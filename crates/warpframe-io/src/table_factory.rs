@@ -12,11 +12,10 @@ use datafusion::logical_expr::CreateExternalTable;
 use datafusion::prelude::SessionContext;
 
 use super::declared_columns::check_declared_columns;
-use super::file_error::file_error;
 use super::file_type::{Compression, DataFormat, FileType};
 use super::folder_files::with_file_type;
 use super::local_files::is_glob;
-use super::named_errors::cause_of;
+use super::named_errors::with_name;
 use super::parquet_input::ParquetInput;
 use super::table_files::table_of;
 use super::table_location::{TableFiles, object_url};
@@ -62,13 +61,7 @@ impl TableProviderFactory for TableFactory {
         }
         check_declared_columns(&context, state, format, statement).await?;
         let table = self.datafusion.create(state, statement).await;
-        table.map_err(|error| {
-            let location = statement.locations.join(", ");
-            match cause_of(&location, &error) {
-                Some(cause) => file_error(&format!("read as {format}"), Path::new(&location), cause),
-                None => error,
-            }
-        })
+        table.map_err(|error| with_name(&format!("read as {format}"), &statement.locations.join(", "), error))
     }
 }
 

@@ -34,7 +34,7 @@ pub use self::non_finite::NonFinite;
 pub use self::pager::Pager;
 pub use self::table::Limits;
 
-/// The name of the standard output.
+/// The name of the standard input and output.
 pub const STANDARD: &str = "-";
 
 /// Where results go.

@@ -10,7 +10,7 @@ use super::display::Display;
 use super::format::Format;
 use super::save::save;
 use crate::command::error::CliError;
-use crate::command::words::count;
+use crate::counts::count;
 use crate::terminal_text::escape_controls;
 
 /// A file that waits for a result. Clones refer to the same file.

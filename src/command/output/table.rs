@@ -13,7 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::borders::{Borders, Rule};
 use super::layout::{ELLIPSIS, Shown, cut, lay_out, text_width, wrap};
 use crate::command::error::CliError;
-use crate::command::words::count;
+use crate::counts::count;
 use crate::terminal_text::escape_controls;
 
 /// The size in bytes of the rows of a table without a limit that are kept to find the widths of its columns.

@@ -1,8 +1,9 @@
 //! Descriptions that several renderings of a report share.
 
-use super::format::{format_ms, group_digits};
+use super::format::format_ms;
 use super::model::{GpuSplit, ModeReport, Report, Split, ToolDetails};
 use crate::compare::workload::{ResultSink, Source};
+use crate::counts::group_digits;
 
 /// The parts of the time of a cluster mode.
 pub fn describe_split(split: &Split) -> String {

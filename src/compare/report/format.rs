@@ -1,24 +1,5 @@
 //! Formats numbers and texts.
 
-/// Groups digits: `10000000` becomes `10,000,000`.
-pub fn group_digits(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// A number of rows: `1 row`, `10,000 rows`.
-pub fn count_rows(number: u64) -> String {
-    let noun = if number == 1 { "row" } else { "rows" };
-    format!("{} {noun}", group_digits(number))
-}
-
 /// A time in milliseconds with about three significant digits, in µs, ms or s.
 pub fn format_ms(ms: f64) -> String {
     match ms {

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use super::describe::{
     describe_gpu, describe_limit, describe_measurement, describe_split, describe_tool, describe_tools,
 };
-use super::format::{format_ms, format_ratio, group_digits};
+use super::format::{format_ms, format_ratio};
 use super::markup::{STYLE, escape};
 use super::model::{Report, Status};
+use crate::counts::group_digits;
 
 /// The HTML page, which refers to no other file. `drawing` is the chart as SVG.
 pub fn page(report: &Report, drawing: &str) -> String {

@@ -3,7 +3,6 @@
 use datafusion::common::{DataFusionError, Result};
 use serde::{Deserialize, Serialize};
 
-use super::format::count_rows;
 use crate::compare::comparison::Comparison;
 use crate::compare::external_tools::{self, ToolMode};
 use crate::compare::formula::Formula;
@@ -11,6 +10,7 @@ use crate::compare::measure::{Measured, median, milliseconds};
 use crate::compare::mode::Mode;
 use crate::compare::verify::Verified;
 use crate::compare::workload::{ResultSink, Source, describe_rows};
+use crate::counts::count;
 use crate::machine::Machine;
 use crate::revision::REVISION;
 use warpframe_cuda::metrics;
@@ -380,7 +380,7 @@ impl Report {
             name if name == ResultSink::Parquet.name() => "to Parquet",
             _ => "to Arrow arrays",
         };
-        format!("{} ({}), from {source} {result}", count_rows(self.rows), self.distribution)
+        format!("{} ({}), from {source} {result}", count(self.rows, "row"), self.distribution)
     }
 
     /// The machine, as text.

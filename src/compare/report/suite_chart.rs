@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::format::group_digits;
 use super::model::Status;
 use super::svg::{line, text};
 use crate::compare::mode::Mode;
 use crate::compare::suite::{CaseReport, SuiteReport, SuiteTool};
+use crate::counts::group_digits;
 
 const MARGIN: f64 = 24.0;
 /// The width of the names of formulas.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use datafusion::common::Result;
 
-use super::format::{format_ms, group_digits, items};
+use super::format::{format_ms, items};
 use super::markup::{STYLE, escape};
 use super::svg::{line, rasterize, text};
 use crate::compare::sweep::{Series, Sweep};
+use crate::counts::group_digits;
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 640.0;

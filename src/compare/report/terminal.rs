@@ -1,8 +1,9 @@
 //! The report as text with bars, for a terminal.
 
 use super::describe::{describe_gpu, describe_split, describe_tool};
-use super::format::{format_ms, format_ratio, group_digits, wrap};
+use super::format::{format_ms, format_ratio, wrap};
 use super::model::{ModeReport, Report, Status};
+use crate::counts::group_digits;
 
 /// The length of the longest bar in characters.
 const BAR_WIDTH: usize = 13;

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, VisitorMut, visit_expressions_mut,
 };
 
+use crate::normalized_name::normalized_name;
 use crate::visit_statement::visit_statement;
 
 /// The ways to give the columns of a query distinct names, in the order in which to try them.
@@ -195,8 +196,5 @@ fn has_incomplete_name(expr: &Expr) -> bool {
 }
 
 fn normalized(ident: &Ident) -> Ident {
-    match ident.quote_style {
-        Some(_) => Ident::with_quote('"', &ident.value),
-        None => Ident::with_quote('"', ident.value.to_lowercase()),
-    }
+    Ident::with_quote('"', normalized_name(ident))
 }

@@ -9,6 +9,8 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
+use crate::normalized_name::normalized_name;
+
 /// The names of the columns of a statement that are neither columns of a table nor named by `AS`: the texts of their expressions. Names
 /// that `AS` gives to the columns of the result keep their letters.
 ///
@@ -161,10 +163,7 @@ fn own_name(item: &SelectItem) -> Option<String> {
         SelectItem::UnnamedExpr(expr) => column(expr)?,
         _ => return None,
     };
-    Some(match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_lowercase(),
-    })
+    Some(normalized_name(ident))
 }
 
 /// The name of the column that an expression is.

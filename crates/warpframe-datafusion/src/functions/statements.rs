@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::{Parameter, SqlFunction};
+use crate::normalized_name::normalized_name;
 
 /// Makes functions of `CREATE FUNCTION` statements.
 #[derive(Debug, Default)]
@@ -110,7 +111,7 @@ pub fn prepare_create(state: &SessionState, statement: &mut ast::CreateFunction)
     let mut parameters = Vec::new();
     for argument in statement.args.iter_mut().flatten() {
         if let Some(parameter) = &mut argument.name {
-            let value = normalized(&unquoted(parameter));
+            let value = normalized_name(&unquoted(parameter));
             parameters.push(value.clone());
             // In quotes, it is not normalized again.
             *parameter = Ident::with_quote('"', value);
@@ -132,7 +133,7 @@ pub fn prepare_create(state: &SessionState, statement: &mut ast::CreateFunction)
         let failed = |message: String| ControlFlow::Break(message);
         match part {
             ast::Expr::Identifier(ident) => {
-                match parameters.iter().position(|parameter| *parameter == normalized(ident)) {
+                match parameters.iter().position(|parameter| *parameter == normalized_name(ident)) {
                     Some(position) => {
                         let value = Value::Placeholder(format!("${}", position + 1));
                         *part = ast::Expr::Value(value.with_span(Span::empty()));
@@ -209,14 +210,10 @@ fn comma_separated(names: &[String]) -> String {
     quoted.collect::<Vec<_>>().join(", ")
 }
 
-fn normalized(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
-}
-
 fn normalize_name(name: &mut ObjectName) {
     for part in &mut name.0 {
         if let ObjectNamePart::Identifier(ident) = part {
-            *part = ObjectNamePart::Identifier(Ident::new(normalized(ident)));
+            *part = ObjectNamePart::Identifier(Ident::new(normalized_name(ident)));
         }
     }
 }

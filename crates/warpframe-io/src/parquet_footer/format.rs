@@ -1,13 +1,12 @@
 //! DataFusion's Parquet format, which also takes the footers of this module.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DataFusionError, GetExt, Result, Statistics};
+use datafusion::common::{GetExt, Result, Statistics};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory, FileMeta, parquet};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
@@ -18,8 +17,7 @@ use futures::{StreamExt, TryStreamExt, future, stream};
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::reading::{is_footer_error, read_footer};
-use crate::file_error::file_error;
-use crate::named_errors::{cause_of, name_in_store};
+use crate::named_errors::{name_in_store, with_name};
 
 /// A Parquet format. The schema is inferred from the footers that [`read_footer`] has checked and put into the cache. If
 /// DataFusion's format fails to read one later, because it is no longer in the cache, it is read once more in the same way.
@@ -58,22 +56,16 @@ impl TolerantParquetFormat {
             .map(|file| async {
                 match read_footer(store.as_ref(), file, &cache).await {
                     Ok(_) => Ok(()),
-                    Err(error) => Err(named(store, file, error).await),
+                    Err(error) => {
+                        let name = name_in_store(store, &file.location).await;
+                        Err(with_name("read as Parquet", &name, error))
+                    }
                 }
             })
             .boxed() // Without it the future is not `Send` for all lifetimes (rust-lang/rust#64552).
             .buffered(concurrency.into())
             .try_for_each(|()| future::ready(Ok(())))
             .await
-    }
-}
-
-/// The error of a footer, with the name of the file.
-async fn named(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, error: DataFusionError) -> DataFusionError {
-    let name = name_in_store(store, &file.location).await;
-    match cause_of(&name, &error) {
-        Some(cause) => file_error("read as Parquet", Path::new(&name), cause),
-        None => error,
     }
 }
 
