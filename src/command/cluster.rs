@@ -363,14 +363,24 @@ pub struct ClusterArguments {
     tls: TlsArguments,
 }
 
-/// Why a query on a cluster has no memory limit of its own.
-pub const MEMORY_LIMIT_OF_EXECUTORS: &str = "--memory-limit has no effect with --cluster: the limits of the executors count, which \
-    `warpframe cluster executor --memory-limit LIMIT` sets";
-
 impl ClusterArguments {
     /// Whether `--cluster` was given.
     pub fn is_named(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    /// The [`settings`](Self::settings) for a session.
+    ///
+    /// # Errors
+    /// As those, or `--memory-limit` was given too.
+    pub fn session_settings(&self, has_memory_limit: bool) -> Result<Option<ClusterSettings>, CliError> {
+        if self.is_named() && has_memory_limit {
+            return Err(CliError::usage(
+                "--memory-limit has no effect with --cluster: the limits of the executors count, which \
+                 `warpframe cluster executor --memory-limit LIMIT` sets",
+            ));
+        }
+        self.settings()
     }
 
     /// The settings of the cluster, with a progress bar on stderr; `None` without `--cluster`.

@@ -14,7 +14,7 @@ impl ClusterArguments {
     ///
     /// # Errors
     /// None.
-    pub fn settings(&self) -> Result<Option<ClusterSettings>, CliError> {
+    pub fn session_settings(&self, _has_memory_limit: bool) -> Result<Option<ClusterSettings>, CliError> {
         Ok(None)
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::cluster::{ClusterArguments, MEMORY_LIMIT_OF_EXECUTORS};
+use super::cluster::ClusterArguments;
 use super::csv_options::CsvArguments;
 use super::error::{CliError, root_message};
 use super::generate::{WriterArguments, print_stream_summary, print_summary};
@@ -95,10 +95,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
     }
-    if let Some(cluster) = arguments.cluster.settings()? {
-        if arguments.memory_limit.is_some() {
-            return Err(CliError::usage(MEMORY_LIMIT_OF_EXECUTORS));
-        }
+    if let Some(cluster) = arguments.cluster.session_settings(arguments.memory_limit.is_some())? {
         session = session.cluster(cluster);
     }
     let bar = Arc::new(RowsBar::default());

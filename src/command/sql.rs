@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::cluster::{ClusterArguments, MEMORY_LIMIT_OF_EXECUTORS};
+use super::cluster::ClusterArguments;
 use super::csv_options::CsvArguments;
 use super::error::CliError;
 use super::notes::print_notes;
@@ -128,10 +128,7 @@ pub fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Some(threads) = arguments.threads {
         session = session.threads(threads);
     }
-    if let Some(cluster) = arguments.cluster.settings()? {
-        if arguments.memory_limit.is_some() {
-            return Err(CliError::usage(MEMORY_LIMIT_OF_EXECUTORS));
-        }
+    if let Some(cluster) = arguments.cluster.session_settings(arguments.memory_limit.is_some())? {
         session = session.cluster(cluster);
     }
     let session = session.build()?;
