@@ -77,7 +77,7 @@ pub use warpframe_cuda as cuda;
 pub use warpframe_datafusion::functions::log3;
 pub use warpframe_datafusion::{
     Execution, auto_backend, backend_names, backends, cost_model, errors, evaluation_error, functions,
-    install, install_with, lowering, memory, options, planner, rows,
+    install, install_with, lowering, memory, options, planner, rows, runtime_builder,
 };
 pub use warpframe_io as io;
 pub use warpframe_io::{flush_cleanup, private_folder, private_folder_in};

@@ -58,16 +58,18 @@ fn check_reductions(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluat
     }
 }
 
-/// Values that are written into memory of the caller, aligned or not, must be those of the array of an evaluation.
+/// Values that are written into memory of the caller, aligned or not, past the caches or not, must be those of the array of an
+/// evaluation.
 fn check_evaluate_into(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluated, Error>) {
     let [output] = case.program.outputs() else { return };
     let width = output.data_type.primitive_width().unwrap_or(1);
     let rows = evaluated.as_ref().map_or(case.rows, |evaluated| evaluated.rows);
-    for offset in [0, 4, 1] {
+    for (offset, non_temporal) in [(0, false), (0, true), (4, false), (8, true), (1, false)] {
+        let context = KernelContext { non_temporal, ..KernelContext::default() };
         let mut memory = vec![MaybeUninit::new(0xAAu8); 64 + rows * width + 64];
         let start = memory.as_ptr().align_offset(64) + offset;
         let target = &mut memory[start..][..rows * width];
-        let written = kernel.evaluate_into(&case.inputs, case.rows, &KernelContext::default(), target);
+        let written = kernel.evaluate_into(&case.inputs, case.rows, &context, target);
         let (column, nulls) = match (evaluated, written) {
             (Ok(evaluated), Ok(nulls)) => (&evaluated.columns[0], nulls),
             (Err(one), Err(other)) => return assert_eq!(one.to_string(), other.to_string()),

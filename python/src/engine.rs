@@ -6,8 +6,6 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
 use pyo3::prelude::*;
-use rayon::ThreadPool;
-use rayon::prelude::*;
 use warpframe::ir::reduction::Moments;
 use warpframe::ir::{
     Accumulator, Kernel, KernelContext, Reductions, Result, Scalar, ScalarType, concat_nulls,
@@ -15,16 +13,19 @@ use warpframe::ir::{
 
 use crate::columns::{CHUNK_ROWS, Column};
 use crate::errors::evaluation_error;
-use crate::threads;
+use crate::threads::{self, Threads};
 
 /// Fewer rows are evaluated on the calling thread: to wake another one takes longer than the function.
-const LEAST_PARALLEL_ROWS: usize = 2 * CHUNK_ROWS;
+pub const LEAST_PARALLEL_ROWS: usize = 2 * CHUNK_ROWS;
 
 /// The rows between two looks at the signals of the process, such as Ctrl-C: a fraction of a second.
 const ROWS_BETWEEN_SIGNALS: usize = 1 << 26;
 
 /// The rows that a reduction computes on one thread. Fixed, so that sums have the same bits for every number of threads.
-const SEGMENT_ROWS: usize = 1 << 20;
+const SEGMENT_ROWS: usize = 1 << 18;
+
+/// Results of at least so many bytes are written past the caches: those of one core and its share of a common one hold less.
+const LEAST_NON_TEMPORAL_BYTES: usize = 16 << 20;
 
 /// A kernel with its arguments.
 pub struct Evaluation<'a> {
@@ -48,29 +49,32 @@ impl Evaluation<'_> {
         target: &mut [MaybeUninit<u8>],
     ) -> PyResult<Option<NullBuffer>> {
         if self.rows <= CHUNK_ROWS {
-            let nulls = self.write_chunk(0, self.rows, target);
+            let nulls = self.write_chunk(0, self.rows, target, &KernelContext::default());
             return nulls.map_err(evaluation_error);
         }
+        let non_temporal = target.len() >= LEAST_NON_TEMPORAL_BYTES;
+        let context = KernelContext { non_temporal, ..KernelContext::default() };
         let mut nulls = Vec::new();
         for (position, target) in target.chunks_mut(ROWS_BETWEEN_SIGNALS * width).enumerate() {
             py.check_signals()?;
             let first = position * ROWS_BETWEEN_SIGNALS;
             let rows = target.len() / width;
-            let pool = if rows < LEAST_PARALLEL_ROWS { None } else { Some(threads::pool(py)?) };
-            let written = py.detach(|| self.write_rows(first, rows, width, target, pool.as_deref()));
+            let others = if rows < LEAST_PARALLEL_ROWS { None } else { threads::others(py)? };
+            let written =
+                py.detach(|| self.write_rows((first, rows), width, target, others.as_deref(), &context));
             nulls.extend(written.map_err(evaluation_error)?);
         }
         Ok(concat_nulls(&nulls))
     }
 
-    /// Evaluates rows on the threads of a pool, or on this one. Returns the nulls of each chunk with its number of rows.
+    /// Evaluates rows on this thread and others. Returns the nulls of each chunk with its number of rows.
     fn write_rows(
         &self,
-        first: usize,
-        rows: usize,
+        (first, rows): (usize, usize),
         width: usize,
         target: &mut [MaybeUninit<u8>],
-        pool: Option<&ThreadPool>,
+        others: Option<&Threads>,
+        context: &KernelContext,
     ) -> Result<Vec<(Option<NullBuffer>, usize)>> {
         let chunk_rows = match self.kernel.device_batch_rows() {
             Some(least) if rows >= least => rows,
@@ -78,14 +82,9 @@ impl Evaluation<'_> {
         };
         let write = |(chunk, target): (usize, &mut [MaybeUninit<u8>])| {
             let rows = target.len() / width;
-            Ok((self.write_chunk(first + chunk * chunk_rows, rows, target)?, rows))
+            Ok((self.write_chunk(first + chunk * chunk_rows, rows, target, context)?, rows))
         };
-        match pool {
-            None => target.chunks_mut(chunk_rows * width).enumerate().map(write).collect(),
-            Some(pool) => {
-                pool.install(|| target.par_chunks_mut(chunk_rows * width).enumerate().map(write).collect())
-            }
-        }
+        threads::map(others, target.chunks_mut(chunk_rows * width).enumerate(), write)
     }
 
     fn write_chunk(
@@ -93,8 +92,9 @@ impl Evaluation<'_> {
         first: usize,
         rows: usize,
         target: &mut [MaybeUninit<u8>],
+        context: &KernelContext,
     ) -> Result<Option<NullBuffer>> {
-        self.kernel.evaluate_into(&self.inputs(first, rows), rows, &KernelContext::default(), target)
+        self.kernel.evaluate_into(&self.inputs(first, rows), rows, context, target)
     }
 
     fn inputs(&self, first: usize, rows: usize) -> Vec<ArrayRef> {
@@ -133,9 +133,8 @@ impl Evaluation<'_> {
         for first in (0..segments).step_by(at_once) {
             py.check_signals()?;
             let positions = first..segments.min(first + at_once);
-            let pool = threads::pool(py)?;
-            let reduced: Result<Vec<_>> =
-                py.detach(|| pool.install(|| positions.into_par_iter().map(segment).collect()));
+            let others = threads::others(py)?;
+            let reduced = py.detach(|| threads::map(others.as_deref(), positions, segment));
             accumulators.extend(reduced.map_err(evaluation_error)?);
         }
         Ok(accumulators)

@@ -10,7 +10,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::engine::LEAST_PARALLEL_ROWS;
 use crate::errors::arrow_error;
+use crate::threads;
 
 /// The NumPy dtype for an Arrow type; `str`, `bytes`, `Decimal` and `None` stand for arrays of Python objects. Nothing for
 /// types that NumPy has no form of.
@@ -64,11 +66,19 @@ fn unit_name(unit: TimeUnit) -> &'static str {
 /// # Errors
 /// `ValueError`: the array has another length, or the column has no such layout.
 pub fn copy_values(py: Python<'_>, chunks: &[ArrayRef], to: &Bound<'_, PyAny>) -> PyResult<()> {
-    write_bytes(py, to, |mut to| {
+    let rows: usize = chunks.iter().map(|chunk| chunk.len()).sum();
+    let others = if rows < LEAST_PARALLEL_ROWS { None } else { threads::others(py)? };
+    write_bytes(py, to, |to| {
+        let width = to.len().checked_div(rows).unwrap_or_default();
+        let (mut parts, mut rest) = (Vec::with_capacity(chunks.len()), to);
         for chunk in chunks {
-            to = copy_chunk(chunk, to)?;
+            let (part, behind) = split(std::mem::take(&mut rest), chunk.len() * width)?;
+            parts.push((chunk, part));
+            rest = behind;
         }
-        finished(to)
+        finished(rest)?;
+        threads::map(others.as_deref(), parts.into_iter(), |(chunk, part)| copy_chunk(chunk, part))?;
+        Ok(())
     })
 }
 
@@ -162,21 +172,21 @@ fn write_bytes(
     py.detach(|| write(bytes)).map_err(arrow_error)
 }
 
-/// Copies the values of a chunk to the beginning of `to`, and returns the rest.
-fn copy_chunk<'a>(chunk: &ArrayRef, to: &'a mut [u8]) -> Result<&'a mut [u8], ArrowError> {
+/// Copies the values of a chunk to memory of their size.
+fn copy_chunk(chunk: &ArrayRef, to: &mut [u8]) -> Result<(), ArrowError> {
     let chunk = storage(chunk)?;
     let data = chunk.to_data();
     let values = data.buffers().first().ok_or_else(|| no_layout(chunk.data_type()))?;
     if chunk.data_type() == &DataType::Boolean {
         let (now, rest) = split(to, chunk.len())?;
         now.iter_mut().zip(chunk.as_boolean().values().iter()).for_each(|(to, value)| *to = u8::from(value));
-        return Ok(rest);
+        return finished(rest);
     }
     let width = chunk.data_type().primitive_width().ok_or_else(|| no_layout(chunk.data_type()))?;
     let (now, rest) = split(to, chunk.len() * width)?;
     let begin = data.offset() * width;
     now.copy_from_slice(&values[begin..begin + chunk.len() * width]);
-    Ok(rest)
+    finished(rest)
 }
 
 /// The chunk as an array of numbers or booleans that are stored as NumPy stores them: times are 64-bit integers.

@@ -1,15 +1,16 @@
 //! The tokio runtime of the process, and waiting for its tasks so that Ctrl-C works.
 
 use std::ffi::CString;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyRuntimeWarning, PyTimeoutError};
 use pyo3::prelude::*;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::task::{JoinError, JoinHandle};
-use warpframe::flush_cleanup;
+use warpframe::{flush_cleanup, runtime_builder};
 
 use crate::block_on::block_on_for;
 use crate::errors::WarpframeError;
@@ -37,8 +38,9 @@ pub fn runtime(_py: Python<'_>) -> PyResult<&'static Runtime> {
     if let Some((_, runtime)) = started.filter(|(of, _)| *of == process) {
         return Ok(runtime);
     }
-    let mut builder = Builder::new_multi_thread();
-    builder.enable_all().thread_name("warpframe").thread_stack_size(STACK_SIZE);
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut builder = runtime_builder(cores);
+    builder.thread_name("warpframe").thread_stack_size(STACK_SIZE);
     let runtime =
         builder.build().map_err(|error| PyOSError::new_err(format!("cannot start threads: {error}")))?;
     // It lives as long as the process. A child process does not drop the runtime of its parent, whose threads it lacks.

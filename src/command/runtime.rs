@@ -7,10 +7,13 @@ use tokio::runtime::Runtime;
 use super::error::CliError;
 use super::signals::interruptible;
 use crate::terminal_text::escape_controls;
+use warpframe_datafusion::runtime_builder;
 
 /// A multi-threaded runtime with one worker per core.
 pub fn runtime() -> Result<Runtime, CliError> {
-    Runtime::new().map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
+    runtime_builder(all_cores())
+        .build()
+        .map_err(|error| CliError::failure(format!("cannot start threads: {error}")))
 }
 
 /// Runs the work of a command until it ends or a signal arrives, and then pending clean-up tasks. Does not wait for threads

@@ -20,15 +20,14 @@ use crate::batch::plan_in_order;
 use crate::session::{Session, SessionBuilder};
 use warpframe_cluster::{COMPUTE_TIME, GATHER_TIME};
 use warpframe_datafusion::backend_names::{CUDA, INTERPRETED, NATIVE};
+use warpframe_datafusion::runtime_builder;
 
 /// The compute time and the gather time of a run on a cluster.
 pub type ClusterTimes = (Duration, Duration);
 
 /// A tokio runtime with the threads of a mode.
 pub fn runtime(threads: NonZeroUsize) -> Result<Runtime> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(threads.get()).enable_all().build();
-    runtime.map_err(|error| DataFusionError::External(error.into()))
+    runtime_builder(threads).build().map_err(|error| DataFusionError::External(error.into()))
 }
 
 /// The settings of a mode that evaluates SQL in this process.

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::executor_options::ExecutorOptions;
 use warpframe_datafusion::memory::SharedPool;
+use warpframe_datafusion::runtime_builder;
 use warpframe_io::{ObjectStores, SpillFiles};
 
 /// The thread pool of the tasks, with a thread for each slot. Dropping it cancels the tasks.
@@ -19,11 +20,7 @@ pub(super) struct TaskThreads(Option<Runtime>, tokio::runtime::Handle);
 
 impl TaskThreads {
     pub fn start(slots: NonZeroUsize) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(slots.get())
-            .thread_name("warpframe-task")
-            .enable_all()
-            .build()?;
+        let runtime = runtime_builder(slots).thread_name("warpframe-task").build()?;
         let handle = runtime.handle().clone();
         Ok(Self(Some(runtime), handle))
     }

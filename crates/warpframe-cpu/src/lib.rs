@@ -6,12 +6,13 @@
 //!   assigns registers, and `block_code` binds the `loops` to an instruction set. `block_executor` executes the code on blocks
 //!   of rows, with `block_memory`, `input_conversion` and `output_buffer`.
 //! - `native` compiles groups of instructions to machine code, which replaces their loops.
-//! - `kernel` has kernels on slices, without programs and Arrow arrays.
+//! - `kernel` has kernels on slices, without programs and Arrow arrays. `affinity` lets threads wake on CPUs of their own.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unimplemented)]
 #![deny(clippy::undocumented_unsafe_blocks)]
 #![warn(missing_docs)]
 
+pub mod affinity;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +34,7 @@ mod math;
 mod native;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod non_temporal;
 mod ops;
 mod output_buffer;
 mod portable;

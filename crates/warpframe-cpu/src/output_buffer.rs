@@ -12,6 +12,7 @@ use super::block::{Location, WORD};
 use super::class::Class;
 use super::compaction::Compact;
 use super::dispatch::{DetectedPath, run_on};
+use super::non_temporal;
 
 /// An output of numbers or Booleans, with the validity if it is computed.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ enum Numbers<'a> {
     Own(Vec<u64>),
     /// The caller's.
     Borrowed(&'a mut [MaybeUninit<u8>]),
+    /// The caller's, aligned to a cache line, which numbers are copied to past the caches from memory for a block.
+    NonTemporal(&'a mut [MaybeUninit<u8>], Vec<u64>),
 }
 
 impl<'a> OutputBuffer<'a> {
@@ -52,11 +55,39 @@ impl<'a> OutputBuffer<'a> {
         Self { scalar_type, numbers, bools: Bits::default(), validity: Bits::default(), appended: 0 }
     }
 
+    /// [`borrowed`](Self::borrowed) memory that is written past the caches, if it is aligned to a cache line. Each block of
+    /// whole mask words, of `block_rows` rows at most, is computed elsewhere.
+    pub fn non_temporal(
+        scalar_type: ScalarType,
+        memory: &'a mut [MaybeUninit<u8>],
+        block_rows: usize,
+    ) -> Self {
+        if !memory.as_ptr().addr().is_multiple_of(non_temporal::LINE) {
+            return Self::borrowed(scalar_type, memory);
+        }
+        let bytes = block_rows.next_multiple_of(WORD) * Class::of(scalar_type).width();
+        let block = Vec::with_capacity(bytes / size_of::<u64>());
+        Self { numbers: Numbers::NonTemporal(memory, block), ..Self::borrowed(scalar_type, &mut []) }
+    }
+
+    /// Whether numbers that are computed at [`block_address`](Self::block_address) are where they belong, if all rows are selected.
+    pub fn is_in_place(&self) -> bool {
+        !matches!(self.numbers, Numbers::NonTemporal(..))
+    }
+
+    /// The address at which to compute the numbers of a block whose first row is `row`. It is writable for whole mask words.
+    pub fn block_address(&mut self, row: usize) -> *mut () {
+        match &mut self.numbers {
+            Numbers::NonTemporal(_, block) => block.as_mut_ptr().cast(),
+            _ => self.address(row),
+        }
+    }
+
     /// The address of a row's number. It is writable from there up to the end of the last mask word.
     pub fn address(&mut self, row: usize) -> *mut () {
         let first = match &mut self.numbers {
             Numbers::Own(numbers) => numbers.as_mut_ptr().cast::<u8>(),
-            Numbers::Borrowed(memory) => memory.as_mut_ptr().cast(),
+            Numbers::Borrowed(memory) | Numbers::NonTemporal(memory, _) => memory.as_mut_ptr().cast(),
         };
         first.wrapping_add(row * Class::of(self.scalar_type).width()).cast()
     }
@@ -68,6 +99,15 @@ impl<'a> OutputBuffer<'a> {
     /// memory left for as many.
     pub unsafe fn append_numbers(&mut self, path: DetectedPath, numbers: Location, selected: &[u64]) {
         let to = self.address(self.appended);
+        let is_whole = numbers.stride == 1 && selected.iter().all(|word| *word == !0);
+        if is_whole && matches!(self.numbers, Numbers::NonTemporal(..)) {
+            let rows = selected.len() * WORD;
+            let bytes = rows * Class::of(self.scalar_type).width();
+            // SAFETY: the caller guarantees it. The memory is aligned to a cache line, and whole mask words take whole lines.
+            unsafe { non_temporal::copy(numbers.first.cast(), to.cast(), bytes) };
+            self.appended += rows;
+            return;
+        }
         // SAFETY: the caller guarantees it.
         self.appended += unsafe {
             match Class::of(self.scalar_type) {

@@ -27,6 +27,7 @@ use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
 use super::input_conversion::copy_bits;
 use super::lanes::SimdElement;
+use super::non_temporal;
 use super::output_buffer::OutputBuffer;
 use super::simd_path::SimdPath;
 use super::sink::{Selection, Sink, reduce_numbers};
@@ -228,7 +229,7 @@ impl Kernel for SimdKernel {
                 };
                 let mut nulls = None;
                 if whole > 0 {
-                    nulls = self.blocks_into(blocks, &slices(0, whole), whole, words)?;
+                    nulls = self.blocks_into(blocks, &slices(0, whole), whole, context, words)?;
                 }
                 if whole == rows {
                     return Ok(nulls);
@@ -356,11 +357,20 @@ impl SimdKernel {
         blocks: &Blocks,
         inputs: &[ArrayRef],
         rows: usize,
+        context: &KernelContext,
         target: &mut [MaybeUninit<u8>],
     ) -> Result<Option<NullBuffer>> {
-        let compiled @ Compiled { program, .. } = blocks.for_arrays(inputs);
-        let mut sinks = [Sink::Array(OutputBuffer::borrowed(program.output_type(), target))];
-        compiled.execute(inputs, rows, &mut sinks, None)?;
+        let compiled @ Compiled { program, code } = blocks.for_arrays(inputs);
+        let buffer = match context.non_temporal {
+            true => OutputBuffer::non_temporal(program.output_type(), target, code.block_rows),
+            false => OutputBuffer::borrowed(program.output_type(), target),
+        };
+        let mut sinks = [Sink::Array(buffer)];
+        let executed = compiled.execute(inputs, rows, &mut sinks, None);
+        if context.non_temporal {
+            non_temporal::fence();
+        }
+        executed?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let [sink] = sinks;
         Ok(sink.into_array().and_then(|mut buffer| buffer.finish_nulls(rows, nulls)))

@@ -50,14 +50,14 @@ impl<'a> Sink<'a> {
     /// The memory for the numbers of a block whose first row is `row`.
     pub fn block(&mut self, row: usize) -> *mut () {
         match self {
-            Self::Array(buffer) => buffer.address(row),
+            Self::Array(buffer) => buffer.block_address(row),
             Self::Reduction(buffer, _) => buffer.address(0),
         }
     }
 
     /// Whether the numbers that are computed in [`block`](Self::block) are where they belong, if all rows are selected.
     pub fn is_in_place(&self) -> bool {
-        matches!(self, Self::Array(_))
+        matches!(self, Self::Array(buffer) if buffer.is_in_place())
     }
 
     /// Stores the numbers of the selected rows of a block.

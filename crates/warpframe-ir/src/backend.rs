@@ -133,18 +133,21 @@ impl Evaluated {
     }
 }
 
-/// The metrics and the memory budget that the caller of a kernel provides.
+/// The metrics and the memory budget that the caller of a kernel provides, and what it knows of the results.
 #[derive(Debug, Clone)]
 pub struct KernelContext {
     /// Receives the kernel's metrics.
     pub metrics: Arc<Metrics>,
     /// The budget for the memory that the kernel allocates.
     pub memory: Arc<dyn MemoryBudget>,
+    /// Whether what [`Kernel::evaluate_into`] writes does not stay in the caches until it is read, because there is so much of it.
+    /// Kernels on the CPU may write it past them.
+    pub non_temporal: bool,
 }
 
 impl Default for KernelContext {
-    /// New metrics, and memory without a limit.
+    /// New metrics, memory without a limit, and results that may stay in the caches.
     fn default() -> Self {
-        Self { metrics: Arc::default(), memory: Arc::new(Unlimited) }
+        Self { metrics: Arc::default(), memory: Arc::new(Unlimited), non_temporal: false }
     }
 }

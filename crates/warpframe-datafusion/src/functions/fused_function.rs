@@ -172,7 +172,8 @@ impl ScalarUDFImpl for FusedFunction {
         // to this machine's backends at the first call.
         let bound = self.get_or_bind(|| Backends::shared_kernel(&arguments.config_options, &self.program))?;
         let memory = bound.memory.get().cloned().unwrap_or_else(|| Arc::new(Unlimited));
-        let context = KernelContext { metrics: Arc::clone(&bound.metrics), memory };
+        let context =
+            KernelContext { metrics: Arc::clone(&bound.metrics), memory, ..KernelContext::default() };
         evaluate(bound.kernel.as_ref(), &context, arguments)
     }
 }

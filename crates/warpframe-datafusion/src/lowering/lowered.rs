@@ -3,8 +3,7 @@
 use std::fmt;
 
 use arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::logical_expr::Expr;
 
 use super::work::Work;
 use warpframe_ir::ScalarType;
@@ -60,10 +59,6 @@ pub(super) fn scalar_type(data_type: &DataType) -> Option<ScalarType> {
         DataType::UInt64 => None,
         other => ScalarType::of(other),
     }
-}
-
-pub(super) fn data_type(expr: &Expr, schema: &DFSchema) -> LowerResult<DataType> {
-    expr.get_type(schema).map_err(|error| NotLowered::Invalid(error.strip_backtrace()))
 }
 
 /// What an expression without a lowering is.

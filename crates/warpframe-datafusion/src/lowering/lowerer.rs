@@ -4,7 +4,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
-use super::lowered::{LowerResult, Lowered, NotLowered, data_type, describe, scalar_type};
+use super::expression_type::data_type;
+use super::lowered::{LowerResult, Lowered, NotLowered, describe, scalar_type};
 use super::work::Work;
 use warpframe_ir::builder::{self, Builder};
 use warpframe_ir::instruction::{Input, Output, Value};

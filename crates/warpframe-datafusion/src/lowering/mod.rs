@@ -4,7 +4,8 @@
 //!   is none.
 //! - `lowerer` walks an expression; `arithmetic`, `comparison`, `casts`, `times`, `in_list`, `conditional` and `functions` lower its
 //!   nodes, with the results and the errors of DataFusion's own evaluation.
-//! - `built_in` finds the lowering of DataFusion's functions, `integers` describes integer types, `work` counts operations.
+//! - `built_in` finds the lowering of DataFusion's functions, `integers` describes integer types, `expression_type` finds the type
+//!   of an expression, `work` counts operations.
 //! - `physical` lowers the expressions of physical operators, `compile` compiles expressions without a query.
 
 mod arithmetic;
@@ -13,6 +14,7 @@ mod casts;
 mod comparison;
 mod compile;
 mod conditional;
+mod expression_type;
 mod functions;
 mod in_list;
 mod integers;
