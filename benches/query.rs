@@ -1,5 +1,6 @@
 //! The time of the phases of a query over rows in memory: SQL to a logical plan, its optimization and the physical plan, and the
-//! execution; and the ratio of their sum to the time of the kernel alone, on the same batches and as many threads.
+//! execution; and the ratio of their sum to the time of the kernel alone, on the same batches and as many threads, which are started
+//! for it.
 //!
 //! `cargo bench --bench query [-- ROWS FORMULA...]`
 
@@ -147,9 +148,8 @@ fn run(runtime: &Runtime, session: &Session, query: &str) -> [Duration; 4] {
 
 fn session(batch: &RecordBatch, threads: NonZeroUsize) -> Session {
     let rows = batch.num_rows();
-    let share = rows.div_ceil(threads.get());
-    let partitions =
-        (0..threads.get()).map(|part| vec![batch.slice(part * share, share.min(rows - part * share))]);
+    let share = rows.div_ceil(threads.get()).max(1);
+    let partitions = (0..rows).step_by(share).map(|start| vec![batch.slice(start, share.min(rows - start))]);
     let table = MemTable::try_new(batch.schema(), partitions.collect()).unwrap();
     let session = Session::builder().threads(threads).build().unwrap();
     session.context().register_table("t", Arc::new(table)).unwrap();

@@ -24,7 +24,8 @@ const ROWS_BETWEEN_SIGNALS: usize = 1 << 26;
 /// The rows that a reduction computes on one thread. Fixed, so that sums have the same bits for every number of threads.
 const SEGMENT_ROWS: usize = 1 << 18;
 
-/// Results of at least so many bytes are written past the caches: those of one core and its share of a common one hold less.
+/// Results of at least so many bytes are written past the caches: with the arguments, they are larger than most caches, and would not
+/// be found there later.
 const LEAST_NON_TEMPORAL_BYTES: usize = 16 << 20;
 
 /// A kernel with its arguments.

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
@@ -17,34 +17,60 @@ use crate::errors::WarpframeError;
 /// The threads besides the calling one.
 pub struct Threads {
     pool: ThreadPool,
-    /// The number of each in the operating system.
-    numbers: Arc<[AtomicI32]>,
+    threads: Arc<[Helper]>,
     /// The CPUs on which they wake, if that must be said.
     cpus: Option<WakeCpus>,
 }
 
+/// A thread of the pool.
+#[derive(Default)]
+struct Helper {
+    /// Its number in the operating system; 0 before it has been started.
+    number: AtomicI32,
+    /// Whether it computes something.
+    works: AtomicBool,
+}
+
 impl Threads {
     fn start(count: usize) -> Result<Self, ThreadPoolBuildError> {
-        let numbers: Arc<[_]> = (0..count).map(|_| AtomicI32::new(0)).collect();
-        let started = Arc::clone(&numbers);
+        let threads: Arc<[Helper]> = (0..count).map(|_| Helper::default()).collect();
+        let started = Arc::clone(&threads);
         let pool = ThreadPoolBuilder::new()
             .num_threads(count)
             .thread_name(|position| format!("warpframe-{position}"))
-            .start_handler(move |position| started[position].store(current_thread(), Ordering::Relaxed))
+            .start_handler(move |position| {
+                started[position].number.store(current_thread(), Ordering::Relaxed);
+            })
             .build()?;
-        Ok(Self { pool, numbers, cpus: WakeCpus::new(count) })
+        Ok(Self { pool, threads, cpus: WakeCpus::new() })
     }
 
-    /// Lets each thread wake on another CPU than that of the calling thread, which works too.
-    fn wait_beside_caller(&self) {
-        let Some(cpus) = &self.cpus else { return };
-        for (position, number) in self.numbers.iter().enumerate() {
-            match number.load(Ordering::Relaxed) {
-                // It has not been started yet.
-                0 => {}
-                number => WakeCpus::wait_on(cpus.beside_caller(position), number),
+    /// The threads that are idle, but for changes meanwhile, at most `count`. They wake on other CPUs than that of the calling
+    /// thread, which computes too.
+    fn idle(&self, count: usize) -> usize {
+        let idle = self.threads.iter().filter(|helper| !helper.works.load(Ordering::Relaxed));
+        let idle: Vec<_> = idle.take(count).collect();
+        if let Some(cpus) = &self.cpus {
+            for (helper, cpu) in idle.iter().zip(cpus.beside_caller(idle.len())) {
+                match helper.number.load(Ordering::Relaxed) {
+                    0 => {}
+                    number => WakeCpus::bind(number, cpu),
+                }
             }
         }
+        idle.len()
+    }
+
+    /// Lets a thread of the pool, the calling one, compute something, on any CPU.
+    fn work(&self, compute: impl FnOnce()) {
+        let helper = self.pool.current_thread_index().map(|position| &self.threads[position]);
+        let set_works = |works| helper.iter().for_each(|helper| helper.works.store(works, Ordering::Relaxed));
+        set_works(true);
+        if let Some(cpus) = &self.cpus {
+            cpus.unbind();
+        }
+        compute();
+        set_works(false);
     }
 }
 
@@ -105,9 +131,11 @@ pub fn map<I: Send, T: Send, E: Send>(
     items: impl ExactSizeIterator<Item = I> + Send,
     function: impl Fn(I) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
-    let others = others.filter(|_| items.len() > 1);
-    let Some(others) = others else { return items.map(function).collect() };
-    let helpers = others.numbers.len().min(items.len() - 1);
+    let helpers = others.map(|others| (others, others.idle(items.len().saturating_sub(1))));
+    // Threads that compute something else would only be waited for.
+    let Some((others, helpers)) = helpers.filter(|(_, helpers)| *helpers > 0) else {
+        return items.map(function).collect();
+    };
     let items = Mutex::new(Some(items.enumerate()));
     let results = Mutex::new(Vec::new());
     let take_all = || {
@@ -123,16 +151,8 @@ pub fn map<I: Send, T: Send, E: Send>(
         }
         results.lock().extend(own);
     };
-    others.wait_beside_caller();
     others.pool.in_place_scope(|scope| {
-        for _ in 0..helpers {
-            scope.spawn(|_| {
-                if let Some(cpus) = &others.cpus {
-                    cpus.run_anywhere();
-                }
-                take_all();
-            });
-        }
+        (0..helpers).for_each(|_| scope.spawn(|_| others.work(take_all)));
         take_all();
     });
     let mut results = results.into_inner();

@@ -2,58 +2,96 @@
 //!
 //! On virtual machines, Linux counts an idle CPU as taken away by the host, and lets a thread that is woken wait for the CPU of the
 //! thread that has woken it, up to several milliseconds: two threads that are woken for a short task run one after the other. A
-//! thread that may run on one CPU only when it is woken gets that CPU at once. When it runs, it may move again.
+//! thread that is bound to one CPU when it is woken gets that CPU at once. When it runs, it may move again.
 
-/// The CPUs on which the threads of a pool wake, and those on which they run.
-#[derive(Debug, Clone)]
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The CPUs on which the threads of a pool run, and wake.
+#[derive(Debug)]
 pub struct WakeCpus {
     cpus: Vec<usize>,
-    threads: usize,
+    /// Whether an idle thread of the pool waits on each.
+    taken: Vec<AtomicBool>,
+}
+
+/// An idle thread that waits on a CPU.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The position of the CPU in the pool's.
+    position: usize,
+    /// The CPUs on which the thread may run otherwise.
+    allowed: Vec<usize>,
 }
 
 impl WakeCpus {
-    /// The CPUs for the threads of a pool, among those on which the calling thread may run. `None` if there is only one, and where
-    /// threads wake on idle CPUs anyway: on machines that are not virtual, and on other systems than Linux.
-    pub fn new(threads: usize) -> Option<Self> {
+    /// The CPUs of a pool: those on which the calling thread may run. `None` if there is only one, and where it is not known that
+    /// threads wait for busy CPUs: on machines that are not virtual, and on other systems than Linux on x86-64.
+    pub fn new() -> Option<Self> {
         let cpus = if is_virtual_machine() { allowed_cpus() } else { Vec::new() };
-        (threads > 0 && cpus.len() > 1).then_some(Self { cpus, threads })
+        (cpus.len() > 1).then(|| Self::of(cpus))
     }
 
-    /// The CPU on which a thread of the pool wakes if no other thread works: threads are as far away from each other as possible, and
-    /// the pools of processes begin at different CPUs.
-    pub fn home(&self, thread: usize) -> usize {
-        self.spread(std::process::id() as usize, self.cpus.len(), thread)
+    fn of(cpus: Vec<usize>) -> Self {
+        let taken = cpus.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { cpus, taken }
     }
 
-    /// The CPU on which a thread of the pool wakes if the calling thread, which is not of the pool, works too.
-    pub fn beside_caller(&self, thread: usize) -> usize {
-        match current_cpu().and_then(|own| self.cpus.iter().position(|cpu| *cpu == own)) {
-            Some(own) => self.spread(own + 1, self.cpus.len() - 1, thread),
-            None => self.home(thread),
+    /// Binds the calling thread, which is about to wait, to the CPU that it is on, or to the next one on which no thread of the pool
+    /// waits. `None` if there is none.
+    pub fn wait(&self) -> Option<Waiting> {
+        let position = self.take(self.position_of_caller())?;
+        let allowed = allowed_cpus();
+        set_affinity(0, &[self.cpus[position]]);
+        Some(Waiting { position, allowed })
+    }
+
+    /// Lets the calling thread, which has been woken, run on all CPUs again, unless somebody else has bound it to others.
+    pub fn wake(&self, waiting: &Waiting) {
+        self.taken[waiting.position].store(false, Ordering::Relaxed);
+        if allowed_cpus() == [self.cpus[waiting.position]] {
+            set_affinity(0, &waiting.allowed);
         }
     }
 
-    /// The CPU for a thread among `count` ones from the position `first` on.
-    fn spread(&self, first: usize, count: usize, thread: usize) -> usize {
-        let step = (thread % self.threads) * count / self.threads.min(count) % count;
-        self.cpus[(first + step) % self.cpus.len()]
+    /// Takes the first free CPU from a position on.
+    fn take(&self, first: usize) -> Option<usize> {
+        let positions = (first..self.cpus.len()).chain(0..first);
+        let mut free = positions.filter(|position| !self.taken[*position].swap(true, Ordering::Relaxed));
+        free.next()
     }
 
-    /// Lets a thread, of this number in the operating system or 0 for the calling one, wake on a CPU, or run there if it runs.
-    pub fn wait_on(cpu: usize, thread: i32) {
+    /// CPUs for as many threads beside the calling one, which goes on: as far away from each other as possible.
+    pub fn beside_caller(&self, threads: usize) -> Vec<usize> {
+        self.beside(self.position_of_caller(), threads)
+    }
+
+    fn beside(&self, caller: usize, threads: usize) -> Vec<usize> {
+        let others = self.cpus.len() - 1;
+        let step = |thread: usize| (thread * others / threads.min(others).max(1)) % others;
+        (0..threads).map(|thread| self.cpus[(caller + 1 + step(thread)) % self.cpus.len()]).collect()
+    }
+
+    fn position_of_caller(&self) -> usize {
+        current_cpu().and_then(|own| self.cpus.iter().position(|cpu| *cpu == own)).unwrap_or_default()
+    }
+
+    /// Binds a thread, of this number in the operating system, to a CPU.
+    pub fn bind(thread: i32, cpu: usize) {
         set_affinity(thread, &[cpu]);
     }
 
-    /// Lets the calling thread run on all CPUs of the pool.
-    pub fn run_anywhere(&self) {
-        set_affinity(0, &self.cpus);
+    /// Lets the calling thread run on all CPUs of the pool, if it is bound to one.
+    pub fn unbind(&self) {
+        if allowed_cpus().len() == 1 {
+            set_affinity(0, &self.cpus);
+        }
     }
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use self::linux::current_thread;
+pub use self::linux::{allowed_cpus, current_thread};
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-use self::linux::{allowed_cpus, current_cpu, is_virtual_machine, set_affinity};
+use self::linux::{current_cpu, is_virtual_machine, set_affinity};
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux {
@@ -105,11 +143,11 @@ mod linux {
 }
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub use self::other::current_thread;
+pub use self::other::{allowed_cpus, current_thread};
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-use self::other::{allowed_cpus, current_cpu, is_virtual_machine, set_affinity};
+use self::other::{current_cpu, is_virtual_machine, set_affinity};
 
-/// Systems on which threads cannot be placed, or wake on idle CPUs.
+/// Systems on which threads are not bound.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod other {
     /// The number of the calling thread in the operating system; unknown.
@@ -125,6 +163,7 @@ mod other {
         None
     }
 
+    /// The CPUs on which the calling thread may run; unknown.
     pub fn allowed_cpus() -> Vec<usize> {
         Vec::new()
     }
@@ -137,25 +176,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_wake_on_different_cpus() {
-        let cpus = vec![0, 2, 3, 5, 8, 9];
-        for threads in 1..=cpus.len() {
-            let wake = WakeCpus { cpus: cpus.clone(), threads };
-            let distinct = |homes: Vec<usize>| {
-                assert!(homes.iter().all(|cpu| cpus.contains(cpu)), "{homes:?}");
-                homes.into_iter().collect::<std::collections::BTreeSet<_>>().len()
-            };
-            assert_eq!(distinct((0..threads).map(|thread| wake.home(thread)).collect()), threads);
-            for caller in 0..cpus.len() {
-                let others = 0..threads.min(cpus.len() - 1);
-                let mut used: Vec<_> =
-                    others.map(|thread| wake.spread(caller + 1, cpus.len() - 1, thread)).collect();
-                used.push(cpus[caller]);
-                assert_eq!(distinct(used), (threads + 1).min(cpus.len()));
+    fn idle_threads_wait_on_different_cpus() {
+        let pool = WakeCpus::of(vec![0, 2, 3, 5]);
+        assert_eq!([2, 2, 0, 2].map(|own| pool.take(own)), [Some(2), Some(3), Some(0), Some(1)]);
+        assert_eq!(pool.take(1), None);
+        pool.taken[3].store(false, Ordering::Relaxed);
+        assert_eq!(pool.take(1), Some(3));
+    }
+
+    #[test]
+    fn threads_beside_a_caller_have_other_cpus() {
+        let pool = WakeCpus::of(vec![0, 2, 3, 5, 8, 9]);
+        for (caller, own) in pool.cpus.iter().enumerate() {
+            for threads in 0..12 {
+                let others = pool.beside(caller, threads);
+                assert_eq!(others.len(), threads);
+                assert!(others.iter().all(|cpu| cpu != own && pool.cpus.contains(cpu)));
+                let distinct: std::collections::BTreeSet<_> = others.iter().collect();
+                assert_eq!(distinct.len(), threads.min(5), "{others:?}");
             }
         }
-        // More threads than CPUs share them evenly.
-        let wake = WakeCpus { cpus: vec![4, 6], threads: 6 };
-        assert_eq!((0..6).filter(|thread| wake.home(*thread) == 4).count(), 3);
     }
 }

@@ -34,7 +34,7 @@ enum Numbers<'a> {
     Own(Vec<u64>),
     /// The caller's.
     Borrowed(&'a mut [MaybeUninit<u8>]),
-    /// The caller's, aligned to a cache line, which numbers are copied to past the caches from memory for a block.
+    /// The caller's, which numbers are copied to past the caches from memory for a block.
     NonTemporal(&'a mut [MaybeUninit<u8>], Vec<u64>),
 }
 
@@ -55,14 +55,14 @@ impl<'a> OutputBuffer<'a> {
         Self { scalar_type, numbers, bools: Bits::default(), validity: Bits::default(), appended: 0 }
     }
 
-    /// [`borrowed`](Self::borrowed) memory that is written past the caches, if it is aligned to a cache line. Each block of
-    /// whole mask words, of `block_rows` rows at most, is computed elsewhere.
+    /// [`borrowed`](Self::borrowed) memory that is written past the caches, if it is aligned for that. Each block of whole mask words,
+    /// of `block_rows` rows at most, is computed elsewhere. The caller must drop a fence before it accesses the memory.
     pub fn non_temporal(
         scalar_type: ScalarType,
         memory: &'a mut [MaybeUninit<u8>],
         block_rows: usize,
     ) -> Self {
-        if !memory.as_ptr().addr().is_multiple_of(non_temporal::LINE) {
+        if !memory.as_ptr().addr().is_multiple_of(non_temporal::ALIGNMENT) {
             return Self::borrowed(scalar_type, memory);
         }
         let bytes = block_rows.next_multiple_of(WORD) * Class::of(scalar_type).width();
@@ -100,10 +100,12 @@ impl<'a> OutputBuffer<'a> {
     pub unsafe fn append_numbers(&mut self, path: DetectedPath, numbers: Location, selected: &[u64]) {
         let to = self.address(self.appended);
         let is_whole = numbers.stride == 1 && selected.iter().all(|word| *word == !0);
-        if is_whole && matches!(self.numbers, Numbers::NonTemporal(..)) {
+        let is_aligned = to.addr().is_multiple_of(non_temporal::ALIGNMENT);
+        if is_whole && is_aligned && matches!(self.numbers, Numbers::NonTemporal(..)) {
             let rows = selected.len() * WORD;
             let bytes = rows * Class::of(self.scalar_type).width();
-            // SAFETY: the caller guarantees it. The memory is aligned to a cache line, and whole mask words take whole lines.
+            // SAFETY: the caller guarantees it. The address is aligned, and the numbers of a mask word take whole cache lines. The
+            // owner of the memory drops a fence.
             unsafe { non_temporal::copy(numbers.first.cast(), to.cast(), bytes) };
             self.appended += rows;
             return;

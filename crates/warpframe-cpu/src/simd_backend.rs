@@ -217,8 +217,10 @@ impl Kernel for SimdKernel {
             return write_values(&self.evaluate(inputs, rows, context)?.into_column()?, target);
         }
         match (&self.code, inputs) {
-            (Code::Log3(ScalarType::F32), [x, y, z]) => Ok(self.log3_into::<Float32Type>([x, y, z], target)),
-            (Code::Log3(_), [x, y, z]) => Ok(self.log3_into::<Float64Type>([x, y, z], target)),
+            (Code::Log3(ScalarType::F32), [x, y, z]) => {
+                Ok(self.log3_into::<Float32Type>([x, y, z], context, target))
+            }
+            (Code::Log3(_), [x, y, z]) => Ok(self.log3_into::<Float64Type>([x, y, z], context, target)),
             (Code::Log3(_), _) => Err(Error::InvalidInput("log3 takes three arrays".to_owned())),
             (Code::Blocks(blocks), _) => {
                 // The executor writes whole mask words.
@@ -313,10 +315,29 @@ impl SimdKernel {
     fn log3_into<T: ArrowPrimitiveType<Native: SimdElement>>(
         &self,
         arrays: [&ArrayRef; 3],
+        context: &KernelContext,
         target: &mut [MaybeUninit<u8>],
     ) -> Option<NullBuffer> {
         let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
         let (first, rows) = (target.as_mut_ptr().cast::<MaybeUninit<T::Native>>(), arrays[0].len());
+        if context.non_temporal && first.addr().is_multiple_of(non_temporal::ALIGNMENT) {
+            let _fence = non_temporal::Fence;
+            let mut block = [T::Native::ZERO; MAX_BLOCK_ROWS];
+            for start in (0..rows).step_by(MAX_BLOCK_ROWS) {
+                let count = MAX_BLOCK_ROWS.min(rows - start);
+                let inputs = inputs.map(|input| &input[start..][..count]);
+                evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, as_uninit(&mut block[..count]));
+                let whole = count / WORD * WORD;
+                // SAFETY: the memory has space for all rows, and is aligned for whole blocks; the numbers of a mask word take whole
+                // cache lines. The remaining numbers are copied by ordinary stores.
+                unsafe {
+                    let to = first.add(start).cast::<T::Native>();
+                    non_temporal::copy(block.as_ptr().cast(), to.cast(), whole * size_of::<T::Native>());
+                    block.as_ptr().add(whole).copy_to_nonoverlapping(to.add(whole), count - whole);
+                }
+            }
+            return union_of_nulls(arrays);
+        }
         // SAFETY: the caller has checked the length and the alignment of the memory, which is borrowed mutably.
         let values = unsafe { std::slice::from_raw_parts_mut(first, rows) };
         evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, values);
@@ -366,11 +387,8 @@ impl SimdKernel {
             false => OutputBuffer::borrowed(program.output_type(), target),
         };
         let mut sinks = [Sink::Array(buffer)];
-        let executed = compiled.execute(inputs, rows, &mut sinks, None);
-        if context.non_temporal {
-            non_temporal::fence();
-        }
-        executed?;
+        let _fence = context.non_temporal.then_some(non_temporal::Fence);
+        compiled.execute(inputs, rows, &mut sinks, None)?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let [sink] = sinks;
         Ok(sink.into_array().and_then(|mut buffer| buffer.finish_nulls(rows, nulls)))
