@@ -4,12 +4,14 @@
 //!
 //! `cargo bench --bench fusion`
 
+mod common;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Date32Array, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch};
-use datafusion::datasource::MemTable;
+use common::median;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tokio::runtime::Runtime;
 use warpframe::Session;
@@ -150,12 +152,7 @@ fn rows() -> RecordBatch {
 }
 
 fn session(batch: &RecordBatch, threads: NonZeroUsize, fuse: bool) -> Session {
-    let session = Session::builder().threads(threads).fuse(fuse).build().unwrap();
-    let size = ROWS.div_ceil(threads.get());
-    let partitions = (0..ROWS).step_by(size).map(|start| vec![batch.slice(start, size.min(ROWS - start))]);
-    let table = MemTable::try_new(batch.schema(), partitions.collect()).unwrap();
-    session.context().register_table("t", Arc::new(table)).unwrap();
-    session
+    common::session(Session::builder().threads(threads).fuse(fuse), batch, threads.get())
 }
 
 fn time(runtime: &Runtime, session: &Session, query: &str) -> Duration {
@@ -168,11 +165,6 @@ fn time(runtime: &Runtime, session: &Session, query: &str) -> Duration {
     let elapsed = start.elapsed();
     drop(batches);
     elapsed
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn ms(time: Duration) -> f64 {

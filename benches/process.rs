@@ -3,10 +3,13 @@
 //!
 //! `cargo bench --bench process`
 
+mod common;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::median;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 #[global_allocator]
@@ -123,11 +126,6 @@ fn report(what: &str, ours: Duration, theirs: Duration, goal: &str) {
         ours.as_secs_f64() * 1e3,
         theirs.as_secs_f64() * 1e3
     );
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn warpframe(at: &Path, arguments: &[&str]) -> Measured {

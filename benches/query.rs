@@ -4,13 +4,15 @@
 //!
 //! `cargo bench --bench query [-- ROWS FORMULA...]`
 
+mod common;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
+use common::{median, session};
 use datafusion::common::DFSchema;
-use datafusion::datasource::MemTable;
 use datafusion::physical_plan::collect_partitioned;
 use tokio::runtime::Runtime;
 use warpframe::Session;
@@ -44,7 +46,7 @@ fn main() {
             "query", "SQL", "plan", "execute", "total", "kernel", "ratio"
         );
         let runtime = warpframe::runtime_builder(threads).build().unwrap();
-        let session = session(&batch, threads);
+        let session = session(Session::builder().threads(threads), &batch, threads.get());
         for formula in
             FORMULAS.iter().filter(|f| wanted.is_empty() || wanted.iter().any(|name| name == f.name))
         {
@@ -146,16 +148,6 @@ fn run(runtime: &Runtime, session: &Session, query: &str) -> [Duration; 4] {
     [sql, plan - sql, all - plan, all]
 }
 
-fn session(batch: &RecordBatch, threads: NonZeroUsize) -> Session {
-    let rows = batch.num_rows();
-    let share = rows.div_ceil(threads.get()).max(1);
-    let partitions = (0..rows).step_by(share).map(|start| vec![batch.slice(start, share.min(rows - start))]);
-    let table = MemTable::try_new(batch.schema(), partitions.collect()).unwrap();
-    let session = Session::builder().threads(threads).build().unwrap();
-    session.context().register_table("t", Arc::new(table)).unwrap();
-    session
-}
-
 fn columns(rows: usize) -> RecordBatch {
     let number = |seed: usize, row: usize| (row * 7919 + seed * 104_729) % 1_000_003 + 1;
     let float = |seed: usize| (0..rows).map(move |row| number(seed, row) as f64 / 10_000.03);
@@ -165,11 +157,6 @@ fn columns(rows: usize) -> RecordBatch {
         (name, array)
     });
     RecordBatch::try_from_iter(columns).unwrap()
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn us(time: Duration) -> f64 {

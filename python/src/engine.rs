@@ -15,9 +15,6 @@ use crate::columns::{CHUNK_ROWS, Column};
 use crate::errors::evaluation_error;
 use crate::threads::{self, Threads};
 
-/// Fewer rows are evaluated on the calling thread: to wake another one takes longer than the function.
-pub const LEAST_PARALLEL_ROWS: usize = 2 * CHUNK_ROWS;
-
 /// The rows between two looks at the signals of the process, such as Ctrl-C: a fraction of a second.
 const ROWS_BETWEEN_SIGNALS: usize = 1 << 26;
 
@@ -60,7 +57,7 @@ impl Evaluation<'_> {
             py.check_signals()?;
             let first = position * ROWS_BETWEEN_SIGNALS;
             let rows = target.len() / width;
-            let others = if rows < LEAST_PARALLEL_ROWS { None } else { threads::others(py)? };
+            let others = threads::others(py, rows)?;
             let written =
                 py.detach(|| self.write_rows((first, rows), width, target, others.as_deref(), &context));
             nulls.extend(written.map_err(evaluation_error)?);
@@ -112,6 +109,7 @@ impl Evaluation<'_> {
         scalar_type: ScalarType,
         reductions: Reductions,
     ) -> PyResult<Vec<Accumulator>> {
+        let context = KernelContext::default();
         let segment = |position: usize| -> Result<Accumulator> {
             let first = position * SEGMENT_ROWS;
             let end = self.rows.min(first + SEGMENT_ROWS);
@@ -120,7 +118,7 @@ impl Evaluation<'_> {
             for start in (first..end).step_by(CHUNK_ROWS) {
                 let rows = CHUNK_ROWS.min(end - start);
                 let inputs = self.inputs(start, rows);
-                self.kernel.reduce(&inputs, rows, &KernelContext::default(), &mut accumulator)?;
+                self.kernel.reduce(&inputs, rows, &context, &mut accumulator)?;
             }
             let [accumulator] = accumulator;
             Ok(accumulator)
@@ -134,7 +132,7 @@ impl Evaluation<'_> {
         for first in (0..segments).step_by(at_once) {
             py.check_signals()?;
             let positions = first..segments.min(first + at_once);
-            let others = threads::others(py)?;
+            let others = threads::others(py, self.rows)?;
             let reduced = py.detach(|| threads::map(others.as_deref(), positions, segment));
             accumulators.extend(reduced.map_err(evaluation_error)?);
         }

@@ -10,7 +10,6 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::engine::LEAST_PARALLEL_ROWS;
 use crate::errors::arrow_error;
 use crate::threads;
 
@@ -67,7 +66,7 @@ fn unit_name(unit: TimeUnit) -> &'static str {
 /// `ValueError`: the array has another length, or the column has no such layout.
 pub fn copy_values(py: Python<'_>, chunks: &[ArrayRef], to: &Bound<'_, PyAny>) -> PyResult<()> {
     let rows: usize = chunks.iter().map(|chunk| chunk.len()).sum();
-    let others = if rows < LEAST_PARALLEL_ROWS { None } else { threads::others(py)? };
+    let others = threads::others(py, rows)?;
     write_bytes(py, to, |to| {
         let width = to.len().checked_div(rows).unwrap_or_default();
         let (mut parts, mut rest) = (Vec::with_capacity(chunks.len()), to);

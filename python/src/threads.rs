@@ -12,7 +12,11 @@ use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use warpframe::cpu::affinity::{WakeCpus, current_thread};
 
+use crate::columns::CHUNK_ROWS;
 use crate::errors::WarpframeError;
+
+/// Fewer rows are evaluated on the calling thread: to wake another one takes longer than the function.
+const LEAST_PARALLEL_ROWS: usize = 2 * CHUNK_ROWS;
 
 /// The threads besides the calling one.
 pub struct Threads {
@@ -45,9 +49,9 @@ impl Threads {
         Ok(Self { pool, threads, cpus: WakeCpus::new() })
     }
 
-    /// The threads that are idle, but for changes meanwhile, at most `count`. They wake on other CPUs than that of the calling
-    /// thread, which computes too.
-    fn idle(&self, count: usize) -> usize {
+    /// Binds threads that are idle, at most `count`, to other CPUs than that of the calling thread, which computes too. Returns how
+    /// many are idle, whether they need be bound or not.
+    fn bind_idle(&self, count: usize) -> usize {
         let idle = self.threads.iter().filter(|helper| !helper.works.load(Ordering::Relaxed));
         let idle: Vec<_> = idle.take(count).collect();
         if let Some(cpus) = &self.cpus {
@@ -63,14 +67,14 @@ impl Threads {
 
     /// Lets a thread of the pool, the calling one, compute something, on any CPU.
     fn work(&self, compute: impl FnOnce()) {
-        let helper = self.pool.current_thread_index().map(|position| &self.threads[position]);
-        let set_works = |works| helper.iter().for_each(|helper| helper.works.store(works, Ordering::Relaxed));
-        set_works(true);
+        let Some(position) = self.pool.current_thread_index() else { return compute() };
+        let works = &self.threads[position].works;
+        works.store(true, Ordering::Relaxed);
         if let Some(cpus) = &self.cpus {
             cpus.unbind();
         }
         compute();
-        set_works(false);
+        works.store(false, Ordering::Relaxed);
     }
 }
 
@@ -96,11 +100,14 @@ fn count(state: &State) -> usize {
     state.wanted.map_or_else(available, NonZeroUsize::get)
 }
 
-/// The threads besides the calling one, which are started by the first call; `None` if that is the only one.
+/// The threads besides the calling one, which are started by the first call; `None` if that is the only one, or for few rows.
 ///
 /// # Errors
 /// The operating system refuses a thread.
-pub fn others(_py: Python<'_>) -> PyResult<Option<Arc<Threads>>> {
+pub fn others(_py: Python<'_>, rows: usize) -> PyResult<Option<Arc<Threads>>> {
+    if rows < LEAST_PARALLEL_ROWS {
+        return Ok(None);
+    }
     let mut state = STATE.lock();
     let others = count(&state) - 1;
     if others == 0 {
@@ -131,7 +138,7 @@ pub fn map<I: Send, T: Send, E: Send>(
     items: impl ExactSizeIterator<Item = I> + Send,
     function: impl Fn(I) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
-    let helpers = others.map(|others| (others, others.idle(items.len().saturating_sub(1))));
+    let helpers = others.map(|others| (others, others.bind_idle(items.len().saturating_sub(1))));
     // Threads that compute something else would only be waited for.
     let Some((others, helpers)) = helpers.filter(|(_, helpers)| *helpers > 0) else {
         return items.map(function).collect();

@@ -99,9 +99,11 @@ impl<'a> OutputBuffer<'a> {
     /// memory left for as many.
     pub unsafe fn append_numbers(&mut self, path: DetectedPath, numbers: Location, selected: &[u64]) {
         let to = self.address(self.appended);
-        let is_whole = numbers.stride == 1 && selected.iter().all(|word| *word == !0);
-        let is_aligned = to.addr().is_multiple_of(non_temporal::ALIGNMENT);
-        if is_whole && is_aligned && matches!(self.numbers, Numbers::NonTemporal(..)) {
+        if matches!(self.numbers, Numbers::NonTemporal(..))
+            && numbers.stride == 1
+            && to.addr().is_multiple_of(non_temporal::ALIGNMENT)
+            && selected.iter().all(|word| *word == !0)
+        {
             let rows = selected.len() * WORD;
             let bytes = rows * Class::of(self.scalar_type).width();
             // SAFETY: the caller guarantees it. The address is aligned, and the numbers of a mask word take whole cache lines. The

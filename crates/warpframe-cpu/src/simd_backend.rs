@@ -322,11 +322,7 @@ impl SimdKernel {
         let (first, rows) = (target.as_mut_ptr().cast::<MaybeUninit<T::Native>>(), arrays[0].len());
         if context.non_temporal && first.addr().is_multiple_of(non_temporal::ALIGNMENT) {
             let _fence = non_temporal::Fence;
-            let mut block = [T::Native::ZERO; MAX_BLOCK_ROWS];
-            for start in (0..rows).step_by(MAX_BLOCK_ROWS) {
-                let count = MAX_BLOCK_ROWS.min(rows - start);
-                let inputs = inputs.map(|input| &input[start..][..count]);
-                evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, as_uninit(&mut block[..count]));
+            self.log3_in_blocks(inputs, |start, count, block| {
                 let whole = count / WORD * WORD;
                 // SAFETY: the memory has space for all rows, and is aligned for whole blocks; the numbers of a mask word take whole
                 // cache lines. The remaining numbers are copied by ordinary stores.
@@ -335,7 +331,7 @@ impl SimdKernel {
                     non_temporal::copy(block.as_ptr().cast(), to.cast(), whole * size_of::<T::Native>());
                     block.as_ptr().add(whole).copy_to_nonoverlapping(to.add(whole), count - whole);
                 }
-            }
+            });
             return union_of_nulls(arrays);
         }
         // SAFETY: the caller has checked the length and the alignment of the memory, which is borrowed mutably.
@@ -344,7 +340,24 @@ impl SimdKernel {
         union_of_nulls(arrays)
     }
 
-    /// Reduces the results of the hand-written loop, which stay in the L1 cache.
+    /// Evaluates with the hand-written loop into a block, which stays in the L1 cache. `take` gets the first row and the number of rows
+    /// of each block, and the block, whose whole memory is initialized.
+    fn log3_in_blocks<E: SimdElement>(
+        &self,
+        inputs: [&[E]; 3],
+        mut take: impl FnMut(usize, usize, &mut [E; MAX_BLOCK_ROWS]),
+    ) {
+        let mut block = [E::ZERO; MAX_BLOCK_ROWS];
+        let rows = inputs[0].len();
+        for start in (0..rows).step_by(MAX_BLOCK_ROWS) {
+            let count = MAX_BLOCK_ROWS.min(rows - start);
+            let inputs = inputs.map(|input| &input[start..][..count]);
+            evaluate::<E, Log3, 3>(self.backend.path, inputs, as_uninit(&mut block[..count]));
+            take(start, count, &mut block);
+        }
+    }
+
+    /// Reduces the results of the hand-written loop.
     fn reduce_log3<T: ArrowPrimitiveType<Native: SimdElement>>(
         &self,
         arrays: [&ArrayRef; 3],
@@ -352,14 +365,8 @@ impl SimdKernel {
     ) {
         let inputs = arrays.map(|array| array.as_primitive::<T>().values().as_ref());
         let nulls = union_of_nulls(arrays);
-        // Initialized, because whole mask words are read.
-        let mut values = [T::Native::ZERO; MAX_BLOCK_ROWS];
         let mut words = [!0; MAX_BLOCK_ROWS / WORD];
-        let all_rows = inputs[0].len();
-        for start in (0..all_rows).step_by(MAX_BLOCK_ROWS) {
-            let rows = MAX_BLOCK_ROWS.min(all_rows - start);
-            let inputs = inputs.map(|input| &input[start..][..rows]);
-            evaluate::<T::Native, Log3, 3>(self.backend.path, inputs, as_uninit(&mut values[..rows]));
+        self.log3_in_blocks(inputs, |start, rows, values| {
             if let Some(nulls) = &nulls {
                 words = [0; MAX_BLOCK_ROWS / WORD];
                 copy_bits(nulls.inner(), start, rows, Cell::from_mut(&mut words[..]).as_slice_of_cells());
@@ -369,7 +376,7 @@ impl SimdKernel {
             let numbers = Location { first: values.as_mut_ptr().cast(), stride: 1 };
             // SAFETY: the array has the numbers of all rows of the words.
             unsafe { reduce_numbers(self.backend.path, numbers, selection, accumulator) };
-        }
+        });
     }
 
     /// Evaluates with the block executor into memory for all rows, whose number is a multiple of the rows of a mask word.

@@ -172,8 +172,7 @@ impl ScalarUDFImpl for FusedFunction {
         // to this machine's backends at the first call.
         let bound = self.get_or_bind(|| Backends::shared_kernel(&arguments.config_options, &self.program))?;
         let memory = bound.memory.get().cloned().unwrap_or_else(|| Arc::new(Unlimited));
-        let context =
-            KernelContext { metrics: Arc::clone(&bound.metrics), memory, ..KernelContext::default() };
+        let context = KernelContext { metrics: Arc::clone(&bound.metrics), memory, non_temporal: false };
         evaluate(bound.kernel.as_ref(), &context, arguments)
     }
 }

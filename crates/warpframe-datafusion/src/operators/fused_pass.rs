@@ -76,7 +76,7 @@ impl FusedPass {
     /// The metrics and the memory of the kernels in a task.
     pub fn kernel_context(&self, context: &TaskContext) -> KernelContext {
         let memory = Arc::new(PoolBudget(Arc::clone(context.memory_pool())));
-        KernelContext { metrics: Arc::clone(&self.kernel_metrics), memory, ..KernelContext::default() }
+        KernelContext { metrics: Arc::clone(&self.kernel_metrics), memory, non_temporal: false }
     }
 
     /// The metrics of an operator, with the time in which its native code was made. Other metrics of kernels are those of GPUs,
