@@ -1,11 +1,14 @@
 //! The compiled form of a program for the block executor: steps, each of which computes a value of a block of rows.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use warpframe_ir::error::Result;
 use warpframe_ir::instruction::{Instruction, Value};
+use warpframe_ir::metrics::Metrics;
 use warpframe_ir::program::Program;
+use warpframe_ir::reduction::CHUNK;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{LoopData, MAX_OPERANDS, WORD};
@@ -15,7 +18,8 @@ use super::input_conversion::Loader;
 use super::instruction_selection::{Operation, Selected, select_instructions};
 use super::lanes::SimdElement;
 use super::loops;
-use super::native::{self, Grouping, NativeError, Translation};
+use super::native::{self, Arithmetic, Delivery, Grouping, NativeError, Translation};
+use super::native_code::{NativeCode, Variant};
 use super::register_allocation::{RegisterAllocation, Slot};
 use super::validity::computes_validity;
 
@@ -24,8 +28,12 @@ use super::validity::computes_validity;
 /// steps cost more.
 const BLOCK_BYTES: usize = 20 * 1024;
 
-/// The largest number of rows in a block.
-pub(super) const MAX_BLOCK_ROWS: usize = 1024;
+/// The largest number of rows in a block: those of a chunk of a reduction, so that native code can add them up.
+pub(super) const MAX_BLOCK_ROWS: usize = CHUNK;
+
+/// The metric of the time in which a program was compiled to native code. A kernel reports it when it first evaluates, and when it
+/// first evaluates in another way, for which it has other code.
+pub const NATIVE_COMPILE_TIME: &str = "native_compile_time";
 
 /// The compiled form of a program.
 #[derive(Debug)]
@@ -49,18 +57,10 @@ pub(super) struct BlockCode {
     pub in_outputs: Vec<(usize, usize)>,
     /// The native code of the steps.
     pub native: Vec<NativeCode>,
-}
-
-/// The native code of a group of instructions.
-#[derive(Debug)]
-pub(super) struct NativeCode {
-    pub function: native::Function,
-    pub inputs: Vec<Place>,
-    pub outputs: Vec<Place>,
-    /// Whether the function has one more output, the mask words of rows whose results are not defined.
-    pub has_rare_rows: bool,
-    /// The loops of the group, which compute the same.
-    pub loops: Vec<usize>,
+    /// The native code that stores the output past the caches.
+    non_temporal: OnceLock<Option<Variant>>,
+    /// The native code that computes sums, of the outputs for which it was first asked for.
+    sums: OnceLock<(Vec<bool>, Option<Variant>)>,
 }
 
 /// A program and its code, with the program's instructions in the order of the code.
@@ -154,7 +154,7 @@ impl Compiled {
         let translations = native::translate(&program, &selected, groups);
         let groups: Vec<_> = translations.iter().map(|(group, _)| group.clone()).collect();
         let mut code = BlockCode::new(path, &program, &selected, &groups)?;
-        let state = match code.add_native(&program, translations) {
+        let state = match code.add_native((&program, &selected), translations) {
             Ok(()) if code.native.is_empty() => NativeState::None,
             Ok(()) => NativeState::Compiled(start.elapsed()),
             Err(error) => NativeState::Failed(error),
@@ -188,6 +188,8 @@ impl BlockCode {
             moving: Vec::new(),
             in_outputs: Vec::new(),
             native: Vec::new(),
+            non_temporal: OnceLock::new(),
+            sums: OnceLock::new(),
             registers,
         };
         for (position, (instruction, selected)) in program.instructions().iter().zip(selected).enumerate() {
@@ -214,7 +216,7 @@ impl BlockCode {
     /// There is none on this CPU. The loops are still there.
     fn add_native(
         &mut self,
-        program: &Program,
+        (program, selected): (&Program, &[Option<Selected>]),
         translations: Vec<(Range<usize>, Translation)>,
     ) -> Result<(), NativeError> {
         let mut groups = vec![None; program.instructions().len()];
@@ -237,20 +239,13 @@ impl BlockCode {
                 (None, _) => {}
             }
         }
-        let mut codes = Vec::new();
-        for ((_, translation), loops) in translations.into_iter().zip(group_loops) {
-            let place = |position: &usize| self.place(program, Value::at(*position));
-            codes.push(match loops {
-                Some(loops) => Some(NativeCode {
-                    function: native::compile(self.path, &translation)?,
-                    inputs: translation.inputs.iter().map(place).collect(),
-                    outputs: translation.outputs.iter().map(place).collect(),
-                    has_rare_rows: translation.has_rare_rows,
-                    loops,
-                }),
-                None => None,
-            });
-        }
+        let place = |position: usize| self.place(program, Value::at(position));
+        let codes = translations.into_iter().zip(group_loops).map(|((_, translation), loops)| {
+            let code =
+                loops.map(|loops| NativeCode::new(self.path, (program, selected), translation, place, loops));
+            code.transpose()
+        });
+        let mut codes = codes.collect::<Result<Vec<_>, _>>()?;
         let mut replaced = vec![false; codes.len()];
         for step in std::mem::take(&mut self.steps) {
             let group = group_of(&self.loops, &step);
@@ -271,6 +266,33 @@ impl BlockCode {
             self.block_rows = MAX_BLOCK_ROWS;
         }
         Ok(())
+    }
+
+    /// The native code that stores the program's only output past the caches, compiled at the first call; `None` if the output is not
+    /// a number that native code computes.
+    pub fn non_temporal(&self, metrics: &Metrics) -> Option<&Variant> {
+        let compile = || Variant::new(self.path, &self.native, 1, |_| Some(Delivery::NonTemporal));
+        self.non_temporal.get_or_init(|| timed(metrics, compile)).as_ref()
+    }
+
+    /// The native code that computes sums of the outputs for which that is asked, compiled at the first call; `None` if there is none,
+    /// or another one was asked for earlier. Sums are those of whole chunks of rows, all of which count.
+    pub fn sums(&self, program: &Program, is_sum: Vec<bool>, metrics: &Metrics) -> Option<&Variant> {
+        let delivery = |output: usize| {
+            let value = program.outputs()[output].value;
+            match program.scalar_type(value) {
+                _ if !is_sum[output] || computes_validity(program, value) => None,
+                ScalarType::F64 => Some(Delivery::Sum(Arithmetic::Add)),
+                ScalarType::I64 => Some(Delivery::Sum(Arithmetic::AddIntegers)),
+                _ => None,
+            }
+        };
+        let compile = || match self.block_rows == CHUNK && program.predicate().is_none() {
+            true => Variant::new(self.path, &self.native, is_sum.len(), delivery),
+            false => None,
+        };
+        let (compiled_for, variant) = self.sums.get_or_init(|| (is_sum.clone(), timed(metrics, compile)));
+        variant.as_ref().filter(|_| *compiled_for == is_sum)
     }
 
     /// Where a value is.
@@ -319,6 +341,16 @@ impl BlockCode {
         self.steps.push(Step::Loop(self.loops.len()));
         self.loops.push(LoopCode { position, bound, operands, target, data, operand_bytes, target_bytes });
     }
+}
+
+/// Compiles native code, and adds the time to the metrics if there is some.
+fn timed(metrics: &Metrics, compile: impl FnOnce() -> Option<Variant>) -> Option<Variant> {
+    let start = Instant::now();
+    let variant = compile();
+    if variant.is_some() {
+        metrics.add_time(NATIVE_COMPILE_TIME, start.elapsed());
+    }
+    variant
 }
 
 /// The number of rows in a block of a program.

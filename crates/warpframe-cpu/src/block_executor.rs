@@ -11,10 +11,14 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{Arguments, Location, WORD};
-use super::block_code::{BlockCode, LoopCode, MAX_BLOCK_ROWS, Moving, NativeCode, Step};
+use super::block_code::{BlockCode, LoopCode, MAX_BLOCK_ROWS, Moving, Step};
 use super::block_memory::{BlockMemory, Scratch};
 use super::compaction::in_range;
 use super::input_conversion::copy_bits;
+use super::native::Function;
+use super::native_code::{NativeCode, NativeOutput, Variant};
+use super::native_execution::{Functions, LaneSums, NativeExecution};
+use super::non_temporal;
 use super::register_allocation::Slot;
 use super::sink::{Selection, Sink};
 
@@ -29,26 +33,7 @@ pub(super) struct Execution<'a, 'b> {
     outputs: &'a mut [Sink<'b>],
     /// The nulls of the only output of a strict program, whose validity is not computed, if it is reduced.
     nulls: Option<&'a NullBuffer>,
-    native: NativeExecution,
-}
-
-/// The state of native code in an evaluation.
-#[derive(Debug, Default)]
-struct NativeExecution {
-    /// The addresses for the current call.
-    table: Vec<usize>,
-    /// The mask words of rows whose results are not defined.
-    rare: [u64; MAX_BLOCK_ROWS / WORD],
-    /// The words that have been computed, and how many of them again.
-    words: usize,
-    repeated: usize,
-}
-
-impl NativeExecution {
-    /// Whether so many words were computed again that the loops alone take less time.
-    fn is_wasteful(&self) -> bool {
-        self.repeated > 2 && self.repeated * 8 > self.words
-    }
+    native: NativeExecution<'a>,
 }
 
 impl<'a, 'b> Execution<'a, 'b> {
@@ -60,6 +45,7 @@ impl<'a, 'b> Execution<'a, 'b> {
         scratch: &'a mut Scratch,
         outputs: &'a mut [Sink<'b>],
         nulls: Option<&'a NullBuffer>,
+        functions: Functions<'a>,
     ) -> Self {
         let memory = BlockMemory::new(program, code, inputs, rows, scratch);
         let arguments = code.loops.iter().map(|LoopCode { operands, target, data, .. }| Arguments {
@@ -69,7 +55,7 @@ impl<'a, 'b> Execution<'a, 'b> {
             data,
         });
         let arguments = arguments.collect();
-        let native = NativeExecution::default();
+        let native = NativeExecution::new(functions, outputs.len());
         Self { program, code, memory, arguments, rows, outputs, nulls, native }
     }
 
@@ -88,6 +74,10 @@ impl<'a, 'b> Execution<'a, 'b> {
         let selection = Selection { rows, words: selected, is_full };
         for (position, output) in self.program.outputs().iter().enumerate() {
             let (value, sink) = (output.value, &mut self.outputs[position]);
+            if self.native.is_summed.get(position) == Some(&true) {
+                sink.add_lane_sums(self.native.sums[position].0);
+                continue;
+            }
             let has_validity = self.memory.computes_validity_of(value);
             let mut stored = selection;
             match sink {
@@ -154,34 +144,82 @@ impl<'a, 'b> Execution<'a, 'b> {
         unsafe { (self.code.loops[position].bound)(&self.arguments[position]) };
     }
 
-    /// Executes native code on the current block, of `rows` rows from `row` on.
-    fn execute_native(&mut self, native: &NativeCode, row: usize, rows: usize) {
-        let words = rows.div_ceil(WORD);
+    /// Executes the native code at a position on the current block, of `rows` rows from `row` on.
+    fn execute_native(&mut self, position: usize, row: usize, rows: usize) {
+        let code = self.code;
+        let native = &code.native[position];
         if self.native.is_wasteful() {
             return native.loops.iter().for_each(|position| self.execute_loop(*position));
         }
-        let NativeExecution { table, rare, .. } = &mut self.native;
+        let words = rows.div_ceil(WORD);
+        let mut variant = self.native.variant().filter(|variant| variant.function(position).is_some());
+        self.call(native, variant.and_then(|variant| variant.function(position)), variant, words);
+        let rare_words = if native.has_rare_rows { self.rare_words(row, rows) } else { 0 };
+        self.native.words += words;
+        self.native.repeated += rare_words.count_ones() as usize;
+        if self.native.computes_sums() && variant.is_some() {
+            self.native.sum_calls += 1;
+            if rare_words != 0 {
+                // The sums have the undefined results of these rows.
+                self.native.vain_sum_calls += 1;
+                variant = None;
+                self.call(native, None, None, words);
+            }
+            for output in native.outputs.iter().filter_map(|output| output.output) {
+                self.native.is_summed[output] = variant.is_some_and(|variant| variant.delivers(output));
+            }
+        }
+        if rare_words != 0 {
+            // Stores past the caches come before those of the loops to the same memory.
+            drop(non_temporal::Fence);
+            let rare_words = (0..words).filter(|word| rare_words >> word & 1 == 1);
+            rare_words.for_each(|word| self.execute_loops(native, word));
+        }
+    }
+
+    /// Calls a function of native code for the current block, of so many mask words. `None` is the function that stores all outputs.
+    fn call(
+        &mut self,
+        native: &NativeCode,
+        function: Option<&Function>,
+        variant: Option<&Variant>,
+        words: usize,
+    ) {
+        let computes_sums = self.native.computes_sums();
+        let NativeExecution { table, rare, sums, .. } = &mut self.native;
         table.clear();
         table.push(words * WORD);
-        let places = native.inputs.iter().chain(&native.outputs);
-        table.extend(places.map(|place| self.memory.locate(*place).first.expose_provenance()));
+        let inputs = native.inputs.iter().map(|place| self.memory.locate(*place).first);
+        table.extend(inputs.map(|first| first.expose_provenance()));
+        for &NativeOutput { place, output } in &native.outputs {
+            let is_sum =
+                |output: &usize| computes_sums && variant.is_some_and(|variant| variant.delivers(*output));
+            table.push(match output.filter(is_sum) {
+                Some(output) => {
+                    sums[output] = LaneSums::ZERO;
+                    sums[output].0.as_mut_ptr().expose_provenance()
+                }
+                None => self.memory.locate(place).first.expose_provenance(),
+            });
+        }
         if native.has_rare_rows {
             table.push(rare.as_mut_ptr().expose_provenance());
         }
         // SAFETY: the locations of a block are readable, and those of results writable, for all its rows, whole mask words; inputs
-        // keep their registers until the end of the group, so no output overlaps with one. The path has been detected.
-        unsafe { native.function.call(table) };
-        if !native.has_rare_rows {
-            return;
-        }
-        self.native.words += words;
-        for word in 0..words {
-            let rare = self.native.rare[word] & in_range(word, rows);
-            if rare != 0 && rare & self.valid_word(row, word, rows) != 0 {
-                self.native.repeated += 1;
-                self.execute_loops(native, word);
-            }
-        }
+        // keep their registers until the end of the group, so no output overlaps with one. Sums have memory of their own. The path
+        // has been detected. The caller of this evaluation guarantees that the array of a program whose output is stored past the
+        // caches is aligned.
+        unsafe { function.unwrap_or(&native.function).call(table) };
+    }
+
+    /// The mask words, as bits, with rows whose results native code has left undefined, although they are in the block and no input
+    /// is null.
+    fn rare_words(&self, row: usize, rows: usize) -> u64 {
+        let is_rare = |word: &usize| {
+            let rare = self.native.rare[*word] & in_range(*word, rows);
+            rare != 0 && rare & self.valid_word(row, *word, rows) != 0
+        };
+        (0..rows.div_ceil(WORD)).filter(is_rare).fold(0, |words, word| words | 1 << word)
     }
 
     /// The mask word of rows in which no input is null, if results are null in all others.
@@ -220,7 +258,7 @@ impl<'a, 'b> Execution<'a, 'b> {
         let words = rows.div_ceil(WORD);
         match step {
             Step::Loop(position) => self.execute_loop(*position),
-            Step::Native(position) => self.execute_native(&self.code.native[*position], row, rows),
+            Step::Native(position) => self.execute_native(*position, row, rows),
             Step::Words(position) => self.compute_words(*position, words),
             Step::Validity(position) => self.compute_validity(*position, words),
             Step::Chosen(value) => self.memory.choose(*value, words),
@@ -313,7 +351,7 @@ impl<'a, 'b> Execution<'a, 'b> {
     pub fn evaluate(mut self) -> Result<usize, Trap> {
         let (mut row, mut selected) = (0, 0);
         while row < self.rows {
-            let rows = self.memory.block_rows().min(self.rows - row);
+            let rows = self.native.start_block(self.memory.block_rows().min(self.rows - row), self.outputs);
             self.prepare_block(row, rows);
             for step in &self.code.steps {
                 self.execute(step, row, rows)?;

@@ -32,6 +32,8 @@ mod lanes;
 mod loops;
 mod math;
 mod native;
+mod native_code;
+mod native_execution;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod non_temporal;
@@ -47,5 +49,6 @@ mod validity;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use simd_backend::{NATIVE_COMPILE_TIME, Simd};
+pub use block_code::NATIVE_COMPILE_TIME;
+pub use simd_backend::Simd;
 pub use simd_path::{SIMD_VARIABLE, SimdPath, SimdPathError};

@@ -4,8 +4,8 @@
 /// The alignment of the stores in bytes.
 pub(super) const ALIGNMENT: usize = 16;
 
-/// The granularity of [`copy`] in bytes.
-const LINE: usize = 64;
+/// The granularity of [`copy`] in bytes, and the alignment of stores of whole vector registers.
+pub(super) const LINE: usize = 64;
 
 /// Copies bytes with stores that bypass the caches, where the CPU has such.
 ///

@@ -15,11 +15,11 @@ use warpframe_ir::error::{Error, Result};
 use warpframe_ir::interpreter::Interpreter;
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
-use warpframe_ir::reduction::Accumulator;
+use warpframe_ir::reduction::{Accumulator, CHUNK, Reductions};
 use warpframe_ir::{ScalarType, concat_nulls, is_truncating, with_logical_type, write_values};
 
 use super::block::{Location, WORD};
-use super::block_code::{Compiled, MAX_BLOCK_ROWS, NativeState};
+use super::block_code::{Compiled, MAX_BLOCK_ROWS, NATIVE_COMPILE_TIME, NativeState};
 use super::block_executor::Execution;
 use super::block_memory::Scratch;
 use super::class::Class;
@@ -27,13 +27,11 @@ use super::dispatch::DetectedPath;
 use super::elementwise::{Log3, evaluate};
 use super::input_conversion::copy_bits;
 use super::lanes::SimdElement;
+use super::native_execution::Functions;
 use super::non_temporal;
 use super::output_buffer::OutputBuffer;
 use super::simd_path::SimdPath;
 use super::sink::{Selection, Sink, reduce_numbers};
-
-/// The metric of the time in which a program was compiled to native code. A kernel reports it at its first evaluation.
-pub const NATIVE_COMPILE_TIME: &str = "native_compile_time";
 
 /// The SIMD backend on one path, with or without native code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,10 +136,11 @@ impl Compiled {
         rows: usize,
         sinks: &mut [Sink<'_>],
         nulls: Option<&NullBuffer>,
+        functions: Functions<'_>,
     ) -> Result<usize> {
         let Self { program, code } = self;
         let selected = Scratch::with(|scratch| {
-            Execution::new((program, code), inputs, rows, scratch, sinks, nulls).evaluate()
+            Execution::new((program, code), inputs, rows, scratch, sinks, nulls, functions).evaluate()
         });
         selected.map_err(|trap| Interpreter::describe_trap(program, inputs, rows, trap))
     }
@@ -276,10 +275,17 @@ impl Kernel for SimdKernel {
         }
         let compiled @ Compiled { program, code } = blocks.for_arrays(inputs);
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
+        let only_sum = Reductions { sum: true, ..Reductions::default() };
+        let is_sum = accumulators.iter().map(|accumulator| accumulator.reductions() == only_sum);
+        let variant = match nulls.is_none() && rows >= CHUNK {
+            true => code.sums(program, is_sum.collect(), &context.metrics),
+            false => None,
+        };
+        let functions = variant.map_or(Functions::Plain, Functions::Sums);
         let sinks = accumulators.iter_mut().zip(program.outputs()).map(|(accumulator, output)| {
             Sink::reduction(program.scalar_type(output.value), code.block_rows, accumulator)
         });
-        compiled.execute(inputs, rows, &mut sinks.collect::<Vec<_>>(), nulls.as_ref())
+        compiled.execute(inputs, rows, &mut sinks.collect::<Vec<_>>(), nulls.as_ref(), functions)
     }
 }
 
@@ -389,13 +395,22 @@ impl SimdKernel {
         target: &mut [MaybeUninit<u8>],
     ) -> Result<Option<NullBuffer>> {
         let compiled @ Compiled { program, code } = blocks.for_arrays(inputs);
-        let buffer = match context.non_temporal {
-            true => OutputBuffer::non_temporal(program.output_type(), target, code.block_rows),
-            false => OutputBuffer::borrowed(program.output_type(), target),
+        let output_type = program.output_type();
+        let is_aligned = target.as_ptr().addr().is_multiple_of(non_temporal::LINE);
+        let variant = match context.non_temporal && is_aligned {
+            true => code.non_temporal(&context.metrics),
+            false => None,
+        };
+        let (buffer, functions) = match variant {
+            Some(variant) => (OutputBuffer::borrowed(output_type, target), Functions::NonTemporal(variant)),
+            None if context.non_temporal => {
+                (OutputBuffer::non_temporal(output_type, target, code.block_rows), Functions::Plain)
+            }
+            None => (OutputBuffer::borrowed(output_type, target), Functions::Plain),
         };
         let mut sinks = [Sink::Array(buffer)];
         let _fence = context.non_temporal.then_some(non_temporal::Fence);
-        compiled.execute(inputs, rows, &mut sinks, None)?;
+        compiled.execute(inputs, rows, &mut sinks, None, functions)?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let [sink] = sinks;
         Ok(sink.into_array().and_then(|mut buffer| buffer.finish_nulls(rows, nulls)))
@@ -407,7 +422,7 @@ impl SimdKernel {
         let outputs = program.outputs();
         let sinks = outputs.iter().map(|output| Sink::array(program.scalar_type(output.value), rows));
         let mut sinks: Vec<_> = sinks.collect();
-        let selected = compiled.execute(inputs, rows, &mut sinks, None)?;
+        let selected = compiled.execute(inputs, rows, &mut sinks, None, Functions::Plain)?;
         let nulls = if program.is_strict() { union_of_nulls(inputs) } else { None };
         let buffers = sinks.into_iter().filter_map(Sink::into_array);
         let columns = buffers.zip(outputs).map(|(buffer, output)| {

@@ -1,7 +1,7 @@
 //! Where the outputs of a program go: into an array, or into a reduction.
 
 use warpframe_ir::ScalarType;
-use warpframe_ir::reduction::{Accumulator, Values};
+use warpframe_ir::reduction::{Accumulator, CHUNK, LANES, Values};
 
 use super::block::Location;
 use super::compaction::Reduce;
@@ -44,6 +44,30 @@ impl<'a> Sink<'a> {
         match self {
             Self::Array(buffer) => Some(buffer),
             Self::Reduction(..) => None,
+        }
+    }
+
+    /// The number of values that the incomplete chunk of a reduction has room for; that of a chunk if there is none.
+    pub fn room(&self) -> usize {
+        let Self::Reduction(_, accumulator) = self else { return CHUNK };
+        match accumulator.values() {
+            Values::Count(_) => CHUNK,
+            Values::I32(values) => values.room(),
+            Values::I64(values) => values.room(),
+            Values::F32(values) => values.room(),
+            Values::F64(values) => values.room(),
+        }
+    }
+
+    /// Adds the values of a whole chunk to a reduction that is a sum of wide numbers: the bits of the sums of lanes.
+    pub fn add_lane_sums(&mut self, sums: [u64; LANES]) {
+        if let Self::Reduction(_, accumulator) = self {
+            match accumulator.values_mut() {
+                Values::I64(values) => values.add_lane_sums(sums.map(u64::cast_signed)),
+                Values::F64(values) => values.add_lane_sums(sums.map(f64::from_bits)),
+                // No code computes such sums of other types.
+                Values::Count(_) | Values::I32(_) | Values::F32(_) => {}
+            }
         }
     }
 

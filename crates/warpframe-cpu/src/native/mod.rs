@@ -29,16 +29,22 @@ pub(crate) use self::error::NativeError;
 pub(crate) use self::groups::Grouping;
 pub(crate) use self::parts::translate;
 pub(crate) use self::translation::Translation;
+pub(crate) use self::vec_ir::{Arithmetic, Delivery, SUMS, VecCode};
 #[cfg(all(target_arch = "x86_64", unix))]
 pub(crate) use self::x86::Function;
 use crate::dispatch::DetectedPath;
 
-/// Compiles the code of a group for a path.
+/// Compiles code with these numbers of inputs and outputs for a path.
 ///
 /// # Errors
 /// There is no native code for the path, or the system refuses executable memory.
 #[cfg(all(target_arch = "x86_64", unix))]
-pub(crate) fn compile(path: DetectedPath, translation: &Translation) -> Result<Function, NativeError> {
+pub(crate) fn compile(
+    path: DetectedPath,
+    code: &VecCode,
+    inputs: usize,
+    outputs: usize,
+) -> Result<Function, NativeError> {
     use crate::simd_path::SimdPath;
     let set = match path.path() {
         // Code for AVX-512 uses instructions for shorter registers, too.
@@ -46,8 +52,7 @@ pub(crate) fn compile(path: DetectedPath, translation: &Translation) -> Result<F
         SimdPath::Avx2 => x86::InstructionSet::Avx2,
         _ => return Err(NativeError::Unsupported),
     };
-    let outputs = translation.outputs.len() + usize::from(translation.has_rare_rows);
-    Function::new(set, &translation.code, translation.inputs.len(), outputs)
+    Function::new(set, code, inputs, outputs)
 }
 
 /// Native code, of which there is none for this architecture.
@@ -67,6 +72,6 @@ impl Function {
 /// # Errors
 /// Always: there is no native code for this architecture.
 #[cfg(not(all(target_arch = "x86_64", unix)))]
-pub(crate) fn compile(_: DetectedPath, _: &Translation) -> Result<Function, NativeError> {
+pub(crate) fn compile(_: DetectedPath, _: &VecCode, _: usize, _: usize) -> Result<Function, NativeError> {
     Err(NativeError::Unsupported)
 }

@@ -11,7 +11,7 @@ use warpframe_ir::{Scalar, ScalarType};
 
 use super::integers;
 use super::recorder::{Recorded, Recorder, record};
-use super::vec_ir::{Id, Logic, Store, Test, VecCode, VecOp};
+use super::vec_ir::{Delivery, Id, Logic, Store, Test, VecCode, VecOp};
 use crate::class::Class;
 use crate::instruction_selection::{Operation, Selected, roots};
 use crate::lanes::SimdElement;
@@ -87,20 +87,25 @@ impl<'a> Translator<'a> {
         &self.ops_before
     }
 
-    /// The code with its outputs; `None` if it would not save a loop.
+    /// The code with its outputs; `None` if it would save neither a loop nor, by delivering an output of the program otherwise, the
+    /// memory of a block.
     pub fn finish(self, selected: &[Option<Selected>]) -> Option<Translation> {
-        if selected[self.group.clone()].iter().flatten().count() < 2 {
+        let is_output = |value: Value| self.group.contains(&value.position());
+        if selected[self.group.clone()].iter().flatten().count() < 2
+            && !self.program.outputs().iter().any(|output| is_output(output.value))
+        {
             return None;
         }
         let outputs = self.outputs(selected);
         let Self { mut recorder, values, inputs, .. } = self;
         for (output, position) in (0u32..).zip(&outputs) {
             let value = *values.get(position)?;
-            recorder.code.stores.push(Store { value, output, inverted: false });
+            recorder.code.stores.push(Store { value, output, delivery: Delivery::Plain });
         }
         let has_rare_rows = recorder.required.is_some();
         if let Some(value) = recorder.required {
-            recorder.code.stores.push(Store { value, output: outputs.len() as u32, inverted: true });
+            let delivery = Delivery::Inverted;
+            recorder.code.stores.push(Store { value, output: outputs.len() as u32, delivery });
         }
         Some(Translation { code: recorder.code.without_dead_code(), inputs, outputs, has_rare_rows })
     }

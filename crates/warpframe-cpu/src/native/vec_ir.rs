@@ -395,6 +395,9 @@ impl Conversion {
     }
 }
 
+/// The number of sums of a [`Delivery::Sum`]: as many as a chunk of a reduction has.
+pub(crate) const SUMS: usize = warpframe_ir::reduction::LANES;
+
 /// Where a result goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Store {
@@ -402,8 +405,20 @@ pub(crate) struct Store {
     pub value: Id,
     /// The position of the output.
     pub output: u32,
-    /// Whether the bits of a mask are inverted.
-    pub inverted: bool,
+    pub delivery: Delivery,
+}
+
+/// How a result is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// At the place of its row.
+    Plain,
+    /// A mask with its bits inverted.
+    Inverted,
+    /// A number, past the caches. The output is aligned to vector registers.
+    NonTemporal,
+    /// A wide number, added by this op to one of the [`SUMS`] sums in the output's memory: of row `i` to sum `i % SUMS`.
+    Sum(Arithmetic),
 }
 
 /// Straight-line code: ops, each of which reads results of earlier ones, and the results that are stored.
@@ -418,6 +433,24 @@ pub(crate) struct VecCode {
 impl VecCode {
     pub fn op(&self, value: Id) -> VecOp {
         self.ops[value.position()]
+    }
+
+    /// Delivers an output, a number, otherwise. Returns whether that is possible: a sum overwrites the register of a wide number, which
+    /// must be the result of an op that no other store reads.
+    pub fn deliver(&mut self, output: u32, delivery: Delivery) -> bool {
+        let Some(position) = self.stores.iter().position(|store| store.output == output) else {
+            return false;
+        };
+        let value = self.stores[position].value;
+        if matches!(delivery, Delivery::Sum(_)) {
+            let is_result = !matches!(self.op(value), VecOp::Load(..) | VecOp::Constant(..));
+            let stores = self.stores.iter().filter(|store| store.value == value).count();
+            if !is_result || stores != 1 || self.op(value).class() != Class::Wide {
+                return false;
+            }
+        }
+        self.stores[position].delivery = delivery;
+        true
     }
 
     /// Removes ops whose results are not needed.
@@ -440,19 +473,25 @@ impl VecCode {
         Self { ops, tables: self.tables, stores: stores.collect() }
     }
 
+    /// The position of the last op that reads each value; its own if there is none.
+    pub fn last_reads(&self) -> Vec<usize> {
+        let mut last_reads: Vec<_> = (0..self.ops.len()).collect();
+        for (position, op) in self.ops.iter().enumerate() {
+            op.operands().for_each(|operand| last_reads[operand.position()] = position);
+        }
+        last_reads
+    }
+
     /// The number of values that are alive at once, at most: numbers, and masks if `masks` is set. Constants and inputs, which can
     /// be read from memory, do not count.
     pub fn pressure(&self, masks: bool) -> usize {
-        let mut last_use: Vec<_> = (0..self.ops.len()).collect();
-        for (position, op) in self.ops.iter().enumerate() {
-            op.operands().for_each(|operand| last_use[operand.position()] = position);
-        }
+        let last_reads = self.last_reads();
         let (mut alive, mut most) = (0usize, 0);
         let mut ends = vec![0; self.ops.len()];
         for (position, op) in self.ops.iter().enumerate() {
             if !matches!(op, VecOp::Constant(..) | VecOp::Load(..)) && (masks || !op.is_mask()) {
                 alive += 1;
-                ends[last_use[position]] += 1;
+                ends[last_reads[position]] += 1;
             }
             most = most.max(alive);
             alive -= ends[position];

@@ -82,6 +82,11 @@ impl Accumulator {
         }
     }
 
+    /// The values.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
     /// The values, for backends that add to them.
     pub fn values_mut(&mut self) -> &mut Values {
         &mut self.values

@@ -12,7 +12,7 @@ pub const WORD: usize = 64;
 
 /// The number of partial results of a chunk. Value `i` of the chunk belongs to the partial result `i % LANES`, so that vector
 /// registers of all widths compute the same.
-const LANES: usize = 32;
+pub const LANES: usize = 32;
 
 /// A number that can be reduced.
 pub trait Element: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
@@ -232,6 +232,20 @@ impl<T: Element> ChunkedValues<T> {
         }
     }
 
+    /// The number of values that the incomplete chunk still has room for: [`CHUNK`] if there is none.
+    pub fn room(&self) -> usize {
+        CHUNK - self.filled
+    }
+
+    /// Adds the values of a complete chunk, of which only sums are needed: those of values `i`, `i + LANES`, `i + 2 * LANES`, … for
+    /// each lane `i`, added one after the other to zero. There must be no incomplete chunk: the values would be added before its own.
+    pub fn add_lane_sums(&mut self, lanes: [T::Sum; LANES]) {
+        self.reduced += CHUNK as u64;
+        if self.reductions.sum {
+            self.sum.push(add_lanes(lanes, T::add), T::add);
+        }
+    }
+
     /// Adds the values of a partial result, which is the result of a chunk of its own.
     pub fn add_partial(&mut self, partial: &Partial<T>) {
         if partial.count == 0 {
@@ -352,6 +366,12 @@ fn sum_of<T: Element, S: Copy + Default>(chunk: &[T], term: impl Fn(T) -> S, add
     for (lane, value) in lanes.iter_mut().zip(rest) {
         *lane = add(*lane, term(*value));
     }
+    add_lanes(lanes, add)
+}
+
+/// The sum of the partial sums of a chunk.
+#[inline(always)]
+fn add_lanes<S: Copy>(mut lanes: [S; LANES], add: impl Fn(S, S) -> S) -> S {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {

@@ -13,7 +13,7 @@ mod chunk;
 mod tree;
 
 pub use accumulator::{Accumulator, Values};
-pub use chunk::{CHUNK, ChunkedValues, Element, Moments, Partial, WORD};
+pub use chunk::{CHUNK, ChunkedValues, Element, LANES, Moments, Partial, WORD};
 pub use tree::combine_pairwise;
 
 /// What is computed of the values of an output, besides their number.

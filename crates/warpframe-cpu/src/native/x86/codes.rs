@@ -320,6 +320,15 @@ pub(super) const LOAD: Forms = Forms([
     Code::EVEX_Vmovups_zmm_k1z_zmmm512,
 ]);
 /// To memory.
+/// Stores past the caches, aligned to the register.
+pub(super) const STORE_NON_TEMPORAL: Forms = Forms([
+    Code::VEX_Vmovntpd_m256_ymm,
+    Code::EVEX_Vmovntpd_m512_zmm,
+    Code::VEX_Vmovntps_m128_xmm,
+    Code::VEX_Vmovntps_m256_ymm,
+    Code::EVEX_Vmovntps_m256_ymm,
+    Code::EVEX_Vmovntps_m512_zmm,
+]);
 pub(super) const STORE: Forms = Forms([
     Code::VEX_Vmovupd_ymmm256_ymm,
     Code::EVEX_Vmovupd_zmmm512_k1z_zmm,

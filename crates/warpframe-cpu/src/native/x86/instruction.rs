@@ -10,6 +10,8 @@ pub(super) enum Operand {
     /// The number at an address, in all lanes.
     Broadcast(Address),
     Immediate(u8),
+    /// A number that the instruction extends to 64 bits.
+    SignExtended(i8),
 }
 
 /// An address.
@@ -49,6 +51,10 @@ pub(super) fn instruction(code: Code, operands: &[Operand]) -> Instruction {
             Operand::Immediate(value) => {
                 instruction.set_op_kind(index, OpKind::Immediate8);
                 instruction.set_immediate8(value);
+            }
+            Operand::SignExtended(value) => {
+                instruction.set_op_kind(index, OpKind::Immediate8to64);
+                instruction.set_immediate8to64(value.into());
             }
         }
     }

@@ -8,10 +8,15 @@ use iced_x86::{Decoder, DecoderOptions};
 use super::{Function, InstructionSet, encode};
 use crate::class::Class;
 use crate::native::vec_ir::{
-    Arithmetic, Conversion, Id, Logic, MultiplyAdd, Rounding, Store, Test, VecCode, VecOp,
+    Arithmetic, Conversion, Delivery, Id, Logic, MultiplyAdd, Rounding, SUMS, Store, Test, VecCode, VecOp,
 };
 
 const ROWS: usize = 128;
+
+/// The memory of an output, aligned for stores past the caches, with room behind the rows.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Memory([u8; ROWS * 8 + 64]);
 
 /// The instruction sets of this CPU.
 fn sets() -> Vec<InstructionSet> {
@@ -304,8 +309,22 @@ fn check(seed: u64, set: InstructionSet) {
         // Mostly late values.
         let start = if random.below(3) == 0 { 0 } else { stored.len().saturating_sub(12) };
         let value = random.one_of(&stored[start..]);
-        let inverted = matches!(kinds[value], Kind::Mask(_)) && random.below(2) == 0;
-        code.stores.push(Store { value: Id(value as u32), output, inverted });
+        let delivery = match kinds[value] {
+            Kind::Mask(_) if random.below(2) == 0 => Delivery::Inverted,
+            _ => Delivery::Plain,
+        };
+        code.stores.push(Store { value: Id(value as u32), output, delivery });
+    }
+    for output in 0..count {
+        let delivery = match (kinds[code.stores[output].value.position()], random.below(3)) {
+            (Kind::Float(_) | Kind::Integer(_), 0) => Delivery::NonTemporal,
+            (Kind::Float(_), 1) => Delivery::Sum(Arithmetic::Add),
+            (Kind::Integer(_), 1) => Delivery::Sum(Arithmetic::AddIntegers),
+            _ => continue,
+        };
+        // Not all can be added up.
+        let before = code.stores.clone();
+        assert_eq!(code.deliver(output as u32, delivery), code.stores != before);
     }
     let lanes: Vec<Vec<u64>> = inputs
         .iter()
@@ -319,13 +338,18 @@ fn check(seed: u64, set: InstructionSet) {
         })
         .collect();
     let input_memory: Vec<_> = inputs.iter().zip(&lanes).map(|(kind, lanes)| memory(*kind, lanes)).collect();
-    let mut outputs = vec![vec![0xAAu8; ROWS * 8 + 64]; count];
+    let mut outputs = vec![Memory([0xAA; _]); count];
+    let is_sum = |store: &Store| matches!(store.delivery, Delivery::Sum(_));
+    for store in code.stores.iter().filter(|store| is_sum(store)) {
+        outputs[store.output as usize].0[..SUMS * 8].fill(0);
+    }
     let mut table = vec![ROWS];
     table.extend(input_memory.iter().map(|memory| memory.as_ptr().expose_provenance()));
-    table.extend(outputs.iter_mut().map(|memory| memory.as_mut_ptr().expose_provenance()));
+    table.extend(outputs.iter_mut().map(|memory| memory.0.as_mut_ptr().expose_provenance()));
     let function = Function::new(set, &code, inputs.len(), count).unwrap();
     // SAFETY: the table has the addresses of memory for all rows; the CPU has the instruction set.
     unsafe { function.call(&table) };
+    let mut sums = vec![[0u64; SUMS]; count];
     for row in 0..ROWS {
         let number = |input: u32| lanes[input as usize].get(row).copied().unwrap_or_default();
         let mut values: Vec<u64> = Vec::new();
@@ -335,18 +359,35 @@ fn check(seed: u64, set: InstructionSet) {
         }
         for store in &code.stores {
             let kind = kinds[store.value.position()];
-            let expected = values[store.value.position()] ^ u64::from(store.inverted);
+            let value = values[store.value.position()];
+            let expected = match store.delivery {
+                Delivery::Inverted => value ^ 1,
+                Delivery::Plain | Delivery::NonTemporal => value,
+                Delivery::Sum(op) => {
+                    let sum = &mut sums[store.output as usize][row % SUMS];
+                    let add = VecOp::Arithmetic(op, Class::Wide, Id(0), Id(1));
+                    *sum = add.evaluate(|_| 0, |operand| [*sum, value][operand.position()], &[]);
+                    continue;
+                }
+            };
             let expected = lane(kind, &memory(kind, &[expected; 8]), 0);
-            let found = lane(kind, &outputs[store.output as usize], row);
+            let found = lane(kind, &outputs[store.output as usize].0, row);
             assert_eq!(found, expected, "seed {seed}, {set:?}, row {row}, {store:?} of {code:?}");
         }
     }
     for (store, output) in code.stores.iter().zip(&outputs) {
-        let bytes = match kinds[store.value.position()] {
+        let kind = kinds[store.value.position()];
+        let bytes = match kind {
+            _ if is_sum(store) => SUMS * 8,
             Kind::Mask(_) | Kind::Cell(_) => ROWS / 8,
             Kind::Float(class) | Kind::Integer(class) => ROWS * class.width(),
         };
-        assert!(output[bytes..].iter().all(|byte| *byte == 0xAA), "seed {seed}: writes behind the rows");
+        for (position, sum) in sums[store.output as usize].iter().enumerate().filter(|_| is_sum(store)) {
+            let expected = lane(kind, &memory(kind, &[*sum]), 0);
+            let found = lane(kind, &output.0, position);
+            assert_eq!(found, expected, "seed {seed}, {set:?}, sum {position}, {store:?} of {code:?}");
+        }
+        assert!(output.0[bytes..].iter().all(|byte| *byte == 0xAA), "seed {seed}: writes behind the rows");
     }
 }
 
@@ -389,7 +430,8 @@ fn encoded_code_is_decoded_to_the_end() {
                 .rev()
                 .find(|&position| !matches!(generator.kinds[position], Kind::Cell(_)))
                 .unwrap();
-            generator.code.stores.push(Store { value: Id(last as u32), output: 0, inverted: false });
+            let delivery = Delivery::Plain;
+            generator.code.stores.push(Store { value: Id(last as u32), output: 0, delivery });
             let (bytes, entry) = encode(set, &generator.code, generator.inputs.len(), 1).unwrap();
             let decoder = Decoder::with_ip(64, &bytes[entry..], entry as u64, DecoderOptions::NONE);
             let instructions: Vec<_> = decoder.into_iter().collect();

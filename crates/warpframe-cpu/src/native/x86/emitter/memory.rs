@@ -2,7 +2,9 @@
 
 use iced_x86::{Code, Register};
 
-use super::{BITS, COPIES, Emitter, ROW_BYTE, SCRATCH_MASK, mask_register};
+use super::ops::arithmetic;
+use super::{BITS, COPIES, Emitter, LANE, ROW, ROW_BYTE, SCRATCH_MASK, mask_register};
+use crate::native::vec_ir::{Delivery, SUMS};
 use crate::native::x86::codes;
 use crate::native::x86::instruction::{Address, Operand};
 use crate::native::x86::target::Form;
@@ -36,15 +38,40 @@ impl Emitter<'_> {
     }
 
     /// Stores the numbers of a copy.
-    pub(super) fn store(&mut self, value: u32, output: u32) {
+    pub(super) fn store(&mut self, value: u32, output: u32, delivery: Delivery) {
         let (class, copy) = (self.class(value), value as usize % COPIES);
+        let entry = self.inputs + output as usize;
         self.locked.clear();
         let from = self.in_register(value);
         let from = self.vector(class, from);
-        let to = self.rows(self.inputs + output as usize, class, copy);
-        self.push(self.code(codes::STORE, class), &[Operand::Memory(to), from]);
+        match delivery {
+            Delivery::Sum(op) => {
+                let sums = Operand::Memory(self.sums(entry, copy));
+                // Nothing reads the value any more.
+                self.push(self.code(arithmetic(op), class), &[from, from, sums]);
+                self.push(self.code(codes::STORE, class), &[sums, from]);
+            }
+            Delivery::NonTemporal => {
+                let to = Operand::Memory(self.rows(entry, class, copy));
+                self.push(self.code(codes::STORE_NON_TEMPORAL, class), &[to, from]);
+            }
+            Delivery::Plain | Delivery::Inverted => {
+                let to = Operand::Memory(self.rows(entry, class, copy));
+                self.push(self.code(codes::STORE, class), &[to, from]);
+            }
+        }
         self.release(&[value]);
         self.locked.clear();
+    }
+
+    /// The address of the sums that a copy's rows belong to.
+    fn sums(&mut self, entry: usize, copy: usize) -> Address {
+        let index = Operand::Register(LANE);
+        self.push(Code::Mov_r64_rm64, &[index, Operand::Register(ROW)]);
+        self.push(Code::And_rm64_imm8, &[index, Operand::SignExtended(SUMS as i8 - 1)]);
+        let base = self.base(entry);
+        let displacement = (copy * self.target.lanes * size_of::<u64>()) as u64;
+        Address { base, index: LANE, scale: size_of::<u64>() as u32, displacement }
     }
 
     /// Stores the masks of all copies as bits.

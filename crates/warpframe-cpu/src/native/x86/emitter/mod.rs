@@ -13,7 +13,7 @@ use super::instruction::{Address, Operand, instruction};
 use super::registers::{Eviction, File, Registers};
 use super::target::{Form, Target};
 use crate::class::Class;
-use crate::native::vec_ir::{Id, VecCode, VecOp};
+use crate::native::vec_ir::{Delivery, Id, Store, VecCode, VecOp};
 
 /// The vectors that an iteration of the loop computes: enough for whole bytes of mask bits, and for the CPU to have independent
 /// work.
@@ -44,6 +44,8 @@ pub(super) const ROW_BYTE: Register = Register::RDX;
 /// Scratch registers: for an address, and for mask bits.
 const ADDRESS: Register = Register::RAX;
 const BITS: [Register; 2] = [Register::EAX, Register::ESI];
+/// The scratch register for the position of a sum.
+const LANE: Register = Register::RSI;
 
 /// Something that is emitted: the op of a value, or a store.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,7 @@ enum Item {
     Store {
         value: u32,
         output: u32,
+        delivery: Delivery,
     },
     /// The mask of each copy.
     StoreMask {
@@ -94,7 +97,7 @@ pub(super) fn emit(target: Target, code: &VecCode, inputs: usize, outputs: usize
         emitter.registers.reuse_slots();
         match item {
             Item::Op(value) => emitter.op_of(value),
-            Item::Store { value, output } => emitter.store(value, output),
+            Item::Store { value, output, delivery } => emitter.store(value, output, delivery),
             Item::StoreMask { masks, output, inverted } => emitter.store_mask(masks, output, inverted),
         }
     }
@@ -183,6 +186,12 @@ impl<'a> Emitter<'a> {
     /// What is emitted, in order. The copies alternate if the registers suffice for both at once.
     fn items(&self) -> Vec<Item> {
         let ops = self.code.ops.len();
+        // Adding to a sum overwrites the register of the number, which no op may read later.
+        let last_reads = self.code.last_reads();
+        let is_late = |store: &Store| {
+            matches!(store.delivery, Delivery::Sum(_))
+                && last_reads[store.value.position()] != store.value.position()
+        };
         let order = |step: usize| match self.is_interleaved {
             true => (step / COPIES, step % COPIES),
             false => (step % ops, step / ops),
@@ -196,14 +205,20 @@ impl<'a> Emitter<'a> {
             }
             // Numbers are stored as soon as they are known.
             let stores = self.code.stores.iter().filter(|store| store.value.position() == position);
-            for store in stores.filter(|_| !self.op(value).is_mask()) {
-                items.push(Item::Store { value, output: store.output });
+            for store in stores.filter(|store| !self.op(value).is_mask() && !is_late(store)) {
+                items.push(Item::Store { value, output: store.output, delivery: store.delivery });
             }
         }
         for store in &self.code.stores {
-            let masks = [0, 1].map(|copy| self.resolve((store.value.position() * COPIES + copy) as u32));
+            let values = [0, 1].map(|copy| (store.value.position() * COPIES + copy) as u32);
+            if is_late(store) {
+                let Store { output, delivery, .. } = *store;
+                items.extend(values.map(|value| Item::Store { value, output, delivery }));
+            }
             if self.code.op(store.value).is_mask() {
-                items.push(Item::StoreMask { masks, output: store.output, inverted: store.inverted });
+                let masks = values.map(|value| self.resolve(value));
+                let inverted = store.delivery == Delivery::Inverted;
+                items.push(Item::StoreMask { masks, output: store.output, inverted });
             }
         }
         items

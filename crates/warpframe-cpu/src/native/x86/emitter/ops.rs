@@ -280,7 +280,8 @@ impl Emitter<'_> {
     }
 }
 
-fn arithmetic(op: Arithmetic) -> Forms {
+/// The instructions of an op of two numbers.
+pub(super) fn arithmetic(op: Arithmetic) -> Forms {
     match op {
         Arithmetic::Add => codes::ADD,
         Arithmetic::Subtract => codes::SUBTRACT,
