@@ -60,7 +60,6 @@ fn main() {
         measure(&runtime, &sessions, &MIXED_EXPRESSIONS.map(projection), 2.0);
         measure(&runtime, &sessions, &QUERIES.map(|(name, query)| (name, query.to_owned())), 2.0);
     }
-    blocks_against_loop(&batch);
     small_queries(&batch.slice(0, 1000));
 }
 
@@ -83,27 +82,6 @@ fn measure(runtime: &Runtime, sessions: &[Session; 2], queries: &[(&str, String)
     let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     println!("geometric mean {mean:.2} (goal >= {goal}), least {least:.2} (goal >= 0.95)\n");
-}
-
-/// The block executor against the hand-written loop of log3. The other association of the product makes it an expression
-/// that the loop is not used for, of the same ops.
-fn blocks_against_loop(batch: &RecordBatch) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-    let session = session(batch, NonZeroUsize::MIN, true);
-    let queries = ["ln(x) * (ln(y) * ln(z))", "log3(x, y, z)"].map(|e| format!("SELECT {e} AS r FROM t"));
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..3 * REPEATS {
-        for (query, times) in queries.iter().zip(&mut times) {
-            times.push(time(&runtime, &session, query));
-        }
-    }
-    let [blocks, single_loop] = times.map(median);
-    let ratio = blocks.as_secs_f64() / single_loop.as_secs_f64();
-    println!(
-        "ln(x)*(ln(y)*ln(z)) in blocks / log3(x, y, z) in a loop of its own, 1 thread: {:.1} / {:.1} = {ratio:.2}",
-        ms(blocks),
-        ms(single_loop)
-    );
 }
 
 /// What fusion adds to the time of queries over few rows: planning and compilation.

@@ -13,10 +13,10 @@ use arrow::datatypes::DataType;
 use common::programs::{Case, Checked, Random, array, case, check};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use warpframe::cpu::{Simd, SimdPath};
+use warpframe::cpu::{NATIVE_COMPILE_TIME, Simd, SimdPath};
 use warpframe::ir::{
     Accumulator, Backend, Binary, Builder, Comparison, Error, Evaluated, Input, Interpreter, Kernel,
-    KernelContext, Output, Program, Reductions, ScalarType, Unary, write_values,
+    KernelContext, Output, Program, Reductions, ScalarType, Unary, Value, write_values,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -268,7 +268,7 @@ fn native_code_of_every_op_has_the_bits_of_its_loop() {
                 (_, Some(op)) => builder.binary(op, x, y),
                 _ => unreachable!(),
             };
-            // Another op, since a single one is no group.
+            // Another op, which reads an output.
             let sum = builder.binary(Binary::Add, value, y);
             let output = |value| Output { value, data_type: scalar_type.data_type() };
             let program = Arc::new(builder.finish(vec![output(value), output(sum)], None).unwrap());
@@ -383,6 +383,136 @@ fn the_loop_of_log3_agrees_with_the_interpreter() {
             };
             let case = Case { program: Arc::clone(&program), inputs: [7, 11, 13].map(column).to_vec(), rows };
             assert_eq!(check_paths(&case).traps, 0);
+        }
+    }
+}
+
+/// Columns of numbers below 1e4, with numbers for which formulas have code of their own in one of so many rows, none of them NaN.
+fn columns_with_rare_numbers(scalar_type: ScalarType, one_of: u64) -> [ArrayRef; 2] {
+    let rare = [5e-324, f64::MIN_POSITIVE / 3.0, 0.0, -0.0];
+    let number = |row: u64, stride: u64| match row % one_of {
+        0 => rare[(row / one_of * stride) as usize % rare.len()],
+        _ => (row.wrapping_mul(stride * 0x9E37_79B9_7F4A_7C15) >> 40) as f64 / 2000.0 + 1e-3,
+    };
+    [1, 7].map(|stride| -> ArrayRef {
+        let numbers = (0..40_007).map(|row| number(row, stride));
+        match scalar_type {
+            ScalarType::F32 => Arc::new(numbers.map(|x| Some(x as f32)).collect::<Float32Array>()),
+            ScalarType::F64 => Arc::new(numbers.map(Some).collect::<Float64Array>()),
+            ScalarType::I32 => Arc::new(numbers.map(|x| Some(x as i32)).collect::<Int32Array>()),
+            _ => Arc::new(numbers.map(|x| Some((x * 1e12) as i64)).collect::<Int64Array>()),
+        }
+    })
+}
+
+/// Programs with outputs that native code adds up, or does not: by one function, by several, beside others.
+fn programs_of_sums(scalar_type: ScalarType) -> Vec<(&'static str, Arc<Program>)> {
+    let program = |body: &dyn Fn(&mut Builder, [Value; 2]) -> Vec<Value>| {
+        let mut builder = Builder::new();
+        let input = Input { data_type: scalar_type.data_type(), nullable: true };
+        let inputs = [(); 2].map(|()| builder.add_input(input.clone()));
+        let outputs = body(&mut builder, inputs).into_iter();
+        let outputs = outputs.map(|value| Output { value, data_type: scalar_type.data_type() });
+        Arc::new(builder.finish(outputs.collect(), None).unwrap())
+    };
+    let product = |builder: &mut Builder, [x, y]: [Value; 2]| builder.binary(Binary::Multiply, x, y);
+    let mut programs = vec![
+        ("a product", program(&|builder, inputs| vec![product(builder, inputs)])),
+        (
+            "a sum of products",
+            program(&|builder, [x, y]| {
+                let [a, b] = [(x, y), (y, y)].map(|(x, y)| builder.binary(Binary::Multiply, x, y));
+                vec![builder.binary(Binary::Add, a, b)]
+            }),
+        ),
+        (
+            "an input, and outputs of which one is part of the other",
+            program(&|builder, [x, y]| {
+                let a = product(builder, [x, y]);
+                let b = builder.binary(Binary::Subtract, a, x);
+                vec![b, x, a, builder.binary(Binary::Add, b, y)]
+            }),
+        ),
+    ];
+    if scalar_type.is_float() {
+        programs.push((
+            "formulas with rare rows",
+            program(&|builder, [x, y]| {
+                let (exp, ln) = (builder.unary(Unary::Exp, x), builder.unary(Unary::Ln, y));
+                let exp = builder.binary(Binary::Min, exp, y);
+                vec![exp, ln, builder.binary(Binary::Multiply, exp, ln)]
+            }),
+        ));
+        programs.push((
+            "a formula in parts",
+            program(&|builder, [x, y]| {
+                let mut value = x;
+                for _ in 0..8 {
+                    let sin = builder.unary(Unary::Sin, value);
+                    value = builder.binary(Binary::Multiply, sin, y);
+                }
+                vec![value]
+            }),
+        ));
+    }
+    programs
+}
+
+/// Sums that native code computes itself must be those of arrays, in each bit, wherever the rows of a call end.
+#[test]
+fn sums_of_native_code_are_those_of_its_arrays() {
+    if native_paths().is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    let only_sum = Reductions { sum: true, ..Reductions::default() };
+    let with_most = Reductions { max: true, ..only_sum };
+    // Whole chunks, then calls that end within a chunk.
+    let slices = [(0, 8192), (0, 1024), (5, 2048), (0, 40_007), (3, 100), (64, 3000), (1, 40_000), (0, 924)];
+    for scalar_type in [ScalarType::F64, ScalarType::I64, ScalarType::F32, ScalarType::I32] {
+        for ((name, program), path) in programs_of_sums(scalar_type)
+            .iter()
+            .flat_map(|program| native_paths().into_iter().map(move |path| (program, path)))
+        {
+            for (one_of, reductions) in
+                [(u64::MAX, only_sum), (20_000, only_sum), (50, only_sum), (5000, with_most)]
+            {
+                let columns = columns_with_rare_numbers(scalar_type, one_of);
+                let kernel = Simd::on(path).unwrap().with_native_code().compile(program).unwrap();
+                let outputs = program.outputs();
+                let new = || -> Vec<_> {
+                    // The last of several is only counted.
+                    let reductions = |position| match position + 1 == outputs.len() && position > 1 {
+                        true => Reductions::default(),
+                        false => reductions,
+                    };
+                    (0..outputs.len()).map(|at| Accumulator::new(scalar_type, reductions(at))).collect()
+                };
+                let (mut expected, mut found) = (new(), new());
+                for (start, rows) in slices {
+                    let inputs = columns.each_ref().map(|column| column.slice(start, rows));
+                    let context = KernelContext::default();
+                    let evaluated = kernel.evaluate(&inputs, rows, &context).unwrap();
+                    evaluated.reduce(&mut expected).unwrap();
+                    let context = KernelContext::default();
+                    assert_eq!(kernel.reduce(&inputs, rows, &context, &mut found).unwrap(), rows);
+                    let compiles = !context.metrics.snapshot().time(NATIVE_COMPILE_TIME).is_zero();
+                    let is_wide = matches!(scalar_type, ScalarType::F64 | ScalarType::I64);
+                    // The first call makes the code for sums.
+                    assert_eq!(
+                        compiles,
+                        (start, rows) == (0, 8192) && is_wide && reductions == only_sum,
+                        "{name}"
+                    );
+                    for (position, (expected, found)) in expected.iter().zip(&found).enumerate() {
+                        let results = |one: &Accumulator| (one.count(), one.sum(), one.max());
+                        assert_eq!(
+                            results(expected),
+                            results(found),
+                            "{scalar_type:?} {path} {name}, output {position}, rows from {start}, one of {one_of}"
+                        );
+                    }
+                }
+            }
         }
     }
 }

@@ -21,6 +21,10 @@ const ROWS_BETWEEN_SIGNALS: usize = 1 << 26;
 /// The rows that a reduction computes on one thread. Fixed, so that sums have the same bits for every number of threads.
 const SEGMENT_ROWS: usize = 1 << 18;
 
+/// The rows of a chunk if all arguments are arrays, of which chunks are slices: a call of the kernel takes no time then, and the
+/// chunks of two million rows still occupy 16 threads. A whole number of them are a segment.
+const SLICE_ROWS: usize = 1 << 17;
+
 /// Results of at least so many bytes are written past the caches: with the arguments, they are larger than most caches, and would not
 /// be found there later.
 const LEAST_NON_TEMPORAL_BYTES: usize = 16 << 20;
@@ -76,7 +80,11 @@ impl Evaluation<'_> {
     ) -> Result<Vec<(Option<NullBuffer>, usize)>> {
         let chunk_rows = match self.kernel.device_batch_rows() {
             Some(least) if rows >= least => rows,
-            _ => CHUNK_ROWS,
+            _ => {
+                // Several for each thread, since threads do not begin at the same time.
+                let share = rows.div_ceil(8 * threads::get_num_threads());
+                share.next_multiple_of(CHUNK_ROWS).min(self.largest_chunk())
+            }
         };
         let write = |(chunk, target): (usize, &mut [MaybeUninit<u8>])| {
             let rows = target.len() / width;
@@ -93,6 +101,14 @@ impl Evaluation<'_> {
         context: &KernelContext,
     ) -> Result<Option<NullBuffer>> {
         self.kernel.evaluate_into(&self.inputs(first, rows), rows, context, target)
+    }
+
+    /// The largest number of rows to evaluate at a time. Arguments that are not arrays are copied, into the caches.
+    fn largest_chunk(&self) -> usize {
+        match self.columns.iter().all(|column| matches!(column, Column::Array(_))) {
+            true => SLICE_ROWS,
+            false => CHUNK_ROWS,
+        }
     }
 
     fn inputs(&self, first: usize, rows: usize) -> Vec<ArrayRef> {
@@ -114,9 +130,8 @@ impl Evaluation<'_> {
             let first = position * SEGMENT_ROWS;
             let end = self.rows.min(first + SEGMENT_ROWS);
             let mut accumulator = [Accumulator::new(scalar_type, reductions)];
-            // Columns that are not arrays are copied, a chunk at a time.
-            for start in (first..end).step_by(CHUNK_ROWS) {
-                let rows = CHUNK_ROWS.min(end - start);
+            for start in (first..end).step_by(self.largest_chunk()) {
+                let rows = self.largest_chunk().min(end - start);
                 let inputs = self.inputs(start, rows);
                 self.kernel.reduce(&inputs, rows, &context, &mut accumulator)?;
             }

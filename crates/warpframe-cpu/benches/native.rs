@@ -1,5 +1,6 @@
 //! Native code and the loops of the block executor, alternating in one process on one thread: the formulas of
-//! `warpframe compare --suite`, one of integers, a filter, and sums, over rows in the L2 cache and over rows in memory. The ratio is the result.
+//! `warpframe compare --suite`, one of integers, the loop of `log3` that was written by hand, a filter, and sums, over rows in the L2
+//! cache and over rows in memory. The ratio is the result.
 //!
 //! `cargo bench -p warpframe-cpu --bench native`, with a part of the names of formulas after `--` to measure these only
 
@@ -9,12 +10,16 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use arrow_array::{ArrayRef, Float64Array};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use warpframe_cpu::{Simd, SimdPath};
 use warpframe_ir::ScalarType;
-use warpframe_ir::backend::{Backend, Kernel, KernelContext};
+use warpframe_ir::backend::{Backend, Evaluated, Kernel, KernelContext};
 use warpframe_ir::builder::Builder;
+use warpframe_ir::error::{Error, Result};
 use warpframe_ir::instruction::{Comparison, Input, Output, Value};
 use warpframe_ir::ops::{Binary, Unary};
 use warpframe_ir::program::Program;
@@ -197,6 +202,35 @@ impl Compiled {
     }
 }
 
+/// The loop of [`warpframe_cpu::kernel::log3`], in the place of a kernel for memory of `f64`.
+#[derive(Debug)]
+struct ByHand(SimdPath);
+
+impl Kernel for ByHand {
+    fn description(&self) -> String {
+        format!("by hand, {}", self.0)
+    }
+
+    fn evaluate(&self, _: &[ArrayRef], _: usize, _: &KernelContext) -> Result<Evaluated> {
+        Err(Error::InvalidInput("the loop writes to memory of the caller".to_owned()))
+    }
+
+    fn evaluate_into(
+        &self,
+        inputs: &[ArrayRef],
+        rows: usize,
+        _: &KernelContext,
+        target: &mut [MaybeUninit<u8>],
+    ) -> Result<Option<NullBuffer>> {
+        let [x, y, z] = [0, 1, 2].map(|input| inputs[input].as_primitive::<Float64Type>().values().as_ref());
+        assert!(target.len() == rows * 8 && target.as_ptr().cast::<f64>().is_aligned());
+        // SAFETY: the memory is initialized, aligned and has a number for each row.
+        let output = unsafe { std::slice::from_raw_parts_mut(target.as_mut_ptr().cast::<f64>(), rows) };
+        warpframe_cpu::kernel::log3_on(self.0, x, y, z, output).unwrap();
+        Ok(None)
+    }
+}
+
 /// The least of the times of two functions that alternate, in nanoseconds per row.
 fn least_times(rows: usize, mut functions: [Box<dyn FnMut() + '_>; 2]) -> [f64; 2] {
     let mut least = [f64::INFINITY; 2];
@@ -231,6 +265,12 @@ fn measure(simd: Simd, path: SimdPath, rows: usize, chosen: &str) {
     for (name, body) in formulas() {
         let compiled = Compiled::new(simd, &program(body, None));
         print(name.to_owned(), &compiled, compiled.array_times(&arrays, rows));
+    }
+    if "log3".contains(chosen) || "logarithms".contains(chosen) {
+        let (_, body) = FORMULAS[6];
+        let mut compiled = Compiled::new(simd, &program(body, None));
+        compiled.kernels[0] = Arc::new(ByHand(path));
+        print("log3 by hand".to_owned(), &compiled, compiled.array_times(&arrays, rows));
     }
     for (name, body) in formulas().filter(|(name, _)| SUMS.contains(name)) {
         for limit in [None, Some(10.0), Some(90.0)] {

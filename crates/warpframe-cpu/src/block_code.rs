@@ -28,8 +28,13 @@ use super::validity::computes_validity;
 /// steps cost more.
 const BLOCK_BYTES: usize = 20 * 1024;
 
-/// The largest number of rows in a block: those of a chunk of a reduction, so that native code can add them up.
+/// The largest number of rows in a block whose numbers are in the L1 cache: those of a chunk of a reduction, so that native code can
+/// add them up.
 pub(super) const MAX_BLOCK_ROWS: usize = CHUNK;
+
+/// The number of rows in a block that one function computes from arrays into arrays, so that nothing else depends on it. Calls of the
+/// function take no time then.
+pub(super) const MAX_DIRECT_ROWS: usize = 8 * MAX_BLOCK_ROWS;
 
 /// The metric of the time in which a program was compiled to native code. A kernel reports it when it first evaluates, and when it
 /// first evaluates in another way, for which it has other code.
@@ -49,8 +54,10 @@ pub(super) struct BlockCode {
     pub inputs: Vec<(usize, usize)>,
     /// What is executed for each block, in this order.
     pub steps: Vec<Step>,
-    /// The loops of the steps.
+    /// The loops of the steps, and those that compute the same as native code.
     pub loops: Vec<LoopCode>,
+    /// Whether there are steps that are loops.
+    pub has_loop_steps: bool,
     /// The operands and targets of loops whose numbers have another location in each block.
     pub moving: Vec<Moving>,
     /// The positions of the instructions that compute an output in its array, with the positions of the outputs.
@@ -185,6 +192,7 @@ impl BlockCode {
             inputs: Vec::new(),
             steps: Vec::new(),
             loops: Vec::new(),
+            has_loop_steps: false,
             moving: Vec::new(),
             in_outputs: Vec::new(),
             native: Vec::new(),
@@ -207,6 +215,7 @@ impl BlockCode {
                 code.steps.push(Step::Validity(position));
             }
         }
+        code.has_loop_steps = !code.loops.is_empty();
         Ok(code)
     }
 
@@ -260,12 +269,26 @@ impl BlockCode {
                 self.native.push(code);
             }
         }
-        let has_loops = self.steps.iter().any(|step| matches!(step, Step::Loop(_)));
-        if !self.native.is_empty() && !has_loops {
+        self.has_loop_steps = self.steps.iter().any(|step| matches!(step, Step::Loop(_)));
+        if !self.native.is_empty() && !self.has_loop_steps {
             // Registers of numbers are rarely used then.
             self.block_rows = MAX_BLOCK_ROWS;
         }
         Ok(())
+    }
+
+    /// Whether one function computes all outputs from arrays into arrays, if all inputs fill whole mask words.
+    pub fn is_direct(&self, program: &Program) -> bool {
+        let outputs = program.outputs().iter().enumerate();
+        matches!(self.steps[..], [Step::Native(_)])
+            && program.predicate().is_none()
+            && self.loaders.iter().all(|loader| matches!(loader, Loader::InPlace(_)))
+            && outputs.into_iter().all(|(position, output)| self.is_in_output(output.value, position))
+    }
+
+    /// Whether a value is computed in the array of the output at a position.
+    pub fn is_in_output(&self, value: Value, output: usize) -> bool {
+        self.registers.slots[value.position()] == Slot::Output(output)
     }
 
     /// The native code that stores the program's only output past the caches, compiled at the first call; `None` if the output is not

@@ -11,7 +11,7 @@ use warpframe_ir::program::Program;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{Arguments, Location, WORD};
-use super::block_code::{BlockCode, LoopCode, MAX_BLOCK_ROWS, Moving, Step};
+use super::block_code::{BlockCode, LoopCode, MAX_DIRECT_ROWS, Moving, Step};
 use super::block_memory::{BlockMemory, Scratch};
 use super::compaction::in_range;
 use super::input_conversion::copy_bits;
@@ -19,7 +19,6 @@ use super::native::Function;
 use super::native_code::{NativeCode, NativeOutput, Variant};
 use super::native_execution::{Functions, LaneSums, NativeExecution};
 use super::non_temporal;
-use super::register_allocation::Slot;
 use super::sink::{Selection, Sink};
 
 /// One evaluation of a program.
@@ -27,10 +26,13 @@ pub(super) struct Execution<'a, 'b> {
     program: &'a Program,
     code: &'a BlockCode,
     memory: BlockMemory<'a>,
-    /// The arguments of each loop, for the current block.
+    /// The arguments of each loop, for the current block if `has_arguments`.
     arguments: Vec<Arguments<'a>>,
+    has_arguments: bool,
     rows: usize,
     outputs: &'a mut [Sink<'b>],
+    /// Memory for the mask words of a block: of selected rows, and of those in which an output is valid, too.
+    words: [Vec<u64>; 2],
     /// The nulls of the only output of a strict program, whose validity is not computed, if it is reduced.
     nulls: Option<&'a NullBuffer>,
     native: NativeExecution<'a>,
@@ -47,7 +49,9 @@ impl<'a, 'b> Execution<'a, 'b> {
         nulls: Option<&'a NullBuffer>,
         functions: Functions<'a>,
     ) -> Self {
-        let memory = BlockMemory::new(program, code, inputs, rows, scratch);
+        let is_direct = outputs.iter().all(Sink::is_in_place) && code.is_direct(program);
+        let block_rows = if is_direct { MAX_DIRECT_ROWS } else { code.block_rows };
+        let memory = BlockMemory::new(program, code, inputs, rows, scratch, block_rows);
         let arguments = code.loops.iter().map(|LoopCode { operands, target, data, .. }| Arguments {
             operands: operands.map(|operand| memory.locate(operand)),
             target: memory.locate(*target).first,
@@ -55,29 +59,36 @@ impl<'a, 'b> Execution<'a, 'b> {
             data,
         });
         let arguments = arguments.collect();
+        let words = [(); 2].map(|()| vec![0; memory.block_rows() / WORD]);
         let native = NativeExecution::new(functions, outputs.len());
-        Self { program, code, memory, arguments, rows, outputs, nulls, native }
+        Self { program, code, memory, arguments, has_arguments: false, rows, outputs, words, nulls, native }
     }
 
     /// Stores the outputs of a block, of the rows that the predicate selects, and returns their number.
     fn store_outputs(&mut self, row: usize, rows: usize) -> usize {
+        let outputs = 0..self.outputs.len();
+        if self.program.predicate().is_none() && outputs.clone().all(|output| self.is_delivered(output)) {
+            outputs.for_each(|output| self.add_sums(output));
+            return rows;
+        }
         let words = rows.div_ceil(WORD);
-        let (mut selected, mut valid) = ([0; MAX_BLOCK_ROWS / WORD], [0; MAX_BLOCK_ROWS / WORD]);
-        let (selected, valid) = (&mut selected[..words], &mut valid[..words]);
+        let [mut selected_words, mut valid_words] = std::mem::take(&mut self.words);
+        let (selected, valid) = (&mut selected_words[..words], &mut valid_words[..words]);
         for (word, selected) in selected.iter_mut().enumerate() {
             *selected = self.selected_word(word, rows);
         }
         let is_full = self.program.predicate().is_none();
         if let Some(nulls) = self.nulls {
+            valid.fill(0);
             copy_bits(nulls.inner(), row, rows, Cell::from_mut(&mut *valid).as_slice_of_cells());
         }
         let selection = Selection { rows, words: selected, is_full };
         for (position, output) in self.program.outputs().iter().enumerate() {
-            let (value, sink) = (output.value, &mut self.outputs[position]);
-            if self.native.is_summed.get(position) == Some(&true) {
-                sink.add_lane_sums(self.native.sums[position].0);
+            if self.is_delivered(position) {
+                self.add_sums(position);
                 continue;
             }
+            let (value, sink) = (output.value, &mut self.outputs[position]);
             let has_validity = self.memory.computes_validity_of(value);
             let mut stored = selection;
             match sink {
@@ -101,13 +112,32 @@ impl<'a, 'b> Execution<'a, 'b> {
                 sink.store_bools(|word| self.memory.bool_word(value, word), stored);
                 continue;
             }
-            let in_block = self.code.registers.slots[value.position()] == Slot::Output(position);
-            if !(in_block && sink.is_in_place()) {
+            if !self.code.is_in_output(value, position) || !sink.is_in_place() {
                 // SAFETY: the location is readable for all rows of the words. Values in the memory of an array are in place.
                 unsafe { sink.store_numbers(self.code.path, self.memory.location(value), stored) };
             }
         }
-        selection.count() as usize
+        let count = selection.count() as usize;
+        self.words = [selected_words, valid_words];
+        count
+    }
+
+    /// Whether native code has delivered a block of an output without nulls: in its array, or as sums.
+    fn is_delivered(&self, output: usize) -> bool {
+        let value = self.program.outputs()[output].value;
+        let is_in_array = || {
+            self.outputs[output].is_in_place()
+                && self.code.is_in_output(value, output)
+                && !self.memory.computes_validity_of(value)
+        };
+        self.native.is_summed(output) || is_in_array()
+    }
+
+    /// Adds the sums of an output, if native code has computed them, to its reduction.
+    fn add_sums(&mut self, output: usize) {
+        if self.native.is_summed(output) {
+            self.outputs[output].add_lane_sums(self.native.sums[output].0);
+        }
     }
 
     /// The mask word of the rows of a block of `rows` rows that are in the result.
@@ -116,12 +146,24 @@ impl<'a, 'b> Execution<'a, 'b> {
             & in_range(word, rows)
     }
 
-    /// Loads the inputs of a block of `rows` rows from `row` on, and sets the arguments of the loops.
+    /// Loads the inputs of a block of `rows` rows from `row` on, and sets the arguments of the loops if there are steps for them.
     fn prepare_block(&mut self, row: usize, rows: usize) {
         self.memory.load_inputs(row, rows);
         for &(position, output) in &self.code.in_outputs {
             let first = self.outputs[output].block(row);
             self.memory.set_location(position, Location { first, stride: 1 });
+        }
+        self.has_arguments = false;
+        if self.code.has_loop_steps {
+            self.set_arguments(rows);
+        }
+    }
+
+    /// Sets the arguments of the loops for the current block, of `rows` rows, unless they are set. Beside native code, loops are rarely
+    /// executed.
+    fn set_arguments(&mut self, rows: usize) {
+        if std::mem::replace(&mut self.has_arguments, true) {
+            return;
         }
         for &Moving { position, operand, value } in &self.code.moving {
             let (location, arguments) = (self.memory.location(value), &mut self.arguments[position]);
@@ -149,6 +191,7 @@ impl<'a, 'b> Execution<'a, 'b> {
         let code = self.code;
         let native = &code.native[position];
         if self.native.is_wasteful() {
+            self.set_arguments(rows);
             return native.loops.iter().for_each(|position| self.execute_loop(*position));
         }
         let words = rows.div_ceil(WORD);
@@ -166,10 +209,12 @@ impl<'a, 'b> Execution<'a, 'b> {
                 self.call(native, None, None, words);
             }
             for output in native.outputs.iter().filter_map(|output| output.output) {
-                self.native.is_summed[output] = variant.is_some_and(|variant| variant.delivers(output));
+                let is_summed = variant.is_some_and(|variant| variant.delivers(output));
+                self.native.set_summed(output, is_summed);
             }
         }
         if rare_words != 0 {
+            self.set_arguments(rows);
             // Stores past the caches come before those of the loops to the same memory.
             drop(non_temporal::Fence);
             let rare_words = (0..words).filter(|word| rare_words >> word & 1 == 1);
@@ -214,12 +259,12 @@ impl<'a, 'b> Execution<'a, 'b> {
 
     /// The mask words, as bits, with rows whose results native code has left undefined, although they are in the block and no input
     /// is null.
-    fn rare_words(&self, row: usize, rows: usize) -> u64 {
+    fn rare_words(&self, row: usize, rows: usize) -> u128 {
         let is_rare = |word: &usize| {
             let rare = self.native.rare[*word] & in_range(*word, rows);
             rare != 0 && rare & self.valid_word(row, *word, rows) != 0
         };
-        (0..rows.div_ceil(WORD)).filter(is_rare).fold(0, |words, word| words | 1 << word)
+        (0..rows.div_ceil(WORD)).filter(is_rare).fold(0, |words, word| words | 1u128 << word)
     }
 
     /// The mask word of rows in which no input is null, if results are null in all others.

@@ -55,15 +55,17 @@ impl Scratch {
 }
 
 impl<'a> BlockMemory<'a> {
-    /// The memory for an evaluation of a program on inputs that satisfy `Program::check_inputs`.
+    /// The memory for an evaluation of a program, in blocks of at most `block_rows` rows, on inputs that satisfy
+    /// `Program::check_inputs`.
     pub fn new(
         program: &'a Program,
         code: &'a BlockCode,
         inputs: &'a [ArrayRef],
         rows: usize,
         scratch: &'a mut Scratch,
+        block_rows: usize,
     ) -> Self {
-        let block_rows = code.block_rows.min(rows.next_multiple_of(WORD).max(WORD));
+        let block_rows = block_rows.min(rows.next_multiple_of(WORD).max(WORD));
         let in_place = inputs.iter().zip(&code.loaders).map(|(array, loader)| match loader {
             Loader::InPlace(width) => first_number(array, *width),
             Loader::Converted(..) | Loader::Bits => std::ptr::null(),

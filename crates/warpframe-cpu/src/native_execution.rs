@@ -3,7 +3,7 @@
 use warpframe_ir::reduction::CHUNK;
 
 use super::block::WORD;
-use super::block_code::MAX_BLOCK_ROWS;
+use super::block_code::MAX_DIRECT_ROWS;
 use super::native::SUMS;
 use super::native_code::Variant;
 use super::sink::Sink;
@@ -35,13 +35,13 @@ pub(super) struct NativeExecution<'a> {
     /// Whether the current block is computed by the functions for sums.
     has_sums: bool,
     /// For each output of the program whether the block's values are in its sums.
-    pub is_summed: Vec<bool>,
+    is_summed: Vec<bool>,
     /// The sums of each output of the program.
     pub sums: Vec<LaneSums>,
     /// The addresses for the current call.
     pub table: Vec<usize>,
     /// The mask words of rows whose results are not defined.
-    pub rare: [u64; MAX_BLOCK_ROWS / WORD],
+    pub rare: [u64; MAX_DIRECT_ROWS / WORD],
     /// The words that have been computed, and how many of them again.
     pub words: usize,
     pub repeated: usize,
@@ -59,7 +59,7 @@ impl<'a> NativeExecution<'a> {
             is_summed: vec![false; outputs],
             sums: vec![LaneSums::ZERO; outputs],
             table: Vec::new(),
-            rare: [0; MAX_BLOCK_ROWS / WORD],
+            rare: [0; MAX_DIRECT_ROWS / WORD],
             words: 0,
             repeated: 0,
             sum_calls: 0,
@@ -79,6 +79,16 @@ impl<'a> NativeExecution<'a> {
     /// Whether the variant for the current block is that for sums.
     pub fn computes_sums(&self) -> bool {
         self.has_sums
+    }
+
+    /// Whether the current block's values of an output are in its sums.
+    pub fn is_summed(&self, output: usize) -> bool {
+        self.is_summed.get(output) == Some(&true)
+    }
+
+    /// Notes whether they are.
+    pub fn set_summed(&mut self, output: usize, is_summed: bool) {
+        self.is_summed[output] = is_summed;
     }
 
     /// The number of rows of the next block, of which there can be `rows`: so many that the blocks behind it are whole chunks of the

@@ -133,7 +133,7 @@ impl Selection<'_> {
 ///
 /// # Safety
 /// The location must be that of numbers of the accumulator's type, readable for all rows of the mask words.
-pub(super) unsafe fn reduce_numbers(
+unsafe fn reduce_numbers(
     path: DetectedPath,
     numbers: Location,
     selection: Selection<'_>,

@@ -82,6 +82,13 @@ impl Recorder {
 
     /// The result of an op of two numbers.
     pub fn arithmetic(&mut self, op: Arithmetic, class: Class, x: Id, y: Id) -> Id {
+        // The shift of normal numbers is zero. An exponent is no signaling NaN, which a subtraction would change.
+        if op == Arithmetic::Subtract
+            && self.constant_bits(y) == Some(0)
+            && matches!(self.code.op(x), VecOp::Exponent(..))
+        {
+            return x;
+        }
         self.push(VecOp::Arithmetic(op, class, x, y))
     }
 
@@ -91,14 +98,14 @@ impl Recorder {
         self.push(VecOp::Select(class, mask, yes, no))
     }
 
-    /// The position of a table.
-    fn table(&mut self, table: [u64; 8]) -> u32 {
+    /// A table of numbers of a class.
+    fn table(&mut self, class: Class, table: [u64; 8]) -> Id {
         let known = self.code.tables.iter().position(|known| *known == table);
         let position = known.unwrap_or_else(|| {
             self.code.tables.push(table);
             self.code.tables.len() - 1
         });
-        position as u32
+        self.push(VecOp::Table(class, position as u32))
     }
 
     /// A mask as one of numbers of a class.
@@ -174,7 +181,7 @@ impl<E: SimdElement> Recorded<E> {
     }
 
     fn arithmetic(self, op: Arithmetic, other: Self) -> Self {
-        Self::op(VecOp::Arithmetic(op, class::<E>(), self.id, other.id))
+        Self::new(with(|recorder| recorder.arithmetic(op, class::<E>(), self.id, other.id)))
     }
 
     fn test(self, test: Test, other: Self) -> Id {
@@ -376,7 +383,7 @@ impl<E: SimdElement> Lanes for Recorded<E> {
     }
 
     fn look_up(table: &Table<E>, cell: Id) -> Self {
-        let table = with(|recorder| recorder.table(table.0.map(bits_of)));
+        let table = with(|recorder| recorder.table(class::<E>(), table.0.map(bits_of)));
         Self::op(VecOp::LookUp(class::<E>(), table, cell))
     }
 

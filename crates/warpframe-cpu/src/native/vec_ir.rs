@@ -124,8 +124,10 @@ pub(crate) enum VecOp {
     Exponent(Class, Id),
     /// The index of the cell of a shifted number (see `Parts`), for [`LookUp`](Self::LookUp) only.
     Cell(Class, Id),
-    /// The number of the table at this position for a cell.
-    LookUp(Class, u32, Id),
+    /// The table at this position, of eight numbers, for [`LookUp`](Self::LookUp) only.
+    Table(Class, u32),
+    /// The number of a table, the first operand, for a cell.
+    LookUp(Class, Id, Id),
     Test(Test, Class, Id, Id),
     /// Whether the highest bit is set.
     IsNegative(Class, Id),
@@ -149,12 +151,15 @@ impl VecOp {
     /// The values that it reads.
     pub fn operands(self) -> impl DoubleEndedIterator<Item = Id> {
         let operands = match self {
-            Self::Load(..) | Self::LoadMask(..) | Self::Constant(..) | Self::ConstantMask(..) => {
-                [None, None, None]
-            }
+            Self::Load(..)
+            | Self::LoadMask(..)
+            | Self::Constant(..)
+            | Self::ConstantMask(..)
+            | Self::Table(..) => [None, None, None],
             Self::Arithmetic(_, _, a, b)
             | Self::MultiplyHalves(a, b)
             | Self::Test(_, _, a, b)
+            | Self::LookUp(_, a, b)
             | Self::Logic(_, _, a, b) => [Some(a), Some(b), None],
             Self::MultiplyAdd(_, _, a, b, c) | Self::Select(_, a, b, c) => [Some(a), Some(b), Some(c)],
             Self::Sqrt(_, a)
@@ -164,7 +169,6 @@ impl VecOp {
             | Self::SpreadSign(_, a)
             | Self::Exponent(_, a)
             | Self::Cell(_, a)
-            | Self::LookUp(_, _, a)
             | Self::IsNegative(_, a)
             | Self::Not(_, a)
             | Self::Convert(_, a)
@@ -176,7 +180,11 @@ impl VecOp {
     /// The same op with each operand replaced by `to(operand)`.
     pub fn map_operands(self, to: impl Fn(Id) -> Id) -> Self {
         match self {
-            Self::Load(..) | Self::LoadMask(..) | Self::Constant(..) | Self::ConstantMask(..) => self,
+            Self::Load(..)
+            | Self::LoadMask(..)
+            | Self::Constant(..)
+            | Self::ConstantMask(..)
+            | Self::Table(..) => self,
             Self::Arithmetic(op, class, a, b) => Self::Arithmetic(op, class, to(a), to(b)),
             Self::MultiplyHalves(a, b) => Self::MultiplyHalves(to(a), to(b)),
             Self::MultiplyAdd(signs, class, a, b, c) => Self::MultiplyAdd(signs, class, to(a), to(b), to(c)),
@@ -187,7 +195,7 @@ impl VecOp {
             Self::SpreadSign(class, a) => Self::SpreadSign(class, to(a)),
             Self::Exponent(class, a) => Self::Exponent(class, to(a)),
             Self::Cell(class, a) => Self::Cell(class, to(a)),
-            Self::LookUp(class, table, a) => Self::LookUp(class, table, to(a)),
+            Self::LookUp(class, a, b) => Self::LookUp(class, to(a), to(b)),
             Self::Test(test, class, a, b) => Self::Test(test, class, to(a), to(b)),
             Self::IsNegative(class, a) => Self::IsNegative(class, to(a)),
             Self::Logic(logic, class, a, b) => Self::Logic(logic, class, to(a), to(b)),
@@ -214,6 +222,7 @@ impl VecOp {
             | Self::SpreadSign(class, _)
             | Self::Exponent(class, _)
             | Self::Cell(class, _)
+            | Self::Table(class, _)
             | Self::LookUp(class, ..)
             | Self::Test(_, class, ..)
             | Self::IsNegative(class, _)
@@ -240,7 +249,12 @@ impl VecOp {
         )
     }
 
-    /// The result in one lane: the bits of a number, or 1 or 0 for a mask. `inputs` and `values` return the lanes of inputs and
+    /// Whether the result is the same vector in all iterations.
+    pub fn is_constant_vector(self) -> bool {
+        matches!(self, Self::Constant(..) | Self::Table(..))
+    }
+
+    /// The result in one lane: the bits of a number, 1 or 0 for a mask, or the position of a table. `inputs` and `values` return the lanes of inputs and
     /// of operands; a table has the bits of its numbers.
     pub fn evaluate(
         self,
@@ -296,7 +310,8 @@ impl VecOp {
             Self::Exponent(_, a) => ((values(a) >> 23) as f32 - 127.0).to_bits().into(),
             Self::Cell(Class::Wide, a) => values(a) >> 49 & 7,
             Self::Cell(_, a) => values(a) >> 20 & 7,
-            Self::LookUp(_, table, cell) => tables[table as usize][values(cell) as usize & 7],
+            Self::Table(_, table) => table.into(),
+            Self::LookUp(_, table, cell) => tables[values(table) as usize][values(cell) as usize & 7],
             Self::Test(test, Class::Wide, a, b) => test.wide(values(a), values(b)).into(),
             Self::Test(test, _, a, b) => test.narrow(values(a) as u32, values(b) as u32).into(),
             Self::IsNegative(Class::Wide, a) => values(a) >> 63,
@@ -443,9 +458,10 @@ impl VecCode {
         };
         let value = self.stores[position].value;
         if matches!(delivery, Delivery::Sum(_)) {
-            let is_result = !matches!(self.op(value), VecOp::Load(..) | VecOp::Constant(..));
+            let op = self.op(value);
+            let is_result = !matches!(op, VecOp::Load(..)) && !op.is_constant_vector();
             let stores = self.stores.iter().filter(|store| store.value == value).count();
-            if !is_result || stores != 1 || self.op(value).class() != Class::Wide {
+            if !is_result || stores != 1 || op.class() != Class::Wide {
                 return false;
             }
         }
@@ -489,7 +505,8 @@ impl VecCode {
         let (mut alive, mut most) = (0usize, 0);
         let mut ends = vec![0; self.ops.len()];
         for (position, op) in self.ops.iter().enumerate() {
-            if !matches!(op, VecOp::Constant(..) | VecOp::Load(..)) && (masks || !op.is_mask()) {
+            let is_in_memory = op.is_constant_vector() || matches!(op, VecOp::Load(..));
+            if !is_in_memory && (masks || !op.is_mask()) {
                 alive += 1;
                 ends[last_reads[position]] += 1;
             }

@@ -75,6 +75,7 @@ enum Kind {
     Integer(Class),
     Mask(Class),
     Cell(Class),
+    Table,
 }
 
 struct Generator {
@@ -118,6 +119,7 @@ impl Generator {
                 self.inputs.push(kind);
                 VecOp::LoadMask(class, input)
             }
+            Kind::Table => VecOp::Table(Class::Wide, 0),
             Kind::Cell(class) => {
                 let x = self.value(Kind::Integer(class));
                 VecOp::Cell(class, x)
@@ -190,6 +192,7 @@ impl Generator {
                 };
                 self.code.tables.push([0, 1, 2, 3, 4, 5, 6, 7].map(number));
                 let table = self.code.tables.len() as u32 - 1;
+                let table = self.push(Kind::Table, VecOp::Table(class, table));
                 self.push(float, VecOp::LookUp(class, table, cell));
             }
             12 => {
@@ -268,7 +271,7 @@ fn memory(kind: Kind, lanes: &[u64]) -> Vec<u8> {
         Kind::Float(_) | Kind::Integer(_) => {
             lanes.iter().flat_map(|lane| (*lane as u32).to_le_bytes()).collect()
         }
-        Kind::Mask(_) | Kind::Cell(_) => {
+        Kind::Mask(_) | Kind::Cell(_) | Kind::Table => {
             let byte = |lanes: &[u64]| lanes.iter().rev().fold(0, |byte, lane| byte << 1 | *lane as u8);
             lanes.chunks(8).map(byte).collect()
         }
@@ -286,7 +289,7 @@ fn lane(kind: Kind, memory: &[u8], row: usize) -> u64 {
         Kind::Float(Class::Wide) | Kind::Integer(Class::Wide) => wide(row),
         Kind::Float(_) if f32::from_bits(narrow(row) as u32).is_nan() => f32::NAN.to_bits().into(),
         Kind::Float(_) | Kind::Integer(_) => narrow(row),
-        Kind::Mask(_) | Kind::Cell(_) => u64::from(memory[row / 8] >> (row % 8) & 1),
+        Kind::Mask(_) | Kind::Cell(_) | Kind::Table => u64::from(memory[row / 8] >> (row % 8) & 1),
     }
 }
 
@@ -302,8 +305,9 @@ fn check(seed: u64, set: InstructionSet) {
     let mut generator = Generator { random, code, kinds, inputs, classes };
     (0..ops).for_each(|_| generator.grow());
     let Generator { mut random, mut code, kinds, inputs, .. } = generator;
-    let stored: Vec<_> =
-        (0..kinds.len()).filter(|&position| !matches!(kinds[position], Kind::Cell(_))).collect();
+    let stored: Vec<_> = (0..kinds.len())
+        .filter(|&position| !matches!(kinds[position], Kind::Cell(_) | Kind::Table))
+        .collect();
     let count = 1 + random.below(12);
     for output in 0..count as u32 {
         // Mostly late values.
@@ -332,7 +336,7 @@ fn check(seed: u64, set: InstructionSet) {
             let row = |_| match *kind {
                 Kind::Float(class) => random.number(class, true),
                 Kind::Integer(class) => random.number(class, false),
-                Kind::Mask(_) | Kind::Cell(_) => random.bits() >> 63,
+                Kind::Mask(_) | Kind::Cell(_) | Kind::Table => random.bits() >> 63,
             };
             (0..ROWS).map(row).collect()
         })
@@ -379,7 +383,7 @@ fn check(seed: u64, set: InstructionSet) {
         let kind = kinds[store.value.position()];
         let bytes = match kind {
             _ if is_sum(store) => SUMS * 8,
-            Kind::Mask(_) | Kind::Cell(_) => ROWS / 8,
+            Kind::Mask(_) | Kind::Cell(_) | Kind::Table => ROWS / 8,
             Kind::Float(class) | Kind::Integer(class) => ROWS * class.width(),
         };
         for (position, sum) in sums[store.output as usize].iter().enumerate().filter(|_| is_sum(store)) {
@@ -428,7 +432,7 @@ fn encoded_code_is_decoded_to_the_end() {
             (0..60).for_each(|_| generator.grow());
             let last = (0..generator.kinds.len())
                 .rev()
-                .find(|&position| !matches!(generator.kinds[position], Kind::Cell(_)))
+                .find(|&position| !matches!(generator.kinds[position], Kind::Cell(_) | Kind::Table))
                 .unwrap();
             let delivery = Delivery::Plain;
             generator.code.stores.push(Store { value: Id(last as u32), output: 0, delivery });

@@ -4,19 +4,20 @@ use iced_x86::{Code, Register};
 
 use super::Emitter;
 use crate::class::Class;
+use crate::native::vec_ir::VecOp;
 use crate::native::x86::codes;
 use crate::native::x86::instruction::Operand;
 use crate::native::x86::target::Form;
 
 impl Emitter<'_> {
     /// The numbers of a table for the cells of lanes.
-    pub(super) fn look_up(&mut self, value: u32, table: usize, cell: u32) {
-        let (class, table) = (self.class(value), self.code.tables[table]);
+    pub(super) fn look_up(&mut self, value: u32, table: u32, cell: u32) {
+        let class = self.class(value);
         let number = self.in_register(cell);
-        if self.target.form(class) == Form::WideYmm {
-            return self.look_up_halves(value, table, cell, number);
+        if let (VecOp::Table(_, table), Form::WideYmm) = (self.op(table), self.target.form(class)) {
+            return self.look_up_halves(value, self.code.tables[table as usize], cell, number);
         }
-        let table = Operand::Memory(self.constant(class, &table));
+        let table = self.register_or_memory(table);
         let to = self.result(value, &[cell], false);
         // Also of registers with four lanes, which the permutation of eight looks up too.
         let (code, first) = match self.target.form(class) {

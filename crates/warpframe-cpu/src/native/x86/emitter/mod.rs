@@ -84,7 +84,8 @@ pub(super) fn emit(target: Target, code: &VecCode, inputs: usize, outputs: usize
     let items = emitter.items();
     let uses = emitter.uses(&items);
     let in_memory = (0..emitter.value_count()).map(|value| {
-        matches!(emitter.op(value), VecOp::Load(..) | VecOp::Constant(..))
+        emitter.op(value).is_constant_vector()
+            || matches!(emitter.op(value), VecOp::Load(..))
             || matches!(emitter.op(value), VecOp::ConstantMask(..)) && !target.has_mask_registers()
     });
     let constants = emitter.frequent_constants(&uses);
@@ -163,7 +164,7 @@ impl<'a> Emitter<'a> {
     fn resolve(&self, value: u32) -> u32 {
         let copy = value as usize % COPIES;
         match (self.op(value), self.target.has_mask_registers()) {
-            (VecOp::Constant(..), _) => value - copy as u32,
+            (op, _) if op.is_constant_vector() => value - copy as u32,
             (VecOp::IsNegative(_, x), false) | (VecOp::ConvertMask(_, x), true) => {
                 self.resolve((x.position() * COPIES + copy) as u32)
             }
@@ -243,13 +244,17 @@ impl<'a> Emitter<'a> {
         uses
     }
 
-    /// The constants that are read most often, as many as there are registers that other values do not need.
+    /// The constants and tables that are read most often, as many as there are registers that other values do not need.
     fn frequent_constants(&self, uses: &[Vec<u32>]) -> Vec<u32> {
         let pressure = self.pressure * if self.is_interleaved { COPIES } else { 1 };
-        // One more for a value that is read from memory.
-        let count = self.target.vectors().saturating_sub(pressure + 2);
-        let is_constant =
-            |value: &u32| matches!(self.op(*value), VecOp::Constant(..)) && self.resolve(*value) == *value;
+        let count = self.target.vectors().saturating_sub(pressure);
+        // The permutations of AVX2 read other forms of tables.
+        let is_table = |value: &u32| matches!(self.op(*value), VecOp::Table(..));
+        let is_constant = |value: &u32| {
+            self.op(*value).is_constant_vector()
+                && self.resolve(*value) == *value
+                && (self.target.has_mask_registers() || !is_table(value))
+        };
         let mut constants: Vec<_> = (0..self.value_count()).filter(is_constant).collect();
         constants.sort_by_key(|value| std::cmp::Reverse(uses[*value as usize].len()));
         constants.truncate(count);
@@ -370,6 +375,9 @@ impl<'a> Emitter<'a> {
                 Some(Operand::Memory(self.rows(input as usize, class, value as usize % COPIES)))
             }
             VecOp::Constant(class, bits) => Some(self.splat(class, bits)),
+            VecOp::Table(class, table) => {
+                Some(Operand::Memory(self.constant(class, &self.code.tables[table as usize])))
+            }
             VecOp::ConstantMask(class, value) => {
                 let bits = if value { u64::MAX } else { 0 };
                 Some(Operand::Memory(self.constant(class, &[bits])))
@@ -418,7 +426,8 @@ impl<'a> Emitter<'a> {
 
     /// The operand for a value that an instruction may read from memory.
     fn register_or_memory(&mut self, value: u32) -> Operand {
-        let is_constant = matches!(self.op(value), VecOp::Constant(..) | VecOp::ConstantMask(..));
+        let op = self.op(value);
+        let is_constant = op.is_constant_vector() || matches!(op, VecOp::ConstantMask(..));
         let read_once = self.registers.reads_from(value, self.position) <= 1;
         if self.registers.register(value).is_none()
             && (is_constant || read_once)

@@ -1,7 +1,7 @@
 //! Fused multiply-adds, whose result replaces an operand.
 
 use super::Emitter;
-use crate::native::vec_ir::{MultiplyAdd, VecOp};
+use crate::native::vec_ir::MultiplyAdd;
 use crate::native::x86::codes::{self, Forms};
 use crate::native::x86::instruction::Operand;
 use crate::native::x86::registers::File;
@@ -36,10 +36,10 @@ impl Emitter<'_> {
         .map(forms);
         // A constant is read from memory.
         let in_memory = |this: &Self, value: u32| {
-            this.registers.register(value).is_none() && matches!(this.op(value), VecOp::Constant(..))
+            this.registers.register(value).is_none() && this.op(value).is_constant_vector()
         };
         let dies = |this: &Self, value: u32, others: [u32; 2]| {
-            !matches!(this.op(value), VecOp::Constant(..))
+            !this.op(value).is_constant_vector()
                 && this.registers.is_last_use(value, this.position)
                 && !others.contains(&value)
         };

@@ -17,7 +17,7 @@ impl Emitter<'_> {
         self.locked.clear();
         match op {
             // Read where they are used.
-            VecOp::Load(..) | VecOp::Constant(..) => {}
+            VecOp::Load(..) | VecOp::Constant(..) | VecOp::Table(..) => {}
             VecOp::ConstantMask(_, bits) => {
                 if self.target.has_mask_registers() {
                     let k = mask_register(self.result(value, &[], false));
@@ -85,8 +85,8 @@ impl Emitter<'_> {
                 self.shift(code, value, a, bits);
             }
             VecOp::LookUp(_, table, cell) => {
-                let cell = operand(self, cell);
-                self.look_up(value, table as usize, cell);
+                let [table, cell] = [table, cell].map(|id| operand(self, id));
+                self.look_up(value, table, cell);
             }
             VecOp::Test(test, class, a, b) => {
                 let (a, b) = (operand(self, a), operand(self, b));
