@@ -390,9 +390,9 @@ fn the_loop_of_log3_agrees_with_the_interpreter() {
 /// Columns of numbers below 1e4, with numbers for which formulas have code of their own in one of so many rows, none of them NaN.
 fn columns_with_rare_numbers(scalar_type: ScalarType, one_of: u64) -> [ArrayRef; 2] {
     let rare = [5e-324, f64::MIN_POSITIVE / 3.0, 0.0, -0.0];
-    let number = |row: u64, stride: u64| match row % one_of {
+    let number = |row: u64, stride: u64| match (row + 1) % one_of {
         0 => rare[(row / one_of * stride) as usize % rare.len()],
-        _ => (row.wrapping_mul(stride * 0x9E37_79B9_7F4A_7C15) >> 40) as f64 / 2000.0 + 1e-3,
+        _ => ((row * stride).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / 2000.0 + 1e-3,
     };
     [1, 7].map(|stride| -> ArrayRef {
         let numbers = (0..40_007).map(|row| number(row, stride));
@@ -438,8 +438,9 @@ fn programs_of_sums(scalar_type: ScalarType) -> Vec<(&'static str, Arc<Program>)
         programs.push((
             "formulas with rare rows",
             program(&|builder, [x, y]| {
-                let (exp, ln) = (builder.unary(Unary::Exp, x), builder.unary(Unary::Ln, y));
-                let exp = builder.binary(Binary::Min, exp, y);
+                let hundred = builder.const_float(scalar_type, 100.0);
+                let quotient = builder.binary(Binary::Divide, x, hundred);
+                let (exp, ln) = (builder.unary(Unary::Exp, quotient), builder.unary(Unary::Ln, y));
                 vec![exp, ln, builder.binary(Binary::Multiply, exp, ln)]
             }),
         ));

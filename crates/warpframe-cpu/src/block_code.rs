@@ -249,7 +249,7 @@ impl BlockCode {
             }
         }
         let place = |position: usize| self.place(program, Value::at(position));
-        let codes = translations.into_iter().zip(group_loops).map(|((_, translation), loops)| {
+        let codes = translations.into_iter().zip(group_loops).map(|(translation, loops)| {
             let code =
                 loops.map(|loops| NativeCode::new(self.path, (program, selected), translation, place, loops));
             code.transpose()

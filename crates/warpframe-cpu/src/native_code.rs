@@ -1,6 +1,8 @@
 //! The native code of a program's groups, and its variants, which deliver outputs of the program otherwise than to the memory of a
 //! block: past the caches, or as sums.
 
+use std::ops::Range;
+
 use warpframe_ir::instruction::Value;
 use warpframe_ir::program::Program;
 
@@ -28,7 +30,7 @@ pub(super) struct NativeCode {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NativeOutput {
     pub place: Place,
-    /// The output of the program that it is, if that is a number that nothing else reads.
+    /// The output of the program that it is, if that is a number that nothing outside of the group reads.
     pub output: Option<usize>,
 }
 
@@ -42,21 +44,21 @@ pub(super) struct Variant {
 }
 
 impl NativeCode {
-    /// Compiles the translation of a group. `place` returns where the value of the instruction at a position is.
+    /// Compiles the translation of a group of instructions. `place` returns where the value of the instruction at a position is.
     ///
     /// # Errors
     /// There is no native code on this CPU.
     pub fn new(
         path: DetectedPath,
         (program, selected): (&Program, &[Option<Selected>]),
-        translation: Translation,
+        (group, translation): (Range<usize>, Translation),
         place: impl Fn(usize) -> Place,
         loops: Vec<usize>,
     ) -> Result<Self, NativeError> {
         let Translation { code, inputs, outputs, has_rare_rows } = translation;
         let outputs = outputs.iter().map(|&position| NativeOutput {
             place: place(position),
-            output: only_output(program, selected, Value::at(position)),
+            output: only_output(program, selected, &group, Value::at(position)),
         });
         let outputs: Vec<_> = outputs.collect();
         let function =
@@ -122,9 +124,16 @@ impl Variant {
     }
 }
 
-/// The output of a program that a number is, if nothing else reads it.
-fn only_output(program: &Program, selected: &[Option<Selected>], value: Value) -> Option<usize> {
-    let is_read = selected.iter().flatten().any(|selected| selected.operands.contains(&value));
+/// The output of a program that a number of a group is, if nothing outside of the group reads it.
+fn only_output(
+    program: &Program,
+    selected: &[Option<Selected>],
+    group: &Range<usize>,
+    value: Value,
+) -> Option<usize> {
+    let others = selected.iter().enumerate().filter(|(position, _)| !group.contains(position));
+    let is_read =
+        others.flat_map(|(_, selected)| selected).any(|selected| selected.operands.contains(&value));
     let reads_at_end = roots(program).filter(|root| *root == value).count();
     if is_read || reads_at_end != 1 || Class::of(program.scalar_type(value)) == Class::Bool {
         return None;
