@@ -277,6 +277,24 @@ fn native_code_of_every_op_has_the_bits_of_its_loop() {
     }
 }
 
+/// Around the rows of vector registers, of mask words and of blocks.
+#[test]
+fn native_code_of_every_number_of_rows_has_the_bits_of_its_loop() {
+    if native_paths().is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    let mut builder = Builder::new();
+    let input = Input { data_type: DataType::Float64, nullable: false };
+    let [x, y] = [(); 2].map(|()| builder.add_input(input.clone()));
+    let (ln, sum) = (builder.unary(Unary::Ln, x), builder.binary(Binary::Add, x, y));
+    let outputs = [ln, sum].map(|value| Output { value, data_type: DataType::Float64 });
+    let program = Arc::new(builder.finish(outputs.into(), None).unwrap());
+    let around = |rows: usize| rows.saturating_sub(66).max(1)..rows + 66;
+    let slices: Vec<_> =
+        [0, 1024, 8192, 9216].into_iter().flat_map(around).map(|rows| (rows % 7, rows)).collect();
+    check_native(&program, &critical_columns(ScalarType::F64), &slices, "every number of rows");
+}
+
 /// Integers have code of their own for constant operands.
 #[test]
 fn native_code_of_integers_and_constants_has_the_bits_of_its_loop() {

@@ -19,11 +19,10 @@ use crate::threads::{self, Threads};
 const ROWS_BETWEEN_SIGNALS: usize = 1 << 26;
 
 /// The rows that a reduction computes on one thread. Fixed, so that sums have the same bits for every number of threads.
-const SEGMENT_ROWS: usize = 1 << 18;
+const SEGMENT_ROWS: usize = 1 << 17;
 
-/// The rows of a chunk if all arguments are arrays, of which chunks are slices: a call of the kernel takes no time then, and the
-/// chunks of two million rows still occupy 16 threads. A whole number of them are a segment.
-const SLICE_ROWS: usize = 1 << 17;
+/// The rows of a chunk if all arguments are arrays, of which chunks are slices: a call of the kernel takes no time then.
+const SLICE_ROWS: usize = SEGMENT_ROWS;
 
 /// Results of at least so many bytes are written past the caches: with the arguments, they are larger than most caches, and would not
 /// be found there later.

@@ -3,11 +3,13 @@
 //! mask words.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
 use warpframe_ir::instruction::{Comparison, Instruction, Value};
 use warpframe_ir::program::Program;
+use warpframe_ir::reduction::CHUNK;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
 use super::block::{Arguments, Location, WORD};
@@ -15,9 +17,9 @@ use super::block_code::{BlockCode, LoopCode, MAX_DIRECT_ROWS, Moving, Step};
 use super::block_memory::{BlockMemory, Scratch};
 use super::compaction::in_range;
 use super::input_conversion::copy_bits;
-use super::native::Function;
-use super::native_code::{NativeCode, NativeOutput, Variant};
-use super::native_execution::{Functions, LaneSums, NativeExecution};
+use super::native::{Function, SUMS};
+use super::native_code::{NativeCode, NativeOutput};
+use super::native_execution::{Functions, NativeExecution};
 use super::non_temporal;
 use super::sink::{Selection, Sink};
 
@@ -49,7 +51,11 @@ impl<'a, 'b> Execution<'a, 'b> {
         nulls: Option<&'a NullBuffer>,
         functions: Functions<'a>,
     ) -> Self {
-        let is_direct = outputs.iter().all(Sink::is_in_place) && code.is_direct(program);
+        let is_delivered = |(output, sink): (usize, &Sink<'_>)| match functions {
+            Functions::Sums(variant) => variant.delivers(output),
+            Functions::Plain | Functions::NonTemporal(_) => sink.is_in_place(),
+        };
+        let is_direct = code.is_direct(program) && outputs.iter().enumerate().all(is_delivered);
         let block_rows = if is_direct { MAX_DIRECT_ROWS } else { code.block_rows };
         let memory = BlockMemory::new(program, code, inputs, rows, scratch, block_rows);
         let arguments = code.loops.iter().map(|LoopCode { operands, target, data, .. }| Arguments {
@@ -68,7 +74,7 @@ impl<'a, 'b> Execution<'a, 'b> {
     fn store_outputs(&mut self, row: usize, rows: usize) -> usize {
         let outputs = 0..self.outputs.len();
         if self.program.predicate().is_none() && outputs.clone().all(|output| self.is_delivered(output)) {
-            outputs.for_each(|output| self.add_sums(output));
+            outputs.for_each(|output| self.add_sums(output, 0..rows / CHUNK));
             return rows;
         }
         let words = rows.div_ceil(WORD);
@@ -85,7 +91,7 @@ impl<'a, 'b> Execution<'a, 'b> {
         let selection = Selection { rows, words: selected, is_full };
         for (position, output) in self.program.outputs().iter().enumerate() {
             if self.is_delivered(position) {
-                self.add_sums(position);
+                self.add_sums(position, 0..rows / CHUNK);
                 continue;
             }
             let (value, sink) = (output.value, &mut self.outputs[position]);
@@ -133,10 +139,11 @@ impl<'a, 'b> Execution<'a, 'b> {
         self.native.is_summed(output) || is_in_array()
     }
 
-    /// Adds the sums of an output, if native code has computed them, to its reduction.
-    fn add_sums(&mut self, output: usize) {
+    /// Adds the sums of chunks of an output, if native code has computed them, to its reduction.
+    fn add_sums(&mut self, output: usize, chunks: Range<usize>) {
         if self.native.is_summed(output) {
-            self.outputs[output].add_lane_sums(self.native.sums[output].0);
+            let sums = &self.native.sums[output].0[chunks];
+            sums.iter().for_each(|sums| self.outputs[output].add_lane_sums(*sums));
         }
     }
 
@@ -190,76 +197,65 @@ impl<'a, 'b> Execution<'a, 'b> {
     fn execute_native(&mut self, position: usize, row: usize, rows: usize) {
         let code = self.code;
         let native = &code.native[position];
-        if self.native.is_wasteful() {
+        if self.native.uses_loops {
             self.set_arguments(rows);
             return native.loops.iter().for_each(|position| self.execute_loop(*position));
         }
-        let words = rows.div_ceil(WORD);
-        let mut variant = self.native.variant().filter(|variant| variant.function(position).is_some());
-        self.call(native, variant.and_then(|variant| variant.function(position)), variant, words);
+        let variant = self.native.variant().and_then(|variant| variant.function(position));
+        self.call(native, variant.unwrap_or(&native.function), rows);
         let rare_words = if native.has_rare_rows { self.rare_words(row, rows) } else { 0 };
+        let words = rows.div_ceil(WORD);
         self.native.words += words;
+        if rare_words == 0 {
+            return;
+        }
+        if native
+            .outputs
+            .iter()
+            .filter_map(|output| output.output)
+            .any(|output| self.native.is_summed(output))
+        {
+            return self.native.add_rare_chunks(rare_words);
+        }
         self.native.repeated += rare_words.count_ones() as usize;
-        if self.native.computes_sums() && variant.is_some() {
-            self.native.sum_calls += 1;
-            if rare_words != 0 {
-                // The sums have the undefined results of these rows.
-                self.native.vain_sum_calls += 1;
-                variant = None;
-                self.call(native, None, None, words);
-            }
-            for output in native.outputs.iter().filter_map(|output| output.output) {
-                let is_summed = variant.is_some_and(|variant| variant.delivers(output));
-                self.native.set_summed(output, is_summed);
-            }
-        }
-        if rare_words != 0 {
-            self.set_arguments(rows);
-            // Stores past the caches come before those of the loops to the same memory.
-            drop(non_temporal::Fence);
-            let rare_words = (0..words).filter(|word| rare_words >> word & 1 == 1);
-            rare_words.for_each(|word| self.execute_loops(native, word));
-        }
+        self.set_arguments(rows);
+        // Stores past the caches come before those of the loops to the same memory.
+        drop(non_temporal::Fence);
+        let rare_words = (0..words).filter(|word| rare_words >> word & 1 == 1);
+        rare_words.for_each(|word| self.execute_loops(native, word));
     }
 
-    /// Calls a function of native code for the current block, of so many mask words. `None` is the function that stores all outputs.
-    fn call(
-        &mut self,
-        native: &NativeCode,
-        function: Option<&Function>,
-        variant: Option<&Variant>,
-        words: usize,
-    ) {
-        let computes_sums = self.native.computes_sums();
-        let NativeExecution { table, rare, sums, .. } = &mut self.native;
+    /// Calls a function of native code for the current block, of so many rows.
+    fn call(&mut self, native: &NativeCode, function: &Function, rows: usize) {
+        let mut table = std::mem::take(&mut self.native.table);
         table.clear();
-        table.push(words * WORD);
+        table.push(rows.next_multiple_of(WORD));
         let inputs = native.inputs.iter().map(|place| self.memory.locate(*place).first);
         table.extend(inputs.map(|first| first.expose_provenance()));
         for &NativeOutput { place, output } in &native.outputs {
-            let is_sum =
-                |output: &usize| computes_sums && variant.is_some_and(|variant| variant.delivers(*output));
-            table.push(match output.filter(is_sum) {
+            table.push(match output.filter(|output| self.native.is_summed(*output)) {
                 Some(output) => {
-                    sums[output] = LaneSums::ZERO;
-                    sums[output].0.as_mut_ptr().expose_provenance()
+                    let sums = &mut self.native.sums[output].0;
+                    sums[..rows / CHUNK].fill([0; SUMS]);
+                    sums.as_mut_ptr().expose_provenance()
                 }
                 None => self.memory.locate(place).first.expose_provenance(),
             });
         }
         if native.has_rare_rows {
-            table.push(rare.as_mut_ptr().expose_provenance());
+            table.push(self.native.rare.as_mut_ptr().expose_provenance());
         }
         // SAFETY: the locations of a block are readable, and those of results writable, for all its rows, whole mask words; inputs
-        // keep their registers until the end of the group, so no output overlaps with one. Sums have memory of their own. The path
-        // has been detected. The caller of this evaluation guarantees that the array of a program whose output is stored past the
-        // caches is aligned.
-        unsafe { function.unwrap_or(&native.function).call(table) };
+        // keep their registers until the end of the group, so no output overlaps with one. Sums have memory of their own, for all
+        // chunks of the block. The path has been detected. The array of a program whose output is stored past the caches is aligned.
+        unsafe { function.call(&table) };
+        self.native.table = table;
     }
 
     /// The mask words, as bits, with rows whose results native code has left undefined, although they are in the block and no input
     /// is null.
     fn rare_words(&self, row: usize, rows: usize) -> u128 {
+        const { assert!(MAX_DIRECT_ROWS / WORD <= u128::BITS as usize) };
         let is_rare = |word: &usize| {
             let rare = self.native.rare[*word] & in_range(*word, rows);
             rare != 0 && rare & self.valid_word(row, *word, rows) != 0
@@ -389,6 +385,16 @@ impl<'a, 'b> Execution<'a, 'b> {
         }
     }
 
+    /// The largest number of rows of the block at a row. The first one shows whether rows are so often rare that the loops are better,
+    /// whose blocks must fit in the L1 cache.
+    fn most_rows(&self, row: usize) -> usize {
+        let may_waste = self.code.native.iter().any(|native| native.has_rare_rows);
+        match may_waste && (row == 0 || self.native.uses_loops) {
+            true => self.memory.block_rows().min(self.code.block_rows),
+            false => self.memory.block_rows(),
+        }
+    }
+
     /// Evaluates all rows, and returns the number of those that are in the result.
     ///
     /// # Errors
@@ -396,14 +402,36 @@ impl<'a, 'b> Execution<'a, 'b> {
     pub fn evaluate(mut self) -> Result<usize, Trap> {
         let (mut row, mut selected) = (0, 0);
         while row < self.rows {
-            let rows = self.native.start_block(self.memory.block_rows().min(self.rows - row), self.outputs);
-            self.prepare_block(row, rows);
-            for step in &self.code.steps {
-                self.execute(step, row, rows)?;
-            }
-            selected += self.store_outputs(row, rows);
+            let rows = self.native.start_block(self.most_rows(row).min(self.rows - row), self.outputs);
+            selected += self.evaluate_block(row, rows)?;
             row += rows;
         }
         Ok(selected)
+    }
+
+    /// Evaluates a block of `rows` rows from `row` on, and returns the number of those that are in the result.
+    ///
+    /// # Errors
+    /// A row traps.
+    fn evaluate_block(&mut self, row: usize, rows: usize) -> Result<usize, Trap> {
+        self.prepare_block(row, rows);
+        for step in &self.code.steps {
+            self.execute(step, row, rows)?;
+        }
+        let rare_chunks = self.native.take_rare_chunks();
+        if rare_chunks == 0 {
+            return Ok(self.store_outputs(row, rows));
+        }
+        // Either the sums are all outputs, or there is one chunk.
+        for chunk in 0..rows / CHUNK {
+            if rare_chunks >> chunk & 1 == 0 {
+                (0..self.outputs.len()).for_each(|output| self.add_sums(output, chunk..chunk + 1));
+                continue;
+            }
+            self.native.start_plain_chunk();
+            self.evaluate_block(row + chunk * CHUNK, CHUNK)?;
+            self.native.resume_sums();
+        }
+        Ok(rows)
     }
 }

@@ -19,25 +19,18 @@ pub(super) enum Functions<'a> {
     Sums(&'a Variant),
 }
 
-/// The sums of a chunk, in memory for vector registers.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-pub(super) struct LaneSums(pub [u64; SUMS]);
+/// The most chunks whose sums one call computes.
+const MAX_CHUNKS: usize = MAX_DIRECT_ROWS / CHUNK;
 
-impl LaneSums {
-    pub const ZERO: Self = Self([0; SUMS]);
-}
+/// The sums of chunks, in memory for vector registers.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub(super) struct ChunkSums(pub [[u64; SUMS]; MAX_CHUNKS]);
 
 /// The state of native code in an evaluation.
 #[derive(Debug)]
 pub(super) struct NativeExecution<'a> {
     functions: Functions<'a>,
-    /// Whether the current block is computed by the functions for sums.
-    has_sums: bool,
-    /// For each output of the program whether the block's values are in its sums.
-    is_summed: Vec<bool>,
-    /// The sums of each output of the program.
-    pub sums: Vec<LaneSums>,
     /// The addresses for the current call.
     pub table: Vec<usize>,
     /// The mask words of rows whose results are not defined.
@@ -45,9 +38,17 @@ pub(super) struct NativeExecution<'a> {
     /// The words that have been computed, and how many of them again.
     pub words: usize,
     pub repeated: usize,
-    /// The calls of functions for sums, and how many of them were in vain because of rare rows.
-    pub sum_calls: usize,
-    pub vain_sum_calls: usize,
+    /// Whether the current block is computed by the loops: so many words were computed again that they alone take less time.
+    pub uses_loops: bool,
+    /// The sums of each output of the program.
+    pub sums: Vec<ChunkSums>,
+    /// Whether the current block is computed by the functions for sums.
+    has_sums: bool,
+    /// Its chunks whose sums are not defined because of rare rows, as bits.
+    rare_chunks: u32,
+    /// The chunks of which sums were computed, and how many of them were rare.
+    sum_chunks: usize,
+    rare_sum_chunks: usize,
 }
 
 impl<'a> NativeExecution<'a> {
@@ -55,15 +56,16 @@ impl<'a> NativeExecution<'a> {
         let outputs = if matches!(functions, Functions::Sums(_)) { outputs } else { 0 };
         Self {
             functions,
-            has_sums: false,
-            is_summed: vec![false; outputs],
-            sums: vec![LaneSums::ZERO; outputs],
             table: Vec::new(),
             rare: [0; MAX_DIRECT_ROWS / WORD],
             words: 0,
             repeated: 0,
-            sum_calls: 0,
-            vain_sum_calls: 0,
+            uses_loops: false,
+            sums: vec![ChunkSums([[0; SUMS]; MAX_CHUNKS]); outputs],
+            has_sums: false,
+            rare_chunks: 0,
+            sum_chunks: 0,
+            rare_sum_chunks: 0,
         }
     }
 
@@ -76,43 +78,51 @@ impl<'a> NativeExecution<'a> {
         }
     }
 
-    /// Whether the variant for the current block is that for sums.
-    pub fn computes_sums(&self) -> bool {
-        self.has_sums
-    }
-
-    /// Whether the current block's values of an output are in its sums.
+    /// Whether the current block's values of an output of the program are added up by native code.
     pub fn is_summed(&self, output: usize) -> bool {
-        self.is_summed.get(output) == Some(&true)
+        matches!(self.functions, Functions::Sums(variant) if self.has_sums && variant.delivers(output))
     }
 
-    /// Notes whether they are.
-    pub fn set_summed(&mut self, output: usize, is_summed: bool) {
-        self.is_summed[output] = is_summed;
-    }
-
-    /// The number of rows of the next block, of which there can be `rows`: so many that the blocks behind it are whole chunks of the
-    /// reductions. Prepares it.
+    /// Begins a block, and returns its number of rows, at most `rows`. Where sums are computed, so many that the next blocks are whole
+    /// chunks of the reductions.
     pub fn start_block(&mut self, rows: usize, sinks: &[Sink<'_>]) -> usize {
-        let Functions::Sums(variant) = self.functions else { return rows };
-        self.is_summed.fill(false);
+        self.uses_loops = self.repeated > 2 && self.repeated * 8 > self.words;
         self.has_sums = false;
-        if self.vain_sum_calls > 2 && self.vain_sum_calls * 8 > self.sum_calls {
-            return rows;
-        }
+        let Functions::Sums(variant) = self.functions else { return rows };
         let rooms = sinks.iter().enumerate().filter(|(output, _)| variant.delivers(*output));
         let mut rooms = rooms.map(|(_, sink)| sink.room());
-        let first = rooms.next().unwrap_or(CHUNK);
-        if rooms.any(|room| room != first) {
-            return rows;
+        let room = rooms.next().unwrap_or(CHUNK);
+        let is_wasteful = self.rare_sum_chunks > 2 && self.rare_sum_chunks * 8 > self.sum_chunks;
+        let is_plain = is_wasteful || self.uses_loops || rows < CHUNK;
+        if is_plain || room != CHUNK || rooms.any(|other| other != CHUNK) {
+            return rows.min(room);
         }
-        let rows = rows.min(first);
-        self.has_sums = rows == CHUNK;
-        rows
+        let chunks = rows / CHUNK;
+        self.has_sums = true;
+        self.sum_chunks += chunks;
+        chunks * CHUNK
     }
 
-    /// Whether so many words were computed again that the loops alone take less time.
-    pub fn is_wasteful(&self) -> bool {
-        self.repeated > 2 && self.repeated * 8 > self.words
+    /// Begins a block of one chunk that is computed without sums.
+    pub fn start_plain_chunk(&mut self) {
+        self.has_sums = false;
+    }
+
+    /// Continues with the other chunks of the block.
+    pub fn resume_sums(&mut self) {
+        self.has_sums = true;
+    }
+
+    /// Notes that the sums of chunks of the current block are not defined: of those of these mask words, as bits.
+    pub fn add_rare_chunks(&mut self, words: u128) {
+        const WORDS: usize = CHUNK / WORD;
+        let is_rare = |chunk: &usize| words >> (chunk * WORDS) & ((1 << WORDS) - 1) != 0;
+        self.rare_chunks |= (0..MAX_CHUNKS).filter(is_rare).fold(0, |chunks, chunk| chunks | 1 << chunk);
+    }
+
+    /// The chunks of the current block whose sums are not defined, as bits. They must be computed without sums.
+    pub fn take_rare_chunks(&mut self) -> u32 {
+        self.rare_sum_chunks += self.rare_chunks.count_ones() as usize;
+        std::mem::take(&mut self.rare_chunks)
     }
 }

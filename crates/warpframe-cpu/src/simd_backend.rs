@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::NullBuffer;
@@ -144,6 +145,13 @@ impl Kernel for SimdKernel {
         }
     }
 
+    fn compile_time(&self) -> Option<Duration> {
+        match self.blocks.native {
+            NativeState::Compiled(time) => Some(time),
+            NativeState::None | NativeState::Failed(_) => None,
+        }
+    }
+
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {
         let program = &self.program;
         self.report(context);
@@ -236,7 +244,7 @@ impl SimdKernel {
 
     /// Reports the time that compilation took, once.
     fn report(&self, context: &KernelContext) {
-        if let NativeState::Compiled(time) = self.blocks.native
+        if let Some(time) = self.compile_time()
             && !self.is_reported.swap(true, Ordering::Relaxed)
         {
             context.metrics.add_time(NATIVE_COMPILE_TIME, time);

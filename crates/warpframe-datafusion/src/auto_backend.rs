@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
@@ -134,6 +135,10 @@ impl Kernel for AutoKernel {
                 }
             },
         }
+    }
+
+    fn compile_time(&self) -> Option<Duration> {
+        self.cpu.compile_time()
     }
 
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {

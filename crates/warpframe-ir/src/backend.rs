@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::NullBuffer;
@@ -39,6 +40,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
 pub trait Kernel: fmt::Debug + Send + Sync {
     /// The text in `EXPLAIN` and in reports: the backend, and the reason where it was chosen among several.
     fn description(&self) -> String;
+
+    /// The time in which the program was compiled to machine code of the CPU; `None` if it was not.
+    fn compile_time(&self) -> Option<Duration> {
+        None
+    }
 
     /// Evaluates the program on `rows` rows. `inputs` has one array for each input of the program.
     ///

@@ -3,6 +3,10 @@
 //!
 //! [`VecOp::evaluate`] is its definition, one lane at a time; the encoders are tested against it.
 
+#[cfg(doc)]
+use warpframe_ir::reduction::CHUNK;
+use warpframe_ir::reduction::LANES;
+
 use crate::class::Class;
 
 /// A value, identified by the position of the op that defines it.
@@ -410,8 +414,8 @@ impl Conversion {
     }
 }
 
-/// The number of sums of a [`Delivery::Sum`]: as many as a chunk of a reduction has.
-pub(crate) const SUMS: usize = warpframe_ir::reduction::LANES;
+/// The number of sums of a chunk of a [`Delivery::Sum`].
+pub(crate) const SUMS: usize = LANES;
 
 /// Where a result goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -432,7 +436,8 @@ pub(crate) enum Delivery {
     Inverted,
     /// A number, past the caches. The output is aligned to vector registers.
     NonTemporal,
-    /// A wide number, added by this op to one of the [`SUMS`] sums in the output's memory: of row `i` to sum `i % SUMS`.
+    /// A wide number, added by this op to one of the sums in the output's memory, [`SUMS`] for each [`CHUNK`] of rows: that of row `i`
+    /// to sum `i / CHUNK * SUMS + i % SUMS`.
     Sum(Arithmetic),
 }
 

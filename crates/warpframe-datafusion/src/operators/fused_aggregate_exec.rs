@@ -58,7 +58,7 @@ impl DisplayAs for FusedAggregateExec {
             self.pass.fmt_tree(f)?;
             return writeln!(f, "aggr={names}");
         }
-        self.pass.fmt_as("FusedAggregateExec", f)?;
+        self.pass.fmt_as("FusedAggregateExec", format, f)?;
         write!(f, ", aggr=[{names}]")
     }
 }

@@ -62,7 +62,7 @@ impl DisplayAs for FusedExec {
             }
             return self.fetch.map_or(Ok(()), |fetch| writeln!(f, "fetch={fetch}"));
         }
-        pass.fmt_as("FusedExec", f)?;
+        pass.fmt_as("FusedExec", format, f)?;
         let expressions = pass.expressions.iter().zip(pass.rows.schema().fields());
         let expressions = expressions.map(|(expression, field)| {
             let text = pass.without_backend(&expression.to_string());

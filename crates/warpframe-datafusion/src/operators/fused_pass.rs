@@ -10,7 +10,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr_common::physical_expr::fmt_sql;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
-use datafusion::physical_plan::{ExecutionPlan, apply_expression_roots, replace_children_if_necessary};
+use datafusion::physical_plan::{
+    DisplayFormatType, ExecutionPlan, apply_expression_roots, replace_children_if_necessary,
+};
 
 use super::fused_rows::FusedRows;
 use crate::memory::PoolBudget;
@@ -91,9 +93,15 @@ impl FusedPass {
         metrics
     }
 
-    /// Writes the name of the operator, the backend and the predicate.
-    pub fn fmt_as(&self, name: &str, f: &mut fmt::Formatter) -> fmt::Result {
+    /// Writes the name of the operator, the backend and the predicate. `EXPLAIN VERBOSE` has the time of compilation, too; other texts
+    /// of a plan are always the same.
+    pub fn fmt_as(&self, name: &str, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{name}: backend={}", self.rows.description())?;
+        if format == DisplayFormatType::Verbose
+            && let Some(time) = self.rows.compile_time()
+        {
+            write!(f, " (compiled in {} µs)", time.as_micros())?;
+        }
         match &self.predicate {
             Some(predicate) => write!(f, ", predicate={}", self.without_backend(&predicate.to_string())),
             None => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::FilterBuilder;
@@ -171,6 +172,11 @@ impl FusedRows {
     /// The description of the backend.
     pub fn description(&self) -> String {
         self.kernels().next().map(|kernel| kernel.description()).unwrap_or_default()
+    }
+
+    /// The time in which all kernels were compiled to machine code of the CPU; `None` if none was.
+    pub fn compile_time(&self) -> Option<Duration> {
+        self.kernels().filter_map(|kernel| kernel.compile_time()).reduce(|one, other| one + other)
     }
 
     /// Whether a kernel evaluates a number of rows on a device.

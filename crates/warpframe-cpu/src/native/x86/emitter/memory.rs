@@ -2,8 +2,10 @@
 
 use iced_x86::{Code, Register};
 
+use warpframe_ir::reduction::CHUNK;
+
 use super::ops::arithmetic;
-use super::{BITS, COPIES, Emitter, LANE, ROW, ROW_BYTE, SCRATCH_MASK, mask_register};
+use super::{ADDRESS, BITS, COPIES, Emitter, ROW, ROW_BYTE, SCRATCH_MASK, SUM, mask_register};
 use crate::native::vec_ir::{Delivery, SUMS};
 use crate::native::x86::codes;
 use crate::native::x86::instruction::{Address, Operand};
@@ -64,14 +66,20 @@ impl Emitter<'_> {
         self.locked.clear();
     }
 
-    /// The address of the sums that a copy's rows belong to.
+    /// The address of the sums that a copy's rows belong to: see [`Delivery::Sum`].
     fn sums(&mut self, entry: usize, copy: usize) -> Address {
-        let index = Operand::Register(LANE);
-        self.push(Code::Mov_r64_rm64, &[index, Operand::Register(ROW)]);
-        self.push(Code::And_rm64_imm8, &[index, Operand::SignExtended(SUMS as i8 - 1)]);
+        if !std::mem::replace(&mut self.has_sum, true) {
+            let [sum, in_chunk, row] = [SUM, ADDRESS, ROW].map(Operand::Register);
+            self.push(Code::Mov_r64_rm64, &[sum, row]);
+            self.push(Code::Shr_rm64_imm8, &[sum, Operand::Immediate(CHUNK.ilog2() as u8)]);
+            self.push(Code::Shl_rm64_imm8, &[sum, Operand::Immediate(SUMS.ilog2() as u8)]);
+            self.push(Code::Mov_r64_rm64, &[in_chunk, row]);
+            self.push(Code::And_rm64_imm8, &[in_chunk, Operand::SignExtended(SUMS as i8 - 1)]);
+            self.push(Code::Add_r64_rm64, &[sum, in_chunk]);
+        }
         let base = self.base(entry);
         let displacement = (copy * self.target.lanes * size_of::<u64>()) as u64;
-        Address { base, index: LANE, scale: size_of::<u64>() as u32, displacement }
+        Address { base, index: SUM, scale: size_of::<u64>() as u32, displacement }
     }
 
     /// Stores the masks of all copies as bits.
@@ -101,6 +109,7 @@ impl Emitter<'_> {
 
     /// Stores the highest bits of the lanes of vectors.
     fn store_sign_bits(&mut self, entry: usize, masks: [u32; COPIES], numbers: [u8; COPIES], inverted: bool) {
+        self.has_sum = false;
         let registers = BITS.map(Operand::Register);
         for ((register, mask), number) in registers.into_iter().zip(masks).zip(numbers) {
             let class = self.class(mask);

@@ -44,8 +44,8 @@ pub(super) const ROW_BYTE: Register = Register::RDX;
 /// Scratch registers: for an address, and for mask bits.
 const ADDRESS: Register = Register::RAX;
 const BITS: [Register; 2] = [Register::EAX, Register::ESI];
-/// The scratch register for the position of a sum.
-const LANE: Register = Register::RSI;
+/// The register for the position of the rows' sums, which overlaps with `BITS`.
+const SUM: Register = Register::RSI;
 
 /// Something that is emitted: the op of a value, or a store.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +127,8 @@ struct Emitter<'a> {
     position: u32,
     /// Values whose registers must be kept while it is.
     locked: Vec<u32>,
+    /// Whether `SUM` is set.
+    has_sum: bool,
 }
 
 impl<'a> Emitter<'a> {
@@ -143,6 +145,7 @@ impl<'a> Emitter<'a> {
             pool: ConstantPool::default(),
             position: 0,
             locked: Vec::new(),
+            has_sum: false,
         }
     }
 
