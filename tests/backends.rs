@@ -146,11 +146,10 @@ async fn a_plain_session_context_gets_everything() {
     let plan = context.sql("EXPLAIN SELECT ln(x) * exp(y) AS r, log3(x, y, z) FROM generate_rows(10)").await;
     let plan = plan.unwrap().collect().await.unwrap();
     let plan = arrow::util::pretty::pretty_format_batches(&plan).unwrap().to_string();
-    assert!(
-        ["simd", "native"].iter().any(|code| plan.contains(&format!("FusedExec: backend={code}"))),
-        "{plan}"
-    );
-    assert!(plan.contains("log3[simd"), "{plan}");
+    for start in ["FusedExec: backend=", "log3["] {
+        let is_shown = ["simd", "native"].iter().any(|code| plan.contains(&format!("{start}{code}")));
+        assert!(is_shown, "{start}: {plan}");
+    }
     context.sql("CREATE FUNCTION twice(DOUBLE) RETURNS DOUBLE RETURN 2 * $1").await.unwrap();
     assert_eq!(sum(&context, "SELECT twice(21.0)").await, 42.0);
     context.sql("SET warpframe.backend = 'interpreted'").await.unwrap();

@@ -34,7 +34,21 @@ fn runner(cases: u32) -> TestRunner {
 
 /// Reductions must be those of the arrays of an evaluation, in each bit. Several evaluations fill several chunks.
 fn check_reductions(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluated, Error>) {
-    let reductions = Reductions { sum: true, min: true, max: true, moments: true };
+    let all = Reductions { sum: true, min: true, max: true, moments: true };
+    // Native code adds up what is nothing but a sum.
+    for reductions in [all, ONLY_SUM] {
+        check_reductions_of(case, kernel, evaluated, reductions);
+    }
+}
+
+const ONLY_SUM: Reductions = Reductions { sum: true, min: false, max: false, moments: false };
+
+fn check_reductions_of(
+    case: &Case,
+    kernel: &dyn Kernel,
+    evaluated: &Result<Evaluated, Error>,
+    reductions: Reductions,
+) {
     let outputs = case.program.outputs().iter();
     let new = || -> Vec<_> {
         outputs.clone().map(|one| Accumulator::new(case.program.scalar_type(one.value), reductions)).collect()
@@ -245,6 +259,18 @@ fn check_native(program: &Arc<Program>, inputs: &[ArrayRef; 2], slices: &[(usize
         for &(start, rows) in slices {
             let results = [&loops, &native].map(|kernel| evaluate(kernel.as_ref(), start, rows));
             check_bits(&results[0], &results[1], &format!("{path} {name}"));
+            let inputs =
+                inputs[..program.inputs().len()].iter().map(|input| input.slice(start, rows)).collect();
+            let case = Case { program: Arc::clone(program), inputs, rows };
+            check_evaluate_into(&case, native.as_ref(), &results[1]);
+            let sums = [&loops, &native].map(|kernel| {
+                let outputs = program.outputs().iter();
+                let types = outputs.map(|output| program.scalar_type(output.value));
+                let mut sums: Vec<_> = types.map(|one| Accumulator::new(one, ONLY_SUM)).collect();
+                kernel.reduce(&case.inputs, rows, &KernelContext::default(), &mut sums).unwrap();
+                sums.iter().map(|sum| (sum.count(), sum.sum())).collect::<Vec<_>>()
+            });
+            assert_eq!(sums[0], sums[1], "{path} {name}: {rows} rows from {start}");
         }
     }
 }
@@ -274,6 +300,54 @@ fn native_code_of_every_op_has_the_bits_of_its_loop() {
             let program = Arc::new(builder.finish(vec![output(value), output(sum)], None).unwrap());
             check_native(&program, &inputs, &SLICES, &format!("{scalar_type:?} {unary:?} {binary:?}"));
         }
+    }
+}
+
+/// Constants are read from memory or kept in registers, and what depends on nothing else is computed before.
+#[test]
+fn native_code_of_floats_and_constants_has_the_bits_of_its_loop() {
+    if native_paths().is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    for scalar_type in [ScalarType::F64, ScalarType::F32] {
+        let inputs = critical_columns(scalar_type);
+        for constant in [0.0, -0.0, 0.5, 1.0, 3.0, 10.0, -2.0, 1e-40, 1e30, f64::INFINITY, f64::NAN] {
+            for &op in Binary::ALL.iter().filter(|op| op.is_defined_for(scalar_type)) {
+                let mut builder = Builder::new();
+                let x = builder.add_input(Input { data_type: scalar_type.data_type(), nullable: false });
+                let constant_value = builder.const_float(scalar_type, constant);
+                let values =
+                    [(constant_value, x), (x, constant_value)].map(|(x, y)| builder.binary(op, x, y));
+                let output = |value| Output { value, data_type: scalar_type.data_type() };
+                let program = Arc::new(builder.finish(values.map(output).into(), None).unwrap());
+                let name = format!("{scalar_type:?} {op:?} {constant}");
+                check_native(&program, &inputs, &[(0, 600), (63, 1)], &name);
+            }
+        }
+    }
+}
+
+/// More constants than registers, of operations whose other operand is not in one.
+#[test]
+fn native_code_of_many_constants_has_the_bits_of_its_loop() {
+    if native_paths().is_empty() {
+        return println!("SKIPPED: there is no native code for this CPU");
+    }
+    let inputs = critical_columns(ScalarType::I64);
+    for count in [20, 28, 30, 31, 32, 33, 40] {
+        let mut builder = Builder::new();
+        let input = Input { data_type: DataType::Int64, nullable: false };
+        let columns = [(); 2].map(|()| builder.add_input(input.clone()));
+        let constants = critical_integers().into_iter().step_by(2).take(count);
+        let mut found = builder.compare(Comparison::Eq, columns[0], columns[1]);
+        for (position, constant) in constants.enumerate() {
+            let constant = builder.const_integer(ScalarType::I64, constant);
+            let is_equal = builder.compare(Comparison::BitEq, columns[position % 2], constant);
+            found = builder.or(found, is_equal);
+        }
+        let output = Output { value: found, data_type: DataType::Boolean };
+        let program = Arc::new(builder.finish(vec![output], None).unwrap());
+        check_native(&program, &inputs, &[(0, 3000)], &format!("{count} constants"));
     }
 }
 
@@ -484,8 +558,7 @@ fn sums_of_native_code_are_those_of_its_arrays() {
     if native_paths().is_empty() {
         return println!("SKIPPED: there is no native code for this CPU");
     }
-    let only_sum = Reductions { sum: true, ..Reductions::default() };
-    let with_most = Reductions { max: true, ..only_sum };
+    let with_most = Reductions { max: true, ..ONLY_SUM };
     // Whole chunks, then calls that end within a chunk.
     let slices = [(0, 8192), (0, 1024), (5, 2048), (0, 40_007), (3, 100), (64, 3000), (1, 40_000), (0, 924)];
     for scalar_type in [ScalarType::F64, ScalarType::I64, ScalarType::F32, ScalarType::I32] {
@@ -494,7 +567,7 @@ fn sums_of_native_code_are_those_of_its_arrays() {
             .flat_map(|program| native_paths().into_iter().map(move |path| (program, path)))
         {
             for (one_of, reductions) in
-                [(u64::MAX, only_sum), (20_000, only_sum), (50, only_sum), (5000, with_most)]
+                [(u64::MAX, ONLY_SUM), (20_000, ONLY_SUM), (50, ONLY_SUM), (5000, with_most)]
             {
                 let columns = columns_with_rare_numbers(scalar_type, one_of);
                 let kernel = Simd::on(path).unwrap().with_native_code().compile(program).unwrap();
@@ -520,7 +593,7 @@ fn sums_of_native_code_are_those_of_its_arrays() {
                     // The first call makes the code for sums.
                     assert_eq!(
                         compiles,
-                        (start, rows) == (0, 8192) && is_wide && reductions == only_sum,
+                        (start, rows) == (0, 8192) && is_wide && reductions == ONLY_SUM,
                         "{name}"
                     );
                     for (position, (expected, found)) in expected.iter().zip(&found).enumerate() {

@@ -96,8 +96,16 @@ fn the_time_in_which_native_code_was_made_is_shown() {
     }
     let analyzed = sql(&format!("EXPLAIN ANALYZE {query}"));
     assert_eq!(analyzed.contains("native_compile_time="), is_native, "{analyzed}");
-    let loops = sql(&format!("SET warpframe.backend = 'simd'; EXPLAIN ANALYZE {query}"));
-    assert!(!loops.contains("native"), "{loops}");
+    let verbose = sql(&format!("EXPLAIN VERBOSE {query}"));
+    let time = verbose.split(" (compiled in ").nth(1).and_then(|rest| rest.split_once(" µs)"));
+    let is_time = time.is_some_and(|(time, _)| time.parse::<u64>().is_ok());
+    assert_eq!(is_time, is_native, "{verbose}");
+    // Plans of one query are the same text.
+    let plan = sql(&format!("EXPLAIN FORMAT INDENT {query}"));
+    assert!(!plan.contains("compiled in"), "{plan}");
+    let loops =
+        sql(&format!("SET warpframe.backend = 'simd'; EXPLAIN ANALYZE {query}; EXPLAIN VERBOSE {query}"));
+    assert!(!loops.contains("native") && !loops.contains("compiled in"), "{loops}");
 }
 
 #[test]

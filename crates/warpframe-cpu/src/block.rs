@@ -1,5 +1,5 @@
-//! Blocks of rows: the size of a mask word, the location of a value while a block is executed, the arguments of the loops over
-//! its rows, and the memory of registers.
+//! Blocks of rows: the size of a mask word, the place and the location of a value while a block is executed, the arguments of the
+//! loops over its rows, and the memory of registers.
 
 use super::lanes::{Lanes, SimdElement};
 use super::math::Divisor;
@@ -53,6 +53,19 @@ impl<E: SimdElement> Location<E> {
         // SAFETY: the caller guarantees it for stride 1; a constant has `MAX_LANES` copies.
         unsafe { L::load(self.first.add(row * self.stride)) }
     }
+}
+
+/// Where a value is while a block is executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nowhere: the loop has no such operand.
+    None,
+    /// The location of the numbers of the instruction at this position.
+    Numbers(usize),
+    /// The register for mask words with this number.
+    Words(usize),
+    /// The mask words of [`Step::Chosen`].
+    Chosen,
 }
 
 /// The largest number of operands of a loop.

@@ -11,7 +11,7 @@ use warpframe_ir::program::Program;
 use warpframe_ir::reduction::CHUNK;
 use warpframe_ir::{Scalar, ScalarType, Trap};
 
-use super::block::{LoopData, MAX_OPERANDS, WORD};
+use super::block::{LoopData, MAX_OPERANDS, Place, WORD};
 use super::class::Class;
 use super::dispatch::{BoundLoop, DetectedPath};
 use super::input_conversion::Loader;
@@ -66,8 +66,8 @@ pub(super) struct BlockCode {
     pub native: Vec<NativeCode>,
     /// The native code that stores the output past the caches.
     non_temporal: OnceLock<Option<Variant>>,
-    /// The native code that computes sums, of the outputs for which it was first asked for.
-    sums: OnceLock<(Vec<bool>, Option<Variant>)>,
+    /// The native code that computes sums, with the outputs of which it was first asked for.
+    sums: OnceLock<(Vec<Option<Delivery>>, Option<Variant>)>,
 }
 
 /// A program and its code, with the program's instructions in the order of the code.
@@ -86,6 +86,16 @@ pub(super) enum NativeState {
     Compiled(Duration),
     /// Not possible.
     Failed(NativeError),
+}
+
+impl NativeState {
+    /// The state of two programs together: that of the second, with the time of both.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Compiled(one), Self::Compiled(other)) => Self::Compiled(one + other),
+            (_, other) => other,
+        }
+    }
 }
 
 /// A step of the execution of a block.
@@ -129,19 +139,6 @@ pub(super) struct Moving {
     pub operand: Option<usize>,
     /// The value.
     pub value: Value,
-}
-
-/// Where a value is while a block is executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Nowhere: the loop has no such operand.
-    None,
-    /// The location of the numbers of the instruction at this position.
-    Numbers(usize),
-    /// The register for mask words with this number.
-    Words(usize),
-    /// The mask words of [`Step::Chosen`].
-    Chosen,
 }
 
 impl Compiled {
@@ -299,8 +296,11 @@ impl BlockCode {
     }
 
     /// The native code that computes sums of the outputs for which that is asked, compiled at the first call; `None` if there is none,
-    /// or another one was asked for earlier. Sums are those of whole chunks of rows, all of which count.
-    pub fn sums(&self, program: &Program, is_sum: Vec<bool>, metrics: &Metrics) -> Option<&Variant> {
+    /// or one for other outputs was asked for earlier. Sums are those of whole chunks of rows, all of which count.
+    pub fn sums(&self, program: &Program, is_sum: &[bool], metrics: &Metrics) -> Option<&Variant> {
+        if self.block_rows != CHUNK || program.predicate().is_some() {
+            return None;
+        }
         let delivery = |output: usize| {
             let value = program.outputs()[output].value;
             match program.scalar_type(value) {
@@ -310,12 +310,16 @@ impl BlockCode {
                 _ => None,
             }
         };
-        let compile = || match self.block_rows == CHUNK && program.predicate().is_none() {
-            true => Variant::new(self.path, &self.native, is_sum.len(), delivery),
-            false => None,
-        };
-        let (compiled_for, variant) = self.sums.get_or_init(|| (is_sum.clone(), timed(metrics, compile)));
-        variant.as_ref().filter(|_| *compiled_for == is_sum)
+        let deliveries: Vec<_> = (0..is_sum.len()).map(delivery).collect();
+        if deliveries.iter().all(Option::is_none) {
+            return None;
+        }
+        let (compiled_for, variant) = self.sums.get_or_init(|| {
+            let compile =
+                || Variant::new(self.path, &self.native, deliveries.len(), |output| deliveries[output]);
+            (deliveries.clone(), timed(metrics, compile))
+        });
+        variant.as_ref().filter(|_| *compiled_for == deliveries)
     }
 
     /// Where a value is.

@@ -10,8 +10,8 @@ use warpframe_ir::Scalar;
 use warpframe_ir::instruction::Value;
 use warpframe_ir::program::Program;
 
-use super::block::{CacheLine, Location, WORD};
-use super::block_code::{BlockCode, Place};
+use super::block::{CacheLine, Location, Place, WORD};
+use super::block_code::BlockCode;
 use super::class::Class;
 use super::input_conversion::{Loader, copy_bits};
 use super::lanes::MAX_LANES;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use warpframe_ir::instruction::Value;
 use warpframe_ir::program::Program;
 
-use super::block_code::Place;
+use super::block::Place;
 use super::class::Class;
 use super::dispatch::DetectedPath;
 use super::instruction_selection::{Selected, roots};
@@ -81,9 +81,8 @@ impl NativeCode {
             else {
                 continue;
             };
-            if code.deliver(position as u32, delivery) {
-                delivered.push(output);
-            }
+            code.deliver(position as u32, delivery);
+            delivered.push(output);
         }
         if delivered.is_empty() {
             return None;

@@ -33,7 +33,7 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
     }
 }
 
-/// Orders the stores of [`copy`] on the thread that drops it before all later accesses.
+/// Orders the stores past the caches, those of [`copy`] and of native code, on the thread that drops it before all later accesses.
 pub(super) struct Fence;
 
 impl Drop for Fence {

@@ -94,7 +94,9 @@ impl Blocks {
         let without_nulls: Option<Result<_>> = is_nullable.then(|| compile(&program.without_input_nulls()?));
         let (compiled, native) = compile(program)?;
         Ok(match without_nulls.transpose()? {
-            Some((without_nulls, native)) => Self { compiled, without_nulls: Some(without_nulls), native },
+            Some((without_nulls, other)) => {
+                Self { compiled, without_nulls: Some(without_nulls), native: native.and(other) }
+            }
             None => Self { compiled, without_nulls: None, native },
         })
     }
@@ -175,14 +177,14 @@ impl Kernel for SimdKernel {
         program.check_inputs(inputs, rows)?;
         let scalar_type = program.output_type();
         let width = Class::of(scalar_type).width();
-        let is_direct = program.outputs().len() == 1
+        let is_in_place = program.outputs().len() == 1
             && program.predicate().is_none()
             && width > 0
             && !is_truncating(program.data_type())
             && target.as_ptr().addr().is_multiple_of(width)
             && target.len() == rows * width
             && (program.is_strict() || !program.has_undeclared_nulls(inputs));
-        if !is_direct {
+        if !is_in_place {
             return write_values(&self.evaluate(inputs, rows, context)?.into_column()?, target);
         }
         // The executor writes whole mask words.
@@ -225,7 +227,7 @@ impl Kernel for SimdKernel {
         let only_sum = Reductions { sum: true, ..Reductions::default() };
         let is_sum = accumulators.iter().map(|accumulator| accumulator.reductions() == only_sum);
         let variant = match nulls.is_none() && rows >= CHUNK {
-            true => code.sums(program, is_sum.collect(), &context.metrics),
+            true => code.sums(program, &is_sum.collect::<Vec<_>>(), &context.metrics),
             false => None,
         };
         let functions = variant.map_or(Functions::Plain, Functions::Sums);

@@ -138,7 +138,11 @@ impl Kernel for AutoKernel {
     }
 
     fn compile_time(&self) -> Option<Duration> {
-        self.cpu.compile_time()
+        match self.device_batch_rows() {
+            None => self.cpu.compile_time(),
+            // The GPU's code is described, which is compiled at the first evaluation.
+            Some(_) => None,
+        }
     }
 
     fn evaluate(&self, inputs: &[ArrayRef], rows: usize, context: &KernelContext) -> Result<Evaluated> {

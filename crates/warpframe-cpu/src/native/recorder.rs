@@ -46,11 +46,14 @@ impl Recorder {
     }
 
     fn folded(&self, op: VecOp) -> VecOp {
-        let is_constant = |operand| self.constant_bits(operand).is_some();
-        if op.operands().next().is_none() || !op.operands().all(is_constant) {
+        let bits_of = |operand| match self.code.op(operand) {
+            VecOp::Table(_, table) => Some(table.into()),
+            _ => self.constant_bits(operand),
+        };
+        if op.operands().next().is_none() || !op.operands().all(|operand| bits_of(operand).is_some()) {
             return op;
         }
-        let bits = op.evaluate(|_| 0, |id| self.constant_bits(id).unwrap_or_default(), &self.code.tables);
+        let bits = op.evaluate(|_| 0, |id| bits_of(id).unwrap_or_default(), &self.code.tables);
         match op.is_mask() {
             true => VecOp::ConstantMask(op.class(), bits == 1),
             false => VecOp::Constant(op.class(), bits),

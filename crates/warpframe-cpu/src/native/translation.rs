@@ -90,9 +90,14 @@ impl<'a> Translator<'a> {
     /// The code with its outputs; `None` if it would save neither a loop nor, by delivering an output of the program otherwise, the
     /// memory of a block.
     pub fn finish(self, selected: &[Option<Selected>]) -> Option<Translation> {
-        let is_output = |value: Value| self.group.contains(&value.position());
+        let program = self.program;
+        let is_delivered = |value: Value| {
+            self.group.contains(&value.position())
+                && Class::of(program.scalar_type(value)) != Class::Bool
+                && program.predicate().is_none()
+        };
         if selected[self.group.clone()].iter().flatten().count() < 2
-            && !self.program.outputs().iter().any(|output| is_output(output.value))
+            && !program.outputs().iter().any(|output| is_delivered(output.value))
         {
             return None;
         }

@@ -258,8 +258,8 @@ impl VecOp {
         matches!(self, Self::Constant(..) | Self::Table(..))
     }
 
-    /// The result in one lane: the bits of a number, 1 or 0 for a mask, or the position of a table. `inputs` and `values` return the lanes of inputs and
-    /// of operands; a table has the bits of its numbers.
+    /// The result in one lane: the bits of a number, 1 or 0 for a mask, or the position of a table. `inputs` and `values` return the
+    /// lanes of inputs and of operands; a table has the bits of its numbers.
     pub fn evaluate(
         self,
         inputs: impl Fn(u32) -> u64,
@@ -434,7 +434,7 @@ pub(crate) enum Delivery {
     Plain,
     /// A mask with its bits inverted.
     Inverted,
-    /// A number, past the caches. The output is aligned to vector registers.
+    /// A number, past the caches. The output must be aligned to vector registers.
     NonTemporal,
     /// A wide number, added by this op to one of the sums in the output's memory, [`SUMS`] for each [`CHUNK`] of rows: that of row `i`
     /// to sum `i / CHUNK * SUMS + i % SUMS`.
@@ -455,23 +455,11 @@ impl VecCode {
         self.ops[value.position()]
     }
 
-    /// Delivers an output, a number, otherwise. Returns whether that is possible: a sum overwrites the register of a wide number, which
-    /// must be the result of an op that no other store reads.
-    pub fn deliver(&mut self, output: u32, delivery: Delivery) -> bool {
-        let Some(position) = self.stores.iter().position(|store| store.output == output) else {
-            return false;
-        };
-        let value = self.stores[position].value;
-        if matches!(delivery, Delivery::Sum(_)) {
-            let op = self.op(value);
-            let is_result = !matches!(op, VecOp::Load(..)) && !op.is_constant_vector();
-            let stores = self.stores.iter().filter(|store| store.value == value).count();
-            if !is_result || stores != 1 || op.class() != Class::Wide {
-                return false;
-            }
+    /// Delivers an output, a number, otherwise.
+    pub fn deliver(&mut self, output: u32, delivery: Delivery) {
+        for store in self.stores.iter_mut().filter(|store| store.output == output) {
+            store.delivery = delivery;
         }
-        self.stores[position].delivery = delivery;
-        true
     }
 
     /// Removes ops whose results are not needed.
@@ -494,19 +482,13 @@ impl VecCode {
         Self { ops, tables: self.tables, stores: stores.collect() }
     }
 
-    /// The position of the last op that reads each value; its own if there is none.
-    pub fn last_reads(&self) -> Vec<usize> {
+    /// The number of values that are alive at once, at most: numbers, and masks if `masks` is set. Constants and inputs, which can
+    /// be read from memory, do not count.
+    pub fn pressure(&self, masks: bool) -> usize {
         let mut last_reads: Vec<_> = (0..self.ops.len()).collect();
         for (position, op) in self.ops.iter().enumerate() {
             op.operands().for_each(|operand| last_reads[operand.position()] = position);
         }
-        last_reads
-    }
-
-    /// The number of values that are alive at once, at most: numbers, and masks if `masks` is set. Constants and inputs, which can
-    /// be read from memory, do not count.
-    pub fn pressure(&self, masks: bool) -> usize {
-        let last_reads = self.last_reads();
         let (mut alive, mut most) = (0usize, 0);
         let mut ends = vec![0; self.ops.len()];
         for (position, op) in self.ops.iter().enumerate() {

@@ -17,7 +17,7 @@ use crate::functions::FusedFunction;
 ///
 /// ```text
 /// Projection: log3(rows.x, rows.y, rows.z)
-/// Projection: log3[simd avx512](rows.x, rows.y, rows.z)
+/// Projection: log3[native avx512](rows.x, rows.y, rows.z)
 /// ```
 ///
 /// The rule runs last, so that other rules compare functions without their backends. The names of result columns do not

@@ -319,8 +319,7 @@ pub(super) const LOAD: Forms = Forms([
     Code::EVEX_Vmovups_ymm_k1z_ymmm256,
     Code::EVEX_Vmovups_zmm_k1z_zmmm512,
 ]);
-/// To memory.
-/// Stores past the caches, aligned to the register.
+/// To memory past the caches, aligned to the register.
 pub(super) const STORE_NON_TEMPORAL: Forms = Forms([
     Code::VEX_Vmovntpd_m256_ymm,
     Code::EVEX_Vmovntpd_m512_zmm,
@@ -329,6 +328,7 @@ pub(super) const STORE_NON_TEMPORAL: Forms = Forms([
     Code::EVEX_Vmovntps_m256_ymm,
     Code::EVEX_Vmovntps_m512_zmm,
 ]);
+/// To memory.
 pub(super) const STORE: Forms = Forms([
     Code::VEX_Vmovupd_ymmm256_ymm,
     Code::EVEX_Vmovupd_zmmm512_k1z_zmm,

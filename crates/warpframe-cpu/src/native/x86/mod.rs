@@ -60,8 +60,9 @@ impl Function {
     /// Calls the function.
     ///
     /// # Safety
-    /// The table must be as the module describes it: inputs readable, and outputs writable, for the number of rows. An output may
-    /// overlap with no other. The CPU must have the instruction set.
+    /// The table must be as the module describes it: inputs readable, and outputs writable, for the number of rows; outputs that are
+    /// stored past the caches aligned to vector registers; and in the place of outputs that are added up, sums for all chunks of the
+    /// rows, readable and writable. An output may overlap with no other. The CPU must have the instruction set.
     pub unsafe fn call(&self, table: &[usize]) {
         let address = self.memory.address().wrapping_add(self.entry);
         // SAFETY: the address is that of the entry of a function of this type, in executable memory that lives as long as `self`.

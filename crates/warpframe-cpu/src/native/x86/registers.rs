@@ -127,7 +127,7 @@ impl Registers {
                         owner,
                     ))
                 });
-                // An op has at most three operands, so there is always a candidate.
+                // An op has at most three operands, and more registers are not pinned, so there is always a candidate.
                 let (_, register, owner) = candidates.max().unwrap_or_default();
                 (register, self.evict(owner, register as u8))
             }

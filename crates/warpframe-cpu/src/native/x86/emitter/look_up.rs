@@ -58,7 +58,7 @@ impl Emitter<'_> {
     }
 
     /// A vector register for an intermediate result. If all are in use, one that is not locked is stored, and must be restored.
-    fn scratch(&mut self) -> (u8, Option<u32>) {
+    pub(super) fn scratch(&mut self) -> (u8, Option<u32>) {
         let used: Vec<u8> = self.registers.used_vectors();
         if let Some(free) = (0..self.target.vectors() as u8).find(|number| !used.contains(number)) {
             return (free, None);
@@ -72,7 +72,7 @@ impl Emitter<'_> {
         (number, Some(slot))
     }
 
-    fn restore(&mut self, slot: Option<u32>, register: Operand) {
+    pub(super) fn restore(&mut self, slot: Option<u32>, register: Operand) {
         if let Some(slot) = slot {
             let from = Operand::Memory(self.stack(slot));
             self.push(self.code(codes::LOAD, Class::Wide), &[register, from]);

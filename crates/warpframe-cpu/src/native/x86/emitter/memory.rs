@@ -49,9 +49,13 @@ impl Emitter<'_> {
         match delivery {
             Delivery::Sum(op) => {
                 let sums = Operand::Memory(self.sums(entry, copy));
-                // Nothing reads the value any more.
-                self.push(self.code(arithmetic(op), class), &[from, from, sums]);
-                self.push(self.code(codes::STORE, class), &[sums, from]);
+                let (sum, eviction) = self.scratch();
+                let sum = self.vector(class, sum);
+                self.load(class, sum, sums);
+                // Of two NaN, the result is the first: that of the earlier row.
+                self.push(self.code(arithmetic(op), class), &[sum, sum, from]);
+                self.push(self.code(codes::STORE, class), &[sums, sum]);
+                self.restore(eviction, sum);
             }
             Delivery::NonTemporal => {
                 let to = Operand::Memory(self.rows(entry, class, copy));

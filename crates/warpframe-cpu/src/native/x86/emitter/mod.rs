@@ -13,11 +13,14 @@ use super::instruction::{Address, Operand, instruction};
 use super::registers::{Eviction, File, Registers};
 use super::target::{Form, Target};
 use crate::class::Class;
-use crate::native::vec_ir::{Delivery, Id, Store, VecCode, VecOp};
+use crate::native::vec_ir::{Delivery, Id, VecCode, VecOp};
 
 /// The vectors that an iteration of the loop computes: enough for whole bytes of mask bits, and for the CPU to have independent
 /// work.
 pub(super) const COPIES: usize = 2;
+
+/// The most vector registers that one op needs at once: those of three operands, which may be in memory otherwise, and of its result.
+const MOST_REGISTERS: usize = 4;
 
 /// The distance of prefetched numbers: computing the rows between takes about as long as a read from memory.
 const PREFETCH_BYTES: usize = 2048;
@@ -190,12 +193,6 @@ impl<'a> Emitter<'a> {
     /// What is emitted, in order. The copies alternate if the registers suffice for both at once.
     fn items(&self) -> Vec<Item> {
         let ops = self.code.ops.len();
-        // Adding to a sum overwrites the register of the number, which no op may read later.
-        let last_reads = self.code.last_reads();
-        let is_late = |store: &Store| {
-            matches!(store.delivery, Delivery::Sum(_))
-                && last_reads[store.value.position()] != store.value.position()
-        };
         let order = |step: usize| match self.is_interleaved {
             true => (step / COPIES, step % COPIES),
             false => (step % ops, step / ops),
@@ -209,18 +206,13 @@ impl<'a> Emitter<'a> {
             }
             // Numbers are stored as soon as they are known.
             let stores = self.code.stores.iter().filter(|store| store.value.position() == position);
-            for store in stores.filter(|store| !self.op(value).is_mask() && !is_late(store)) {
+            for store in stores.filter(|_| !self.op(value).is_mask()) {
                 items.push(Item::Store { value, output: store.output, delivery: store.delivery });
             }
         }
         for store in &self.code.stores {
-            let values = [0, 1].map(|copy| (store.value.position() * COPIES + copy) as u32);
-            if is_late(store) {
-                let Store { output, delivery, .. } = *store;
-                items.extend(values.map(|value| Item::Store { value, output, delivery }));
-            }
+            let masks = [0, 1].map(|copy| self.resolve((store.value.position() * COPIES + copy) as u32));
             if self.code.op(store.value).is_mask() {
-                let masks = values.map(|value| self.resolve(value));
                 let inverted = store.delivery == Delivery::Inverted;
                 items.push(Item::StoreMask { masks, output: store.output, inverted });
             }
@@ -250,7 +242,7 @@ impl<'a> Emitter<'a> {
     /// The constants and tables that are read most often, as many as there are registers that other values do not need.
     fn frequent_constants(&self, uses: &[Vec<u32>]) -> Vec<u32> {
         let pressure = self.pressure * if self.is_interleaved { COPIES } else { 1 };
-        let count = self.target.vectors().saturating_sub(pressure);
+        let count = self.target.vectors().saturating_sub(pressure.max(MOST_REGISTERS));
         // The permutations of AVX2 read other forms of tables.
         let is_table = |value: &u32| matches!(self.op(*value), VecOp::Table(..));
         let is_constant = |value: &u32| {
