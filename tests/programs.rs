@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, TestRunner};
 use warpframe::cpu::{NATIVE_COMPILE_TIME, Simd, SimdPath};
 use warpframe::ir::{
     Accumulator, Backend, Binary, Builder, Comparison, Error, Evaluated, Input, Interpreter, Kernel,
-    KernelContext, Output, Program, Reductions, ScalarType, Unary, Value, write_values,
+    KernelContext, Output, Program, Reductions, ScalarType, Trap, Unary, Value, write_values,
 };
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -608,6 +608,23 @@ fn sums_of_native_code_are_those_of_its_arrays() {
             }
         }
     }
+}
+
+/// Where native code leaves a number undefined, no condition of it is an error.
+#[test]
+fn sums_of_rare_rows_do_not_trap() {
+    let mut builder = Builder::new();
+    let x = builder.add_input(Input { data_type: DataType::Float64, nullable: false });
+    let exp = builder.unary(Unary::Exp, x);
+    let zero = builder.const_float(ScalarType::F64, 0.0);
+    let is_negative = builder.compare(Comparison::Lt, exp, zero);
+    builder.trap_if(Trap::SqrtOfNegative, is_negative, &[exp]);
+    let sqrt = builder.unary(Unary::Sqrt, exp);
+    let program = Arc::new(builder.finish_one(sqrt).unwrap());
+    let rows = 3000;
+    let x = (0..rows).map(|row| if row % 700 == 5 { -800.0 - row as f64 } else { 0.5 });
+    let inputs: Vec<ArrayRef> = vec![Arc::new(Float64Array::from_iter_values(x))];
+    assert_eq!(check_paths(&Case { program, inputs, rows }).traps, 0);
 }
 
 #[test]

@@ -417,6 +417,10 @@ impl<'a, 'b> Execution<'a, 'b> {
         self.prepare_block(row, rows);
         for step in &self.code.steps {
             self.execute(step, row, rows)?;
+            // Later steps would read undefined numbers, and might trap.
+            if self.native.has_rare_chunks() {
+                break;
+            }
         }
         let rare_chunks = self.native.take_rare_chunks();
         if rare_chunks == 0 {

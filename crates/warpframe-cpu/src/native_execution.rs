@@ -120,6 +120,11 @@ impl<'a> NativeExecution<'a> {
         self.rare_chunks |= (0..MAX_CHUNKS).filter(is_rare).fold(0, |chunks, chunk| chunks | 1 << chunk);
     }
 
+    /// Whether there are such chunks.
+    pub fn has_rare_chunks(&self) -> bool {
+        self.rare_chunks != 0
+    }
+
     /// The chunks of the current block whose sums are not defined, as bits. They must be computed without sums.
     pub fn take_rare_chunks(&mut self) -> u32 {
         self.rare_sum_chunks += self.rare_chunks.count_ones() as usize;
