@@ -13,7 +13,8 @@ use futures::StreamExt;
 use warpframe::Session;
 use warpframe::cluster::ClusterCodec;
 use warpframe::cpu::Simd;
-use warpframe::ir::{Backend, KernelContext, Program};
+use warpframe::ir::reduction::CHUNK;
+use warpframe::ir::{Accumulator, Backend, KernelContext, Program, Reductions};
 
 /// The names of the targets.
 pub const NAMES: [&str; 4] = ["parquet_file", "arrow_file", "plan", "program"];
@@ -75,7 +76,16 @@ fn evaluate_program(input: &[u8]) {
     let evaluate = |backend: Simd| {
         let kernel = backend.compile(&program)?;
         let evaluated = kernel.evaluate(&columns, ROWS, &KernelContext::default())?;
-        Ok::<_, warpframe::ir::Error>((evaluated.rows, evaluated.columns))
+        let mut sums = Vec::new();
+        for (start, rows) in [(0, ROWS), (CHUNK, CHUNK), (3 * CHUNK, ROWS - 3 * CHUNK)] {
+            let columns: Vec<_> = columns.iter().map(|column| column.slice(start, rows)).collect();
+            let outputs = program.outputs().iter();
+            let types = outputs.map(|output| program.scalar_type(output.value));
+            let mut accumulators: Vec<_> = types.map(|one| Accumulator::new(one, ONLY_SUM)).collect();
+            kernel.reduce(&columns, rows, &KernelContext::default(), &mut accumulators)?;
+            sums.extend(accumulators.iter().map(|one| (one.count(), one.sum())));
+        }
+        Ok::<_, warpframe::ir::Error>((evaluated.rows, evaluated.columns, sums))
     };
     let loops = evaluate(Simd::active().expect("a path of this CPU"));
     let native = evaluate(Simd::active().expect("a path of this CPU").with_native_code());
@@ -91,20 +101,23 @@ fn evaluate_program(input: &[u8]) {
     }
 }
 
-/// Two mask words of rows, and a part of one.
-const ROWS: usize = 131;
+const ONLY_SUM: Reductions = Reductions { sum: true, min: false, max: false, moments: false };
 
-/// A column with limits, special numbers and common ones; `None` for types that numbers are not cast to.
+/// Four chunks of a reduction, two mask words, and a part of one.
+const ROWS: usize = 4 * CHUNK + 131;
+
+/// A column of common numbers, with limits and special ones at the start of every other chunk; `None` for types that numbers are not
+/// cast to.
 fn column(data_type: &DataType, nullable: bool) -> Option<ArrayRef> {
     let is_null = |row: usize| nullable && row % 7 == 3;
     let numbers: ArrayRef = if data_type.is_floating() {
         let special =
             [0.0, -0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE / 4.0];
-        let number = |row: usize| special.get(row % 64).copied().unwrap_or(row as f64 * 1.7 - 100.0);
+        let number = |row: usize| special.get(row % (2 * CHUNK)).copied().unwrap_or(row as f64 * 1.7 - 100.0);
         Arc::new((0..ROWS).map(|row| (!is_null(row)).then(|| number(row))).collect::<Float64Array>())
     } else {
         let special = [0, -1, i64::MAX, i64::MIN, i64::from(i32::MAX), i64::from(i32::MIN), 255, 256];
-        let number = |row: usize| special.get(row % 64).copied().unwrap_or(row as i64 - 65);
+        let number = |row: usize| special.get(row % (2 * CHUNK)).copied().unwrap_or(row as i64 - 1100);
         Arc::new((0..ROWS).map(|row| (!is_null(row)).then(|| number(row))).collect::<Int64Array>())
     };
     cast(&numbers, data_type).ok()
