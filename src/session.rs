@@ -125,8 +125,12 @@ impl Session {
         summarize::expand(&mut statement)?;
         let long = balance(&mut statement)? > LONG_CHAIN;
         let planned = self.plan(statement);
-        let plan = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
-        let locator = ErrorLocator::of_plan(self.context.state(), plan.clone());
+        let (state, plan) = if long { OnLargeStack(Box::pin(planned)).await? } else { planned.await? };
+        if !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_)) {
+            // Nothing is executed yet. The state has hundreds of functions: it is not copied again.
+            return Ok(DataFrame::new(state, plan));
+        }
+        let locator = ErrorLocator::of_plan(state, plan.clone());
         // Statements such as CREATE TABLE AS are executed here.
         let result = self.context.execute_logical_plan(plan).await;
         let result = result.map_err(|error| locator.locate(error))?;
@@ -158,7 +162,8 @@ impl Session {
         Ok(())
     }
 
-    async fn plan(&self, mut statement: Statement) -> Result<LogicalPlan> {
+    /// The plan of a statement, and the state of the session for which it was made.
+    async fn plan(&self, mut statement: Statement) -> Result<(SessionState, LogicalPlan)> {
         let state = self.context.state();
         if let Statement::Statement(sql) = &mut statement {
             match &mut **sql {
@@ -183,7 +188,7 @@ impl Session {
         {
             explain_fusion(&state, explain).await?;
         }
-        Ok(plan)
+        Ok((state, plan))
     }
 
     /// Runs statements separated by ';' for what they do to the session, such as `CREATE FUNCTION`.

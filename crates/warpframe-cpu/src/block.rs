@@ -64,7 +64,7 @@ pub(super) enum Place {
     Numbers(usize),
     /// The register for mask words with this number.
     Words(usize),
-    /// The mask words of [`Step::Chosen`].
+    /// The mask words of [`Step::Chosen`](super::block_code::Step::Chosen).
     Chosen,
 }
 
