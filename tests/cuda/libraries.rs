@@ -330,6 +330,7 @@ fn kernels_are_compiled_to_a_form_that_the_driver_loads() {
         (13, "13020", "130", false, &["compile compute_121", "ptx 9.0"]),
         (13, "12080", "89", true, &["compile compute_89", "ptx 8.7"]),
     ];
+    let mut with_both = 0;
     for (major, driver, capability, refuse, expected) in cases {
         let log = folder.path().join("calls");
         let _ = std::fs::remove_file(&log);
@@ -349,10 +350,16 @@ fn kernels_are_compiled_to_a_form_that_the_driver_loads() {
         let forms: Vec<_> = forms
             .filter(|call| ["compile", "ptx", "cubin"].iter().any(|form| call.starts_with(form)))
             .collect();
-        // The query has two kernels: a form that was refused is not tried for the second one.
-        let expected = [expected, &expected[expected.len() - 2..]].concat();
-        assert_eq!(forms, expected, "NVRTC {major}, driver {driver}, GPU {capability}");
+        // The query has two kernels: a form that was refused is not tried for the second one, which is compiled if rows pass the
+        // filter. That depends on what is in the memory of results, which the simulated driver does not write.
+        let both = [expected, &expected[expected.len() - 2..]].concat();
+        assert!(
+            forms == expected || forms == both,
+            "NVRTC {major}, driver {driver}, GPU {capability}: {forms:?}"
+        );
+        with_both += usize::from(forms == both);
     }
+    assert!(with_both > 0, "no second kernel was compiled");
     // Of several libraries in a folder, the newest that is not of a later major version than the driver's.
     for (driver, found) in [("12080", "NVRTC 12.9"), ("13010", "NVRTC 13.0")] {
         let mut command = with_driver(folder.path());
