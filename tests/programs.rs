@@ -43,17 +43,19 @@ fn check_reductions(case: &Case, kernel: &dyn Kernel, evaluated: &Result<Evaluat
 
 const ONLY_SUM: Reductions = Reductions { sum: true, min: false, max: false, moments: false };
 
+/// An accumulator for each output of a program.
+fn accumulators(program: &Program, reductions: Reductions) -> Vec<Accumulator> {
+    let outputs = program.outputs().iter();
+    outputs.map(|output| Accumulator::new(program.scalar_type(output.value), reductions)).collect()
+}
+
 fn check_reductions_of(
     case: &Case,
     kernel: &dyn Kernel,
     evaluated: &Result<Evaluated, Error>,
     reductions: Reductions,
 ) {
-    let outputs = case.program.outputs().iter();
-    let new = || -> Vec<_> {
-        outputs.clone().map(|one| Accumulator::new(case.program.scalar_type(one.value), reductions)).collect()
-    };
-    let (mut expected, mut found) = (new(), new());
+    let [mut expected, mut found] = [(); 2].map(|()| accumulators(&case.program, reductions));
     for _ in 0..10 {
         let rows = kernel.reduce(&case.inputs, case.rows, &KernelContext::default(), &mut found);
         match (evaluated, rows) {
@@ -250,23 +252,17 @@ fn check_native(program: &Arc<Program>, inputs: &[ArrayRef; 2], slices: &[(usize
         let simd = Simd::on(path).unwrap();
         let native = simd.with_native_code().compile(program).unwrap();
         assert_eq!(native.description(), format!("native {path}"), "{name}");
-        let evaluate = |kernel: &dyn Kernel, start: usize, rows: usize| {
-            let inputs: Vec<_> =
-                inputs[..program.inputs().len()].iter().map(|input| input.slice(start, rows)).collect();
-            kernel.evaluate(&inputs, rows, &KernelContext::default())
-        };
         let loops = simd.compile(program).unwrap();
         for &(start, rows) in slices {
-            let results = [&loops, &native].map(|kernel| evaluate(kernel.as_ref(), start, rows));
-            check_bits(&results[0], &results[1], &format!("{path} {name}"));
             let inputs =
                 inputs[..program.inputs().len()].iter().map(|input| input.slice(start, rows)).collect();
             let case = Case { program: Arc::clone(program), inputs, rows };
+            let results = [&loops, &native]
+                .map(|kernel| kernel.evaluate(&case.inputs, rows, &KernelContext::default()));
+            check_bits(&results[0], &results[1], &format!("{path} {name}"));
             check_evaluate_into(&case, native.as_ref(), &results[1]);
             let sums = [&loops, &native].map(|kernel| {
-                let outputs = program.outputs().iter();
-                let types = outputs.map(|output| program.scalar_type(output.value));
-                let mut sums: Vec<_> = types.map(|one| Accumulator::new(one, ONLY_SUM)).collect();
+                let mut sums = accumulators(program, ONLY_SUM);
                 kernel.reduce(&case.inputs, rows, &KernelContext::default(), &mut sums).unwrap();
                 sums.iter().map(|sum| (sum.count(), sum.sum())).collect::<Vec<_>>()
             });

@@ -61,8 +61,7 @@ impl NativeCode {
             output: only_output(program, selected, &group, Value::at(position)),
         });
         let outputs: Vec<_> = outputs.collect();
-        let function =
-            native::compile(path, &code, inputs.len(), outputs.len() + usize::from(has_rare_rows))?;
+        let function = native::compile(path, &code, inputs.len())?;
         let inputs = inputs.into_iter().map(place).collect();
         Ok(Self { function, code, inputs, outputs, has_rare_rows, loops })
     }
@@ -87,8 +86,7 @@ impl NativeCode {
         if delivered.is_empty() {
             return None;
         }
-        let outputs = self.outputs.len() + usize::from(self.has_rare_rows);
-        let function = native::compile(path, &code, self.inputs.len(), outputs).ok()?;
+        let function = native::compile(path, &code, self.inputs.len()).ok()?;
         Some((function, delivered))
     }
 }

@@ -86,14 +86,13 @@ impl<'a> NativeExecution<'a> {
     /// Begins a block, and returns its number of rows, at most `rows`. Where sums are computed, so many that the next blocks are whole
     /// chunks of the reductions.
     pub fn start_block(&mut self, rows: usize, sinks: &[Sink<'_>]) -> usize {
-        self.uses_loops = self.repeated > 2 && self.repeated * 8 > self.words;
+        self.uses_loops = is_often(self.repeated, self.words);
         self.has_sums = false;
         let Functions::Sums(variant) = self.functions else { return rows };
         let rooms = sinks.iter().enumerate().filter(|(output, _)| variant.delivers(*output));
         let mut rooms = rooms.map(|(_, sink)| sink.room());
         let room = rooms.next().unwrap_or(CHUNK);
-        let is_wasteful = self.rare_sum_chunks > 2 && self.rare_sum_chunks * 8 > self.sum_chunks;
-        let is_plain = is_wasteful || self.uses_loops || rows < CHUNK;
+        let is_plain = is_often(self.rare_sum_chunks, self.sum_chunks) || self.uses_loops || rows < CHUNK;
         if is_plain || room != CHUNK || rooms.any(|other| other != CHUNK) {
             return rows.min(room);
         }
@@ -130,4 +129,9 @@ impl<'a> NativeExecution<'a> {
         self.rare_sum_chunks += self.rare_chunks.count_ones() as usize;
         std::mem::take(&mut self.rare_chunks)
     }
+}
+
+/// Whether work is repeated so often, of so many times in all, that another way takes less time.
+fn is_often(repeated: usize, all: usize) -> bool {
+    repeated > 2 && repeated * 8 > all
 }

@@ -34,17 +34,12 @@ pub(crate) use self::vec_ir::{Arithmetic, Delivery, SUMS, VecCode};
 pub(crate) use self::x86::Function;
 use crate::dispatch::DetectedPath;
 
-/// Compiles code with these numbers of inputs and outputs for a path.
+/// Compiles code with this number of inputs, and an output for each store, for a path.
 ///
 /// # Errors
 /// There is no native code for the path, or the system refuses executable memory.
 #[cfg(all(target_arch = "x86_64", unix))]
-pub(crate) fn compile(
-    path: DetectedPath,
-    code: &VecCode,
-    inputs: usize,
-    outputs: usize,
-) -> Result<Function, NativeError> {
+pub(crate) fn compile(path: DetectedPath, code: &VecCode, inputs: usize) -> Result<Function, NativeError> {
     use crate::simd_path::SimdPath;
     let set = match path.path() {
         // Code for AVX-512 uses instructions for shorter registers, too.
@@ -52,7 +47,7 @@ pub(crate) fn compile(
         SimdPath::Avx2 => x86::InstructionSet::Avx2,
         _ => return Err(NativeError::Unsupported),
     };
-    Function::new(set, code, inputs, outputs)
+    Function::new(set, code, inputs)
 }
 
 /// Native code, of which there is none for this architecture.
@@ -72,6 +67,6 @@ impl Function {
 /// # Errors
 /// Always: there is no native code for this architecture.
 #[cfg(not(all(target_arch = "x86_64", unix)))]
-pub(crate) fn compile(_: DetectedPath, _: &VecCode, _: usize, _: usize) -> Result<Function, NativeError> {
+pub(crate) fn compile(_: DetectedPath, _: &VecCode, _: usize) -> Result<Function, NativeError> {
     Err(NativeError::Unsupported)
 }

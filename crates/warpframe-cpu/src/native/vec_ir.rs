@@ -485,9 +485,9 @@ impl VecCode {
     /// The number of values that are alive at once, at most: numbers, and masks if `masks` is set. Constants and inputs, which can
     /// be read from memory, do not count.
     pub fn pressure(&self, masks: bool) -> usize {
-        let mut last_reads: Vec<_> = (0..self.ops.len()).collect();
+        let mut last_use: Vec<_> = (0..self.ops.len()).collect();
         for (position, op) in self.ops.iter().enumerate() {
-            op.operands().for_each(|operand| last_reads[operand.position()] = position);
+            op.operands().for_each(|operand| last_use[operand.position()] = position);
         }
         let (mut alive, mut most) = (0usize, 0);
         let mut ends = vec![0; self.ops.len()];
@@ -495,7 +495,7 @@ impl VecCode {
             let is_in_memory = op.is_constant_vector() || matches!(op, VecOp::Load(..));
             if !is_in_memory && (masks || !op.is_mask()) {
                 alive += 1;
-                ends[last_reads[position]] += 1;
+                ends[last_use[position]] += 1;
             }
             most = most.max(alive);
             alive -= ends[position];

@@ -38,7 +38,7 @@ fn disassemble(program: &Program, delivery: Delivery) -> String {
             if delivery != Delivery::Plain {
                 (0..translation.outputs.len() as u32).for_each(|output| code.deliver(output, delivery));
             }
-            let (bytes, entry) = encode(set, &code, translation.inputs.len(), outputs).unwrap();
+            let (bytes, entry) = encode(set, &code, translation.inputs.len()).unwrap();
             writeln!(text, "{set:?}: {} inputs, {outputs} outputs", translation.inputs.len()).unwrap();
             let mut formatter = FastFormatter::new();
             formatter.options_mut().set_space_after_operand_separator(true);

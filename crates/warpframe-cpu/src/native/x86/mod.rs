@@ -40,17 +40,12 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Compiles code with these numbers of inputs and outputs.
+    /// Compiles code with this number of inputs, and an output for each store.
     ///
     /// # Errors
     /// The code cannot be encoded, or the system refuses executable memory.
-    pub fn new(
-        set: InstructionSet,
-        code: &VecCode,
-        inputs: usize,
-        outputs: usize,
-    ) -> Result<Self, NativeError> {
-        let (bytes, entry) = encode(set, code, inputs, outputs)?;
+    pub fn new(set: InstructionSet, code: &VecCode, inputs: usize) -> Result<Self, NativeError> {
+        let (bytes, entry) = encode(set, code, inputs)?;
         let memory = ExecutableMemory::new(&bytes)?;
         let name = format!("{set:?} of {} ops", code.ops.len());
         perf_map::add(memory.address().wrapping_add(entry), bytes.len() - entry, &name);
@@ -79,11 +74,10 @@ pub(crate) fn encode(
     set: InstructionSet,
     code: &VecCode,
     inputs: usize,
-    outputs: usize,
 ) -> Result<(Vec<u8>, usize), NativeError> {
     let code = legalize(set, code);
     let target = Target::new(set, &code);
-    let body = emit(target, &code, inputs, outputs);
+    let body = emit(target, &code, inputs);
     let mut bytes = body.pool.clone();
     bytes.resize(bytes.len().next_multiple_of(64), 0);
     let entry = bytes.len();

@@ -352,7 +352,7 @@ fn check(seed: u64, set: InstructionSet) {
     let mut table = vec![rows];
     table.extend(input_memory.iter().map(|memory| memory.as_ptr().expose_provenance()));
     table.extend(outputs.iter_mut().map(|memory| memory.0.as_mut_ptr().expose_provenance()));
-    let function = Function::new(set, &code, inputs.len(), count).unwrap();
+    let function = Function::new(set, &code, inputs.len()).unwrap();
     // SAFETY: the table has the addresses of memory for all rows; the CPU has the instruction set.
     unsafe { function.call(&table) };
     let mut sums = vec![vec![0u64; sum_count]; count];
@@ -438,7 +438,7 @@ fn encoded_code_is_decoded_to_the_end() {
                 .unwrap();
             let delivery = Delivery::Plain;
             generator.code.stores.push(Store { value: Id(last as u32), output: 0, delivery });
-            let (bytes, entry) = encode(set, &generator.code, generator.inputs.len(), 1).unwrap();
+            let (bytes, entry) = encode(set, &generator.code, generator.inputs.len()).unwrap();
             let decoder = Decoder::with_ip(64, &bytes[entry..], entry as u64, DecoderOptions::NONE);
             let instructions: Vec<_> = decoder.into_iter().collect();
             assert!(instructions.iter().all(|instruction| !instruction.is_invalid()), "seed {seed}");

@@ -83,7 +83,7 @@ pub(super) struct Body {
 
 /// Emits the body of the loop for code with this number of inputs. The entries of the address table behind the number of rows
 /// are those of inputs, then those of outputs.
-pub(super) fn emit(target: Target, code: &VecCode, inputs: usize, outputs: usize) -> Body {
+pub(super) fn emit(target: Target, code: &VecCode, inputs: usize) -> Body {
     let mut emitter = Emitter::new(target, code, inputs);
     let items = emitter.items();
     let uses = emitter.uses(&items);
@@ -106,7 +106,7 @@ pub(super) fn emit(target: Target, code: &VecCode, inputs: usize, outputs: usize
             Item::StoreMask { masks, output, inverted } => emitter.store_mask(masks, output, inverted),
         }
     }
-    let addresses = ADDRESS_REGISTERS.into_iter().take(inputs + outputs).collect();
+    let addresses = ADDRESS_REGISTERS.into_iter().take(inputs + code.stores.len()).collect();
     Body {
         preamble,
         instructions: emitter.instructions,
